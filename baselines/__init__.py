@@ -1,0 +1,1 @@
+"""Classical algorithms: expand-maximize-compress (EMC) and phase retrieval."""

@@ -1,0 +1,1 @@
+"""The benchmark: simulate, reconstruct with every method, phase, score, keep the leaderboard."""

@@ -1,0 +1,1 @@
+"""X-RAI: online, amortised reconstruction of single-particle X-ray diffraction."""

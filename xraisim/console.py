@@ -1,0 +1,121 @@
+"""What the four commands share: entry point with clear errors, progress, tables."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Protocol
+
+import click
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from xraisim.core.errors import UserError
+
+out = Console()
+err = Console(stderr=True)
+_LINE_INTERVAL_S = 10.0
+
+
+class Advance(Protocol):
+    """Reports progress: so many more units done, with an optional remark."""
+
+    def __call__(self, units: int = 1, remark: str = "") -> None:
+        """Add ``units`` and show ``remark`` behind the bar."""
+
+
+def make_app(summary: str, examples: str) -> typer.Typer:
+    """Return a command group whose ``--help`` ends with examples."""
+    epilog = f"Examples:\n\n{examples}\n\nAdd --debug anywhere to see a traceback on an error."
+    app = typer.Typer(
+        help=summary,
+        epilog=epilog,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+
+    @app.callback()
+    def _common(
+        show_version: bool = typer.Option(False, "--version", is_eager=True, help="Show version."),
+    ) -> None:
+        if show_version:
+            out.print(version("x-rai"))
+            raise typer.Exit
+
+    return app
+
+
+def entry_point(app: typer.Typer) -> Callable[[], None]:
+    """Return a ``main`` that turns user errors into one line on stderr and exit code 2."""
+
+    def main() -> None:
+        arguments = [a for a in sys.argv[1:] if a != "--debug"]
+        debug = "--debug" in sys.argv[1:]
+        try:
+            code = app(args=arguments, standalone_mode=False)
+        except (click.exceptions.Abort, KeyboardInterrupt):
+            err.print("interrupted")
+            sys.exit(130)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except (UserError, OSError) as error:
+            if debug:
+                raise
+            err.print(f"[bold red]error:[/] {_describe(error)}", soft_wrap=True, highlight=False)
+            sys.exit(2)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    return main
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, UserError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{os.strerror(error.errno)}"
+    return str(error).replace("[", "\\[")
+
+
+def say(message: str) -> None:
+    """Print a line of running commentary on stderr, with the time of day."""
+    err.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {message}", highlight=False)
+
+
+@contextmanager
+def progress(description: str, total: int) -> Iterator[Advance]:
+    """Show a bar on a terminal, and a line every ten seconds elsewhere."""
+    if err.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[remark]}"),
+        )
+        with Progress(*columns, console=err, transient=True) as bar:
+            task = bar.add_task(description, total=total, remark="")
+
+            def advance_bar(units: int = 1, remark: str = "") -> None:
+                bar.update(task, advance=units, **({"remark": remark} if remark else {}))
+
+            yield advance_bar
+        return
+    yield _line_progress(description, total)
+
+
+def _line_progress(description: str, total: int) -> Advance:
+    done, last = 0, time.monotonic()
+
+    def advance(units: int = 1, remark: str = "") -> None:
+        nonlocal done, last
+        done += units
+        if time.monotonic() - last >= _LINE_INTERVAL_S:
+            last = time.monotonic()
+            say(f"{description}: {done:,} of {total:,}  {remark}")
+
+    return advance

@@ -1,0 +1,88 @@
+"""Frozen dataclass configurations, read from and written to TOML.
+
+A configuration class sits beside the code that uses it. Keys are checked against it: an unknown key
+or a value of the wrong type is an error that names the nearest known key or the expected type.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+import types
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from xraisim.core.errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+def load(cls: type[Config], path: Path | str) -> Config:
+    """Read a TOML file into ``cls``; raises :class:`ConfigError` with the file's name."""
+    try:
+        mapping = tomllib.loads(Path(path).read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    try:
+        return from_mapping(cls, mapping)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def from_mapping(cls: type[Config], mapping: dict[str, Any], prefix: str = "") -> Config:
+    """Build ``cls`` from a nested mapping; missing keys take their defaults."""
+    hints = get_type_hints(cls)
+    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    values = {}
+    for key, value in mapping.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known: {', '.join(known)}"
+            raise ConfigError(f"unknown configuration key {prefix}{key}{hint}")
+        values[key] = _convert(hints[key], value, prefix + key)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(f"incomplete configuration {prefix or cls.__name__}: {error}") from error
+
+
+def _convert(expected: Any, value: Any, name: str) -> Any:
+    """Check ``value`` against a type hint; nested tables become dataclasses, arrays tuples."""
+    if dataclasses.is_dataclass(expected) and isinstance(expected, type):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{name} must be a table, found {value!r}")
+        return from_mapping(expected, value, f"{name}.")
+    origin, arguments = get_origin(expected), get_args(expected)
+    if origin in (Union, types.UnionType):
+        chosen = [a for a in arguments if a is not type(None)]
+        return _convert(chosen[0], value, name)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{name} must be an array, found {value!r}")
+        return tuple(_convert(arguments[0], item, f"{name}[]") for item in value)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if origin is None and isinstance(expected, type):
+        right = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+        if not right:
+            raise ConfigError(f"{name} must be of type {expected.__name__}, found {value!r}")
+    return value
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Return the configuration in full as a nested mapping; unset (None) keys are left out."""
+    return _without_none(dataclasses.asdict(config))
+
+
+def _without_none(mapping: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in mapping.items()
+        if value is not None
+    }
+
+
+def dumps(config: Any) -> str:
+    """Return the configuration in full as TOML text."""
+    return tomli_w.dumps(to_mapping(config))

@@ -1,0 +1,154 @@
+"""Cut Ewald slices out of a volume, and put slices back: the forward operator and its adjoint.
+
+On the CPU both run as fused numba loops; elsewhere, and as the reference the loops are tested
+against, as plain torch. One operator serves simulator, reconstructors and metrics.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xraisim.core.errors import SamplingError
+from xraisim.core.kernels import slices as kernels
+
+_PARTIAL_VOXELS = 2**26  # partial sums of the adjoint may hold 256 MB
+
+
+def check_inside(s: Tensor, grid: int, spacing: float) -> None:
+    """Raise :class:`SamplingError` unless every rotation of ``s`` stays inside the cube."""
+    reach = float(s.norm(dim=-1).max()) / spacing if len(s) else 0.0
+    if reach >= grid // 2:
+        raise SamplingError(
+            f"pixels reach |s| = {reach * spacing:.5g} Å⁻¹ but the {grid}³ volume with spacing "
+            f"{spacing:.3g} Å⁻¹ ends at {(grid // 2) * spacing:.5g} Å⁻¹; use at least "
+            f"{2 * int(reach + 1) + 1} voxels per edge or cut the pixels at a lower resolution"
+        )
+
+
+def slice_volume(
+    volume: Float[Tensor, "G G G"],
+    rotation: Float[Tensor, "n 3 3"],
+    s: Float[Tensor, "P 3"],
+    spacing: float,
+) -> Float[Tensor, "n P"]:
+    """Return V(Rᵀ s) by trilinear interpolation, differentiable in volume and rotation.
+
+    ``volume`` is float32 with s = 0 at voxel G // 2 and ``spacing`` Å⁻¹ between voxels; ``s`` is
+    in Å⁻¹. Raises :class:`SamplingError` if a pixel leaves the cube.
+    """
+    check_inside(s, volume.shape[0], spacing)
+    if volume.device.type == "cpu":
+        return _SliceCpu.apply(volume, rotation, s, spacing)
+    return slice_volume_reference(volume, rotation, s, spacing)
+
+
+def insert_slices(
+    values: Float[Tensor, "n P"],
+    rotation: Float[Tensor, "n 3 3"],
+    s: Float[Tensor, "P 3"],
+    spacing: float,
+    grid: int,
+) -> Float[Tensor, "G G G"]:
+    """Return the adjoint of :func:`slice_volume`: scatter slices into a cube of ``grid`` voxels."""
+    check_inside(s, grid, spacing)
+    if values.device.type == "cpu":
+        return _insert_cpu(values, rotation, s, spacing, grid)
+    return insert_slices_reference(values, rotation, s, spacing, grid)
+
+
+def _corners(
+    rotation: Tensor, s: Tensor, spacing: float, grid: int
+) -> tuple[Tensor, Tensor]:
+    """Return flat indices and weights [n, P, 8] of the corners around each rotated pixel."""
+    position = torch.einsum("nji,pj->npi", rotation, s) / spacing + grid // 2
+    lower = position.floor()
+    fraction = position - lower
+    steps = torch.tensor(
+        [[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)], device=s.device
+    )
+    corner = lower.long()[:, :, None] + steps
+    index = (corner[..., 0] * grid + corner[..., 1]) * grid + corner[..., 2]
+    weight = torch.where(steps.bool(), fraction[:, :, None], 1 - fraction[:, :, None]).prod(-1)
+    return index, weight
+
+
+def slice_volume_reference(
+    volume: Float[Tensor, "G G G"],
+    rotation: Float[Tensor, "n 3 3"],
+    s: Float[Tensor, "P 3"],
+    spacing: float,
+) -> Float[Tensor, "n P"]:
+    """Plain torch form of :func:`slice_volume`, any device and dtype."""
+    index, weight = _corners(rotation, s, spacing, volume.shape[0])
+    return (volume.reshape(-1)[index] * weight).sum(-1)
+
+
+def insert_slices_reference(
+    values: Float[Tensor, "n P"],
+    rotation: Float[Tensor, "n 3 3"],
+    s: Float[Tensor, "P 3"],
+    spacing: float,
+    grid: int,
+) -> Float[Tensor, "G G G"]:
+    """Plain torch form of :func:`insert_slices`, any device and dtype."""
+    index, weight = _corners(rotation, s, spacing, grid)
+    out = values.new_zeros(grid**3)
+    out.index_add_(0, index.reshape(-1), (values[..., None] * weight).reshape(-1))
+    return out.reshape(grid, grid, grid)
+
+
+def as_numpy(tensor: Tensor) -> np.ndarray:
+    """Return a contiguous float32 array that shares memory where it can."""
+    return tensor.detach().float().contiguous().numpy()
+
+
+def _insert_cpu(
+    values: Tensor, rotation: Tensor, s: Tensor, spacing: float, grid: int
+) -> Tensor:
+    # The number of parts follows the grid alone: more would cost memory, and a number that
+    # followed the machine would change the rounding from one machine to the next.
+    parts = int(np.clip(_PARTIAL_VOXELS // grid**3, 2, 8))
+    partial = kernels.insert_forward(
+        as_numpy(values), grid, as_numpy(rotation), as_numpy(s), np.float32(1 / spacing), parts
+    )
+    return torch.from_numpy(partial.sum(0)).reshape(grid, grid, grid)
+
+
+class _SliceCpu(torch.autograd.Function):
+    """The numba slice with its own backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, volume: Tensor, rotation: Tensor, s: Tensor, spacing: float) -> Tensor:
+        ctx.save_for_backward(volume, rotation, s)
+        ctx.spacing = spacing
+        out = kernels.slice_forward(
+            as_numpy(volume).reshape(-1),
+            volume.shape[0],
+            as_numpy(rotation),
+            as_numpy(s),
+            np.float32(1 / spacing),
+        )
+        return torch.from_numpy(out)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # type: ignore[override]
+        volume, rotation, s = ctx.saved_tensors
+        grid = volume.shape[0]
+        grad_volume = grad_rotation = None
+        if ctx.needs_input_grad[0]:
+            grad_volume = _insert_cpu(grad, rotation, s, ctx.spacing, grid)
+        if ctx.needs_input_grad[1]:
+            grad_rotation = torch.from_numpy(
+                kernels.rotation_backward(
+                    as_numpy(volume).reshape(-1),
+                    grid,
+                    as_numpy(rotation),
+                    as_numpy(s),
+                    np.float32(1 / ctx.spacing),
+                    as_numpy(grad),
+                )
+            )
+        return grad_volume, grad_rotation, None, None

@@ -1,0 +1,115 @@
+"""Frozen contracts between the parts: what a reconstructor may know of an experiment."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """The usable detector pixels, ordered by |s| so that a resolution cut is a prefix.
+
+    ``s``: scattering vectors, float32, Å⁻¹. ``gain``: photons expected per unit |F|² at relative
+    fluence 1, float32 (J₀·r_e²·ΔΩ·P). ``background``: expected background photons, float32.
+    ``index``: position in the flattened detector. ``shape``: detector rows and columns.
+    """
+
+    s: Float[Tensor, "P 3"]
+    gain: Float[Tensor, "P"]
+    background: Float[Tensor, "P"]
+    index: Int[Tensor, "P"]
+    shape: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.s)
+
+    @property
+    def radius(self) -> Float[Tensor, "P"]:
+        """|s| of each pixel in Å⁻¹, ascending."""
+        return self.s.norm(dim=-1)
+
+    def count_below(self, s_max: float) -> int:
+        """Return how many pixels have |s| ≤ ``s_max`` (Å⁻¹): the length of the prefix."""
+        return int(torch.searchsorted(self.radius.contiguous(), s_max, right=True))
+
+    def first(self, count: int) -> "Pixels":
+        """Return the ``count`` innermost pixels."""
+        return Pixels(
+            s=self.s[:count],
+            gain=self.gain[:count],
+            background=self.background[:count],
+            index=self.index[:count],
+            shape=self.shape,
+        )
+
+    def to(self, device: str | torch.device) -> "Pixels":
+        """Return the same pixels on ``device``."""
+        return Pixels(
+            s=self.s.to(device),
+            gain=self.gain.to(device),
+            background=self.background.to(device),
+            index=self.index.to(device),
+            shape=self.shape,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photons:
+    """A block of sparse patterns (compressed sparse rows over patterns), on the CPU.
+
+    Row i holds entries ``offsets[i]:offsets[i+1]``: ``pixel`` (int32, into :class:`Pixels` or the
+    flattened detector, as the maker says) and ``count`` (int32). A pixel may occur twice in a row;
+    its counts then add.
+    """
+
+    offsets: np.ndarray
+    pixel: np.ndarray
+    count: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def totals(self, below: int | None = None) -> np.ndarray:
+        """Return the photons per pattern, float64, of pixels before ``below`` (default: all)."""
+        weight = self.count if below is None else np.where(self.pixel < below, self.count, 0)
+        running = np.concatenate([[0.0], np.cumsum(weight, dtype=np.float64)])
+        return running[self.offsets[1:]] - running[self.offsets[:-1]]
+
+    def rows(self) -> np.ndarray:
+        """Return the pattern number of every entry."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def dense(self, pixels: int) -> Float[Tensor, "n P"]:
+        """Return the counts of the first ``pixels`` pixels as a dense float32 matrix."""
+        keep = self.pixel < pixels
+        flat = self.rows()[keep] * pixels + self.pixel[keep]
+        out = np.bincount(flat, self.count[keep], minlength=len(self) * pixels)
+        return torch.from_numpy(out.astype(np.float32).reshape(len(self), pixels))
+
+    def take(self, selection: np.ndarray) -> "Photons":
+        """Return the patterns ``selection`` (an index array) as a new block."""
+        lengths = np.diff(self.offsets)[selection]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        entry = np.arange(offsets[-1]) + np.repeat(self.offsets[selection] - offsets[:-1], lengths)
+        return Photons(offsets=offsets, pixel=self.pixel[entry], count=self.count[entry])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """A cube of float32 values with its sampling.
+
+    ``kind`` is ``"intensity"`` (``spacing`` in Å⁻¹, values |F|² in electrons²) or ``"density"``
+    (``spacing`` is the voxel size in Å, values relative electron density).
+    """
+
+    values: Float[Tensor, "G G G"]
+    spacing: float
+    kind: str
+
+    @property
+    def grid(self) -> int:
+        """Voxels per edge."""
+        return self.values.shape[0]
