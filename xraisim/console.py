@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Protocol
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -57,19 +56,12 @@ def entry_point(app: typer.Typer) -> Callable[[], None]:
         arguments = [a for a in sys.argv[1:] if a != "--debug"]
         debug = "--debug" in sys.argv[1:]
         try:
-            code = app(args=arguments, standalone_mode=False)
-        except (click.exceptions.Abort, KeyboardInterrupt):
-            err.print("interrupted")
-            sys.exit(130)
-        except click.ClickException as error:
-            error.show()
-            sys.exit(error.exit_code)
+            app(args=arguments)  # ends in SystemExit: typer prints usage errors itself, code 2
         except (UserError, OSError) as error:
             if debug:
                 raise
             err.print(f"[bold red]error:[/] {_describe(error)}", soft_wrap=True, highlight=False)
             sys.exit(2)
-        sys.exit(code if isinstance(code, int) else 0)
 
     return main
 

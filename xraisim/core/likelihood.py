@@ -119,9 +119,7 @@ def pose_scores_reference(
     return PoseScores(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _slice_with_derivative(
-    volume: Volume, pixels: Pixels, matrix: Tensor
-) -> tuple[Tensor, Tensor]:
+def _slice_with_derivative(volume: Volume, pixels: Pixels, matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Return w [n, P] and dw/dω [n, P, 3] for R ← R·exp(ω), by forward-mode differentiation."""
 
     def cut(rotation: Tensor) -> Tensor:
@@ -130,7 +128,8 @@ def _slice_with_derivative(
     derivatives = []
     for axis in range(3):
         generator = torch.linalg.cross(
-            torch.eye(3, device=matrix.device)[axis].expand(3, 3), torch.eye(3, device=matrix.device)
+            torch.eye(3, device=matrix.device)[axis].expand(3, 3),
+            torch.eye(3, device=matrix.device),
         ).T
         value, derivative = torch.func.jvp(cut, (matrix,), (matrix @ generator,))
         derivatives.append(derivative * pixels.gain)

@@ -127,7 +127,9 @@ def radial_mean(
     return torch.where(bottom > 0, profile, lowest).clamp_min(lowest)[shell]
 
 
-def intensity_grid(s_max: float, diameter_angstrom: float, oversampling: float) -> tuple[int, float]:
+def intensity_grid(
+    s_max: float, diameter_angstrom: float, oversampling: float
+) -> tuple[int, float]:
     """Return (odd grid size, spacing in Å⁻¹) that holds |s| ≤ ``s_max``.
 
     Intensity speckles need a spacing of 1/(2D); ``oversampling`` counts samples per 1/D.

@@ -59,9 +59,7 @@ def insert_slices(
     return insert_slices_reference(values, rotation, s, spacing, grid)
 
 
-def _corners(
-    rotation: Tensor, s: Tensor, spacing: float, grid: int
-) -> tuple[Tensor, Tensor]:
+def _corners(rotation: Tensor, s: Tensor, spacing: float, grid: int) -> tuple[Tensor, Tensor]:
     """Return flat indices and weights [n, P, 8] of the corners around each rotated pixel."""
     position = torch.einsum("nji,pj->npi", rotation, s) / spacing + grid // 2
     lower = position.floor()
@@ -105,9 +103,7 @@ def as_numpy(tensor: Tensor) -> np.ndarray:
     return tensor.detach().float().contiguous().numpy()
 
 
-def _insert_cpu(
-    values: Tensor, rotation: Tensor, s: Tensor, spacing: float, grid: int
-) -> Tensor:
+def _insert_cpu(values: Tensor, rotation: Tensor, s: Tensor, spacing: float, grid: int) -> Tensor:
     # The number of parts follows the grid alone: more would cost memory, and a number that
     # followed the machine would change the rounding from one machine to the next.
     parts = int(np.clip(_PARTIAL_VOXELS // grid**3, 2, 8))

@@ -4,7 +4,6 @@ The multinomial log-likelihood Σ_p k_p log(w_p/Σw) of all patterns and rotatio
 product counts × log-templatesᵀ, bound by arithmetic rather than memory.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
