@@ -10,6 +10,7 @@ from typing import Protocol
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from xraisim.core.errors import UserError
@@ -40,13 +41,19 @@ def make_app(summary: str, examples: str) -> typer.Typer:
 
     @app.callback()
     def _common(
-        show_version: bool = typer.Option(False, "--version", is_eager=True, help="Show version."),
+        show_version: bool = typer.Option(
+            False, "--version", is_eager=True, callback=_print_version, help="Show version."
+        ),
     ) -> None:
-        if show_version:
-            out.print(version("x-rai"))
-            raise typer.Exit
+        pass
 
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(version("x-rai"), highlight=False)
+        raise typer.Exit
 
 
 def entry_point(app: typer.Typer) -> Callable[[], None]:
@@ -70,7 +77,7 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, UserError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{os.strerror(error.errno)}"
-    return str(error).replace("[", "\\[")
+    return escape(str(error))
 
 
 def say(message: str) -> None:
