@@ -1,0 +1,35 @@
+"""Array shapes are checked at test time: beartype on every function whose arguments state them."""
+
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Listed one by one: numba compiles the kernel modules, and a wrapped function is not compilable.
+_SHAPED = [
+    "xraisim.core.likelihood",
+    "xraisim.core.merge",
+    "xraisim.core.rotations",
+    "xraisim.core.sampling",
+    "xraisim.core.search",
+    "xraisim.core.so3",
+    "xraisim.core.types",
+]
+install_import_hook(_SHAPED, "beartype.beartype")
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Material that lies beside the checkout on some machines; tests skip where it is absent."""
+    path = REPOSITORY.parent / "shared"
+    if not path.is_dir():
+        pytest.skip("no directory `shared` beside the checkout")
+    return path
