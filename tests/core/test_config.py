@@ -1,0 +1,99 @@
+"""Configurations: TOML in and out, and errors that name the key."""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xraisim.core import config
+from xraisim.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    rate: float = 1e-3
+    heads: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    name: str
+    resolution: float | None = None
+    shells: tuple[float, ...] = (60.0, 40.0)
+    robust: bool = True
+    inner: Inner = field(default_factory=Inner)
+
+
+def test_defaults_fill_what_is_not_given() -> None:
+    made = config.from_mapping(Outer, {"name": "a", "inner": {"heads": 4}})
+    assert made == Outer(name="a", inner=Inner(heads=4))
+
+
+@given(
+    name=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])),
+    resolution=st.none() | st.floats(1, 1e3),
+    shells=st.lists(st.floats(-1e6, 1e6)),
+    robust=st.booleans(),
+    heads=st.integers(0, 2**40),
+)
+def test_toml_round_trip(
+    name: str, resolution: float | None, shells: list[float], robust: bool, heads: int
+) -> None:
+    made = Outer(
+        name=name,
+        resolution=resolution,
+        shells=tuple(shells),
+        robust=robust,
+        inner=Inner(heads=heads),
+    )
+    assert config.from_mapping(Outer, tomllib.loads(config.dumps(made))) == made
+
+
+def test_an_integer_is_a_float_but_a_bool_is_no_integer() -> None:
+    rate = config.from_mapping(Inner, {"rate": 1}).rate
+    assert rate == 1.0
+    assert isinstance(rate, float)
+    with pytest.raises(ConfigError, match="heads must be of type int, found True"):
+        config.from_mapping(Inner, {"heads": True})
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"nane": "a"}, r"unknown configuration key nane; did you mean name\?"),
+        (
+            {"name": "a", "inner": {"head": 1}},
+            r"configuration key inner\.head; did you mean inner\.heads",
+        ),
+        ({"name": "a", "zzz": 1}, "unknown configuration key zzz; known: name, resolution"),
+        ({"name": 3}, "name must be of type str, found 3"),
+        ({"name": "a", "inner": 3}, "inner must be a table, found 3"),
+        ({"name": "a", "shells": 3}, "shells must be an array, found 3"),
+        ({"name": "a", "shells": ["x"]}, r"shells\[\] must be of type float, found 'x'"),
+        ({}, "incomplete configuration Outer: .*name"),
+    ],
+)
+def test_errors_name_the_key(mapping: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config.from_mapping(Outer, mapping)
+
+
+def test_files_are_named_in_errors(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("name = 'a'\nhead = 1\n")
+    with pytest.raises(ConfigError, match=r"x\.toml: unknown configuration key head"):
+        config.load(Outer, path)
+    path.write_text("name = \n")
+    with pytest.raises(ConfigError, match=r"x\.toml is not valid TOML"):
+        config.load(Outer, path)
+    path.write_bytes(b"name = '\xff'\n")
+    with pytest.raises(ConfigError, match=r"x\.toml is not valid TOML"):
+        config.load(Outer, path)
+
+
+def test_unset_keys_are_left_out_of_the_file() -> None:
+    assert "resolution" not in config.dumps(Outer(name="a"))
+    assert "rate = 0.001" in config.dumps(Outer(name="a"))
