@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,8 @@ class Outer:
     shells: tuple[float, ...] = (60.0, 40.0)
     robust: bool = True
     inner: Inner = field(default_factory=Inner)
+    weights: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def test_defaults_fill_what_is_not_given() -> None:
@@ -52,6 +55,12 @@ def test_toml_round_trip(
     assert config.from_mapping(Outer, tomllib.loads(config.dumps(made))) == made
 
 
+def test_free_tables_and_unset_values() -> None:
+    mapping = {"name": "a", "weights": {"b": 1}, "notes": {"c": [1, "x"]}, "resolution": None}
+    made = config.from_mapping(Outer, mapping)
+    assert (made.weights, made.notes, made.resolution) == ({"b": 1.0}, {"c": [1, "x"]}, None)
+
+
 def test_an_integer_is_a_float_but_a_bool_is_no_integer() -> None:
     rate = config.from_mapping(Inner, {"rate": 1}).rate
     assert rate == 1.0
@@ -71,6 +80,8 @@ def test_an_integer_is_a_float_but_a_bool_is_no_integer() -> None:
         ({"name": "a", "zzz": 1}, "unknown configuration key zzz; known: name, resolution"),
         ({"name": 3}, "name must be of type str, found 3"),
         ({"name": "a", "inner": 3}, "inner must be a table, found 3"),
+        ({"name": "a", "weights": 3}, "weights must be a table, found 3"),
+        ({"name": "a", "weights": {"b": "x"}}, r"weights\.b must be of type float, found 'x'"),
         ({"name": "a", "shells": 3}, "shells must be an array, found 3"),
         ({"name": "a", "shells": ["x"]}, r"shells\[\] must be of type float, found 'x'"),
         ({}, "incomplete configuration Outer: .*name"),

@@ -54,6 +54,8 @@ def _convert(expected: Any, value: Any, name: str) -> Any:
             raise ConfigError(f"{name} must be a table, found {value!r}")
         return from_mapping(expected, value, f"{name}.")
     origin, arguments = get_origin(expected), get_args(expected)
+    if expected is Any or (value is None and type(None) in arguments):
+        return value
     if origin in (Union, types.UnionType):
         chosen = [a for a in arguments if a is not type(None)]
         return _convert(chosen[0], value, name)
@@ -61,6 +63,10 @@ def _convert(expected: Any, value: Any, name: str) -> Any:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{name} must be an array, found {value!r}")
         return tuple(_convert(arguments[0], item, f"{name}[]") for item in value)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{name} must be a table, found {value!r}")
+        return {key: _convert(arguments[1], item, f"{name}.{key}") for key, item in value.items()}
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if origin is None and isinstance(expected, type):
