@@ -100,7 +100,9 @@ def progress(description: str, total: int) -> Iterator[Advance]:
             task = bar.add_task(description, total=total, remark="")
 
             def advance_bar(units: int = 1, remark: str = "") -> None:
-                bar.update(task, advance=units, **({"remark": remark} if remark else {}))
+                bar.update(task, advance=units)
+                if remark:
+                    bar.update(task, remark=remark)
 
             yield advance_bar
         return

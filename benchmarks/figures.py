@@ -1,0 +1,96 @@
+"""Figures of the report, as data for an ``<img>``: curves of every method, central slices."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.record import Record
+from benchmarks.slices import Slices
+
+# Okabe and Ito (2008): told apart by every kind of colour vision.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_TICKS_ANGSTROM = (250, 100, 60, 40, 30, 25, 20, 18, 16, 14, 12, 10, 8, 6, 5, 4, 3)
+
+
+def colours(methods: Iterable[str]) -> dict[str, str]:
+    """Return one colour per method, the same in every figure."""
+    names = list(dict.fromkeys(methods))
+    return {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
+
+
+def curves(records: Sequence[Record], name: str, title: str, threshold: float) -> Figure:
+    """Return the curve ``name`` of every record, one line per seed, one colour per method."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    colour = colours(record.method for record in records)
+    shown: set[str] = set()
+    for record in records:
+        curve = record.curve(name)
+        if curve is None:
+            continue
+        label = record.method if record.method not in shown else None
+        shown.add(record.method)
+        axes.plot(
+            curve.s_per_angstrom, curve.value, color=colour[record.method], label=label, lw=1.5
+        )
+    axes.axhline(threshold, color="0.6", lw=0.8, ls="--")
+    axes.set(title=title, ylim=(-0.1, 1.02), xlabel="resolution (Å)", ylabel="correlation")
+    _angstrom_axis(axes)
+    if shown:
+        axes.legend(frameon=False)
+    return figure
+
+
+def _angstrom_axis(axes: Axes) -> None:
+    """Label an axis in Å⁻¹ with resolutions in Å, leaving out labels that would overlap."""
+    low, high = axes.get_xlim()
+    chosen: list[int] = []
+    for tick in _TICKS_ANGSTROM:
+        room = 1 / tick - (1 / chosen[-1] if chosen else -np.inf)
+        if low <= 1 / tick <= high and room > 0.07 * (high - low):
+            chosen.append(tick)
+    axes.set_xticks([1 / tick for tick in chosen], [str(tick) for tick in chosen])
+
+
+def slices(found: Sequence[tuple[str, Slices]]) -> Figure:
+    """Return log intensity above density: the truth first, then one column per method."""
+    first = found[0][1]
+    columns = [("truth", first.intensity_truth, first.density_truth, first)]
+    columns += [(name, one.intensity, one.density, one) for name, one in found]
+    figure = Figure(figsize=(2.4 * len(columns), 5.2), layout="constrained")
+    grid = figure.subplots(2, len(columns), squeeze=False)
+    low, high = _log_range(first.intensity_truth)
+    for column, (name, intensity, density, one) in enumerate(columns):
+        s, r = one.reach_per_angstrom, one.reach_angstrom / 10
+        with np.errstate(divide="ignore"):
+            log = np.log10(np.maximum(intensity.T, 0))
+        top, bottom = grid[0, column], grid[1, column]
+        top.imshow(log, origin="lower", extent=(-s, s, -s, s), cmap="magma", vmin=low, vmax=high)
+        bottom.imshow(
+            density.T, origin="lower", extent=(-r, r, -r, r), cmap="gray_r", vmin=0,
+            vmax=max(float(np.quantile(density, 0.998)), 1e-30),
+        )  # fmt: skip
+        top.set(title=name, xticks=[-s, 0, s], yticks=[])
+        top.set_xticklabels([f"1/{1 / s:.0f}", "0", f"1/{1 / s:.0f} Å⁻¹"], fontsize=8)
+        bottom.set(xticks=[-r, 0, r], yticks=[])
+        bottom.set_xticklabels([f"{-r:.0f}", "0", f"{r:.0f} nm"], fontsize=8)
+    grid[0, 0].set_ylabel("log intensity")
+    grid[1, 0].set_ylabel("density")
+    return figure
+
+
+def _log_range(intensity: np.ndarray) -> tuple[float, float]:
+    lit = np.log10(intensity[intensity > 0])
+    return float(np.quantile(lit, 0.05)), float(lit.max())
+
+
+def embed(figure: Figure, form: str) -> str:
+    """Return a figure as a ``data:`` address; ``form`` is ``"svg"`` or ``"png"``."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=form, dpi=110)
+    kind = "svg+xml" if form == "svg" else form
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

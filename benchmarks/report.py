@@ -1,0 +1,85 @@
+"""One self-contained HTML page: table, curves, central slices and the full configuration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import tomli_w
+
+from benchmarks import figures, leaderboard, record
+from benchmarks.record import Record
+from benchmarks.slices import Slices
+from xraisim import __version__
+
+SLICES_FILE = "slices.npz"
+_CURVES = (
+    ("fsc_truth", "Density against the truth: Fourier shell correlation", 0.5),
+    ("icc_truth", "Intensity against the truth: Pearson correlation per shell", 0.5),
+    ("prtf", "Phase retrieval transfer function", 0.3679),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A record, and the slices of its volumes where they are still there."""
+
+    record: Record
+    slices: Slices | None = None
+
+
+def load(directory: Path) -> list[Shown]:
+    """Return the records below a directory with the slices beside them."""
+    record.read_all(directory)  # says what is wrong with a directory that holds none
+    found = []
+    for path in record.record_paths(directory):
+        beside = path.parent / SLICES_FILE
+        planes = Slices.load(beside) if path.name == "record.json" and beside.exists() else None
+        found.append(Shown(record=record.read(path), slices=planes))
+    return found
+
+
+def write(path: Path, shown: Sequence[Shown]) -> None:
+    """Write the page; it appears under its name only when it is whole."""
+    template = files("benchmarks").joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    names = dict.fromkeys(one.record.task for one in shown)
+    page = environment.from_string(template).render(
+        tasks=[_task([one for one in shown if one.record.task == name]) for name in names],
+        columns=[name for name, _ in leaderboard.COLUMNS],
+        version=__version__,
+    )
+    record.write_text(path, page)
+
+
+def _task(shown: Sequence[Shown]) -> dict[str, Any]:
+    found = leaderboard.entries(one.record for one in shown)
+    order = {entry.method: number for number, entry in enumerate(found)}
+    shown = sorted(shown, key=lambda one: (order[one.record.method], one.record.seed))
+    finished = [one for one in shown if not one.record.error]
+    planes = {one.record.method: one.slices for one in reversed(finished) if one.slices}
+    planes = {name: planes[name] for name in order if name in planes}
+    any_record = shown[0].record
+    return {
+        "name": any_record.task,
+        "summary": any_record.config.get("summary", ""),
+        "rows": [leaderboard.row(entry) for entry in found],
+        "failures": [(entry.method, failed.error) for entry in found for failed in entry.failed],
+        "curves": _curves([one.record for one in finished]),
+        "slices": (figures.embed(figures.slices(list(planes.items())), "png") if planes else ""),
+        "config": tomli_w.dumps(any_record.config),
+        "provenance": [leaderboard.provenance(found)],
+    }
+
+
+def _curves(records: Sequence[Record]) -> list[dict[str, str]]:
+    return [
+        {
+            "title": title,
+            "address": figures.embed(figures.curves(records, name, title, threshold), "svg"),
+        }
+        for name, title, threshold in _CURVES
+        if any(one.curve(name) for one in records)
+    ]
