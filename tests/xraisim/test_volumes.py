@@ -59,6 +59,7 @@ def test_nan_in_a_file_is_refused_on_reading(tmp_path):
     values[0, 0, 0] = np.nan
     with mrcfile.new(path) as file, pytest.warns(RuntimeWarning, match="NaN"):
         file.set_data(values)
+        file.voxel_size = 1.0
     with pytest.raises(FormatError, match="not finite"):
         read_volume(path)
 
