@@ -16,9 +16,9 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
         p0 = _M0 * np.uint64(c0)
         p1 = _M1 * np.uint64(c2)
         c0, c1, c2, c3 = (
-            np.uint32(p1 >> _SHIFT) ^ c1 ^ k0,
+            np.uint32(np.uint32(p1 >> _SHIFT) ^ c1 ^ k0),
             np.uint32(p1 & _LOW),
-            np.uint32(p0 >> _SHIFT) ^ c3 ^ k1,
+            np.uint32(np.uint32(p0 >> _SHIFT) ^ c3 ^ k1),
             np.uint32(p0 & _LOW),
         )
         k0 = np.uint32(k0 + _W0)

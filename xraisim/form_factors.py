@@ -1,0 +1,71 @@
+"""What one atom scatters, in electrons: IT92 form factors, anomalous terms, B factors."""
+
+import gemmi
+import numpy as np
+
+from xraisim.core.errors import StructureError
+
+IT92_LIMIT_PER_ANGSTROM = 4.0  # sinθ/λ = 2 Å⁻¹, the end of the tables' validity
+
+
+def profile(
+    element: int, b_iso: float, s: np.ndarray, photon_energy_ev: float | None
+) -> np.ndarray:
+    """Return (f₀(s) + f′ + i f″) exp(−B s²/4) in electrons, complex128 with the shape of ``s``.
+
+    ``s`` in Å⁻¹, ``b_iso`` in Å². f₀ from the International Tables (1992, C, table 6.1.1.4), f′ and
+    f″ by Cromer & Liberman (1981) at ``photon_energy_ev``; None leaves them out. Raises
+    :class:`StructureError` for an element without a form factor.
+    """
+    coefficients = gemmi.Element(int(element)).it92
+    if coefficients is None:
+        raise StructureError(
+            f"no IT92 form factor for element number {element} ({gemmi.Element(int(element)).name})"
+        )
+    stol2 = np.asarray(s, dtype=np.float64) ** 2 / 4
+    value = np.full(stol2.shape, coefficients.c, dtype=np.complex128)
+    for a, b in zip(coefficients.a, coefficients.b, strict=True):
+        value += a * np.exp(-b * stol2)
+    if photon_energy_ev is not None:
+        value += complex(*gemmi.cromer_liberman(int(element), photon_energy_ev))
+    return value * np.exp(-b_iso * stol2)
+
+
+class RadialBasis:
+    """A few radial functions whose combinations are every atom's profile f_j(s) exp(−B_j s²/4).
+
+    The profiles of all elements over the range of B factors are nearly dependent: a singular value
+    decomposition leaves a handful of functions, so that F(s) on a grid costs that many Fourier
+    transforms instead of one per element and B factor.
+    """
+
+    _POINTS = 256
+    _B_SAMPLES = 12
+    _TOLERANCE = 3e-5
+
+    def __init__(
+        self, elements: np.ndarray, b_iso: np.ndarray, s_max: float, energy_ev: float | None
+    ) -> None:
+        self.s_max, self._energy = s_max, energy_ev
+        self.s = s_max * np.sqrt(np.linspace(0, 1, self._POINTS))
+        b_values = np.unique(np.linspace(b_iso.min(), b_iso.max(), self._B_SAMPLES))
+        table = np.array(
+            [profile(z, b, self.s, energy_ev) for z in np.unique(elements) for b in b_values]
+        )
+        table /= np.abs(table).max(1, keepdims=True)
+        _, weight, basis = np.linalg.svd(table, full_matrices=False)
+        rank = int((weight > self._TOLERANCE * weight[0]).sum())
+        #: orthonormal functions of s² at equal steps up to ``s_max``², complex [rank, points]
+        self.functions = basis[:rank]
+
+    def strengths(self, elements: np.ndarray, b_iso: np.ndarray) -> np.ndarray:
+        """Return complex128 [rank, N]: each atom's profile in terms of the functions."""
+        pairs, atom = np.unique(np.stack([elements, b_iso], axis=1), axis=0, return_inverse=True)
+        out = np.empty((len(self.functions), len(pairs)), dtype=np.complex128)
+        for z in np.unique(pairs[:, 0]):
+            chosen = np.flatnonzero(pairs[:, 0] == z)
+            atomic = profile(int(z), 0.0, self.s, self._energy)
+            for block in np.array_split(chosen, len(chosen) // 4096 + 1):
+                decay = np.exp(-np.outer(pairs[block, 1], self.s**2 / 4))
+                out[:, block] = self.functions.conj() @ (decay * atomic).T
+        return out[:, atom.reshape(-1)]

@@ -1,0 +1,32 @@
+"""Names, version and units of the pattern file: one page for writer, reader and validator."""
+
+FORMAT = "x-rai patterns"
+VERSION = 1
+LARGEST_COUNT = 255  # of a uint8; a larger count is stored as repeated entries of its pixel
+
+OFFSETS, PIXEL, COUNT = "photons/offsets", "photons/pixel", "photons/count"
+
+UNITS = {
+    OFFSETS: "entries",
+    PIXEL: "flat detector index",
+    COUNT: "photons",
+    "detector/position": "mm",
+    "detector/s": "1/angstrom",
+    "detector/solid_angle": "sr",
+    "detector/polarisation": "1",
+    "detector/gain": "photons/electron^2",
+    "detector/background": "photons",
+    "detector/mask": "1 where the pixel is not used",
+    "beam/photon_energy": "eV",
+    "beam/wavelength": "angstrom",
+    "beam/fluence": "photons/um^2",
+    "particle/diameter": "angstrom",
+}
+
+#: keys of ``PatternReader.info`` and the scalar datasets they come from
+SCALARS = {
+    "photon_energy_ev": "beam/photon_energy",
+    "wavelength_angstrom": "beam/wavelength",
+    "fluence_photons_per_um2": "beam/fluence",
+    "particle_diameter_angstrom": "particle/diameter",
+}

@@ -1,0 +1,181 @@
+"""Atoms of a particle: reading PDB and mmCIF files, chains, assemblies, centring."""
+
+import fnmatch
+import gzip
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import gemmi
+import numpy as np
+from scipy.spatial import ConvexHull, QhullError
+
+from xraisim import assembly as assemblies
+from xraisim.core.errors import StructureError
+from xraisim.locate import locate
+
+__all__ = ["Atoms", "locate", "read_atoms"]
+
+_CENTRE_STEPS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Atoms:
+    """Atoms of one particle, centred on the middle of the ball that encloses them.
+
+    ``positions`` float64 [N, 3] Å; ``elements`` int [N], atomic numbers; ``occupancy`` float64 [N];
+    ``b_iso`` float64 [N] Å².
+    """
+
+    positions: np.ndarray
+    elements: np.ndarray
+    occupancy: np.ndarray
+    b_iso: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @cached_property
+    def diameter_angstrom(self) -> float:
+        """Twice the largest distance of an atom from the centre, Å."""
+        return 2 * float(np.sqrt((self.positions**2).sum(1).max()))
+
+
+def read_atoms(path: Path | str, *, chains: str = "*", assembly: str = "") -> Atoms:
+    """Read the first model of a PDB or mmCIF file (``.gz`` too).
+
+    ``chains`` are shell patterns of author chain names, comma-separated (``"B*"``, ``"A,C?"``);
+    ``assembly`` names a biological assembly, empty for the atoms as deposited. Alternate locations
+    are all kept, weighted by their occupancy. Raises :class:`StructureError`.
+    """
+    path = Path(path)
+    text = _read_text(path)
+    structure, block = _parse(path, text)
+    while len(structure) > 1:
+        del structure[len(structure) - 1]
+    flat = gemmi.FlatStructure(structure)
+    names = _names(np.asarray(flat.chain_ids))
+    keep = _select(names, chains, path) & (flat.occ > 0)
+    if not keep.any():
+        raise StructureError(f"{path}: every selected atom has occupancy zero")
+    index, positions = np.flatnonzero(keep), flat.pos[keep].astype(np.float64)
+    if assembly:
+        if block is not None:
+            parts, labels = (
+                assemblies.from_mmcif(block, assembly),
+                _names(np.asarray(flat.subchains))[keep],
+            )
+        else:
+            parts, labels = assemblies.from_pdb(structure, assembly), names[keep]
+        index, positions = _assemble(index, positions, labels, parts, path)
+    return _checked(flat, index, positions, path)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+        data = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except FileNotFoundError as error:
+        raise StructureError(f"{path}: no such file") from error
+    except (OSError, EOFError) as error:
+        raise StructureError(
+            f"{path}: cannot be read ({error}); the file looks truncated, fetch it again"
+        ) from error
+    except zlib.error as error:
+        raise StructureError(f"{path}: damaged gzip data ({error}); fetch it again") from error
+    if not data.strip():
+        raise StructureError(f"{path}: the file is empty; expected PDB or mmCIF text")
+    return data.decode("utf-8", errors="replace")
+
+
+def _parse(path: Path, text: str) -> tuple[gemmi.Structure, gemmi.cif.Block | None]:
+    """Return the structure, and the mmCIF block if it is one (judged by content)."""
+    try:
+        if text.lstrip("\ufeff \t\r\n").startswith(("data_", "#")) or "_atom_site." in text:
+            block = gemmi.cif.read_string(text).sole_block()
+            structure = gemmi.make_structure_from_block(block)
+        else:
+            block, structure = None, gemmi.read_pdb_string(text)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise StructureError(
+            f"{path}: not a readable PDB or mmCIF file ({error}); it may be truncated, "
+            "fetch it again"
+        ) from error
+    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
+        raise StructureError(f"{path}: no atoms found; expected PDB or mmCIF text with coordinates")
+    if block is None and not any(
+        line.startswith(("END", "MASTER")) for line in text[-2000:].splitlines()
+    ):
+        raise StructureError(f"{path}: the PDB file has no END record; it looks truncated")
+    return structure, block
+
+
+def _names(codes: np.ndarray) -> np.ndarray:
+    """Decode gemmi's fixed-width character arrays to strings."""
+    width = codes.shape[1]
+    return np.ascontiguousarray(codes).view(f"S{width}")[:, 0].astype(str)
+
+
+def _select(names: np.ndarray, patterns: str, path: Path) -> np.ndarray:
+    present = list(dict.fromkeys(names.tolist()))
+    wanted = [pattern.strip() for pattern in patterns.split(",")]
+    chosen = [n for n in present if any(fnmatch.fnmatchcase(n, pattern) for pattern in wanted)]
+    if not chosen:
+        raise StructureError(
+            f"{path}: no chain matches {patterns!r}; the file has chains {', '.join(present)}"
+        )
+    return np.isin(names, chosen)
+
+
+def _assemble(
+    index: np.ndarray, positions: np.ndarray, labels: np.ndarray, parts: list, path: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return source atom numbers and positions of all copies."""
+    indices, copies = [], []
+    for chains, operators in parts:
+        member = np.isin(labels, list(chains))
+        for matrix, vector in operators if member.any() else []:
+            indices.append(index[member])
+            copies.append(positions[member] @ matrix.T + vector)
+    if not indices:
+        raise StructureError(f"{path}: the assembly holds none of the selected chains")
+    return np.concatenate(indices), np.concatenate(copies)
+
+
+def _checked(
+    flat: gemmi.FlatStructure, index: np.ndarray, positions: np.ndarray, path: Path
+) -> Atoms:
+    elements = flat.elements[index].astype(np.int64)
+    b_iso, occupancy = flat.b_iso[index].astype(float), flat.occ[index].astype(float)
+    if (elements == 0).any():
+        site = int(np.argmax(elements == 0))
+        raise StructureError(
+            f"{path}: {int((elements == 0).sum())} atoms have an unknown element, the first is "
+            f"serial {flat.serials[index[site]]}; give every atom a chemical element"
+        )
+    if not np.isfinite(positions).all() or not np.isfinite(b_iso + occupancy).all():
+        raise StructureError(f"{path}: coordinates, occupancies or B factors are not all numbers")
+    return Atoms(
+        positions=positions - enclosing_centre(positions),
+        elements=elements,
+        occupancy=occupancy,
+        b_iso=np.maximum(b_iso, 0.0),
+    )
+
+
+def enclosing_centre(positions: np.ndarray) -> np.ndarray:
+    """Return the centre of the smallest enclosing ball of [N, 3] (Bădoiu & Clarkson 2003).
+
+    Step k moves towards the farthest atom by 1/(k+1) of the way, and the radius ends within a
+    fraction of order 1/k of the smallest. Only atoms on the convex hull can be the farthest.
+    """
+    try:
+        outer = positions[ConvexHull(positions).vertices]
+    except (QhullError, ValueError):  # fewer than four atoms, or all in one plane
+        outer = positions
+    centre = (outer.max(0) + outer.min(0)) / 2
+    for step in range(1, _CENTRE_STEPS + 1):
+        far = outer[np.argmax(((outer - centre) ** 2).sum(1))]
+        centre = centre + (far - centre) / (step + 1)
+    return centre
