@@ -18,6 +18,7 @@ from xraisim.core.errors import ConfigError, FormatError
 from xraisim.core.fsc import Resolution
 
 SCHEMA = 1
+RECORD_FILE = "record.json"  # in the directory of a run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,7 @@ def read_all(directory: Path) -> list[Record]:
 
 def record_paths(directory: Path) -> list[Path]:
     """Return the record files below a directory: a run keeps other JSON files beside its own."""
-    return sorted({*directory.rglob("record.json"), *directory.glob("*.json")})
+    return sorted({*directory.rglob(RECORD_FILE), *directory.glob("*.json")})
 
 
 def file_name(record: Record) -> str:

@@ -10,11 +10,10 @@ import jinja2
 import tomli_w
 
 from benchmarks import figures, leaderboard, record
-from benchmarks.record import Record
-from benchmarks.slices import Slices
+from benchmarks.record import RECORD_FILE, Record
+from benchmarks.slices import SLICES_FILE, Slices
 from xraisim import __version__
 
-SLICES_FILE = "slices.npz"
 _CURVES = (
     ("fsc_truth", "Density against the truth: Fourier shell correlation", 0.5),
     ("icc_truth", "Intensity against the truth: Pearson correlation per shell", 0.5),
@@ -31,14 +30,20 @@ class Shown:
 
 
 def load(directory: Path) -> list[Shown]:
-    """Return the records below a directory with the slices beside them."""
+    """Return the records below a directory, or in a file, with the slices beside them."""
     record.read_all(directory)  # says what is wrong with a directory that holds none
-    found = []
-    for path in record.record_paths(directory):
-        beside = path.parent / SLICES_FILE
-        planes = Slices.load(beside) if path.name == "record.json" and beside.exists() else None
-        found.append(Shown(record=record.read(path), slices=planes))
-    return found
+    paths = [directory] if directory.is_file() else record.record_paths(directory)
+    return [
+        with_slices(record.read(path), path.parent) if path.name == RECORD_FILE
+        else Shown(record=record.read(path))
+        for path in paths
+    ]  # fmt: skip
+
+
+def with_slices(one: Record, directory: Path) -> Shown:
+    """Return a record with the slices that its run left in ``directory``, if any."""
+    path = directory / SLICES_FILE
+    return Shown(record=one, slices=Slices.load(path) if path.exists() else None)
 
 
 def write(path: Path, shown: Sequence[Shown]) -> None:

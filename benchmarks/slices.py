@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xraisim.core.errors import FormatError
+from xraisim.core.fourier import radius, reciprocal, to_density
+
+SLICES_FILE = "slices.npz"  # in the directory of a run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,20 +41,64 @@ class Slices:
         """Read planes; raises :class:`FormatError` for a file that does not hold them."""
         try:
             with np.load(path, allow_pickle=False) as data:
-                arrays = {name: data[name] for name in cls.__annotations__}
+                return cls(**{name: _value(data[name]) for name in cls.__annotations__})
         except (OSError, ValueError, KeyError) as error:
             raise FormatError(f"{path} does not hold slices: {error}; run again") from error
-        return cls(**{k: v if v.ndim else float(v) for k, v in arrays.items()})
 
 
-def plane(reach: float, points: int) -> Float[Tensor, "P 3"]:
+def _value(array: np.ndarray) -> Any:
+    return array if array.ndim else float(array)
+
+
+def central_slices(
+    intensity: tuple[Tensor, Tensor, float],
+    factors: tuple[Tensor, Tensor, float],
+    matrix: Float[Tensor, "3 3"],
+    s_max: float,
+    reach_angstrom: float,
+    points: int,
+) -> Slices:
+    """Cut the planes z = 0 of the truth's frame, V_true(s) = V_rec(Aᵀs) and ρ likewise.
+
+    ``intensity`` and ``factors`` hold the result, the truth and their spacing in Å⁻¹, both in the
+    frame of the reconstruction; ``matrix`` is A. The truth's density is cut off at ``s_max`` as the
+    result's is.
+    """
+    s_plane = _plane(s_max, points)
+    outside = s_plane.norm(dim=1) > s_max
+    bright, bright_truth = (
+        _image(_sample(values, intensity[2], s_plane @ matrix).masked_fill(outside, 0.0))
+        for values in intensity[:2]
+    )
+    grid, spacing = factors[0].shape[0], factors[2]
+    beyond = radius(grid, spacing) > s_max
+    r_plane = _plane(reach_angstrom, points) @ matrix
+    dense, dense_truth = (
+        _image(
+            _sample(
+                to_density(F.masked_fill(beyond, 0), spacing), reciprocal(grid, spacing), r_plane
+            )
+        )
+        for F in factors[:2]
+    )
+    return Slices(
+        intensity=bright,
+        intensity_truth=bright_truth,
+        reach_per_angstrom=s_max,
+        density=dense,
+        density_truth=dense_truth,
+        reach_angstrom=reach_angstrom,
+    )
+
+
+def _plane(reach: float, points: int) -> Float[Tensor, "P 3"]:
     """Return the points of the plane z = 0 up to ±``reach``, in the order of an image [x, y]."""
     axis = torch.linspace(-reach, reach, points)
     x, y = torch.meshgrid(axis, axis, indexing="ij")
     return torch.stack([x, y, torch.zeros_like(x)], dim=-1).reshape(-1, 3)
 
 
-def sample(
+def _sample(
     values: Float[Tensor, "G G G"], spacing: float, points: Float[Tensor, "P 3"]
 ) -> Float[Tensor, "P"]:
     """Return trilinear values at positions in units of ``spacing``; zero outside the cube."""
@@ -63,7 +111,7 @@ def sample(
     return out.reshape(-1)
 
 
-def image(flat: Float[Tensor, "P"]) -> np.ndarray:
+def _image(flat: Float[Tensor, "P"]) -> np.ndarray:
     """Return the flat values of a plane as a square float32 image."""
     edge = math.isqrt(len(flat))
     return flat.reshape(edge, edge).numpy().astype(np.float32)

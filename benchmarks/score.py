@@ -1,0 +1,178 @@
+"""Score a reconstruction against the truth: one frame, then correlations shell by shell.
+
+The truth is never interpolated where it is compared: once the rotation A of the reconstruction's
+frame is known, V_rec(s) = V_true(A s), the atoms are turned by Aᵀ and F(s) is computed anew on the
+reconstruction's own grid.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from benchmarks.leaderboard import FSC, ICC, PRTF
+from benchmarks.record import Curve, PoseError
+from benchmarks.slices import Slices, central_slices
+from xraisim.core import rotations, so3
+from xraisim.core.align import Alignment, align_density, align_intensity
+from xraisim.core.fourier import reciprocal, to_structure_factors
+from xraisim.core.fsc import Resolution, first_crossing, fsc, intensity_correlation, shell_s
+from xraisim.core.merge import intensity_grid
+from xraisim.core.types import Volume
+from xraisim.scattering import structure_factor_grid
+from xraisim.structure import Atoms
+
+_REFERENCE_OVERSAMPLING = 4.0  # samples per 1/D of the volume that is only aligned with
+_SLICE_REACH = 0.55  # of the diameter: the particle and a margin
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """``align_*_angstrom``: the band in which the frames are matched; ``slice_points``: per edge
+    of the planes in the report.
+    """
+
+    align_coarse_angstrom: float = 120.0
+    align_fine_angstrom: float = 35.0
+    slice_points: int = 181
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What was simulated. ``orientations`` [N, 4]; ``s_range`` of the measured pixels in Å⁻¹."""
+
+    atoms: Atoms
+    photon_energy_ev: float
+    orientations: Float[Tensor, "N 4"]
+    s_range: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a method found; ``encoder_orientations`` only where a method has an encoder."""
+
+    intensity: Volume
+    density: Volume
+    prtf: Curve
+    orientations: Float[Tensor, "N 4"]
+    encoder_orientations: Float[Tensor, "N 4"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """How good it is, in the terms of the record."""
+
+    resolutions: tuple[Resolution, ...]
+    curves: tuple[Curve, ...]
+    pose_error: PoseError
+    encoder_pose_error: PoseError | None
+    slices: Slices
+
+
+def score(result: Result, truth: Truth, config: ScoreConfig, seed: int) -> Scores:
+    """Align ``result`` with ``truth`` and compare intensities, densities and orientations."""
+    volume = result.intensity
+    found = _align(volume, truth, config, seed)
+    true_intensity = _structure_factors(truth, found, volume.grid, volume.spacing).abs() ** 2
+    icc = intensity_correlation(volume.values, true_intensity)
+    spacing = reciprocal(result.density.grid, result.density.spacing)
+    F = _structure_factors(truth, found, result.density.grid, spacing)
+    phased = to_structure_factors(result.density.values, result.density.spacing)
+    placed = align_density(phased, F, spacing, truth.s_range).structure_factors
+    curves = (
+        _curve("icc_truth", icc, volume.grid, volume.spacing, truth.s_range),
+        _curve("fsc_truth", fsc(placed, F), result.density.grid, spacing, truth.s_range),
+        result.prtf,
+    )
+    rules = ((ICC, 0.5), (FSC, 0.5), (PRTF, math.exp(-1)))
+    encoder = result.encoder_orientations
+    return Scores(
+        resolutions=tuple(resolution(c, *rule) for c, rule in zip(curves, rules, strict=True)),
+        curves=curves,
+        pose_error=pose_error(result.orientations, truth.orientations, found),
+        encoder_pose_error=(
+            None if encoder is None else pose_error(encoder, truth.orientations, found)
+        ),
+        slices=central_slices(
+            (volume.values, true_intensity, volume.spacing),
+            (placed, F, spacing),
+            rotations.to_matrix(found.quaternion),
+            min(truth.s_range[1], (volume.grid // 2) * volume.spacing),
+            _SLICE_REACH * truth.atoms.diameter_angstrom,
+            config.slice_points,
+        ),
+    )
+
+
+def _align(volume: Volume, truth: Truth, config: ScoreConfig, seed: int) -> Alignment:
+    s_low, s_high = truth.s_range
+    band = (
+        max(1 / config.align_coarse_angstrom, s_low + volume.spacing),
+        min(1 / config.align_fine_angstrom, s_high - volume.spacing),
+    )
+    grid, spacing = intensity_grid(band[1], truth.atoms.diameter_angstrom, _REFERENCE_OVERSAMPLING)
+    F = torch.from_numpy(structure_factor_grid(truth.atoms, grid, spacing, truth.photon_energy_ev))
+    reference = Volume(values=F.abs() ** 2, spacing=spacing, kind="intensity")
+    return align_intensity(volume, reference, band, seed)
+
+
+def _structure_factors(
+    truth: Truth, found: Alignment, grid: int, spacing: float
+) -> Complex[Tensor, "G G G"]:
+    """Return the true F(A s) on a grid: the atoms turned by Aᵀ (row vectors times A)."""
+    matrix = rotations.to_matrix(found.quaternion.double()).numpy()
+    turned = dataclasses.replace(truth.atoms, positions=truth.atoms.positions @ matrix)
+    return torch.from_numpy(structure_factor_grid(turned, grid, spacing, truth.photon_energy_ev))
+
+
+def _curve(
+    name: str, values: Tensor, grid: int, spacing: float, s_range: tuple[float, float]
+) -> Curve:
+    """Return the shells that lie within ``s_range`` with half a shell to spare."""
+    s = shell_s(grid, spacing)
+    keep = (s >= s_range[0] + spacing / 2) & (s <= s_range[1] - spacing / 2)
+    keep &= torch.isfinite(values)
+    return make_curve(name, s[keep], values[keep])
+
+
+def make_curve(name: str, s: Tensor, values: Tensor) -> Curve:
+    """Return a curve with the digits that mean something."""
+    return Curve(
+        name=name,
+        s_per_angstrom=tuple(round(value, 7) for value in s.tolist()),
+        value=tuple(round(value, 5) for value in values.tolist()),
+    )
+
+
+def resolution(curve: Curve, rule: str, threshold: float) -> Resolution:
+    """Return the first crossing of a curve, named by its rule."""
+    values = torch.tensor(curve.value, dtype=torch.float64)
+    return first_crossing(
+        values, torch.tensor(curve.s_per_angstrom, dtype=torch.float64), threshold, rule
+    )
+
+
+def pose_error(
+    found: Float[Tensor, "N 4"], truth: Float[Tensor, "N 4"], alignment: Alignment
+) -> PoseError:
+    """Return angles to the true orientations, strictly and modulo the near-symmetric mate.
+
+    R_found = R_true·A, so R_found·Aᵀ is compared with R_true.
+    """
+    found = alignment.to_reference_frame(found)
+    strict = torch.rad2deg(rotations.angle_between(found, truth))
+    mate = torch.rad2deg(rotations.angle_between(found, so3.in_plane_mate(truth)))
+    nearer = torch.minimum(strict, mate)
+    return PoseError(
+        median_deg=_quantile(strict, 0.5),
+        p90_deg=_quantile(strict, 0.9),
+        median_modulo_mate_deg=_quantile(nearer, 0.5),
+        p90_modulo_mate_deg=_quantile(nearer, 0.9),
+    )
+
+
+def _quantile(values: Tensor, q: float) -> float:
+    return round(float(values.double().quantile(q)), 4)
