@@ -1,0 +1,97 @@
+"""The leaderboard: which records count, how medians are shown, what is a regression."""
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks import leaderboard
+from benchmarks.record import Record
+from xraisim.core.fsc import Resolution
+
+MakeRecord = Callable[..., Record]
+
+
+def _cell(entry: leaderboard.Entry, column: str) -> str:
+    names = [name for name, _ in leaderboard.COLUMNS]
+    return leaderboard.row(entry)[names.index(column)]
+
+
+def test_the_newest_record_of_a_seed_counts(make_record: MakeRecord) -> None:
+    old = make_record(fsc=90.0, date="2026-01-01")
+    new = make_record(fsc=24.0, date="2026-03-01")
+    (entry,) = leaderboard.entries([new, old])
+    assert _cell(entry, "fsc_truth_0.5 (Å)") == "24.0"
+    assert _cell(entry, "seeds") == "1"
+
+
+def test_medians_over_seeds_with_their_range(make_record: MakeRecord) -> None:
+    made = [make_record(seed=n, fsc=value) for n, value in enumerate([24.0, 30.0, 25.0])]
+    (entry,) = leaderboard.entries(made)
+    assert _cell(entry, "fsc_truth_0.5 (Å)") == "25.0 (24.0 … 30.0)"
+    assert _cell(entry, "icc_truth_0.5 (Å)") == "20.0"
+
+
+def test_an_unresolved_seed_is_the_worst_and_not_left_out(make_record: MakeRecord) -> None:
+    made = [make_record(seed=n, fsc=value) for n, value in enumerate([24.0, None, 26.0])]
+    (entry,) = leaderboard.entries(made)
+    assert _cell(entry, "fsc_truth_0.5 (Å)") == "26.0 (24.0 … not resolved)"
+    (entry,) = leaderboard.entries([make_record(fsc=None)])
+    assert _cell(entry, "fsc_truth_0.5 (Å)") == "not resolved"
+
+
+def test_a_curve_that_reaches_the_edge_says_so(make_record: MakeRecord) -> None:
+    edge = Resolution(rule="icc_truth_0.5", angstrom=18.2, reached_edge=True)
+    (entry,) = leaderboard.entries([make_record(resolutions=(edge,))])
+    assert _cell(entry, "icc_truth_0.5 (Å)") == "≤ 18.2"
+    assert _cell(entry, "fsc_truth_0.5 (Å)") == "–"
+
+
+def test_order_is_ceiling_methods_by_resolution_floor(make_record: MakeRecord) -> None:
+    made = [
+        make_record(method="floor", fsc=None),
+        make_record(method="emc", fsc=40.0),
+        make_record(method="xrai", fsc=24.0),
+        make_record(method="oracle", fsc=21.0),
+    ]
+    assert [entry.method for entry in leaderboard.entries(made)] == [
+        "oracle",
+        "xrai",
+        "emc",
+        "floor",
+    ]
+
+
+def test_failed_runs_have_a_row_with_the_reason(make_record: MakeRecord) -> None:
+    failed = make_record(method="emc", error="out of | memory", resolutions=(), curves=())
+    found = leaderboard.entries([make_record(), failed])
+    assert leaderboard.row(found[1])[:3] == ["emc", "0", "failed: out of | memory"]
+    assert "| emc | 0 | failed: out of \\| memory |" in leaderboard.markdown(found)
+
+
+def test_a_row_with_some_failed_seeds_says_how_many(make_record: MakeRecord) -> None:
+    failed = make_record(seed=1, error="stuck", resolutions=(), curves=())
+    (entry,) = leaderboard.entries([make_record(), failed])
+    assert _cell(entry, "seeds") == "1 (1 failed)"
+
+
+def test_markdown_is_a_table_per_task_with_its_origin(make_record: MakeRecord) -> None:
+    text = leaderboard.markdown(leaderboard.entries([make_record(), make_record(task="other")]))
+    assert "## quick" in text
+    assert "## other" in text
+    assert "Test CPU, 2 cores, 8 GiB. x-rai 0.1.0. 2026-01-01." in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in rows} == {len(leaderboard.COLUMNS) + 1}
+
+
+@pytest.mark.parametrize(("now", "worse"), [(25.0, 0), (27.0, 0), (28.0, 1), (None, 1), (20.0, 0)])
+def test_regressions_beyond_the_tolerance(
+    make_record: MakeRecord, now: float | None, worse: int
+) -> None:
+    found = leaderboard.regressions([make_record(fsc=now)], [make_record(fsc=25.0)], 0.1)
+    assert len(found) == worse
+
+
+def test_a_run_that_fails_where_it_did_not_is_a_regression(make_record: MakeRecord) -> None:
+    failed = make_record(error="stuck", resolutions=())
+    assert len(leaderboard.regressions([failed], [make_record()], 0.1)) == 2
+    assert leaderboard.regressions([make_record(method="new")], [make_record()], 0.1) == []
