@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from rich import box
 from rich.table import Table
 
 from benchmarks.record import Record
@@ -97,40 +98,63 @@ def _pose(name: str) -> Callable[[Entry], str]:
     return _number(lambda one: getattr(one.pose_error, name) if one.pose_error else None, ".2f")
 
 
-COLUMNS: tuple[tuple[str, Callable[[Entry], str]], ...] = (
-    ("method", lambda entry: entry.method),
-    ("seeds", lambda entry: str(len(entry.records))),
-    (f"{ICC} (Å)", _resolution(ICC)),
-    (f"{FSC} (Å)", _resolution(FSC)),
-    (f"{PRTF} (Å)", _resolution(PRTF)),
-    ("pose error, median (°)", _pose("median_deg")),
-    ("modulo mate (°)", _pose("median_modulo_mate_deg")),
-    ("patterns/s", _number(lambda one: one.patterns_per_s or None, ",.0f")),
-    ("time (s)", _number(lambda one: one.total_seconds, ".0f")),
-    ("memory (GiB)", _number(lambda one: one.peak, ".1f")),
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """``name`` in pages, ``short`` (with line breaks) on a terminal."""
+
+    name: str
+    short: str
+    cell: Callable[[Entry], str]
+
+
+COLUMNS = (
+    Column(name="method", short="method", cell=lambda entry: entry.method),
+    Column(name="seeds", short="seeds", cell=lambda entry: str(len(entry.records))),
+    Column(name=f"{ICC} (Å)", short="icc\ntruth\n0.5 (Å)", cell=_resolution(ICC)),
+    Column(name=f"{FSC} (Å)", short="fsc\ntruth\n0.5 (Å)", cell=_resolution(FSC)),
+    Column(name=f"{PRTF} (Å)", short="prtf\n1/e (Å)", cell=_resolution(PRTF)),
+    Column(name="pose error, median (°)", short="pose\nerror\n(°)", cell=_pose("median_deg")),
+    Column(name="modulo mate (°)", short="modulo\nmate\n(°)", cell=_pose("median_modulo_mate_deg")),
+    Column(
+        name="patterns/s",
+        short="patt.\n/s",
+        cell=_number(lambda one: one.patterns_per_s or None, ",.0f"),
+    ),
+    Column(name="time (s)", short="time\n(s)", cell=_number(lambda one: one.total_seconds, ".0f")),
+    Column(name="memory (GiB)", short="mem.\n(GiB)", cell=_number(lambda one: one.peak, ".1f")),
 )
 
 
 def row(entry: Entry) -> list[str]:
     """Return the cells of an entry, in the order of :data:`COLUMNS`."""
     if not entry.records:
-        return [entry.method, "0", f"failed: {entry.failed[-1].error}", *[""] * (len(COLUMNS) - 3)]
-    cells = [cell(entry) for _, cell in COLUMNS]
+        return [entry.method, "failed", *[""] * (len(COLUMNS) - 2)]
+    cells = [column.cell(entry) for column in COLUMNS]
     if entry.failed:
         cells[1] += f" ({len(entry.failed)} failed)"
     return cells
+
+
+def failures(found: Sequence[Entry]) -> list[str]:
+    """Return why runs failed, one line per run."""
+    return [
+        f"{entry.task}, {entry.method}, seed {one.seed} failed: {one.error}"
+        for entry in found
+        for one in entry.failed
+    ]
 
 
 def tables(found: Sequence[Entry]) -> list[Table]:
     """Return one terminal table per task."""
     made = []
     for task in dict.fromkeys(entry.task for entry in found):
-        table = Table(title=f"{task}: medians over seeds (range)", title_justify="left")
-        for number, (name, _) in enumerate(COLUMNS):
-            table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+        table = Table(title=f"{task}: medians over seeds (range)", box=box.SIMPLE_HEAD, padding=0)
+        for number, column in enumerate(COLUMNS):
+            table.add_column(column.short, justify="right" if number else "left")
         for entry in found:
             if entry.task == task:
-                table.add_row(*row(entry))
+                # A range goes below its median: ten columns have to fit into eighty characters.
+                table.add_row(*(cell.replace(" (", "\n(") for cell in row(entry)))
         made.append(table)
     return made
 
@@ -151,10 +175,10 @@ def markdown(found: Sequence[Entry]) -> str:
     parts = [_HEAD]
     for task in dict.fromkeys(entry.task for entry in found):
         mine = [entry for entry in found if entry.task == task]
-        names = [name for name, _ in COLUMNS]
+        names = [column.name for column in COLUMNS]
         lines = [f"## {task}", "", _line(names), _line(["---"] + ["---:"] * (len(names) - 1))]
         lines += [_line(row(entry)) for entry in mine]
-        parts.append("\n".join([*lines, "", provenance(mine)]))
+        parts.append("\n".join([*lines, "", *failures(mine), provenance(mine)]))
     return "\n".join(parts) + "\n"
 
 

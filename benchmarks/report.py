@@ -53,7 +53,7 @@ def write(path: Path, shown: Sequence[Shown]) -> None:
     names = dict.fromkeys(one.record.task for one in shown)
     page = environment.from_string(template).render(
         tasks=[_task([one for one in shown if one.record.task == name]) for name in names],
-        columns=[name for name, _ in leaderboard.COLUMNS],
+        columns=[column.name for column in leaderboard.COLUMNS],
         version=__version__,
     )
     record.write_text(path, page)
@@ -71,7 +71,7 @@ def _task(shown: Sequence[Shown]) -> dict[str, Any]:
         "name": any_record.task,
         "summary": any_record.config.get("summary", ""),
         "rows": [leaderboard.row(entry) for entry in found],
-        "failures": [(entry.method, failed.error) for entry in found for failed in entry.failed],
+        "failures": leaderboard.failures(found),
         "curves": _curves([one.record for one in finished]),
         "slices": (figures.embed(figures.slices(list(planes.items())), "png") if planes else ""),
         "config": tomli_w.dumps(any_record.config),

@@ -42,10 +42,14 @@ class ScoreConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What was simulated. ``orientations`` [N, 4]; ``s_range`` of the measured pixels in Å⁻¹."""
+    """What was simulated. ``orientations`` [N, 4]; ``s_range`` of the measured pixels in Å⁻¹.
+
+    ``photon_energy_ev`` is None where f′ and f″ were left out, ``b_factors`` whether B was used.
+    """
 
     atoms: Atoms
-    photon_energy_ev: float
+    photon_energy_ev: float | None
+    b_factors: bool = True
     orientations: Float[Tensor, "N 4"]
     s_range: tuple[float, float]
 
@@ -76,15 +80,17 @@ def score(result: Result, truth: Truth, config: ScoreConfig, seed: int) -> Score
     """Align ``result`` with ``truth`` and compare intensities, densities and orientations."""
     volume = result.intensity
     found = _align(volume, truth, config, seed)
-    true_intensity = _structure_factors(truth, found, volume.grid, volume.spacing).abs() ** 2
+    volume_sampling = volume.grid, volume.spacing
+    true_intensity = _structure_factors(truth, found, *volume_sampling).abs() ** 2
     icc = intensity_correlation(volume.values, true_intensity)
     spacing = reciprocal(result.density.grid, result.density.spacing)
-    F = _structure_factors(truth, found, result.density.grid, spacing)
+    density_sampling = result.density.grid, spacing
+    F = _structure_factors(truth, found, *density_sampling)
     phased = to_structure_factors(result.density.values, result.density.spacing)
     placed = align_density(phased, F, spacing, truth.s_range).structure_factors
     curves = (
-        _curve("icc_truth", icc, volume.grid, volume.spacing, truth.s_range),
-        _curve("fsc_truth", fsc(placed, F), result.density.grid, spacing, truth.s_range),
+        curve_within("icc_truth", shell_s(*volume_sampling), icc, truth.s_range),
+        curve_within("fsc_truth", shell_s(*density_sampling), fsc(placed, F), truth.s_range),
         result.prtf,
     )
     rules = ((ICC, 0.5), (FSC, 0.5), (PRTF, math.exp(-1)))
@@ -114,7 +120,7 @@ def _align(volume: Volume, truth: Truth, config: ScoreConfig, seed: int) -> Alig
         min(1 / config.align_fine_angstrom, s_high - volume.spacing),
     )
     grid, spacing = intensity_grid(band[1], truth.atoms.diameter_angstrom, _REFERENCE_OVERSAMPLING)
-    F = torch.from_numpy(structure_factor_grid(truth.atoms, grid, spacing, truth.photon_energy_ev))
+    F = _grid(truth.atoms, truth, grid, spacing)
     reference = Volume(values=F.abs() ** 2, spacing=spacing, kind="intensity")
     return align_intensity(volume, reference, band, seed)
 
@@ -125,25 +131,23 @@ def _structure_factors(
     """Return the true F(A s) on a grid: the atoms turned by Aᵀ (row vectors times A)."""
     matrix = rotations.to_matrix(found.quaternion.double()).numpy()
     turned = dataclasses.replace(truth.atoms, positions=truth.atoms.positions @ matrix)
-    return torch.from_numpy(structure_factor_grid(turned, grid, spacing, truth.photon_energy_ev))
+    return _grid(turned, truth, grid, spacing)
 
 
-def _curve(
-    name: str, values: Tensor, grid: int, spacing: float, s_range: tuple[float, float]
-) -> Curve:
-    """Return the shells that lie within ``s_range`` with half a shell to spare."""
-    s = shell_s(grid, spacing)
-    keep = (s >= s_range[0] + spacing / 2) & (s <= s_range[1] - spacing / 2)
-    keep &= torch.isfinite(values)
-    return make_curve(name, s[keep], values[keep])
+def _grid(atoms: Atoms, truth: Truth, grid: int, spacing: float) -> Complex[Tensor, "G G G"]:
+    energy = truth.photon_energy_ev
+    F = structure_factor_grid(atoms, grid, spacing, energy, b_factors=truth.b_factors)
+    return torch.from_numpy(F)
 
 
-def make_curve(name: str, s: Tensor, values: Tensor) -> Curve:
-    """Return a curve with the digits that mean something."""
+def curve_within(name: str, s: Tensor, values: Tensor, s_range: tuple[float, float]) -> Curve:
+    """Return the shells [shells] that lie within ``s_range`` with half a shell to spare."""
+    half = float(s[1] - s[0]) / 2
+    keep = (s >= s_range[0] + half) & (s <= s_range[1] - half) & torch.isfinite(values)
     return Curve(
         name=name,
-        s_per_angstrom=tuple(round(value, 7) for value in s.tolist()),
-        value=tuple(round(value, 5) for value in values.tolist()),
+        s_per_angstrom=tuple(round(value, 7) for value in s[keep].tolist()),
+        value=tuple(round(value, 5) for value in values[keep].tolist()),
     )
 
 

@@ -12,7 +12,7 @@ MakeRecord = Callable[..., Record]
 
 
 def _cell(entry: leaderboard.Entry, column: str) -> str:
-    names = [name for name, _ in leaderboard.COLUMNS]
+    names = [one.name for one in leaderboard.COLUMNS]
     return leaderboard.row(entry)[names.index(column)]
 
 
@@ -64,8 +64,8 @@ def test_order_is_ceiling_methods_by_resolution_floor(make_record: MakeRecord) -
 def test_failed_runs_have_a_row_with_the_reason(make_record: MakeRecord) -> None:
     failed = make_record(method="emc", error="out of | memory", resolutions=(), curves=())
     found = leaderboard.entries([make_record(), failed])
-    assert leaderboard.row(found[1])[:3] == ["emc", "0", "failed: out of | memory"]
-    assert "| emc | 0 | failed: out of \\| memory |" in leaderboard.markdown(found)
+    assert leaderboard.row(found[1])[:3] == ["emc", "failed", ""]
+    assert "quick, emc, seed 0 failed: out of | memory" in leaderboard.markdown(found)
 
 
 def test_a_row_with_some_failed_seeds_says_how_many(make_record: MakeRecord) -> None:

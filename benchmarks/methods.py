@@ -1,0 +1,45 @@
+"""The methods a benchmark can run: each gets the pattern file and a directory for its results."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import oracle
+from benchmarks.task import Task
+from xraisim.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """From patterns to ``intensity.h5`` and ``poses.h5``.
+
+    ``section``: the task's settings it reads. ``reconstruct`` gets those, the pattern file, the run
+    directory and the seed.
+    """
+
+    section: str
+    reconstruct: Callable[[Task, Path, Path, int], None]
+
+
+def _oracle(task: Task, patterns: Path, directory: Path, seed: int) -> None:
+    oracle.oracle(patterns, directory, task.merge)
+
+
+def _floor(task: Task, patterns: Path, directory: Path, seed: int) -> None:
+    oracle.floor(patterns, directory, task.merge, seed)
+
+
+METHODS = {
+    "oracle": Method(section="merge", reconstruct=_oracle),
+    "floor": Method(section="merge", reconstruct=_floor),
+}
+
+
+def find_method(name: str) -> str:
+    """Return the name if it is a method; raises :class:`ConfigError` with the nearest one."""
+    if name in METHODS:
+        return name
+    near = difflib.get_close_matches(name, METHODS, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(METHODS)}"
+    raise ConfigError(f"unknown method {name!r}; {hint}")

@@ -1,0 +1,93 @@
+"""The ceiling and the floor: patterns merged at their true, and at random, orientations.
+
+The merge is the one the reconstructors use, and the fluence is profiled out as they do it, so the
+difference between a method and the oracle is the orientations alone.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xraisim.console import Advance, progress
+from xraisim.core import so3
+from xraisim.core.likelihood import candidate_loglik
+from xraisim.core.merge import Accumulator, intensity_grid
+from xraisim.core.random import generator
+from xraisim.core.types import Volume
+from xraisim.patterns import PatternReader
+from xraisim.truth import read_truth, truth_path
+from xraisim.volumes import write_volume
+
+_BLOCK = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeConfig:
+    """``oversampling``: voxels per 1/D; ``prior``: floor of the merge, in median exposures.
+
+    ``rounds``: merges, each with the fluences that the volume before it gives.
+    """
+
+    oversampling: float = 3.2
+    prior: float = 0.02
+    rounds: int = 2
+
+
+def oracle(patterns: Path, directory: Path, config: MergeConfig) -> None:
+    """Merge at the true orientations."""
+    truth = torch.from_numpy(read_truth(truth_path(patterns)).orientations)
+    _merge(patterns, directory, config, truth)
+
+
+def floor(patterns: Path, directory: Path, config: MergeConfig, seed: int) -> None:
+    """Merge at random orientations."""
+    with PatternReader(patterns) as reader:
+        count = reader.n_patterns
+    _merge(patterns, directory, config, so3.haar(count, generator(seed, "floor")))
+
+
+def _merge(
+    patterns: Path, directory: Path, config: MergeConfig, poses: Float[Tensor, "N 4"]
+) -> None:
+    with PatternReader(patterns) as reader:
+        s_max = float(reader.pixels.radius[-1])
+        diameter = reader.info["particle_diameter_angstrom"]
+        current = _flat(reader, *intensity_grid(s_max, diameter, config.oversampling))
+        with progress("merged", config.rounds * reader.n_patterns) as advance:
+            for _ in range(config.rounds):
+                current = _merge_once(reader, poses, current, config.prior, advance)
+    write_volume(directory / "intensity.h5", current)
+    with h5py.File(directory / "poses.h5", "w") as file:
+        file["orientations"] = poses.numpy()
+
+
+def _flat(reader: PatternReader, grid: int, spacing: float) -> Volume:
+    """Return the constant intensity with the photons of the mean pattern: fluences near 1."""
+    blocks = range(0, reader.n_patterns, _BLOCK)
+    total = sum(reader.read(*_range(reader, start)).totals().sum() for start in blocks)
+    pixels = reader.pixels
+    signal = total / reader.n_patterns - float(pixels.background.sum())
+    level = max(signal, 0.0) / float(pixels.gain.sum())
+    return Volume(values=torch.full((grid,) * 3, level), spacing=spacing, kind="intensity")
+
+
+def _merge_once(
+    reader: PatternReader, poses: Tensor, current: Volume, prior: float, advance: Advance
+) -> Volume:
+    """Merge all patterns with the fluences, and the background shares, of the current volume."""
+    sums = Accumulator.empty(current.grid, current.spacing)
+    for start in range(0, reader.n_patterns, _BLOCK):
+        first, last = _range(reader, start)
+        photons, mine = reader.read(first, last), poses[first:last]
+        _, fluence = candidate_loglik(current, reader.pixels, photons, mine[:, None])
+        sums.add(reader.pixels, photons, mine, fluence[:, 0].float(), current)
+        advance(last - first)
+    return sums.volume(prior)
+
+
+def _range(reader: PatternReader, start: int) -> tuple[int, int]:
+    return start, min(start + _BLOCK, reader.n_patterns)

@@ -1,0 +1,165 @@
+"""Run methods on tasks: simulate once, then each method in a fresh process, one after another.
+
+A work directory holds ``<task>/data-<seed>`` (patterns and truth) and
+``<task>/<method>-<seed>`` (run files, density, ``record.json``, ``slices.npz``). Each carries the
+hash of the configuration that made it; what is finished under the same hash is used again.
+"""
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import shutil
+import signal
+import time
+from collections.abc import Iterable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from benchmarks import record, worker
+from benchmarks.methods import METHODS
+from benchmarks.record import RECORD_FILE, Record
+from benchmarks.task import Task
+from benchmarks.worker import Dataset, Failure, Job
+from xraisim.console import say
+from xraisim.core import config
+from xraisim.core.errors import FormatError, UserError
+
+_DATASET_FILE = "dataset.json"
+
+
+def run(
+    tasks: Sequence[Task],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    fresh: bool = False,
+) -> list[Record]:
+    """Run every method on every task with every seed; a failed run becomes a record with an error.
+
+    Raises ``OSError`` where the work directory cannot be written.
+    """
+    total, number = len(tasks) * len(seeds) * len(methods), 0
+    found = []
+    for task in tasks:
+        for seed in seeds:
+            dataset = _dataset(task, seed, out / task.name / f"data-{seed}", fresh)
+            for method in methods:
+                number += 1
+                job = Job(
+                    task=task, method=method, seed=seed, dataset=dataset,
+                    directory=run_directory(out, task.name, method, seed),
+                    config_hash=_hash(_settings(task, method), seed),
+                )  # fmt: skip
+                say(f"[bold]{task.name} · {method} · seed {seed}[/]  ({number} of {total})")
+                found.append(_finished(job, fresh) or _run(job))
+    return found
+
+
+def run_directory(out: Path, task: str, method: str, seed: int) -> Path:
+    """Return where the files of a run are within a work directory."""
+    return out / task / f"{method}-{seed}"
+
+
+def _settings(task: Task, method: str) -> dict[str, Any]:
+    """Return what the result of a method on a task depends on, besides the seed."""
+    whole = config.to_mapping(task)
+    mine = {METHODS[method].section: whole[METHODS[method].section]}
+    return {key: whole[key] for key in ("simulate", "phase", "score")} | mine | {"method": method}
+
+
+def _hash(settings: dict[str, Any], seed: int) -> str:
+    text = json.dumps([settings, seed], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _dataset(task: Task, seed: int, directory: Path, fresh: bool) -> Dataset:
+    """Return the simulated patterns of a task, made now unless they are there."""
+    simulate = config.to_mapping(task)["simulate"]
+    config_hash = _hash(simulate, seed)
+    note = directory / _DATASET_FILE
+    if not fresh and note.exists():
+        known = json.loads(note.read_text())
+        if known["config_hash"] == config_hash:
+            say(f"patterns of {task.name}, seed {seed}: used again from {directory}")
+            return Dataset.from_note(directory, known)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    dataset = worker.simulate(task, seed, directory)
+    record.write_text(note, json.dumps(dataset.note() | {"config_hash": config_hash}))
+    return dataset
+
+
+def _finished(job: Job, fresh: bool) -> Record | None:
+    """Return the record of an earlier run with the same configuration, if it finished."""
+    path = job.directory / RECORD_FILE
+    if fresh or not path.exists():
+        return None
+    try:
+        known = record.read(path)
+    except FormatError:  # of another version: as good as none
+        return None
+    if known.error or known.config_hash != job.config_hash:
+        return None
+    say(f"used again from {job.directory}, made {known.date} (--fresh runs it anew)")
+    return known
+
+
+def _run(job: Job) -> Record:
+    """Run a job in a process of its own and write its record."""
+    shutil.rmtree(job.directory, ignore_errors=True)
+    job.directory.mkdir(parents=True)
+    started = time.monotonic()
+    outcome = _in_child(job)
+    if isinstance(outcome, Failure):
+        if outcome.unwritable:
+            raise UserError(f"cannot write in {job.directory}: {outcome.message}")
+        say(f"[red]{job.method} failed:[/] {outcome.message}")
+        outcome = worker.failed_record(job, outcome.message, time.monotonic() - started)
+    record.write(job.directory / RECORD_FILE, outcome)
+    return outcome
+
+
+def _in_child(job: Job) -> Record | Failure:
+    """Return what a spawned child makes of the job; a child that dies is a failure too."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=worker.child_main, args=(job, sender))
+    child.start()
+    sender.close()  # so that the child's death closes the pipe
+    try:
+        return _receive(receiver, child)
+    finally:
+        if child.is_alive():
+            child.terminate()
+        child.join()
+        receiver.close()
+
+
+def _receive(receiver: Connection, child: Any) -> Record | Failure:
+    try:
+        return receiver.recv()
+    except EOFError:
+        child.join()
+    code = child.exitcode
+    if code == -signal.SIGKILL:
+        return Failure(message="killed by the system, most likely for lack of memory")
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return Failure(message=f"its process ended with {how}")
+
+
+def keep(records: Iterable[Record], directory: Path) -> None:
+    """Copy records into a directory of records, one file per task, method and seed."""
+    for one in records:
+        record.write(directory / record.file_name(one), one)
+
+
+def summary(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Return records as plain data for ``--json``, without curves and configuration."""
+    left_out = {"curves", "config"}
+    return [
+        {key: value for key, value in dataclasses.asdict(one).items() if key not in left_out}
+        for one in records
+    ]

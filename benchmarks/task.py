@@ -1,0 +1,87 @@
+"""Tasks: what is simulated, and the settings of every method, of phasing and of scoring."""
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from baselines.phasing.config import PhasingConfig
+from benchmarks.oracle import MergeConfig
+from benchmarks.score import ScoreConfig
+from xraisim import make
+from xraisim.core import config
+from xraisim.core.errors import ConfigError
+from xraisim.make import SimulationConfig
+
+_TASKS = Path(str(files("benchmarks"))) / "tasks"
+_MEASURED = ("diameter_angstrom", "s_min_per_angstrom", "s_max_per_angstrom")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One benchmark task; ``simulate`` takes its seed from the run.
+
+    ``merge`` holds the settings of the oracle and the floor; ``phase`` those of phasing without the
+    particle's diameter and the measured range, which come with the patterns (:meth:`phasing`).
+    """
+
+    name: str
+    summary: str
+    simulate: SimulationConfig
+    merge: MergeConfig = field(default_factory=MergeConfig)
+    phase: dict[str, Any] = field(default_factory=dict)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+
+    def phasing(self, diameter_angstrom: float, s_range: tuple[float, float]) -> PhasingConfig:
+        """Return the phasing settings for a particle and the range of |s| (Å⁻¹) measured."""
+        measured = dict(zip(_MEASURED, (diameter_angstrom, *s_range), strict=True))
+        return config.from_mapping(PhasingConfig, measured | self.phase, "phase.")
+
+
+def task_names() -> list[str]:
+    """Return the names of the embedded tasks."""
+    return sorted(path.stem for path in _TASKS.glob("*.toml"))
+
+
+def load_task(name: str) -> Task:
+    """Return an embedded task by name, or a task from a TOML file.
+
+    Raises :class:`ConfigError` for an unknown name, with the nearest known one.
+    """
+    path = Path(name)
+    if path.suffix == ".toml":
+        return _read(path)
+    if name in task_names():
+        return _read(_TASKS / f"{name}.toml")
+    near = difflib.get_close_matches(name, task_names(), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(task_names())}"
+    raise ConfigError(f"unknown task {name!r}; {hint} (or give the path of a TOML file)")
+
+
+def _read(path: Path) -> Task:
+    try:
+        mapping = tomllib.loads(path.read_text(encoding="utf-8"))
+        return from_mapping({"name": path.stem, **mapping})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def from_mapping(mapping: dict[str, Any]) -> Task:
+    """Build a task with every setting spelt out, so that its record is complete.
+
+    ``simulate`` starts from its instrument's preset.
+    """
+    made = make.from_mapping(mapping.get("simulate", {}))
+    given = mapping.get("phase", {})
+    whole = config.from_mapping(PhasingConfig, {"diameter_angstrom": 1.0} | given, "phase.")
+    phase = config.to_mapping(whole)
+    for name in _MEASURED:
+        if name not in given:
+            phase.pop(name, None)
+    return config.from_mapping(
+        Task, mapping | {"simulate": config.to_mapping(made), "phase": phase}
+    )

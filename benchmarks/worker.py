@@ -1,0 +1,221 @@
+"""What happens inside one run: reconstruct, phase, score, and the record of it."""
+
+import dataclasses
+import errno
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import h5py
+import torch
+
+from baselines.phasing.run import phase
+from benchmarks import environment, score
+from benchmarks.methods import METHODS
+from benchmarks.record import Record
+from benchmarks.slices import SLICES_FILE
+from benchmarks.task import Task
+from xraisim import make
+from xraisim.console import progress, say
+from xraisim.core import config
+from xraisim.core.errors import FormatError, UserError
+from xraisim.locate import locate
+from xraisim.patterns import PatternReader
+from xraisim.structure import read_atoms
+from xraisim.truth import read_truth, truth_path
+from xraisim.volumes import read_volume, write_volume
+
+#: conditions outside the program that no further run could get around
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Simulated patterns on disk; the truth lies beside them."""
+
+    patterns: Path
+    count: int
+    photons_per_pattern: float
+    seconds: float
+
+    def note(self) -> dict[str, Any]:
+        """Return what is kept beside the patterns, as plain data."""
+        return dataclasses.asdict(self) | {"patterns": self.patterns.name}
+
+    @classmethod
+    def from_note(cls, directory: Path, note: dict[str, Any]) -> "Dataset":
+        """Return the data set that :meth:`note` described, wherever the directory is now."""
+        values = {one.name: note[one.name] for one in dataclasses.fields(cls)}
+        return cls(**values | {"patterns": directory / note["patterns"]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One method on one task with one seed."""
+
+    task: Task
+    method: str
+    seed: int
+    dataset: Dataset
+    directory: Path
+    config_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a run did not finish; ``unwritable`` where the disk, not the method, was at fault."""
+
+    message: str
+    unwritable: bool = False
+
+
+@dataclass
+class Stages:
+    """Wall time and peak memory, stage by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_gib: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside, and say that it began."""
+        say(f"  {name} …")
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 2)
+        self.peak_gib[name] = round(environment.peak_gib(), 3)
+
+
+def simulate(task: Task, seed: int, directory: Path) -> Dataset:
+    """Simulate the patterns of a task into ``directory``."""
+    wanted = dataclasses.replace(task.simulate, seed=seed)
+    path = directory / "patterns.h5"
+    say(f"simulating {wanted.patterns:,} patterns of {wanted.structure}, seed {seed} …")
+    started = time.perf_counter()
+    with progress("patterns", wanted.patterns) as advance:
+        made = make.simulate(wanted, path, progress=advance)
+    return Dataset(
+        patterns=path,
+        count=made.patterns,
+        photons_per_pattern=round(made.photons_per_pattern, 2),
+        seconds=round(time.perf_counter() - started, 2),
+    )
+
+
+def child_main(job: Job, sender: Connection) -> None:
+    """Run the job and send back its record, or why there is none; a child process starts here."""
+    outcome: Record | Failure
+    try:
+        outcome = execute(job)
+    except UserError as error:
+        outcome = Failure(message=str(error), unwritable=_unwritable(error))
+    except Exception as error:
+        traceback.print_exc()
+        what = f"{type(error).__name__}: {error}"
+        outcome = Failure(message=what, unwritable=_unwritable(error))
+    except KeyboardInterrupt:  # the parent was interrupted too, and reports it
+        return
+    sender.send(outcome)
+
+
+def _unwritable(error: BaseException) -> bool:
+    """Say whether the error, or what led to it, is the system refusing to write."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in UNWRITABLE:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def execute(job: Job) -> Record:
+    """Reconstruct, phase and score; only the scoring (and the oracle) opens the truth."""
+    stages, task = Stages(), job.task
+    with stages.stage("reconstruct"):
+        METHODS[job.method].reconstruct(task, job.dataset.patterns, job.directory, job.seed)
+    measured = _measured(job.dataset.patterns)
+    with stages.stage("phase"):
+        intensity = read_volume(job.directory / "intensity.h5")
+        settings = task.phasing(*measured)
+        with progress("phasing iterations", settings.iterations) as advance:
+            phased = phase(intensity, settings, job.seed, advance)
+        write_volume(job.directory / "density.h5", phased.density)
+        write_volume(job.directory / "density.mrc", phased.density)
+    with stages.stage("score"):
+        prtf = score.curve_within("prtf", phased.prtf_s, phased.prtf, measured[1])
+        poses = _read_poses(job.directory / "poses.h5")
+        result = score.Result(intensity=intensity, density=phased.density, prtf=prtf, **poses)
+        scores = score.score(result, _truth(job, measured[1]), task.score, job.seed)
+        scores.slices.save(job.directory / SLICES_FILE)
+    return _record(job, stages, scores)
+
+
+def _measured(patterns: Path) -> tuple[float, tuple[float, float]]:
+    """Return the particle's diameter (Å) and the range of |s| (Å⁻¹), as the pattern file has it."""
+    with PatternReader(patterns) as reader:
+        radius = reader.pixels.radius
+        diameter = float(reader.info["particle_diameter_angstrom"])
+    return diameter, (float(radius[0]), float(radius[-1]))
+
+
+def _read_poses(path: Path) -> dict[str, torch.Tensor]:
+    names = ("orientations", "encoder_orientations")
+    try:
+        with h5py.File(path, "r") as file:
+            return {name: torch.from_numpy(file[name][()]) for name in names if name in file}
+    except OSError as error:
+        raise FormatError(f"{path} is not a readable pose file: {error}") from error
+
+
+def _truth(job: Job, s_range: tuple[float, float]) -> score.Truth:
+    simulated = job.task.simulate
+    path = locate(simulated.structure)
+    known = read_truth(truth_path(job.dataset.patterns))
+    return score.Truth(
+        atoms=read_atoms(path, chains=simulated.chains, assembly=simulated.assembly),
+        photon_energy_ev=simulated.beam.photon_energy_ev if simulated.anomalous else None,
+        b_factors=simulated.b_factors,
+        orientations=torch.from_numpy(known.orientations),
+        s_range=s_range,
+    )
+
+
+def _record(job: Job, stages: Stages, scores: score.Scores) -> Record:
+    rate = job.dataset.count / max(stages.seconds["reconstruct"], 1e-9)
+    return Record(
+        **_identity(job),
+        seconds={"simulate": job.dataset.seconds, **stages.seconds},
+        peak_gib=stages.peak_gib,
+        patterns_per_s=round(rate, 1),
+        resolutions=scores.resolutions,
+        curves=scores.curves,
+        pose_error=scores.pose_error,
+        encoder_pose_error=scores.encoder_pose_error,
+    )
+
+
+def failed_record(job: Job, reason: str, seconds: float) -> Record:
+    """Return the record of a run that did not finish."""
+    return Record(**_identity(job), error=reason, seconds={"until failure": round(seconds, 2)})
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    return {
+        "task": job.task.name,
+        "method": job.method,
+        "seed": job.seed,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config_hash": job.config_hash,
+        "config": config.to_mapping(job.task),
+        "versions": environment.versions(),
+        "commit": environment.commit(),
+        "hardware": environment.hardware(),
+        "patterns": job.dataset.count,
+        "photons_per_pattern": job.dataset.photons_per_pattern,
+    }
