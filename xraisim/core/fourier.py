@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xraisim.core.errors import SamplingError
 
-_FAST_FACTORS = (3, 5, 7)
+_FAST_FACTORS = (3, 5, 7, 11, 13)
 
 
 def require_odd(grid: int) -> None:
@@ -26,7 +26,7 @@ def reciprocal(grid: int, spacing: float) -> float:
 
 
 def good_grid(minimum: int) -> int:
-    """Return the smallest odd number ≥ ``minimum`` with no prime factor but 3, 5 and 7."""
+    """Return the smallest odd number ≥ ``minimum`` without prime factors above 13."""
     grid = minimum | 1
     while not _is_smooth(grid):
         grid += 2

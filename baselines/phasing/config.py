@@ -1,0 +1,109 @@
+"""Settings of phase retrieval."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from baselines.phasing import iterate
+from xraisim.core.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """A run of iterations at one resolution.
+
+    ``schedule``: see :func:`baselines.phasing.iterate.parse`. The support is drawn anew every
+    ``support_every`` iterations (not during the closing error reduction) from the density blurred
+    by a Gaussian whose σ falls linearly from ``blur_voxels`` to one voxel.
+    """
+
+    schedule: str
+    support_every: int
+    blur_voxels: float
+
+    def __post_init__(self) -> None:
+        iterate.parse(self.schedule)
+        _require(self.support_every >= 1, "support_every", self.support_every, "at least 1")
+        _require(self.blur_voxels > 0, "blur_voxels", self.blur_voxels, "positive")
+
+    @property
+    def steps(self) -> list[str]:
+        """The step names, one per iteration."""
+        return iterate.parse(self.schedule)
+
+
+_MEASURED = ("diameter_angstrom", "s_min_per_angstrom", "s_max_per_angstrom")
+
+
+def _coarse() -> StageConfig:
+    return StageConfig(schedule="2 x (45 raar, 15 er), 40 er", support_every=20, blur_voxels=3.0)
+
+
+def _fine() -> StageConfig:
+    return StageConfig(schedule="35 raar, 25 er", support_every=10, blur_voxels=2.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhasingConfig:
+    """How an intensity is phased.
+
+    ``diameter_angstrom``: of the particle, roughly (default: estimated from the autocorrelation);
+    too large is safer than too small. ``s_min_per_angstrom`` … ``s_max_per_angstrom``: where the
+    intensity is known (default: from the centre to the edge of the volume).
+
+    ``starts`` random densities are phased at a coarse resolution (``coarse_fraction`` of s_max, or
+    ``coarse_speckles``/diameter if that is finer); the ``refined`` of lowest R-factor go on to the
+    full resolution, and those within ``r_tolerance`` times the best are averaged. ``beta``: of HIO
+    and RAAR. ``threshold``: of the support, relative to the blurred density's maximum.
+    """
+
+    diameter_angstrom: float | None = None
+    s_min_per_angstrom: float | None = None
+    s_max_per_angstrom: float | None = None
+    starts: int = 6
+    refined: int = 4
+    coarse_fraction: float = 0.6
+    coarse_speckles: float = 10.0
+    coarse: StageConfig = field(default_factory=_coarse)
+    fine: StageConfig = field(default_factory=_fine)
+    beta: float = 0.9
+    threshold: float = 0.10
+    r_tolerance: float = 1.1
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name in _MEASURED:
+            value = getattr(self, name)
+            _require(value is None or value >= 0, name, value, "≥ 0")
+        if self.s_max_per_angstrom is not None:
+            low, high = self.s_min_per_angstrom or 0.0, self.s_max_per_angstrom
+            _require(high > low, "s_max_per_angstrom", high, f"above s_min_per_angstrom = {low}")
+        _require(self.refined >= 2, "refined", self.refined, "at least 2 (a PRTF compares starts)")
+        _require(self.starts >= self.refined, "starts", self.starts, f"≥ refined = {self.refined}")
+        _require(0 < self.coarse_fraction <= 1, "coarse_fraction", self.coarse_fraction, "0 … 1")
+        _require(0 < self.beta <= 1, "beta", self.beta, "between 0 and 1")
+        _require(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
+        _require(self.r_tolerance >= 1, "r_tolerance", self.r_tolerance, "at least 1")
+
+    def completed(self, attributes: Mapping[str, Any]) -> "PhasingConfig":
+        """Return these settings with what is unset taken from a volume's attributes.
+
+        Looked for: ``particle_diameter_angstrom`` (or ``diameter_angstrom``),
+        ``s_min_per_angstrom``, ``s_max_per_angstrom``.
+        """
+        known = {"diameter_angstrom": attributes.get("particle_diameter_angstrom"), **attributes}
+        unset = [name for name in _MEASURED if getattr(self, name) is None]
+        found: dict[str, Any] = {
+            name: float(known[name]) for name in unset if known.get(name) is not None
+        }
+        return replace(self, **found)
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of all starts together, which is what ``progress`` counts to."""
+        return self.starts * len(self.coarse.steps) + self.refined * len(self.fine.steps)
+
+
+def _require(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ConfigError(f"phasing setting {name} is {value}; expected {expected}")

@@ -1,0 +1,108 @@
+import json
+
+import pytest
+import torch
+
+from baselines import cli
+from xraisim.core.fourier import radius, reciprocal, to_structure_factors
+from xraisim.core.types import Volume
+from xraisim.volumes import read_volume, write_volume
+
+GRID, VOXEL = 25, 6.0
+QUICK = """
+starts = 2
+refined = 2
+[coarse]
+schedule = "8 raar, 4 er"
+support_every = 5
+blur_voxels = 2.0
+[fine]
+schedule = "4 er"
+support_every = 5
+blur_voxels = 1.0
+"""
+
+
+@pytest.fixture
+def invoke(monkeypatch):
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["xrai-baseline", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        return stopped.value.code
+
+    return run
+
+
+@pytest.fixture
+def intensity(tmp_path):
+    lumps = torch.rand(GRID, GRID, GRID, generator=torch.Generator().manual_seed(1))
+    factors = to_structure_factors(lumps * (radius(GRID, VOXEL) < 30), VOXEL)
+    spacing = reciprocal(GRID, VOXEL)
+    volume = Volume(values=factors.abs() ** 2, spacing=spacing, kind="intensity")
+    path = tmp_path / "intensity.h5"
+    write_volume(path, volume, {"particle_diameter_angstrom": 62.0})
+    return path
+
+
+@pytest.fixture
+def quick(tmp_path):
+    path = tmp_path / "quick.toml"
+    path.write_text(QUICK)
+    return path
+
+
+def test_a_run_leaves_density_prtf_settings_and_summary(intensity, quick, tmp_path, invoke, capfd):
+    out = tmp_path / "phased"
+    assert invoke("phase", intensity, "--out", out, "--config", quick, "--json") == 0
+    assert {p.name for p in out.iterdir()} == {
+        "density.h5", "density.mrc", "prtf.csv", "config.toml", "summary.json",
+    }  # fmt: skip
+    density = read_volume(out / "density.h5")
+    assert density.kind == "density"
+    torch.testing.assert_close(read_volume(out / "density.mrc").values, density.values)
+    written = json.loads((out / "summary.json").read_text())
+    assert written["diameter_angstrom"] == 62.0  # from the attributes of the volume
+    assert written["resolution"]["rule"] == "prtf_1/e"
+    assert json.loads(capfd.readouterr().out)["kept"] == written["kept"]
+
+    again = tmp_path / "again"
+    assert invoke("phase", intensity, "--out", again, "--config", out / "config.toml") == 0
+    assert torch.equal(read_volume(again / "density.h5").values, density.values)
+
+
+def _spoil(case, intensity, quick):
+    """Return arguments that cannot work and the words the message must hold."""
+    if case == "missing":
+        return [intensity.with_name("nowhere.h5")], "nowhere.h5"
+    if case == "truncated":
+        whole = intensity.read_bytes()
+        intensity.write_bytes(whole[: len(whole) // 2])
+        return [intensity], "truncated"
+    if case == "density":
+        density = read_volume(intensity)
+        write_volume(intensity, Volume(values=density.values, spacing=6.0, kind="density"))
+        return [intensity], "starts from an intensity"
+    if case == "key":
+        quick.write_text("start = 3")
+        return [intensity], "did you mean starts"
+    if case == "device":
+        return [intensity, "--device", "tpu9"], "tpu9"
+    if case == "coarse":
+        return [intensity, "--diameter", "120"], "1/(2D)"
+    return [intensity, "--resolution", "-3"], "positive"
+
+
+@pytest.mark.parametrize(
+    "case", ["missing", "truncated", "density", "key", "device", "coarse", "resolution"]
+)
+def test_bad_input_ends_with_one_message_and_leaves_nothing(
+    case, intensity, quick, tmp_path, invoke, capfd
+):
+    arguments, words = _spoil(case, intensity, quick)
+    out = tmp_path / "phased"
+    assert invoke("phase", *arguments, "--out", out, "--config", quick) == 2
+    message = capfd.readouterr().err
+    assert words in " ".join(message.split())
+    assert "Traceback" not in message
+    assert not out.exists()
