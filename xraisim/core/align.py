@@ -63,6 +63,7 @@ def align_intensity(
     # radius s is met by rotations 1/(2 D s) apart.
     half_speckle = max(volume.spacing, reference.spacing)
     s_coarse = min(s_band[1], max(half_speckle / so3.spacing(_COARSE_ROTATIONS), 1.3 * s_band[0]))
+    reference = _amplitude_deviation(reference)
     coarse = _Score(volume, reference, (s_band[0], s_coarse), _COARSE_POINTS, draw)
     step = max(half_speckle / s_coarse, so3.spacing(_COARSE_ROTATIONS))
     start = rotations.multiply(so3.haar(1, draw), so3.super_fibonacci(so3.grid_size(step)))
@@ -92,8 +93,20 @@ def _refine(
     return found, value
 
 
+def _amplitude_deviation(intensity: Volume) -> Volume:
+    """Return √I with the mean of each shell removed."""
+    amplitude = intensity.values.clamp_min(0).sqrt()
+    mean = shell_sums(amplitude) / shell_sums(torch.ones_like(amplitude))
+    number = shell_numbers(intensity.grid).clamp_max(len(mean) - 1)
+    values = amplitude - mean[number].float()
+    return Volume(values=values, spacing=intensity.spacing, kind=intensity.kind)
+
+
 class _Score:
-    """Correlation of amplitudes at a few thousand voxels of the volume, for many rotations."""
+    """Correlation of amplitudes at a few thousand voxels of the volume, for many rotations.
+
+    ``reference`` holds amplitudes with their radial mean removed.
+    """
 
     def __init__(
         self,
@@ -115,17 +128,12 @@ class _Score:
         where = where[torch.randperm(len(where), generator=draw)[:points]]
         self._s = coordinates(volume.grid, volume.spacing).reshape(-1, 3)[where]
         shell = shell_numbers(volume.grid).reshape(-1)[where]
-        self._shell = torch.unique(shell, return_inverse=True)[1]
-        self._count = torch.bincount(self._shell).float()
+        shell = torch.unique(shell, return_inverse=True)[1]
+        amplitude = volume.values.reshape(-1)[where].clamp_min(0).sqrt()
+        total = torch.zeros(int(shell.max()) + 1).index_add_(0, shell, amplitude)
+        deviation = amplitude - (total / torch.bincount(shell))[shell]
+        self._values = torch.nn.functional.normalize(deviation, dim=0)
         self._reference = reference
-        self._values = self._deviation(volume.values.reshape(-1)[where][None])
-
-    def _deviation(self, intensity: Tensor) -> Tensor:
-        """Return amplitudes [n, P] with shell means removed, each row scaled to length one."""
-        amplitude = intensity.clamp_min(0).sqrt()
-        total = amplitude.new_zeros(len(amplitude), len(self._count))
-        mean = total.index_add_(1, self._shell, amplitude) / self._count
-        return torch.nn.functional.normalize(amplitude - mean[:, self._shell], dim=1)
 
     def __call__(self, quaternion: Tensor) -> Tensor:
         """Return the correlation with reference(Rᵀ s) for each rotation."""
@@ -133,7 +141,8 @@ class _Score:
         for batch in quaternion.split(_BATCH):
             matrix = rotations.to_matrix(batch)
             cut = slice_volume(self._reference.values, matrix, self._s, self._reference.spacing)
-            scores.append(self._deviation(cut) @ self._values[0])
+            # The values have no mean in any shell, so what mean the cut has left adds nothing.
+            scores.append(cut @ self._values / cut.norm(dim=1))
         return torch.cat(scores)
 
 
