@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xraisim.core import rotations
 from xraisim.core.kernels import poses as kernels
-from xraisim.core.sampling import as_numpy, check_inside, slice_volume_reference
+from xraisim.core.sampling import as_numpy, as_rows, check_inside, slice_volume_reference
 from xraisim.core.types import Photons, Pixels, Volume
 
 _TINY = 1e-12
@@ -146,7 +146,7 @@ def measurement(volume: Volume, pixels: Pixels, photons: Photons) -> tuple:
     """Return the further arguments of the pose kernels: pixels, sampling and sparse photons."""
     background = as_numpy(pixels.background)
     return (
-        as_numpy(pixels.s),
+        as_rows(pixels.s),
         as_numpy(pixels.gain),
         background,
         np.float32(1 / volume.spacing),

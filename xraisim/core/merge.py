@@ -19,6 +19,7 @@ from xraisim.core.sampling import (
     as_numpy,
     check_inside,
     insert_slices_reference,
+    slice_volume,
     slice_volume_reference,
 )
 from xraisim.core.types import Photons, Pixels, Volume
@@ -56,10 +57,12 @@ class Accumulator:
         """
         grid = self.photons.shape[0]
         check_inside(pixels.s, grid, self.spacing)
-        if current is None:
-            if bool((pixels.background > 0).any()):
-                raise ValueError("merging photons with background needs the current volume")
+        if not bool((pixels.background > 0).any()):
             current = Volume(values=self.photons, spacing=self.spacing, kind="intensity")
+        elif current is None:
+            raise ValueError("merging photons with background needs the current volume")
+        else:
+            current = resample(current, grid, self.spacing)
         if self.photons.device.type == "cpu":
             self._add_cpu(pixels, photons, poses, fluence, current)
         else:
@@ -106,6 +109,17 @@ class Accumulator:
         mean = radial_mean(photons, exposure)
         values = (photons + floor * mean) / (exposure + floor)
         return Volume(values=values, spacing=self.spacing, kind="intensity")
+
+
+def resample(volume: Volume, grid: int, spacing: float) -> Volume:
+    """Return the intensity on another grid; beyond its own, it keeps its value at the edge."""
+    axis = (torch.arange(grid, device=volume.values.device) - grid // 2) * spacing
+    points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    edge = (volume.grid // 2) * volume.spacing * (1 - 1e-5)
+    points = points * (edge / points.norm(dim=1, keepdim=True).clamp_min(edge))
+    unturned = torch.eye(3, device=points.device)[None]
+    values = slice_volume(volume.values, unturned, points.contiguous(), volume.spacing)
+    return Volume(values=values.reshape(grid, grid, grid), spacing=spacing, kind=volume.kind)
 
 
 def radius_in_voxels(grid: int, device: str | torch.device = "cpu") -> Float[Tensor, "G G G"]:

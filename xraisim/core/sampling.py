@@ -103,12 +103,17 @@ def as_numpy(tensor: Tensor) -> np.ndarray:
     return tensor.detach().float().contiguous().numpy()
 
 
+def as_rows(s: Float[Tensor, "P 3"]) -> np.ndarray:
+    """Return pixels as the three contiguous float32 rows [3, P] that the kernels read."""
+    return as_numpy(s.T)
+
+
 def _insert_cpu(values: Tensor, rotation: Tensor, s: Tensor, spacing: float, grid: int) -> Tensor:
     # The number of parts follows the grid alone: more would cost memory, and a number that
     # followed the machine would change the rounding from one machine to the next.
     parts = int(np.clip(_PARTIAL_VOXELS // grid**3, 2, 8))
     partial = kernels.insert_forward(
-        as_numpy(values), grid, as_numpy(rotation), as_numpy(s), np.float32(1 / spacing), parts
+        as_numpy(values), grid, as_numpy(rotation), as_rows(s), np.float32(1 / spacing), parts
     )
     return torch.from_numpy(partial.sum(0)).reshape(grid, grid, grid)
 
@@ -124,7 +129,7 @@ class _SliceCpu(torch.autograd.Function):
             as_numpy(volume).reshape(-1),
             volume.shape[0],
             as_numpy(rotation),
-            as_numpy(s),
+            as_rows(s),
             np.float32(1 / spacing),
         )
         return torch.from_numpy(out)
@@ -142,7 +147,7 @@ class _SliceCpu(torch.autograd.Function):
                     as_numpy(volume).reshape(-1),
                     grid,
                     as_numpy(rotation),
-                    as_numpy(s),
+                    as_rows(s),
                     np.float32(1 / ctx.spacing),
                     as_numpy(grad),
                 )

@@ -1,0 +1,62 @@
+"""What a run leaves for others: the intensity as HDF5 and MRC, the poses, a summary."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from xrai.checkpoint import State
+from xraisim.atomic import disk_errors, partial_path
+from xraisim.core.types import Volume
+from xraisim.volumes import write_volume
+
+Summary = dict[str, float | int | str]
+
+
+def write(state: State, directory: Path, summary: Summary) -> Summary:
+    """Write ``intensity.h5``, ``intensity.mrc``, ``poses.h5`` and ``summary.json``."""
+    with disk_errors(directory):
+        write_intensity(state, directory)
+        write_poses(
+            directory / "poses.h5",
+            {
+                "orientations": state.orientations.numpy(),
+                "encoder_orientations": state.encoder_orientations.numpy(),
+                "fluence": state.fluence.numpy(),
+                "loglik": state.loglik.numpy(),
+            },
+        )
+        partial = partial_path(directory / "summary.json")
+        partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")
+        os.replace(partial, directory / "summary.json")
+    return summary
+
+
+def write_intensity(state: State, directory: Path) -> list[Path]:
+    """Write the intensity of a state under both formats; return the paths."""
+    volume = state.require_volume()
+    volume = Volume(values=volume.values.cpu(), spacing=volume.spacing, kind=volume.kind)
+    paths = [directory / "intensity.h5", directory / "intensity.mrc"]
+    write_volume(paths[0], volume, {"stages": ", ".join(state.done)})
+    write_volume(paths[1], volume)
+    return paths
+
+
+def write_poses(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+    """Write arrays over patterns, quaternions as (w, x, y, z), whole or not at all."""
+    partial = partial_path(path)
+    try:
+        with h5py.File(partial, "w") as file:
+            file.attrs["convention"] = "pattern(s) = V(R(q)^T s), q = (w, x, y, z), active rotation"
+            for name, values in columns.items():
+                file[name] = values
+                file[name].attrs["units"] = _UNITS.get(name, "1")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+_UNITS = {"loglik": "nat", "angle_deg": "degree"}

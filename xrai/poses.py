@@ -1,0 +1,130 @@
+"""Orientations by likelihood: exhaustive proposals, exact re-ranking, damped Newton refinement."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xraisim.core import rotations, so3
+from xraisim.core.likelihood import candidate_loglik, pose_scores
+from xraisim.core.search import grid_loglik, log_templates
+from xraisim.core.types import Photons, Pixels, Volume
+
+
+@dataclass(frozen=True)
+class Poses:
+    """An orientation per pattern (quaternions [n, 4]) and its log-likelihood [n], float64."""
+
+    quaternion: Float[Tensor, "n 4"]
+    loglik: Float[Tensor, "n"]
+
+    def better(self, other: "Poses") -> "Poses":
+        """Return the likelier pose of each pattern."""
+        wins = other.loglik > self.loglik
+        return Poses(
+            torch.where(wins[:, None], other.quaternion, self.quaternion),
+            torch.maximum(self.loglik, other.loglik),
+        )
+
+
+class GridSearch:
+    """Templates of one volume at a grid of rotations, ready to score any number of patterns."""
+
+    def __init__(self, volume: Volume, pixels: Pixels, count: int, random: torch.Generator) -> None:
+        grid = so3.super_fibonacci(count).to(random.device)
+        self.grid = rotations.multiply(so3.haar(1, random), grid)
+        self._pixels = len(pixels)
+        self._templates = log_templates(volume, pixels, self.grid).contiguous()
+
+    def best(self, photons: Photons, keep: int) -> Float[Tensor, "n keep 4"]:
+        """Return the ``keep`` likeliest grid rotations of each pattern."""
+        counts = photons.dense(self._pixels).to(self.grid.device)
+        return self.grid[grid_loglik(counts, self._templates).topk(keep, dim=1).indices]
+
+
+def refine(
+    volume: Volume,
+    pixels: Pixels,
+    photons: Photons,
+    start: Float[Tensor, "n 4"],
+    iterations: int,
+    max_step_rad: float,
+) -> Poses:
+    """Climb the likelihood from ``start`` by Levenberg-Marquardt steps on the rotation vector.
+
+    A step that does not increase the likelihood is taken back and damped more, so the result is
+    never less likely than the start. The Fisher information stands for the Hessian: it is positive
+    where the Hessian of noisy counts need not be.
+    """
+    pose, state = start, pose_scores(volume, pixels, photons, start)
+    value, gradient, fisher = state.value, state.gradient, state.fisher
+    damping = torch.full_like(value, 0.01)
+    for _ in range(iterations):
+        step = _damped_step(gradient, fisher, damping, max_step_rad)
+        trial = rotations.multiply(pose, rotations.from_rotation_vector(step.float()))
+        found = pose_scores(volume, pixels, photons, trial)
+        up = found.value > value
+        pose = torch.where(up[:, None], trial, pose)
+        value = torch.where(up, found.value, value)
+        gradient = torch.where(up[:, None], found.gradient, gradient)
+        fisher = torch.where(up[:, None, None], found.fisher, fisher)
+        damping = torch.where(up, 0.3 * damping, 10 * damping)
+    return Poses(rotations.normalize(pose), value)
+
+
+def _damped_step(gradient: Tensor, fisher: Tensor, damping: Tensor, longest: float) -> Tensor:
+    diagonal = torch.diagonal(fisher, dim1=1, dim2=2)
+    # A pattern without photons has no information at all: the constant keeps its system solvable.
+    extra = damping[:, None] * diagonal + 1e-3 * diagonal.mean(1, keepdim=True) + 1e-9
+    step = torch.linalg.solve(fisher + torch.diag_embed(extra), gradient)
+    return step * (longest / step.norm(dim=1, keepdim=True).clamp_min(longest))
+
+
+def refine_hypotheses(
+    volume: Volume,
+    pixels: Pixels,
+    photons: Photons,
+    hypotheses: Float[Tensor, "n C 4"],
+    iterations: int,
+    max_step_rad: float,
+) -> Poses:
+    """Refine every hypothesis and the in-plane mate of the best; return the likeliest."""
+    arguments = (iterations, max_step_rad)
+    best = refine(volume, pixels, photons, hypotheses[:, 0].contiguous(), *arguments)
+    for column in range(1, hypotheses.shape[1]):
+        other = hypotheses[:, column].contiguous()
+        best = best.better(refine(volume, pixels, photons, other, *arguments))
+    return best.better(refine_mates(volume, pixels, photons, best, *arguments))
+
+
+def refine_mates(
+    volume: Volume,
+    pixels: Pixels,
+    photons: Photons,
+    poses: Poses,
+    iterations: int,
+    max_step_rad: float,
+) -> Poses:
+    """Return the refined near-symmetric pose of every pattern."""
+    mates = so3.in_plane_mate(poses.quaternion)
+    return refine(volume, pixels, photons, mates, iterations, max_step_rad)
+
+
+def prune(
+    volume: Volume, pixels: Pixels, photons: Photons, hypotheses: Float[Tensor, "n C 4"], keep: int
+) -> Float[Tensor, "n keep 4"]:
+    """Return the ``keep`` likeliest hypotheses by the exact likelihood, the best first."""
+    loglik, _ = candidate_loglik(volume, pixels, photons, hypotheses)
+    order = loglik.topk(keep, dim=1).indices
+    return hypotheses.gather(1, order[..., None].expand(-1, -1, 4))
+
+
+def angle_modulo_mate(
+    left: Float[Tensor, "n 4"], right: Float[Tensor, "n 4"]
+) -> Float[Tensor, "n"]:
+    """Return the angle in degrees between poses, or to the in-plane mate if that is nearer."""
+    direct = rotations.angle_between(left, right)
+    mate = rotations.angle_between(left, so3.in_plane_mate(right))
+    return torch.minimum(direct, mate) * (180 / math.pi)

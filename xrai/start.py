@@ -1,0 +1,124 @@
+"""The robust start: online pose search at low resolution that teaches the implicit decoder.
+
+Each step scores a batch against templates at a whole grid of rotations (one matrix product), draws
+one pose per pattern from the tempered posterior, and takes one gradient step of the decoder at
+those poses. A cold, short-sighted start falls into the right basin; the final likelihood tells
+restarts apart where it does not.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xrai.config import TrainConfig
+from xrai.decoder import ImplicitDecoder, radial_profile
+from xrai.losses import photon_nll
+from xrai.monitor import Monitor
+from xraisim.core import rotations, so3
+from xraisim.core.random import generator
+from xraisim.core.sampling import slice_volume
+from xraisim.core.search import grid_loglik, log_templates
+from xraisim.core.types import Pixels
+
+
+def robust_start(
+    counts: Float[Tensor, "N P"],
+    pixels: Pixels,
+    diameter_angstrom: float,
+    config: TrainConfig,
+    monitor: Monitor,
+) -> ImplicitDecoder:
+    """Return the likeliest of ``config.start.restarts`` online starts.
+
+    ``counts`` are the buffered patterns in the pixels of the start's resolution range.
+    """
+    best, best_nll = None, float("inf")
+    for restart in range(config.start.restarts):
+        decoder, nll = _online(counts, pixels, diameter_angstrom, config, restart, monitor)
+        monitor.log("start", restart=restart, nll_per_photon=nll)
+        if best is None or nll < best_nll:
+            best, best_nll = decoder, nll
+    assert best is not None
+    return best
+
+
+def _online(
+    counts: Tensor,
+    pixels: Pixels,
+    diameter_angstrom: float,
+    config: TrainConfig,
+    restart: int,
+    monitor: Monitor,
+) -> tuple[ImplicitDecoder, float]:
+    """Run one start; return its decoder and the negative log-likelihood per photon it reached."""
+    start, device = config.start, counts.device
+    stream = f"start/{restart}"
+    decoder = _fresh_decoder(counts, pixels, diameter_angstrom, config, stream)
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=config.decoder.learning_rate)
+    random = generator(config.seed, stream, device)
+    grid = so3.super_fibonacci(start.rotations).to(device)
+    beta, order, cursor = (
+        start.beta,
+        torch.randperm(len(counts), generator=random, device=device),
+        0,
+    )
+    with monitor.progress(f"start {restart + 1} of {start.restarts}", start.steps) as advance:
+        for step in range(start.steps):
+            if step % start.templates_every == 0:
+                # A fresh global rotation each time: the volume must not learn one fixed grid.
+                turned = rotations.multiply(so3.haar(1, random), grid)
+                templates = log_templates(decoder.volume(), pixels, turned).contiguous()
+            if cursor + start.batch > len(order):
+                order = torch.randperm(len(counts), generator=random, device=device)
+                cursor = 0
+            batch = counts[order[cursor : cursor + start.batch]]
+            cursor += start.batch
+            pose = turned[_tempered_draw(grid_loglik(batch, templates), beta, random)]
+            loss = _decoder_step(decoder, optimizer, batch, pixels, pose)
+            beta = min(1.0, beta * start.growth)
+            advance(1, f"nll/photon {loss:.4f}  β {beta:.3f}")
+    return decoder, _best_nll(decoder, counts, pixels, grid, config.block)
+
+
+def _fresh_decoder(
+    counts: Tensor, pixels: Pixels, diameter_angstrom: float, config: TrainConfig, stream: str
+) -> ImplicitDecoder:
+    s_max = float(pixels.radius[-1])
+    shells = int(s_max * diameter_angstrom * config.decoder.oversampling) + 3
+    spacing = 1 / (config.decoder.oversampling * diameter_angstrom)
+    profile = radial_profile(counts.mean(0), pixels, spacing, shells).cpu()
+    random = generator(config.seed, f"{stream}/decoder")
+    decoder = ImplicitDecoder(config.decoder, diameter_angstrom, s_max, profile, random)
+    return decoder.to(counts.device)
+
+
+def _tempered_draw(loglik: Tensor, beta: float, random: torch.Generator) -> Tensor:
+    """Draw a grid pose per pattern from the posterior to the power β (Gumbel's trick)."""
+    uniform = torch.rand(loglik.shape, generator=random, device=loglik.device)
+    gumbel = -torch.log(-torch.log(uniform.clamp(1e-9, 1 - 1e-7)))
+    return (beta * loglik + gumbel).argmax(1)
+
+
+def _decoder_step(
+    decoder: ImplicitDecoder,
+    optimizer: torch.optim.Optimizer,
+    batch: Tensor,
+    pixels: Pixels,
+    pose: Tensor,
+) -> float:
+    cut = slice_volume(decoder(), rotations.to_matrix(pose), pixels.s, decoder.spacing)
+    loss = photon_nll(batch, cut * pixels.gain, pixels.background).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return float(loss.detach())
+
+
+@torch.no_grad()
+def _best_nll(
+    decoder: ImplicitDecoder, counts: Tensor, pixels: Pixels, grid: Tensor, block: int
+) -> float:
+    """Return the mean over patterns of the best pose's negative log-likelihood per photon."""
+    templates = log_templates(decoder.volume(), pixels, grid).contiguous()
+    best = torch.cat([grid_loglik(part, templates).max(1).values for part in counts.split(block)])
+    return float(-(best / counts.sum(1).clamp_min(1)).mean())
