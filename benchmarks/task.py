@@ -16,28 +16,22 @@ from xraisim.core.errors import ConfigError
 from xraisim.make import SimulationConfig
 
 _TASKS = Path(str(files("benchmarks"))) / "tasks"
-_MEASURED = ("diameter_angstrom", "s_min_per_angstrom", "s_max_per_angstrom")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One benchmark task; ``simulate`` takes its seed from the run.
 
-    ``merge`` holds the settings of the oracle and the floor; ``phase`` those of phasing without the
-    particle's diameter and the measured range, which come with the patterns (:meth:`phasing`).
+    ``merge`` holds the settings of the oracle and the floor. What ``phase`` leaves unset, diameter
+    and measured range, comes with the patterns.
     """
 
     name: str
     summary: str
     simulate: SimulationConfig
     merge: MergeConfig = field(default_factory=MergeConfig)
-    phase: dict[str, Any] = field(default_factory=dict)
+    phase: PhasingConfig = field(default_factory=PhasingConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
-
-    def phasing(self, diameter_angstrom: float, s_range: tuple[float, float]) -> PhasingConfig:
-        """Return the phasing settings for a particle and the range of |s| (Å⁻¹) measured."""
-        measured = dict(zip(_MEASURED, (diameter_angstrom, *s_range), strict=True))
-        return config.from_mapping(PhasingConfig, measured | self.phase, "phase.")
 
 
 def task_names() -> list[str]:
@@ -71,17 +65,6 @@ def _read(path: Path) -> Task:
 
 
 def from_mapping(mapping: dict[str, Any]) -> Task:
-    """Build a task with every setting spelt out, so that its record is complete.
-
-    ``simulate`` starts from its instrument's preset.
-    """
+    """Build a task; ``simulate`` starts from its instrument's preset."""
     made = make.from_mapping(mapping.get("simulate", {}))
-    given = mapping.get("phase", {})
-    whole = config.from_mapping(PhasingConfig, {"diameter_angstrom": 1.0} | given, "phase.")
-    phase = config.to_mapping(whole)
-    for name in _MEASURED:
-        if name not in given:
-            phase.pop(name, None)
-    return config.from_mapping(
-        Task, mapping | {"simulate": config.to_mapping(made), "phase": phase}
-    )
+    return config.from_mapping(Task, mapping | {"simulate": config.to_mapping(made)})

@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import torch
 
+from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
 from benchmarks import environment, score
 from benchmarks.methods import METHODS
@@ -29,7 +30,7 @@ from xraisim.locate import locate
 from xraisim.patterns import PatternReader
 from xraisim.structure import read_atoms
 from xraisim.truth import read_truth, truth_path
-from xraisim.volumes import read_volume, write_volume
+from xraisim.volumes import read_volume
 
 #: conditions outside the program that no further run could get around
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
@@ -142,26 +143,29 @@ def execute(job: Job) -> Record:
     measured = _measured(job.dataset.patterns)
     with stages.stage("phase"):
         intensity = read_volume(job.directory / "intensity.h5")
-        settings = task.phasing(*measured)
+        settings = task.phase.completed(measured)
         with progress("phasing iterations", settings.iterations) as advance:
             phased = phase(intensity, settings, job.seed, advance)
-        write_volume(job.directory / "density.h5", phased.density)
-        write_volume(job.directory / "density.mrc", phased.density)
+        write_result(job.directory / "phasing", phased, settings, job.seed)
     with stages.stage("score"):
-        prtf = score.curve_within("prtf", phased.prtf_s, phased.prtf, measured[1])
+        s_range = measured["s_min_per_angstrom"], measured["s_max_per_angstrom"]
+        prtf = score.curve_within("prtf", phased.prtf_s, phased.prtf, s_range)
         poses = _read_poses(job.directory / "poses.h5")
         result = score.Result(intensity=intensity, density=phased.density, prtf=prtf, **poses)
-        scores = score.score(result, _truth(job, measured[1]), task.score, job.seed)
+        scores = score.score(result, _truth(job, s_range), task.score, job.seed)
         scores.slices.save(job.directory / SLICES_FILE)
     return _record(job, stages, scores)
 
 
-def _measured(patterns: Path) -> tuple[float, tuple[float, float]]:
-    """Return the particle's diameter (Å) and the range of |s| (Å⁻¹), as the pattern file has it."""
+def _measured(patterns: Path) -> dict[str, float]:
+    """Return what the pattern file says of the particle (Å) and of the range of |s| (Å⁻¹)."""
     with PatternReader(patterns) as reader:
         radius = reader.pixels.radius
-        diameter = float(reader.info["particle_diameter_angstrom"])
-    return diameter, (float(radius[0]), float(radius[-1]))
+        return {
+            "particle_diameter_angstrom": reader.info["particle_diameter_angstrom"],
+            "s_min_per_angstrom": float(radius[0]),
+            "s_max_per_angstrom": float(radius[-1]),
+        }
 
 
 def _read_poses(path: Path) -> dict[str, torch.Tensor]:
