@@ -59,7 +59,7 @@ def from_mmcif(block: gemmi.cif.Block, name: str) -> list[tuple[set[str], list[O
 
 
 def from_pdb(structure: gemmi.Structure, name: str) -> list[tuple[set[str], list[Operator]]]:
-    """Return ``(chains, operators)`` of every part of assembly ``name`` of a PDB file (REMARK 350)."""
+    """Return ``(chains, operators)`` of each part of assembly ``name`` of a PDB file."""
     _check_known(name, [assembly.name for assembly in structure.assemblies])
     (assembly,) = [found for found in structure.assemblies if found.name == name]
     return [

@@ -14,17 +14,30 @@ def partial_path(path: Path) -> Path:
 
 
 @contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to; rename it to ``path`` if all went well, else remove it."""
+    partial = partial_path(path)
+    with disk_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a forbidden directory into one clear :class:`UserError` about ``path``."""
+    """Turn a full disk or a forbidden directory into one :class:`UserError` about ``path``."""
     try:
         yield
-    except OSError as error:
-        if isinstance(error, UserError):
-            raise
+    except (OSError, RuntimeError) as error:  # HDF5 reports a failed close as a RuntimeError
         # HDF5 wraps the system's error in a message of its own and may lose the number.
-        if error.errno == errno.ENOSPC or "No space left" in str(error):
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
             raise UserError(
                 f"no space left on the disk while writing {path}; nothing was kept. Free some "
                 "space, write elsewhere (--out), or make fewer patterns"
             ) from error
+        if isinstance(error, RuntimeError):
+            raise
         raise UserError(f"cannot write {path}: {error}") from error

@@ -80,7 +80,7 @@ class Geometry:
 
 
 def pixel_positions(detector: Detector) -> np.ndarray:
-    """Return pixel centres in the lab frame, float64 [rows·columns, 3], mm; origin at the particle."""
+    """Return pixel centres in the lab frame, float64 [rows·columns, 3], mm."""
     y = (np.arange(detector.rows) - (detector.rows - 1) / 2) * detector.pixel_size_mm
     x = (np.arange(detector.columns) - (detector.columns - 1) / 2) * detector.pixel_size_mm
     yy, xx = np.meshgrid(y, x, indexing="ij")
@@ -88,7 +88,7 @@ def pixel_positions(detector: Detector) -> np.ndarray:
 
 
 def scattering_vectors(position_mm: np.ndarray, wavelength_angstrom: float) -> np.ndarray:
-    """Return s = (k̂_out − ẑ)/λ in Å⁻¹ for positions [P, 3]: the Ewald sphere, |s| = 2 sin(θ/2)/λ."""
+    """Return s = (k̂_out − ẑ)/λ, Å⁻¹, for positions [P, 3]: on the Ewald sphere."""
     direction = position_mm / np.linalg.norm(position_mm, axis=1, keepdims=True)
     return (direction - np.array([0.0, 0.0, 1.0])) / wavelength_angstrom
 

@@ -46,6 +46,7 @@ class RadialBasis:
     def __init__(
         self, elements: np.ndarray, b_iso: np.ndarray, s_max: float, energy_ev: float | None
     ) -> None:
+        """Make the functions for atoms (``elements``, ``b_iso`` [N]) up to ``s_max`` (Å⁻¹)."""
         self.s_max, self._energy = s_max, energy_ev
         self.s = s_max * np.sqrt(np.linspace(0, 1, self._POINTS))
         b_values = np.unique(np.linspace(b_iso.min(), b_iso.max(), self._B_SAMPLES))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from xraisim.atomic import whole_file
 from xraisim.beam import Beam, FluenceSpread
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError, SamplingError
@@ -32,9 +33,9 @@ Progress = Callable[[int], None]
 class SimulationConfig:
     """Everything that determines a data set.
 
-    ``structure``: a path or an identifier; ``chains``: shell patterns; ``assembly``: its name, empty
-    for the atoms as deposited; ``b_factors``, ``anomalous``: whether the file's B factors and f′, f″
-    are used; ``instrument``: the preset that ``beam`` and ``detector`` started from.
+    ``structure``: a path or an identifier; ``chains``: shell patterns; ``assembly``: its name,
+    empty for the atoms as deposited; ``b_factors``, ``anomalous``: whether the file's B factors
+    and f′, f″ are used; ``instrument``: the preset that ``beam`` and ``detector`` started from.
     """
 
     structure: str = "4v5d"
@@ -108,16 +109,18 @@ def simulate(
     source.draw(0, 1)  # compiles the kernel, so that the rate below is the rate
     ready = time.perf_counter()
     provenance = _provenance(config, path)
-    with PatternWriter(
+    writer = PatternWriter(
         out,
         detector=detector,
         beam=config.beam,
         background=config.background_photons_per_pixel,
         particle_diameter_angstrom=atoms.diameter_angstrom,
         provenance=provenance,
-    ) as writer:
+    )
+    # Both get their final names at the end of the block, or neither does.
+    with whole_file(truth_path(out)) as truth_file, writer:
         truth, photons = _write_blocks(config, source, writer, progress, provenance)
-        write_truth(truth_path(out), truth)
+        write_truth(truth_file, truth)
     seconds = time.perf_counter() - ready
     return Summary(
         path=str(out),

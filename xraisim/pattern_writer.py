@@ -35,16 +35,22 @@ class PatternWriter:
         particle_diameter_angstrom: float,
         provenance: dict[str, Any],
     ) -> None:
+        """Create the file; ``background`` is photons per pixel, a number or [P]."""
         self.path = Path(path)
         self._entries = 0
         self._partial = partial_path(self.path)
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = h5py.File(self._partial, "w", libver="latest")
-            self._create_photons(len(detector.mask))
-            self._write_detector(detector, background)
-            self._write_scalars(beam, particle_diameter_angstrom)
-            self._write_provenance(provenance)
+        try:
+            with disk_errors(self.path):
+                self._create_photons(len(detector.mask))
+                self._write_detector(detector, background)
+                self._write_scalars(beam, particle_diameter_angstrom)
+                self._write_provenance(provenance)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
 
     def __enter__(self) -> "PatternWriter":
         return self

@@ -28,6 +28,7 @@ class PatternReader:
     """
 
     def __init__(self, path: Path | str) -> None:
+        """Open ``path`` and read the detector."""
         self.path = Path(path)
         self._file = _open(self.path)
         try:
@@ -65,7 +66,8 @@ class PatternReader:
             if isinstance(error, FormatError):
                 raise
             raise FormatError(
-                f"{self.path}: incomplete pattern file ({error}); it may be truncated, make it again"
+                f"{self.path}: incomplete pattern file ({error}); it may be truncated, "
+                "make it again"
             ) from error
         entries = len(self._pixel)
         if self.n_patterns < 0 or ends != (0, entries) or len(self._count) != entries:
@@ -131,7 +133,7 @@ class PatternReader:
         return Photons(offsets=offsets - offsets[0], pixel=pixel, count=count)
 
     def read(self, start: int, stop: int) -> Photons:
-        """Return patterns ``start … stop − 1`` with numbers into ``pixels``; masked ones dropped."""
+        """Return patterns ``start … stop − 1`` as numbers into ``pixels``; masked ones dropped."""
         raw = self.read_raw(start, stop)
         pixel = self._rank[raw.pixel]
         keep = pixel >= 0

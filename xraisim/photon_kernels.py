@@ -1,8 +1,8 @@
 """The fused loop that draws patterns: rotate, look up, Poisson; see :mod:`xraisim.photons`.
 
 Philox counters: (block, stream, pattern low, pattern high). Stream 0 holds the gaps of the pixels
-looked up one by one, stream 1 the gaps and acceptances of the thinned pixels, stream 2 + k the draw
-of bright pixel k. So a pattern depends on its number and the key alone.
+looked up one by one, stream 1 those between the candidates of the thinned ones, stream 2 + p the
+draws of pixel p alone. So a pattern depends on its number and the key alone.
 """
 
 import math
@@ -11,41 +11,20 @@ import numpy as np
 from numba import njit, prange
 
 from xraisim.core.kernels.philox import philox4x32, unit_interval
+from xraisim.spline_kernels import bound_pixels, spline, voxel
 
 _DRAWS = 64  # uniforms made at a time, so that the generator's loop vectorises
+_THIN_BELOW = np.float32(0.8)  # a bound on λ below which thinning is cheaper than a look-up
 _BRIGHT = 10.0  # expected photons from which rejection beats counting them one by one
 
 
-@njit(inline="always", fastmath=True)
-def spline(V, R, s0, s1, s2, inverse, centre, G):
-    """Return max(0, quadratic B-spline of the flat coefficients at Rᵀ s)."""
-    x = (R[0, 0] * s0 + R[1, 0] * s1 + R[2, 0] * s2) * inverse + centre
-    y = (R[0, 1] * s0 + R[1, 1] * s1 + R[2, 1] * s2) * inverse + centre
-    z = (R[0, 2] * s0 + R[1, 2] * s1 + R[2, 2] * s2) * inverse + centre
-    half, flat = np.float32(0.5), np.float32(0.75)
-    ix, iy, iz = int(x + half), int(y + half), int(z + half)
-    tx, ty, tz = x - np.float32(ix), y - np.float32(iy), z - np.float32(iz)
-    wx = (half * (half - tx) ** 2, flat - tx * tx, half * (half + tx) ** 2)
-    wy = (half * (half - ty) ** 2, flat - ty * ty, half * (half + ty) ** 2)
-    a, b, c = half * (half - tz) ** 2, flat - tz * tz, half * (half + tz) ** 2
-    base = ((ix - 1) * G + iy - 1) * G + iz - 1
-    total = np.float32(0)
-    for i in range(3):
-        plane = np.float32(0)
-        for j in range(3):
-            # Unsigned indices spare the test for negative ones.
-            at = np.uintp(base + (i * G + j) * G)
-            row = V[at] * a + V[np.uintp(at + np.uintp(1))] * b + V[np.uintp(at + np.uintp(2))] * c
-            plane += wy[j] * row
-        total += wx[i] * plane
-    return max(total, np.float32(0))
-
-
-@njit(inline="always")
+@njit(cache=True)
 def _fill(draws, block, stream, low, high, k0, k1):
-    """Fill ``draws`` with uniforms from consecutive blocks."""
+    """Fill ``draws`` with uniforms of the ``block``-th batch of the stream."""
+    stream = np.uint32(stream)
     for b in range(_DRAWS // 4):
-        words = philox4x32(np.uint32(block + b), np.uint32(stream), low, high, k0, k1)
+        counter = np.uint32(block * (_DRAWS // 4) + b)
+        words = philox4x32(counter, stream, low, high, k0, k1)
         draws[4 * b] = unit_interval(words[0])
         draws[4 * b + 1] = unit_interval(words[1])
         draws[4 * b + 2] = unit_interval(words[2])
@@ -76,96 +55,116 @@ def poisson_large(mean, stream, low, high, k0, k1):
             return int(k)
 
 
-@njit(cache=True, fastmath=True)
-def _draw_direct(counts, V, G, R, inverse, phi, s, gain, background, place, low, high, k0, k1):
-    """Add the photons of pixels that are looked up one by one.
+@njit(cache=True)
+def _select(where, tries, bound, low, high, k0, k1):
+    """List the pixels that need a look-up; return how many.
 
-    A Poisson process of rate λ_p on each pixel in turn: a photon whenever the running sum of λ
-    passes the next unit-exponential gap.
+    Bright pixels (bound ≥ _THIN_BELOW) all do, with ``tries`` 0. Dim ones only where a Poisson
+    process of the bound's rate has a candidate photon: ``tries`` counts the candidates.
     """
-    centre = np.float32(G // 2)
-    draws = np.empty(_DRAWS)
-    _fill(draws, 0, 0, low, high, k0, k1)
-    block, at = _DRAWS // 4, 1
-    need = -math.log(draws[0])
-    for p in range(len(gain)):
-        value = spline(V, R, s[p, 0], s[p, 1], s[p, 2], inverse, centre, G)
-        mean = phi * gain[p] * value + background[p]
-        if mean >= _BRIGHT:
-            counts[place[p]] += poisson_large(float(mean), 2 + place[p], low, high, k0, k1)
-            continue
-        need -= mean
-        while need <= 0:
-            counts[place[p]] += 1
-            if at == _DRAWS:
-                _fill(draws, block, 0, low, high, k0, k1)
-                block, at = block + _DRAWS // 4, 0
-            need -= math.log(draws[at])
-            at += 1
-
-
-@njit(cache=True, fastmath=True)
-def _draw_thinned(
-    counts, V, G, R, inverse, phi, s, gain, background, ceiling, place, low, high, k0, k1
-):
-    """Add the photons of dim pixels: candidates at a rate no less than λ, kept with λ/rate.
-
-    Thinning of a Poisson process (Lewis & Shedler 1979) is exact; the look-up is paid for
-    candidates only.
-    """
-    centre = np.float32(G // 2)
     draws = np.empty(_DRAWS)
     _fill(draws, 0, 1, low, high, k0, k1)
-    block, at = _DRAWS // 4, 1
+    block, at, found = 1, 1, 0
     need = -math.log(draws[0])
-    for p in range(len(gain)):
-        rate = phi * ceiling[p] + background[p]
-        need -= rate
+    for p in range(len(bound)):
+        if bound[p] >= _THIN_BELOW:
+            where[found], tries[found] = p, 0
+            found += 1
+            continue
+        need -= bound[p]
         if need > 0:
             continue
-        value = spline(V, R, s[p, 0], s[p, 1], s[p, 2], inverse, centre, G)
-        mean = phi * gain[p] * value + background[p]
+        candidates = 0
         while need <= 0:
-            if draws[at] * rate < mean:
-                counts[place[p]] += 1
-            if at + 1 == _DRAWS:
+            candidates += 1
+            if at == _DRAWS:
                 _fill(draws, block, 1, low, high, k0, k1)
-                block, at = block + _DRAWS // 4, -1
-            need -= math.log(draws[at + 1])
-            at += 2
+                block, at = block + 1, 0
+            need -= math.log(draws[at])
+            at += 1
+        where[found], tries[found] = p, candidates
+        found += 1
+    return found
+
+
+@njit(cache=True, fastmath=True)
+def _look_up(mean, where, found, V, G, R, inverse, phi, s, gain, background):
+    """Write λ of the listed pixels: a loop of its own, so that the memory accesses overlap."""
+    centre = np.float32(G // 2)
+    for j in range(found):
+        p = where[j]
+        x, y, z = voxel(R, s[0, p], s[1, p], s[2, p], inverse, centre)
+        mean[j] = phi * gain[p] * spline(V, G, x, y, z) + background[p]
+
+
+@njit(cache=True)
+def _count(pixel, count, flat, where, tries, mean, found, bound, low, high, k0, k1):
+    """Draw the photons of the listed pixels into a row of entries; return how many there are.
+
+    Candidates of dim pixels are kept with probability λ/bound (thinning, Lewis & Shedler 1979,
+    exact). The others share a Poisson process of rate λ_p on each pixel in turn: a photon whenever
+    the running sum of λ passes the next unit-exponential gap.
+    """
+    draws = np.empty(_DRAWS)
+    _fill(draws, 0, 0, low, high, k0, k1)
+    block, at, entries = 1, 1, 0
+    need = -math.log(draws[0])
+    for j in range(found):
+        p, expected, photons = where[j], mean[j], 0
+        if tries[j] > 0:
+            photons = _thin(tries[j], expected, bound[p], 2 + p, low, high, k0, k1)
+        elif expected >= _BRIGHT:
+            photons = poisson_large(float(expected), 2 + p, low, high, k0, k1)
+        else:
+            need -= expected
+        while need <= 0:
+            photons += 1
+            if at == _DRAWS:
+                _fill(draws, block, 0, low, high, k0, k1)
+                block, at = block + 1, 0
+            need -= math.log(draws[at])
+            at += 1
+        if photons > 0:
+            if entries < len(pixel):
+                pixel[entries], count[entries] = flat[p], photons
+            entries += 1
+    return entries
+
+
+@njit(cache=True)
+def _thin(tries, expected, bound, stream, low, high, k0, k1):
+    """Return how many of a pixel's candidates are kept, each with probability λ/bound."""
+    kept = 0
+    for candidate in range(tries):
+        words = philox4x32(np.uint32(candidate), np.uint32(stream), low, high, k0, k1)
+        kept += unit_interval(words[0]) * bound < expected
+    return kept
 
 
 @njit(parallel=True, cache=True)
 def draw_patterns(
-    V, G, R, inverse, phi, direct, thinned, flat, first, k0, k1, pixel, count, length
-):
-    """Draw patterns ``first + i`` into ``pixel``/``count`` [n, capacity]; ``length`` counts entries.
+    V, G, ceiling, blocks, R, inverse, phi, s, gain, background, flat, first, k0, k1,
+    pixel, count, length,
+):  # fmt: skip
+    """Draw patterns ``first + i`` into ``pixel`` and ``count`` [n, capacity].
 
-    ``direct`` and ``thinned`` are tuples of per-pixel arrays: s, gain, background, (ceiling,)
-    place; ``flat`` [P] maps a place to the detector's flat index. A length above the capacity
-    means that the row is cut and must be drawn again with more room.
+    ``V`` flat coefficients of a G³ cube, ``ceiling`` flat bounds of its blocks; ``R`` [n, 9],
+    ``phi`` [n]; ``s`` [3, P], ``gain`` and ``background`` [P] of the usable pixels, ``flat`` [P]
+    their index on the detector. ``length`` [n] gets the number of entries; where that exceeds the
+    capacity the row is cut and must be drawn again with more room.
     """
+    centre = np.float32(G // 2)
     for i in prange(R.shape[0]):
         low = np.uint32((first + i) & 0xFFFFFFFF)
         high = np.uint32((first + i) >> 32)
-        counts = np.zeros(len(flat), np.int32)
-        s, gain, background, place = direct
-        _draw_direct(
-            counts, V, G, R[i], inverse, phi[i], s, gain, background, place, low, high, k0, k1
+        bound, mean = np.empty(len(flat), np.float32), np.empty(len(flat), np.float32)
+        where, tries = np.empty(len(flat), np.int32), np.empty(len(flat), np.int32)
+        bound_pixels(bound, ceiling, blocks, R[i], inverse, centre, phi[i], s, gain, background)
+        found = _select(where, tries, bound, low, high, k0, k1)
+        _look_up(mean, where, found, V, G, R[i], inverse, phi[i], s, gain, background)
+        length[i] = _count(
+            pixel[i], count[i], flat, where, tries, mean, found, bound, low, high, k0, k1
         )
-        s, gain, background, ceiling, place = thinned
-        _draw_thinned(
-            counts, V, G, R[i], inverse, phi[i], s, gain, background, ceiling, place,
-            low, high, k0, k1,
-        )  # fmt: skip
-        entries = 0
-        for k in range(len(flat)):
-            if counts[k] > 0:
-                if entries < pixel.shape[1]:
-                    pixel[i, entries] = flat[k]
-                    count[i, entries] = counts[k]
-                entries += 1
-        length[i] = entries
 
 
 @njit(parallel=True, cache=True)

@@ -17,11 +17,7 @@ from xraisim.core.types import Photons
 from xraisim.detector import Geometry
 from xraisim.intensity import IntensitySpline
 from xraisim.photon_kernels import draw_patterns, pack_rows
-from xraisim.scattering_kernels import shell_maximum
-
-# A pixel whose ceiling on λ is below this is cheaper to thin than to look up every time.
-_THIN_BELOW = 0.3
-_STENCIL_VOXELS = 3  # a look-up touches voxels within 1.5·√3 < 3 of the point
+from xraisim.spline_kernels import block_ceilings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +40,7 @@ def draw_orientations(seed: int, indices: np.ndarray) -> np.ndarray:
 
 
 def look_up(volume: IntensitySpline, s: np.ndarray) -> np.ndarray:
-    """Return |F(s)|² in electrons² at ``s`` [P, 3] (Å⁻¹), float64: the plain form of the kernel's."""
+    """Return |F(s)|² in electrons² at ``s`` [P, 3] (Å⁻¹), float64: the kernel's plain form."""
     position = s / volume.spacing + volume.grid // 2
     middle = np.floor(position + 0.5).astype(int)
     t = position - middle
@@ -90,6 +86,7 @@ class PhotonSource:
         background: float,
         seed: int,
     ) -> None:
+        """``background`` is in photons per pixel."""
         if geometry.s_max > volume.s_max:
             raise SamplingError(
                 f"pixels reach s = {geometry.s_max:.5g} Å⁻¹, the intensity volume was made to "
@@ -97,8 +94,12 @@ class PhotonSource:
             )
         self._volume, self._fluence, self._seed = volume, fluence, seed
         self._key = stream_key(seed, "photons")
-        self._flat = geometry.good.astype(np.int32)
-        self._direct, self._thinned = _split(volume, geometry, background)
+        good = geometry.good
+        self._flat = good.astype(np.int32)
+        self._s = np.ascontiguousarray(geometry.s[good].T, np.float32)
+        self._gain = geometry.gain[good].astype(np.float32)
+        self._background = np.full(len(good), background, np.float32)
+        self._ceiling = block_ceilings(volume.coefficients)
         self._capacity = 1024
 
     def draw(self, first: int, patterns: int) -> Draw:
@@ -107,7 +108,7 @@ class PhotonSource:
         orientations = draw_orientations(self._seed, indices)
         fluence = self._fluence.draw(self._seed, indices)
         rotation = rotations.to_matrix(torch.from_numpy(orientations)).numpy()
-        photons = self._draw_photons(first, np.ascontiguousarray(rotation), fluence)
+        photons = self._draw_photons(first, rotation.reshape(-1, 9), fluence)
         return Draw(photons=photons, orientations=orientations, fluence=fluence)
 
     def _draw_photons(self, first: int, rotation: np.ndarray, fluence: np.ndarray) -> Photons:
@@ -119,11 +120,14 @@ class PhotonSource:
             draw_patterns(
                 self._volume.coefficients.reshape(-1),
                 self._volume.grid,
+                self._ceiling.reshape(-1),
+                len(self._ceiling),
                 rotation,
                 np.float32(1 / self._volume.spacing),
                 fluence,
-                self._direct,
-                self._thinned,
+                self._s,
+                self._gain,
+                self._background,
                 self._flat,
                 first,
                 *self._key,
@@ -139,32 +143,3 @@ class PhotonSource:
         packed = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int32)
         pack_rows(pixel, count, offsets, *packed)
         return Photons(offsets=offsets, pixel=packed[0], count=packed[1])
-
-
-def _split(
-    volume: IntensitySpline, geometry: Geometry, background: float
-) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    """Divide the pixels into those looked up one by one and those thinned, by their ceiling on λ."""
-    good = geometry.good
-    s = geometry.s[good].astype(np.float32)
-    gain = geometry.gain[good].astype(np.float32)
-    flat_background = np.full(len(good), background, np.float32)
-    ceiling = gain * _ceiling(volume, np.linalg.norm(geometry.s[good], axis=1))
-    place = np.arange(len(good), dtype=np.int32)
-    dim = ceiling + flat_background < _THIN_BELOW
-    direct = (s[~dim], gain[~dim], flat_background[~dim], place[~dim])
-    thinned = (s[dim], gain[dim], flat_background[dim], ceiling[dim], place[dim])
-    return direct, thinned
-
-
-def _ceiling(volume: IntensitySpline, radius: np.ndarray) -> np.ndarray:
-    """Return an upper bound of the spline on the sphere of each ``radius`` (Å⁻¹), float32.
-
-    A B-spline is a convex combination of its coefficients, so the largest coefficient within reach
-    of the sphere bounds it.
-    """
-    voxels = np.floor(radius / volume.spacing).astype(int)
-    shells = shell_maximum(volume.coefficients, int(voxels.max()) + _STENCIL_VOXELS + 1)
-    padded = np.pad(shells, (_STENCIL_VOXELS, 0), mode="edge")
-    reach = 2 * _STENCIL_VOXELS + 1
-    return np.lib.stride_tricks.sliding_window_view(padded, reach).max(-1)[voxels]

@@ -66,19 +66,3 @@ def filter_axis(volume, axis, taps):
                     total += taps[m] * (below + volume[i + m * di, j + m * dj, k + m * dk])
                 out[i, j, k] = total
     return out
-
-
-@njit(cache=True)
-def shell_maximum(volume, bins):
-    """Return the largest value of the voxels whose distance from the centre is in [b, b + 1)."""
-    grid = volume.shape[0]
-    centre = grid // 2
-    out = np.zeros(bins, np.float32)
-    for i in range(grid):
-        for j in range(grid):
-            for k in range(grid):
-                squared = (i - centre) ** 2 + (j - centre) ** 2 + (k - centre) ** 2
-                shell = int(math.sqrt(squared))
-                if shell < bins:
-                    out[shell] = max(out[shell], volume[i, j, k])
-    return out

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xraisim.atomic import disk_errors, partial_path
+from xraisim.atomic import whole_file
 from xraisim.core.errors import FormatError
 
 FORMAT, VERSION = "x-rai truth", 1
@@ -43,20 +43,14 @@ def truth_path(patterns: Path | str) -> Path:
 def write_truth(path: Path | str, truth: Truth) -> None:
     """Write a truth file, whole or not at all."""
     path = Path(path)
-    partial = partial_path(path)
-    with disk_errors(path):
-        try:
-            with h5py.File(partial, "w") as file:
-                file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
-                _dataset(file, "orientations", truth.orientations, "quaternion w, x, y, z")
-                _dataset(file, "fluence", truth.fluence, "relative to the mean")
-                _dataset(file, "hits", truth.hits, "1 where a particle was hit")
-                for name in ("seed", "structure", "structure_sha256", "chains", "assembly"):
-                    file.attrs[name] = getattr(truth, name)
-                file.attrs["config"] = json.dumps(truth.config)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
+        _dataset(file, "orientations", truth.orientations, "quaternion w, x, y, z")
+        _dataset(file, "fluence", truth.fluence, "relative to the mean")
+        _dataset(file, "hits", truth.hits, "1 where a particle was hit")
+        for name in ("seed", "structure", "structure_sha256", "chains", "assembly"):
+            file.attrs[name] = getattr(truth, name)
+        file.attrs["config"] = json.dumps(truth.config)
 
 
 def _dataset(file: h5py.File, name: str, values: np.ndarray, units: str) -> None:

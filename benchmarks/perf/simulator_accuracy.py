@@ -5,6 +5,7 @@ relative rms error of every shell: rms(λ − λ_direct) / rms(λ_direct). tests
 holds the same on a few hundred points.
 """
 
+import itertools
 import sys
 
 import numpy as np
@@ -22,9 +23,7 @@ def shell_errors(
 ) -> np.ndarray:
     """Return the relative rms error in every shell between ``edges`` (Å⁻¹), random directions."""
     rng = np.random.default_rng(0)
-    radius = np.concatenate(
-        [rng.uniform(a, b, per_shell) for a, b in zip(edges, edges[1:], strict=False)]
-    )
+    radius = np.concatenate([rng.uniform(a, b, per_shell) for a, b in itertools.pairwise(edges)])
     direction = rng.normal(size=(len(radius), 3))
     s = radius[:, None] * direction / np.linalg.norm(direction, axis=1, keepdims=True)
     direct = np.abs(structure_factor_direct(atoms, s, ENERGY_EV)) ** 2
