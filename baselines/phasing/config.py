@@ -60,8 +60,8 @@ class PhasingConfig:
     diameter_angstrom: float | None = None
     s_min_per_angstrom: float | None = None
     s_max_per_angstrom: float | None = None
-    starts: int = 6
-    refined: int = 4
+    starts: int = 5
+    refined: int = 3
     coarse_fraction: float = 0.6
     coarse_speckles: float = 10.0
     coarse: StageConfig = field(default_factory=_coarse)

@@ -28,9 +28,9 @@ def to_half(volume: Tensor) -> Tensor:
 class Modulus:
     """Projection onto the densities with the measured amplitudes.
 
-    ``amplitude`` and ``known`` [G, G, G//2 + 1]: √I and where it was measured. ``free``: where
-    nothing is known (behind the beamstop) and F stays as it is. Elsewhere, beyond the edge, F is
-    set to zero.
+    ``amplitude`` and ``known`` [G, G, G//2 + 1]: √I, zero elsewhere, and where it was measured.
+    ``free``: where nothing is known (behind the beamstop) and F stays as it is. Beyond the edge F
+    is set to zero.
     """
 
     amplitude: Float[Tensor, "G G H"]
@@ -45,16 +45,19 @@ class Modulus:
         of the intensity.
         """
         r = radius(intensity.grid, intensity.spacing).to(intensity.values.device)
+        known = (r >= s_range[0]) & (r <= s_range[1])
         return cls(
-            amplitude=to_half(intensity.values.clamp_min(0).sqrt()),
-            known=to_half((r >= s_range[0]) & (r <= s_range[1])),
+            amplitude=to_half(intensity.values.clamp_min(0).sqrt() * known),
+            known=to_half(known),
             free=to_half(r < s_range[0]),
         )
 
     def __call__(self, density: Float[Tensor, "G G G"]) -> Float[Tensor, "G G G"]:
         """Return the nearest density with the measured amplitudes: two transforms."""
         factors = torch.fft.rfftn(density)
-        scale = (self.amplitude * self.known) / factors.abs().clamp_min_(_TINY)
+        # |F| from real and imaginary part: several times faster than abs() of a complex tensor.
+        power = factors.real.square().addcmul_(factors.imag, factors.imag)
+        scale = power.clamp_min_(_TINY).rsqrt_().mul_(self.amplitude)
         scale.masked_fill_(self.free, 1.0)
         return torch.fft.irfftn(factors.mul_(scale), s=density.shape)
 

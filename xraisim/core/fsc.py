@@ -42,7 +42,7 @@ def shell_sums(
 
 def fsc(
     a: Complex[Tensor, "G G G"],
-    b: Complex[Tensor, "G G G"],
+    b: Complex[Tensor, "H H H"],
     mask: Bool[Tensor, "G G G"] | None = None,
 ) -> Float[Tensor, "shells"]:
     """Return the Fourier shell correlation Re Σ a b* / √(Σ|a|² Σ|b|²) of shells 0 … G//2, float64.
@@ -56,7 +56,7 @@ def fsc(
 
 def intensity_correlation(
     a: Float[Tensor, "G G G"],
-    b: Float[Tensor, "G G G"],
+    b: Float[Tensor, "H H H"],
     mask: Bool[Tensor, "G G G"] | None = None,
 ) -> Float[Tensor, "shells"]:
     """Return the Pearson correlation of two intensities in each shell 0 … G//2, float64: ``icc``.
@@ -74,7 +74,7 @@ def intensity_correlation(
 
 def amplitude_correlation(
     a: Float[Tensor, "G G G"],
-    b: Float[Tensor, "G G G"],
+    b: Float[Tensor, "H H H"],
     mask: Bool[Tensor, "G G G"] | None = None,
 ) -> Float[Tensor, "shells"]:
     """Return :func:`intensity_correlation` of the amplitudes √I (negative intensities count as 0).
