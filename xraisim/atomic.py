@@ -1,11 +1,15 @@
 """Files that appear whole or not at all: written under ``.partial`` and renamed at the end."""
 
 import errno
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from xraisim.core.errors import UserError
+
+_SPARE_BYTES = 2**24  # what HDF5 may still hold in its caches, several times over
 
 
 def partial_path(path: Path) -> Path:
@@ -24,6 +28,16 @@ def whole_file(path: Path) -> Iterator[Path]:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def require_space(path: Path, size: int) -> None:
+    """Raise the system's "no space left" unless ``size`` bytes, and some to spare, are free.
+
+    HDF5 cannot be closed after a write that the disk refused, and may take the process down with
+    it; so the space is asked for before HDF5 is.
+    """
+    if shutil.disk_usage(path.parent).free < size + _SPARE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 @contextmanager

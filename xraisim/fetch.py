@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import http.client
 import os
 import sys
 import time
@@ -94,14 +95,14 @@ def _download(url: str) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": "x-rai"})
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-            data, expected = answer.read(), answer.headers.get("Content-Length")
+            data = answer.read()
     except urllib.error.HTTPError as error:
         with error:
             if error.code in (403, 404, 410):
                 raise _AbsentError from error
             raise
-    if expected is not None and len(data) != int(expected):
-        raise StructureError(f"{len(data)} of {expected} bytes arrived")
+    except http.client.HTTPException as error:  # fewer bytes than announced, among others
+        raise StructureError(f"the transfer broke off ({error})") from error
     try:
         text = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:

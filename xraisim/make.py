@@ -104,7 +104,7 @@ def simulate(
     path = locate(config.structure, directory=structures)
     atoms = read_atoms(path, chains=config.chains, assembly=config.assembly)
     detector = geometry(config.detector, config.beam)
-    check_speckle_sampling(atoms.diameter_angstrom, detector, config)
+    check_speckle_sampling(atoms.diameter_angstrom, config)
     source = photon_source(config, atoms, detector)
     source.draw(0, 1)  # compiles the kernel, so that the rate below is the rate
     ready = time.perf_counter()
@@ -146,9 +146,7 @@ def photon_source(config: SimulationConfig, atoms: Atoms, detector: Geometry) ->
     return PhotonSource(volume, detector, config.fluence, background, config.seed)
 
 
-def check_speckle_sampling(
-    diameter_angstrom: float, detector: Geometry, config: SimulationConfig
-) -> None:
+def check_speckle_sampling(diameter_angstrom: float, config: SimulationConfig) -> None:
     """Check that the pixels resolve the particle's speckles, 1/(2D) wide.
 
     Above 1/D from pixel to pixel neighbouring speckles fall on one pixel: :class:`SamplingError`.

@@ -9,7 +9,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from xraisim.atomic import disk_errors, partial_path
+from xraisim.atomic import disk_errors, partial_path, require_space
 from xraisim.beam import Beam
 from xraisim.core.types import Photons
 from xraisim.detector import Geometry
@@ -41,6 +41,7 @@ class PatternWriter:
         self._partial = partial_path(self.path)
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            require_space(self.path, 64 * len(detector.mask))
             self._file = h5py.File(self._partial, "w", libver="latest")
         try:
             with disk_errors(self.path):
@@ -80,6 +81,7 @@ class PatternWriter:
         photons = split_large_counts(photons)
         stop = self._entries + len(photons.pixel)
         with disk_errors(self.path):
+            require_space(self.path, 5 * len(photons.pixel) + 8 * len(photons))
             for name, values in ((PIXEL, photons.pixel), (COUNT, photons.count)):
                 dataset = self._file[name]
                 dataset.resize((stop,))

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xraisim.atomic import whole_file
+from xraisim.atomic import require_space, whole_file
 from xraisim.core.errors import FormatError
 
 FORMAT, VERSION = "x-rai truth", 1
@@ -43,7 +43,13 @@ def truth_path(patterns: Path | str) -> Path:
 def write_truth(path: Path | str, truth: Truth) -> None:
     """Write a truth file, whole or not at all."""
     path = Path(path)
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+    with whole_file(path) as partial:
+        require_space(path, 64 * len(truth.fluence))
+        _write(partial, truth)
+
+
+def _write(path: Path, truth: Truth) -> None:
+    with h5py.File(path, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         _dataset(file, "orientations", truth.orientations, "quaternion w, x, y, z")
         _dataset(file, "fluence", truth.fluence, "relative to the mean")

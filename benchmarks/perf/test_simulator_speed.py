@@ -1,0 +1,39 @@
+"""Patterns per second: ``pytest benchmarks/perf/test_simulator_speed.py --benchmark-only``.
+
+The 70S ribosome on the full published detector. One line of the table is one call for 1,024
+patterns; the figure to quote is ``1024 / min`` (other work on the machine only ever slows it down).
+"""
+
+import pytest
+
+from xraisim.beam import FluenceSpread
+from xraisim.detector import geometry
+from xraisim.instruments import preset
+from xraisim.intensity import intensity_spline
+from xraisim.make import SimulationConfig, simulate
+from xraisim.photons import PhotonSource
+from xraisim.structure import locate, read_atoms
+
+PATTERNS = 1024
+
+
+@pytest.fixture(scope="module")
+def source() -> PhotonSource:
+    instrument, atoms = preset("xrai2025"), read_atoms(locate("4v5d"))
+    seen = geometry(instrument.detector, instrument.beam)
+    volume = intensity_spline(atoms, seen.s_max, instrument.beam.photon_energy_ev)
+    return PhotonSource(volume, seen, FluenceSpread(), 0.0, seed=0)
+
+
+def test_draw(benchmark, source):
+    benchmark.extra_info["patterns"] = PATTERNS
+    benchmark.pedantic(source.draw, args=(0, PATTERNS), rounds=15, warmup_rounds=1)
+
+
+def test_make_with_file(benchmark, tmp_path):
+    config = SimulationConfig(patterns=8 * PATTERNS)
+    summary = benchmark.pedantic(simulate, args=(config, tmp_path / "p.h5"), rounds=1)
+    benchmark.extra_info["patterns_per_s"] = summary.patterns_per_s
+    print(
+        f"\n{summary.patterns_per_s:.0f} patterns/s with the file, {summary.setup_s:.1f} s set-up"
+    )

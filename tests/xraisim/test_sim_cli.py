@@ -1,0 +1,219 @@
+import errno
+import json
+import sys
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+
+from xraisim import cli
+from xraisim.core.config import to_mapping
+from xraisim.make import SimulationConfig, check_speckle_sampling, from_mapping, simulate
+from xraisim.patterns import PatternReader
+from xraisim.truth import read_truth
+
+CONFIG = """
+patterns = 5
+[beam]
+photons_per_pulse = 1e17
+[detector]
+rows = 24
+columns = 24
+pixel_size_mm = 4.0
+"""
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Return a function that runs ``xrai-sim`` and gives exit code, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["xrai-sim", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def made(run, small_particle, config_file, tmp_path):
+    """A pattern file made by the command."""
+    out = tmp_path / "made.h5"
+    code, text, _ = run(
+        "make",
+        "--pdb",
+        small_particle,
+        "--config",
+        config_file,
+        "--seed",
+        3,
+        "--out",
+        out,
+        "--json",
+    )
+    assert code == 0
+    return out, json.loads(text)
+
+
+def test_make_writes_patterns_and_truth_apart(made):
+    out, summary = made
+    assert summary["patterns"] == 5
+    assert summary["photons_per_pattern"] > 10
+    with PatternReader(out) as reader:
+        assert reader.n_patterns == 5
+        config = reader.info["provenance"]["config"]
+        assert "seed = 3" in config
+        assert 'polarisation = "x"' in config
+    truth = read_truth(summary["truth_path"])
+    assert truth.orientations.shape == (5, 4)
+    np.testing.assert_allclose(np.linalg.norm(truth.orientations, axis=1), 1, rtol=1e-5)
+    assert truth.config == config
+    with h5py.File(out) as file:
+        assert "orientations" not in str(list(file.keys()))
+
+
+def test_the_same_seed_gives_the_same_photons_and_another_others(small_particle, tmp_path):
+    def photons(seed, patterns):
+        config = from_mapping(
+            {"structure": str(small_particle), "patterns": patterns, "seed": seed}
+            | {"beam": {"photons_per_pulse": 1e17}, "detector": {"rows": 24, "columns": 24}}
+        )
+        simulate(config, tmp_path / "x.h5")
+        with PatternReader(tmp_path / "x.h5") as reader:
+            block = reader.read_raw(0, 4)
+        return block.pixel.tolist(), block.count.tolist()
+
+    assert photons(1, 4) == photons(1, 6)
+    assert photons(1, 4) != photons(2, 4)
+
+
+def test_inspect_writes_a_picture(run, made):
+    out, summary = made
+    code, text, _ = run("inspect", out, "--json")
+    assert code == 0
+    figures = json.loads(text)
+    assert figures["patterns"] == 5
+    assert figures["detector_shape"] == [24, 24]
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert figures["photons_per_pattern_mean"] == pytest.approx(summary["photons_per_pattern"])
+
+
+def test_validate_passes_a_good_file_and_fails_a_bad_one(run, made):
+    out, _ = made
+    code, text, _ = run("validate", out)
+    assert (code, text.count("passed")) == (0, 6)
+    with h5py.File(out, "r+") as file:
+        file["detector/gain"][...] *= 1.01
+        file["orientations"] = np.eye(4)
+        file["photons/count"][0] = 0
+        first = int(file["photons/pixel"][1])
+        file["detector/mask"][first] = 1
+    code, text, _ = run("validate", out)
+    assert (code, text.count("failed")) == (1, 4)
+
+
+def test_instruments_lists_the_presets(run):
+    code, text, _ = run("instruments", "--json")
+    assert code == 0
+    assert json.loads(text)["xrai2025"]["beam"]["photon_energy_ev"] == 4600.0
+
+
+def test_beam_and_detector_tables_change_only_the_keys_they_name():
+    config = from_mapping({"detector": {"rows": 64}})
+    assert config.detector.rows == 64
+    assert config.detector.columns == 128
+    assert from_mapping(to_mapping(config)) == config
+    assert from_mapping({}) == SimulationConfig()
+
+
+def test_the_embedded_task_is_sampled_well_enough():
+    """The 50S subunit on the published detector; checked without simulating."""
+    config = SimulationConfig(chains="B*")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_speckle_sampling(266.0, config)
+
+
+def refused(run, tmp_path, *arguments):
+    """Run make, check that it fails as a user error does, and return its message."""
+    out = tmp_path / "out" / "bad.h5"
+    code, _, text = run("make", "--out", out, *arguments)
+    assert code == 2
+    assert text.count("error:") == 1
+    assert "Traceback" not in text
+    assert not list(tmp_path.glob("out/*"))
+    return " ".join(text.split())
+
+
+def test_bad_input_is_one_message(run, tmp_path, small_particle, config_file):
+    def message(*arguments):
+        return refused(run, tmp_path, *arguments)
+
+    particle = ("--pdb", small_particle, "--config", config_file)
+    assert "no such file" in message("--pdb", tmp_path / "absent.pdb")
+    assert "no chain matches" in message(*particle, "--chains", "Q")
+    assert "no biological assembly" in message(*particle, "--assembly", "7")
+    assert "unknown instrument" in message(*particle, "--instrument", "lcls9")
+    assert "no usable pixel" in message(*particle, "--resolution", "1e9")
+    assert "above zero" in message(*particle, "--resolution", "0")
+    assert "at least 1" in message(*particle, "--n", "0")
+    assert "does not exist" in message("--pdb", "zz", "--structures", tmp_path / "none")
+    config_file.write_text("patern = 5")
+    assert "did you mean patterns?" in message(*particle)
+    config_file.write_text("patterns = ")
+    assert "not valid TOML" in message(*particle)
+    config_file.write_text("[beam]\npolarisation = 'z'")
+    assert "expected one of x, y" in message(*particle)
+
+
+def test_an_unknown_identifier_without_network_is_one_message(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("XRAI_STRUCTURE_SITES", "http://127.0.0.1:9/{id}")
+    monkeypatch.setenv("XRAI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    assert "Check the network" in refused(run, tmp_path, "--pdb", "9zzz")
+
+
+def test_too_large_a_particle_says_what_sampling_is_needed(run, tmp_path, write_pdb):
+    lines = [
+        f"ATOM  {i:5d}  C   GLY A{i:4d}    {x:8.3f}   0.000   0.000  1.00 10.00           C\n"
+        for i, x in enumerate((-500, 0, 500), 1)
+    ]
+    text = refused(run, tmp_path, "--pdb", write_pdb(lines))
+    assert "too large for the pixel size" in text
+    # 200 mm × 2.695 Å / (2 × 1000 Å)
+    assert "pixels of 0.27 mm or less at 200 mm" in text
+
+
+def test_a_full_disk_is_one_message(run, tmp_path, small_particle, config_file, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(h5py.Dataset, "resize", full)
+    text = refused(run, tmp_path, "--pdb", small_particle, "--config", config_file)
+    assert "no space left on the disk" in text
+
+
+def test_debug_shows_the_traceback(run, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["xrai-sim", "make", "--pdb", "/absent.pdb", "--debug"])
+    with pytest.raises(ValueError, match="no such file"):
+        cli.main()
+
+
+@pytest.mark.parametrize("command", ["inspect", "validate"])
+def test_reading_a_wrong_file_is_one_message(run, tmp_path, command):
+    path = tmp_path / "wrong.h5"
+    path.write_text("nothing")
+    code, _, text = run(command, path)
+    assert code == 2
+    assert text.count("error:") == 1
+    assert not path.with_suffix(".png").exists()
