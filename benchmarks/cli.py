@@ -101,10 +101,18 @@ def report_command(
         "runs/bench"
     ),
     page: Annotated[Path | None, typer.Option("--out", help="Default: RUNS/report.html.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write slices and FSC curves as an image instead.")
+    ] = None,
 ) -> None:
-    """Write the HTML page again from records."""
+    """Write the HTML page again from records, or one picture of the runs."""
+    shown = report.load(runs)
+    if picture:
+        report.write_picture(picture, shown)
+        say(f"wrote {picture}")
+        return
     page = page or (runs if runs.is_dir() else runs.parent) / "report.html"
-    report.write(page, report.load(runs))
+    report.write(page, shown)
     say(f"wrote {page}")
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from benchmarks.record import Record
 from benchmarks.slices import Slices
 
 # Okabe and Ito (2008): told apart by every kind of colour vision.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_TICKS_ANGSTROM = (250, 100, 60, 40, 30, 25, 20, 18, 16, 14, 12, 10, 8, 6, 5, 4, 3)
+_TICKS_ANGSTROM = (250, 150, 100, 80, 70, 60, 50, 40, 30, 25, 20, 18, 16, 14, 12, 10, 8, 6, 5, 4, 3)
 
 
 def colours(methods: Iterable[str]) -> dict[str, str]:
@@ -25,7 +25,11 @@ def colours(methods: Iterable[str]) -> dict[str, str]:
 def curves(records: Sequence[Record], name: str, title: str, threshold: float) -> Figure:
     """Return the curve ``name`` of every record, one line per seed, one colour per method."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.subplots()
+    _curves(figure.subplots(), records, name, title, threshold)
+    return figure
+
+
+def _curves(axes: Axes, records: Sequence[Record], name: str, title: str, threshold: float) -> None:
     colour = colours(record.method for record in records)
     shown: set[str] = set()
     for record in records:
@@ -42,7 +46,6 @@ def curves(records: Sequence[Record], name: str, title: str, threshold: float) -
     _angstrom_axis(axes)
     if shown:
         axes.legend(frameon=False)
-    return figure
 
 
 def _angstrom_axis(axes: Axes) -> None:
@@ -58,10 +61,25 @@ def _angstrom_axis(axes: Axes) -> None:
 
 def slices(found: Sequence[tuple[str, Slices]]) -> Figure:
     """Return log intensity above density: the truth first, then one column per method."""
+    figure = Figure(figsize=(2.2 * (len(found) + 1), 4.8), layout="constrained")
+    _slices(figure, found)
+    return figure
+
+
+def overview(records: Sequence[Record], found: Sequence[tuple[str, Slices]]) -> Figure:
+    """Return slices and density FSC side by side: the picture of the README."""
+    figure = Figure(figsize=(2.0 * (len(found) + 1) + 4.6, 4.4), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=[2.0 * (len(found) + 1), 4.6])
+    _slices(left, found)
+    title = "Density against the atoms: FSC"
+    _curves(right.subplots(), records, "fsc_truth", title, 0.5)
+    return figure
+
+
+def _slices(figure: FigureBase, found: Sequence[tuple[str, Slices]]) -> None:
     first = found[0][1]
     columns = [("truth", first.intensity_truth, first.density_truth, first)]
     columns += [(name, one.intensity, one.density, one) for name, one in found]
-    figure = Figure(figsize=(2.4 * len(columns), 5.2), layout="constrained")
     grid = figure.subplots(2, len(columns), squeeze=False)
     low, high = _log_range(first.intensity_truth)
     for column, (name, intensity, density, one) in enumerate(columns):
@@ -80,7 +98,6 @@ def slices(found: Sequence[tuple[str, Slices]]) -> Figure:
         bottom.set_xticklabels([f"{-r:.0f}", "0", f"{r:.0f} nm"], fontsize=8)
     grid[0, 0].set_ylabel("log intensity")
     grid[1, 0].set_ylabel("density")
-    return figure
 
 
 def _log_range(intensity: np.ndarray) -> tuple[float, float]:

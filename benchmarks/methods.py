@@ -1,5 +1,6 @@
 """The methods a benchmark can run: each gets the pattern file and a directory for its results."""
 
+import dataclasses
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import oracle
 from benchmarks.task import Task
+from xrai import train as xrai
 from xraisim.core.errors import ConfigError
 
 
@@ -22,6 +24,10 @@ class Method:
     reconstruct: Callable[[Task, Path, Path, int], None]
 
 
+def _xrai(task: Task, patterns: Path, directory: Path, seed: int) -> None:
+    xrai.train(patterns, directory, dataclasses.replace(task.xrai, seed=seed))
+
+
 def _oracle(task: Task, patterns: Path, directory: Path, seed: int) -> None:
     oracle.oracle(patterns, directory, task.merge)
 
@@ -31,6 +37,7 @@ def _floor(task: Task, patterns: Path, directory: Path, seed: int) -> None:
 
 
 METHODS = {
+    "xrai": Method(section="xrai", reconstruct=_xrai),
     "oracle": Method(section="merge", reconstruct=_oracle),
     "floor": Method(section="merge", reconstruct=_floor),
 }

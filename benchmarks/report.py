@@ -13,6 +13,8 @@ from benchmarks import figures, leaderboard, record
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE, Slices
 from xraisim import __version__
+from xraisim.atomic import disk_errors
+from xraisim.core.errors import FormatError
 
 _CURVES = (
     ("fsc_truth", "Density against the truth: Fourier shell correlation", 0.5),
@@ -59,21 +61,51 @@ def write(path: Path, shown: Sequence[Shown]) -> None:
     record.write_text(path, page)
 
 
+def write_picture(path: Path, shown: Sequence[Shown]) -> None:
+    """Write slices and density curves of the first task as an image (PNG or SVG by its suffix).
+
+    Raises :class:`FormatError` where no run has its slices.
+    """
+    mine = _ordered([one for one in shown if one.record.task == shown[0].record.task])
+    planes = _first_slices(mine)
+    if not planes:
+        raise FormatError("no slices beside these records; give the work directory of a run")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figures.overview([one.record for one in mine], planes).savefig(path, dpi=110)
+
+
+def _ordered(shown: Sequence[Shown]) -> list[Shown]:
+    """Return finished runs in the order of the leaderboard."""
+    rank = {
+        (entry.task, entry.method): number
+        for number, entry in enumerate(leaderboard.entries(one.record for one in shown))
+    }
+    finished = [one for one in shown if not one.record.error]
+    return sorted(finished, key=lambda s: (rank[s.record.task, s.record.method], s.record.seed))
+
+
+def _first_slices(ordered: Sequence[Shown]) -> list[tuple[str, Slices]]:
+    """Return the slices of the first seed of each method that has any."""
+    found: dict[str, Slices] = {}
+    for one in ordered:
+        if one.slices is not None:
+            found.setdefault(one.record.method, one.slices)
+    return list(found.items())
+
+
 def _task(shown: Sequence[Shown]) -> dict[str, Any]:
     found = leaderboard.entries(one.record for one in shown)
-    order = {entry.method: number for number, entry in enumerate(found)}
-    shown = sorted(shown, key=lambda one: (order[one.record.method], one.record.seed))
-    finished = [one for one in shown if not one.record.error]
-    planes = {one.record.method: one.slices for one in reversed(finished) if one.slices}
-    planes = {name: planes[name] for name in order if name in planes}
+    ordered = _ordered(shown)
+    planes = _first_slices(ordered)
     any_record = shown[0].record
     return {
         "name": any_record.task,
         "summary": any_record.config.get("summary", ""),
         "rows": [leaderboard.row(entry) for entry in found],
         "failures": leaderboard.failures(found),
-        "curves": _curves([one.record for one in finished]),
-        "slices": (figures.embed(figures.slices(list(planes.items())), "png") if planes else ""),
+        "curves": _curves([one.record for one in ordered]),
+        "slices": figures.embed(figures.slices(planes), "png") if planes else "",
         "config": tomli_w.dumps(any_record.config),
         "provenance": [leaderboard.provenance(found)],
     }

@@ -10,6 +10,7 @@ from typing import Any
 from baselines.phasing.config import PhasingConfig
 from benchmarks.oracle import MergeConfig
 from benchmarks.score import ScoreConfig
+from xrai.config import TrainConfig
 from xraisim import make
 from xraisim.core import config
 from xraisim.core.errors import ConfigError
@@ -29,6 +30,7 @@ class Task:
     name: str
     summary: str
     simulate: SimulationConfig
+    xrai: TrainConfig = field(default_factory=TrainConfig)
     merge: MergeConfig = field(default_factory=MergeConfig)
     phase: PhasingConfig = field(default_factory=PhasingConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import time
 import traceback
 from collections.abc import Iterator
@@ -190,10 +191,16 @@ def _truth(job: Job, s_range: tuple[float, float]) -> score.Truth:
     )
 
 
+def _device(directory: Path) -> str:
+    """Return the device a reconstruction says it used."""
+    path = directory / "summary.json"
+    return str(json.loads(path.read_text()).get("device", "cpu")) if path.exists() else "cpu"
+
+
 def _record(job: Job, stages: Stages, scores: score.Scores) -> Record:
     rate = job.dataset.count / max(stages.seconds["reconstruct"], 1e-9)
     return Record(
-        **_identity(job),
+        **_identity(job, _device(job.directory)),
         seconds={"simulate": job.dataset.seconds, **stages.seconds},
         peak_gib=stages.peak_gib,
         patterns_per_s=round(rate, 1),
@@ -209,7 +216,7 @@ def failed_record(job: Job, reason: str, seconds: float) -> Record:
     return Record(**_identity(job), error=reason, seconds={"until failure": round(seconds, 2)})
 
 
-def _identity(job: Job) -> dict[str, Any]:
+def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
     return {
         "task": job.task.name,
         "method": job.method,
@@ -219,7 +226,7 @@ def _identity(job: Job) -> dict[str, Any]:
         "config": config.to_mapping(job.task),
         "versions": environment.versions(),
         "commit": environment.commit(),
-        "hardware": environment.hardware(),
+        "hardware": environment.hardware(device),
         "patterns": job.dataset.count,
         "photons_per_pattern": job.dataset.photons_per_pattern,
     }

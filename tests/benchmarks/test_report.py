@@ -66,6 +66,13 @@ def test_records_alone_give_a_page_without_slices(make_record: MakeRecord, tmp_p
     assert "No slices" in (tmp_path / "report.html").read_text()
 
 
+def test_picture_needs_slices(work: Path, make_record: MakeRecord, tmp_path: Path) -> None:
+    report.write_picture(work / "images" / "quick.png", report.load(work))
+    assert (work / "images" / "quick.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(FormatError, match="no slices beside these records"):
+        report.write_picture(work / "x.png", [report.Shown(record=make_record())])
+
+
 def test_damaged_slices_are_named(work: Path) -> None:
     (work / "quick" / "xrai-0" / "slices.npz").write_bytes(b"PK")
     with pytest.raises(FormatError, match=r"slices\.npz does not hold slices"):
