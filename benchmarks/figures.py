@@ -69,7 +69,8 @@ def slices(found: Sequence[tuple[str, Slices]]) -> Figure:
 def overview(records: Sequence[Record], found: Sequence[tuple[str, Slices]]) -> Figure:
     """Return slices and density FSC side by side: the picture of the README."""
     figure = Figure(figsize=(2.0 * (len(found) + 1) + 4.6, 4.4), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[2.0 * (len(found) + 1), 4.6])
+    widths = [2.0 * (len(found) + 1), 4.6]
+    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=widths))
     _slices(left, found)
     title = "Density against the atoms: FSC"
     _curves(right.subplots(), records, "fsc_truth", title, 0.5)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from baselines import emc
 from benchmarks import oracle
 from benchmarks.task import Task
 from xrai import train as xrai
+from xraisim.console import progress
 from xraisim.core.errors import ConfigError
 
 
@@ -28,6 +30,13 @@ def _xrai(task: Task, patterns: Path, directory: Path, seed: int) -> None:
     xrai.train(patterns, directory, dataclasses.replace(task.xrai, seed=seed))
 
 
+def _emc(task: Task, patterns: Path, directory: Path, seed: int) -> None:
+    settings = dataclasses.replace(task.emc, seed=seed)
+    first, *further = (level.iterations for level in settings.levels)
+    with progress("EMC iterations", settings.restarts * first + sum(further)) as advance:
+        emc.reconstruct(patterns, directory, settings, progress=advance)
+
+
 def _oracle(task: Task, patterns: Path, directory: Path, seed: int) -> None:
     oracle.oracle(patterns, directory, task.merge)
 
@@ -38,6 +47,7 @@ def _floor(task: Task, patterns: Path, directory: Path, seed: int) -> None:
 
 METHODS = {
     "xrai": Method(section="xrai", reconstruct=_xrai),
+    "emc": Method(section="emc", reconstruct=_emc),
     "oracle": Method(section="merge", reconstruct=_oracle),
     "floor": Method(section="merge", reconstruct=_floor),
 }

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from baselines.emc import EmcConfig
 from baselines.phasing.config import PhasingConfig
 from benchmarks.oracle import MergeConfig
 from benchmarks.score import ScoreConfig
@@ -24,13 +25,14 @@ class Task:
     """One benchmark task; ``simulate`` takes its seed from the run.
 
     ``merge`` holds the settings of the oracle and the floor. What ``phase`` leaves unset, diameter
-    and measured range, comes with the patterns.
+    and measured range, comes with the intensity or the patterns.
     """
 
     name: str
     summary: str
     simulate: SimulationConfig
     xrai: TrainConfig = field(default_factory=TrainConfig)
+    emc: EmcConfig = field(default_factory=EmcConfig)
     merge: MergeConfig = field(default_factory=MergeConfig)
     phase: PhasingConfig = field(default_factory=PhasingConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)

@@ -31,7 +31,7 @@ from xraisim.locate import locate
 from xraisim.patterns import PatternReader
 from xraisim.structure import read_atoms
 from xraisim.truth import read_truth, truth_path
-from xraisim.volumes import read_volume
+from xraisim.volumes import read_attributes, read_volume
 
 #: conditions outside the program that no further run could get around
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
@@ -143,8 +143,10 @@ def execute(job: Job) -> Record:
         METHODS[job.method].reconstruct(task, job.dataset.patterns, job.directory, job.seed)
     measured = _measured(job.dataset.patterns)
     with stages.stage("phase"):
-        intensity = read_volume(job.directory / "intensity.h5")
-        settings = task.phase.completed(measured)
+        path = job.directory / "intensity.h5"
+        intensity = read_volume(path)
+        # A method that stopped short of the edge says in its volume how far it went.
+        settings = task.phase.completed(measured | read_attributes(path))
         with progress("phasing iterations", settings.iterations) as advance:
             phased = phase(intensity, settings, job.seed, advance)
         write_result(job.directory / "phasing", phased, settings, job.seed)
