@@ -22,7 +22,8 @@ class State:
 
     ``done``: names of the finished stages; ``orientations`` [N, 4] and ``fluence``, ``loglik`` [N]
     of all patterns (identity, one and zero until a pattern has been seen); ``encoder_orientations``
-    the encoder's own first choice.
+    the encoder's own first choice; ``extent``: what phasing needs to know of the measurement
+    (``particle_diameter_angstrom``, ``s_min_per_angstrom``, ``s_max_per_angstrom``).
     """
 
     patterns: str
@@ -30,6 +31,7 @@ class State:
     fluence: Float[Tensor, "N"]
     loglik: Float[Tensor, "N"]
     encoder_orientations: Float[Tensor, "N 4"]
+    extent: dict[str, float]
     volume: Volume | None = None
     encoder: dict[str, Tensor] | None = None
     done: list[str] = field(default_factory=list)
@@ -37,7 +39,7 @@ class State:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def fresh(cls, patterns: Path, count: int) -> "State":
+    def fresh(cls, patterns: Path, count: int, extent: dict[str, float]) -> "State":
         """Return the state before anything is known."""
         identity = torch.zeros(count, 4)
         identity[:, 0] = 1
@@ -47,6 +49,7 @@ class State:
             fluence=torch.ones(count),
             loglik=torch.zeros(count, dtype=torch.float64),
             encoder_orientations=identity.clone(),
+            extent=extent,
         )
 
     def require_volume(self) -> Volume:

@@ -40,7 +40,10 @@ def write_intensity(state: State, directory: Path) -> list[Path]:
     volume = state.require_volume()
     volume = Volume(values=volume.values.cpu(), spacing=volume.spacing, kind=volume.kind)
     paths = [directory / "intensity.h5", directory / "intensity.mrc"]
-    write_volume(paths[0], volume, {"stages": ", ".join(state.done)})
+    # Before the march ends the volume reaches less far than the pixels.
+    reach = min(state.extent["s_max_per_angstrom"], (volume.grid // 2 - 1) * volume.spacing)
+    known = {**state.extent, "s_max_per_angstrom": reach, "stages": ", ".join(state.done)}
+    write_volume(paths[0], volume, known)
     write_volume(paths[1], volume)
     return paths
 

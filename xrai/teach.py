@@ -15,6 +15,7 @@ from xrai.march import March, ladder
 from xrai.monitor import Monitor
 from xrai.poses import Poses, angle_modulo_mate, prune, refine
 from xraisim.core import rotations, so3
+from xraisim.core.errors import UserError
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Photons, Pixels, Volume
@@ -72,7 +73,8 @@ def teach(march: March, state: State, monitor: Monitor) -> Encoder:
     with monitor.progress("encoder", config.encoder.steps) as advance:
         for _ in range(config.encoder.steps):
             counts, target = lesson.batch(config.encoder.batch, config.encoder.synthetic)
-            loss = encoder_loss(*encoder(counts), target)
+            heads, logits = encoder(counts)
+            loss = encoder_loss(heads, logits, target)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -88,9 +90,14 @@ def encoder_limit(march: March) -> float:
 
 
 def rebuild(march: March, weights: dict[str, Tensor]) -> Encoder:
-    """Return the encoder of a checkpoint."""
+    """Return the encoder of a checkpoint; raises :class:`UserError` for another detector's."""
     pixels = march.pixels_within(encoder_limit(march)).to("cpu")
     encoder = Encoder(pixels, march.config.encoder)
+    if not torch.equal(encoder.image.cell, weights["image.cell"]):
+        raise UserError(
+            "these patterns come from another detector geometry or mask than the run's, so its "
+            "encoder cannot read them; train a run on them"
+        )
     encoder.load_state_dict(weights)
     return encoder.to(march.device)
 

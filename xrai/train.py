@@ -54,7 +54,7 @@ def train(
         directory.mkdir(parents=True, exist_ok=True)
         (directory / CONFIG).write_text(configuration.dumps(config), encoding="utf-8")
         (directory / "metrics.jsonl").unlink(missing_ok=True)
-        state = State.fresh(Path(patterns), len(stream))
+        state = State.fresh(Path(patterns), len(stream), _extent(stream))
         return _run(stream, directory, config, state, device, quiet)
 
 
@@ -74,6 +74,15 @@ def resume(
                 f"{len(state.orientations):,}; train again"
             )
         return _run(stream, directory, config, state, chosen, quiet)
+
+
+def _extent(stream: PatternStream) -> dict[str, float]:
+    radius = stream.pixels.radius
+    return {
+        "particle_diameter_angstrom": stream.diameter_angstrom,
+        "s_min_per_angstrom": float(radius[0]),
+        "s_max_per_angstrom": float(radius[-1]),
+    }
 
 
 def pick_device(name: str) -> torch.device:

@@ -6,6 +6,7 @@ the multinomial likelihood Σ k log(w/Σw), so that no fluence needs to be known
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,13 @@ from torch import Tensor
 
 from xraisim.core import rotations
 from xraisim.core.kernels import poses as kernels
-from xraisim.core.sampling import as_numpy, as_rows, check_inside, slice_volume_reference
+from xraisim.core.sampling import (
+    as_numpy,
+    as_rows,
+    check_inside,
+    slice_gradient_reference,
+    slice_volume_reference,
+)
 from xraisim.core.types import Photons, Pixels, Volume
 
 _TINY = 1e-12
@@ -120,29 +127,21 @@ def pose_scores_reference(
 
 
 def _slice_with_derivative(volume: Volume, pixels: Pixels, matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return w [n, P] and dw/dω [n, P, 3] for R ← R·exp(ω), by forward-mode differentiation."""
-
-    def cut(rotation: Tensor) -> Tensor:
-        return slice_volume_reference(volume.values, rotation, pixels.s, volume.spacing)
-
-    derivatives = []
-    for axis in range(3):
-        generator = torch.linalg.cross(
-            torch.eye(3, device=matrix.device)[axis].expand(3, 3),
-            torch.eye(3, device=matrix.device),
-        ).T
-        value, derivative = torch.func.jvp(cut, (matrix,), (matrix @ generator,))
-        derivatives.append(derivative * pixels.gain)
-    return (value * pixels.gain).double() + _TINY, torch.stack(derivatives, -1).double()
+    """Return w [n, P] and dw/dω [n, P, 3] for R ← R·exp(ω): dV/dω = −r × ∇V at r = Rᵀs."""
+    where = (volume.values, matrix, pixels.s, volume.spacing)
+    value, gradient = slice_volume_reference(*where), slice_gradient_reference(*where)
+    position = torch.einsum("nji,pj->npi", matrix, pixels.s)
+    derivative = torch.linalg.cross(gradient, position, dim=-1) * pixels.gain[:, None]
+    return (value * pixels.gain).double() + _TINY, derivative.double()
 
 
-def volume_and_pose(volume: Volume, poses: Tensor) -> tuple:
+def volume_and_pose(volume: Volume, poses: Tensor) -> tuple[Any, ...]:
     """Return the leading arguments of the pose kernels: flat volume, grid, matrices."""
     matrix = as_numpy(rotations.to_matrix(poses))
     return as_numpy(volume.values).reshape(-1), volume.grid, matrix
 
 
-def measurement(volume: Volume, pixels: Pixels, photons: Photons) -> tuple:
+def measurement(volume: Volume, pixels: Pixels, photons: Photons) -> tuple[Any, ...]:
     """Return the further arguments of the pose kernels: pixels, sampling and sparse photons."""
     background = as_numpy(pixels.background)
     return (

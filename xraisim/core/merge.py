@@ -18,6 +18,7 @@ from xraisim.core.likelihood import measurement, volume_and_pose
 from xraisim.core.sampling import (
     as_numpy,
     check_inside,
+    insert_slices,
     insert_slices_reference,
     slice_volume,
     slice_volume_reference,
@@ -97,6 +98,18 @@ class Accumulator:
             where = (matrix, pixels.s, self.spacing, grid)
             self.photons += insert_slices_reference(k, *where)
             self.exposure += insert_slices_reference(exposure, *where)
+
+    def add_slices(
+        self,
+        photons: Float[Tensor, "n P"],
+        exposure: Float[Tensor, "n P"],
+        rotation: Float[Tensor, "n 3 3"],
+        s: Float[Tensor, "P 3"],
+    ) -> None:
+        """Add whole slices: signal photons and exposures already summed per rotation and pixel."""
+        where = (rotation, s, self.spacing, self.photons.shape[0])
+        self.photons += insert_slices(photons, *where)
+        self.exposure += insert_slices(exposure, *where)
 
     def volume(self, prior: float) -> Volume:
         """Return the Friedel-averaged intensity, with ``prior`` × the median exposure as floor.

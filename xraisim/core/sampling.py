@@ -59,18 +59,40 @@ def insert_slices(
     return insert_slices_reference(values, rotation, s, spacing, grid)
 
 
-def _corners(rotation: Tensor, s: Tensor, spacing: float, grid: int) -> tuple[Tensor, Tensor]:
-    """Return flat indices and weights [n, P, 8] of the corners around each rotated pixel."""
+def _corners(
+    rotation: Tensor, s: Tensor, spacing: float, grid: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the eight corners around each rotated pixel.
+
+    Flat indices [n, P, 8], their weights per axis [n, P, 8, 3] (whose product interpolates), and
+    the derivatives [8, 3] of these weights, per voxel.
+    """
     position = torch.einsum("nji,pj->npi", rotation, s) / spacing + grid // 2
     lower = position.floor()
-    fraction = position - lower
+    fraction = (position - lower)[:, :, None]
     steps = torch.tensor(
         [[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)], device=s.device
     )
     corner = lower.long()[:, :, None] + steps
     index = (corner[..., 0] * grid + corner[..., 1]) * grid + corner[..., 2]
-    weight = torch.where(steps.bool(), fraction[:, :, None], 1 - fraction[:, :, None]).prod(-1)
-    return index, weight
+    weight = torch.where(steps.bool(), fraction, 1 - fraction)
+    return index, weight, 2.0 * steps - 1
+
+
+def slice_gradient_reference(
+    volume: Float[Tensor, "G G G"],
+    rotation: Float[Tensor, "n 3 3"],
+    s: Float[Tensor, "P 3"],
+    spacing: float,
+) -> Float[Tensor, "n P 3"]:
+    """Return ∇V, per Å⁻¹ and in the particle's frame, of the trilinear interpolant at Rᵀs."""
+    index, weight, slope = _corners(rotation, s, spacing, volume.shape[0])
+    value = volume.reshape(-1)[index]
+    columns = []
+    for axis in range(3):
+        others = [a for a in range(3) if a != axis]
+        columns.append((value * slope[:, axis] * weight[..., others].prod(-1)).sum(-1))
+    return torch.stack(columns, -1) / spacing
 
 
 def slice_volume_reference(
@@ -80,8 +102,8 @@ def slice_volume_reference(
     spacing: float,
 ) -> Float[Tensor, "n P"]:
     """Plain torch form of :func:`slice_volume`, any device and dtype."""
-    index, weight = _corners(rotation, s, spacing, volume.shape[0])
-    return (volume.reshape(-1)[index] * weight).sum(-1)
+    index, weight, _ = _corners(rotation, s, spacing, volume.shape[0])
+    return (volume.reshape(-1)[index] * weight.prod(-1)).sum(-1)
 
 
 def insert_slices_reference(
@@ -92,9 +114,9 @@ def insert_slices_reference(
     grid: int,
 ) -> Float[Tensor, "G G G"]:
     """Plain torch form of :func:`insert_slices`, any device and dtype."""
-    index, weight = _corners(rotation, s, spacing, grid)
+    index, weight, _ = _corners(rotation, s, spacing, grid)
     out = values.new_zeros(grid**3)
-    out.index_add_(0, index.reshape(-1), (values[..., None] * weight).reshape(-1))
+    out.index_add_(0, index.reshape(-1), (values[..., None] * weight.prod(-1)).reshape(-1))
     return out.reshape(grid, grid, grid)
 
 
@@ -135,7 +157,7 @@ class _SliceCpu(torch.autograd.Function):
         return torch.from_numpy(out)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         volume, rotation, s = ctx.saved_tensors
         grid = volume.shape[0]
         grad_volume = grad_rotation = None

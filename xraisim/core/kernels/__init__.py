@@ -1,1 +1,1 @@
-"""numba loops for the CPU; each stands behind a function in :mod:`xraisim.core` that documents it."""
+"""numba loops for the CPU; functions of :mod:`xraisim.core` stand before them and document them."""

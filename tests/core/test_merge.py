@@ -1,0 +1,104 @@
+"""Merging: the maximum of the likelihood, its floor, and independence of blocks and threads."""
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from xraisim.core.merge import Accumulator, intensity_grid, radius_in_voxels, resample
+from xraisim.core.types import Volume
+
+
+def merged(experiment, rows=slice(None), current=None):
+    sums = Accumulator.empty(experiment.volume.grid, experiment.volume.spacing)
+    index = np.arange(len(experiment.photons))[rows]
+    sums.add(
+        experiment.pixels,
+        experiment.photons.take(index),
+        experiment.poses[rows],
+        experiment.fluence[rows],
+        current,
+    )
+    return sums
+
+
+@pytest.mark.parametrize("name", ["clean", "noisy"])
+def test_fast_sums_equal_reference(name, request):
+    experiment = request.getfixturevalue(name)
+    fast = merged(experiment, current=experiment.volume)
+    plain = Accumulator.empty(experiment.volume.grid, experiment.volume.spacing)
+    plain._add_reference(
+        experiment.pixels,
+        experiment.photons,
+        experiment.poses,
+        experiment.fluence,
+        experiment.volume,
+    )
+    assert torch.allclose(fast.photons, plain.photons, atol=1e-3)
+    assert torch.allclose(fast.exposure, plain.exposure, atol=1e-4)
+
+
+def test_photons_are_conserved(clean):
+    sums = merged(clean)
+    assert float(sums.photons.sum()) == pytest.approx(float(clean.photons.totals().sum()), rel=1e-5)
+    exposure = float(clean.fluence.sum() * clean.pixels.gain.sum())
+    assert float(sums.exposure.sum()) == pytest.approx(exposure, rel=1e-5)
+
+
+def test_background_photons_are_taken_out(noisy):
+    """With the true volume as the current one, the signal share of the photons is the signal."""
+    total = float(merged(noisy, current=noisy.volume).photons.sum())
+    background = len(noisy.photons) * float(noisy.pixels.background.sum())
+    assert total == pytest.approx(float(noisy.photons.totals().sum()) - background, rel=0.02)
+    with pytest.raises(ValueError, match="needs the current volume"):
+        merged(noisy)
+
+
+def test_blocks_add_up_and_threads_do_not_matter(clean):
+    whole = merged(clean)
+    parts = Accumulator.empty(clean.volume.grid, clean.volume.spacing)
+    for rows in (slice(0, 25), slice(25, 60)):
+        block = merged(clean, rows)
+        parts.photons += block.photons
+    assert torch.allclose(whole.photons, parts.photons, atol=1e-3)
+    threads = numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        single = merged(clean)
+    finally:
+        numba.set_num_threads(threads)
+    assert torch.equal(whole.photons, single.photons)
+
+
+def test_volume_recovers_the_intensity(make_experiment):
+    bright = make_experiment(300, brightness=50.0)
+    volume = merged(bright).volume(prior=0.01).values
+    radius = radius_in_voxels(bright.volume.grid)
+    measured = (radius > 3) & (radius < 12)
+    correlation = np.corrcoef(volume[measured], bright.volume.values[measured])[0, 1]
+    assert correlation > 0.98
+    assert torch.allclose(volume, volume.flip(0, 1, 2), rtol=1e-4)
+
+
+def test_ill_measured_voxels_stay_at_the_radial_mean():
+    sums = Accumulator.empty(9, 1.0)
+    sums.exposure += 1
+    sums.photons += 2
+    sums.exposure[4, 4, 7] = sums.exposure[4, 4, 1] = 1e-9
+    sums.photons[4, 4, 7] = sums.photons[4, 4, 1] = 1e-3  # a ratio of a million
+    assert float(sums.volume(prior=0.02).values.max()) < 2.2
+
+
+def test_grid_holds_the_resolution():
+    grid, spacing = intensity_grid(0.05, 250.0, 2.5)
+    assert spacing == pytest.approx(1 / 625)
+    assert grid % 2 == 1
+    assert (grid // 2) * spacing > 0.05
+
+
+def test_resample_keeps_values_and_extends_the_edge():
+    axis = torch.arange(11.0) - 5
+    values = (axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2).sqrt()
+    fine = resample(Volume(values=values, spacing=1.0, kind="intensity"), 31, 0.5).values
+    assert float(fine[15, 15, 19]) == pytest.approx(2.0, abs=0.05)
+    assert float(fine[15, 15, 30]) == pytest.approx(5.0, abs=0.01)  # at 7.5, beyond the edge
