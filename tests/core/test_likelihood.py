@@ -1,5 +1,7 @@
 """Pose likelihoods against direct Poisson sums, derivatives against differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -83,22 +85,23 @@ def test_fast_scores_equal_reference(experiment):
 
 
 def test_gradient_is_the_derivative_of_the_loglik(experiment):
-    """Central differences of the likelihood along each rotation axis; trilinear cells have kinks,
-    so the comparison is of the whole set, not of each pattern."""
-    poses = nearby(experiment, 1)[:, 0].contiguous()
-    gradient = pose_scores(experiment.volume, experiment.pixels, experiment.photons, poses).gradient
-    step = 2e-3
+    """Central differences of the likelihood in double precision along each rotation axis."""
+    pixels, volume = experiment.pixels, experiment.volume
+    volume = replace(volume, values=volume.values.double())
+    pixels = replace(pixels, s=pixels.s.double(), gain=pixels.gain.double())
+    poses = nearby(experiment, 1)[:, 0].double().contiguous()
+    photons = experiment.photons
+    gradient = pose_scores_reference(volume, pixels, photons, poses).gradient
+    step = 1e-6
     for axis in range(3):
-        turn = torch.zeros(2, 3)
+        turn = torch.zeros(2, 3, dtype=torch.float64)
         turn[0, axis], turn[1, axis] = step, -step
         pair = rotations.multiply(poses[:, None], rotations.from_rotation_vector(turn))
-        value, _ = candidate_loglik_reference(
-            experiment.volume, experiment.pixels, experiment.photons, pair
-        )
+        value, _ = candidate_loglik_reference(volume, pixels, photons, pair)
         difference = (value[:, 0] - value[:, 1]) / (2 * step)
-        assert np.corrcoef(difference, gradient[:, axis])[0, 1] > 0.98
-        slope = float((difference * gradient[:, axis]).sum() / gradient[:, axis].square().sum())
-        assert slope == pytest.approx(1, abs=0.05)
+        # A pixel may sit on the kink between two voxels: the median is spared those patterns.
+        error = (difference - gradient[:, axis]).abs().median() / gradient[:, axis].abs().mean()
+        assert float(error) < 1e-3
 
 
 def test_fisher_information_is_the_variance_of_the_score(clean):

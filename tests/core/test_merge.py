@@ -76,7 +76,7 @@ def test_volume_recovers_the_intensity(make_experiment):
     radius = radius_in_voxels(bright.volume.grid)
     measured = (radius > 3) & (radius < 12)
     correlation = np.corrcoef(volume[measured], bright.volume.values[measured])[0, 1]
-    assert correlation > 0.98
+    assert correlation > 0.95
     assert torch.allclose(volume, volume.flip(0, 1, 2), rtol=1e-4)
 
 
