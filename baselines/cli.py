@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from baselines.emc import EmcConfig, reconstruct
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import summary, write_result
 from baselines.phasing.run import phase as run_phasing
@@ -16,6 +17,7 @@ from xraisim.volumes import read_attributes, read_volume
 
 app = make_app(
     "Classical reconstruction: orientations by EMC, phases by iterated projections.",
+    "xrai-baseline emc patterns.h5 --out run\n\n"
     "xrai-baseline phase run/intensity.h5 --out run/phasing",
 )
 main = entry_point(app)
@@ -56,6 +58,32 @@ def phase(
         return
     say(f"{result.kept} of {settings.refined} refined starts agree: {result.resolution.rule} "
         f"{result.resolution}; density in {out_dir / 'density.mrc'}")  # fmt: skip
+
+
+@app.command()
+def emc(
+    patterns: Annotated[Path, typer.Argument(help="Pattern file.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Directory for the results.")],
+    config: Annotated[Path | None, typer.Option(help="TOML file of EMC settings.")] = None,
+    d_min: float | None = typer.Option(None, help="March no further than this many Å."),
+    restarts: int | None = typer.Option(None, help="Random starts."),
+    device: str | None = typer.Option(None, help="cpu, cuda or auto."),
+    seed: int | None = typer.Option(None, help="Seed of the random starts."),
+    resume: bool = typer.Option(False, "--resume", help="Go on where a run was interrupted."),
+    as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+) -> None:
+    """Find orientations and intensity by expand-maximize-compress (EMC)."""
+    given = {"d_min_angstrom": d_min, "restarts": restarts, "device": device, "seed": seed}
+    settings = toml.load(EmcConfig, config) if config else EmcConfig()
+    changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+    settings = dataclasses.replace(settings, **changed)
+    with progress("EMC iterations", settings.iterations) as advance:
+        done = reconstruct(patterns, out_dir, settings, resume=resume, progress=advance)
+    if as_json:
+        out.print_json(json.dumps(dataclasses.asdict(done)))
+        return
+    say(f"{done.patterns:,} patterns to {done.d_min_angstrom:.1f} Å in {done.seconds:.0f} s; "
+        f"intensity in {out_dir / 'intensity.mrc'}")  # fmt: skip
 
 
 def _inverse(name: str, angstrom: float | None) -> float | None:

@@ -1,0 +1,101 @@
+"""Settings of EMC: the levels it marches through, restarts, annealing, blocks of patterns."""
+
+from dataclasses import dataclass
+
+from xraisim.core.errors import ConfigError
+
+
+def _require(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ConfigError(f"EMC setting {name} is {value}; expected {expected}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One stage of frequency marching: a resolution, a rotation grid and an annealing schedule.
+
+    ``speckles``: reach s_max·D, in speckles 1/D of a particle of diameter D; the finest useful grid
+    has about 45·speckles³ rotations. ``rotations``: size of the grid. ``patterns``: the first so
+    many patterns are used, 0 for all. ``iterations``: the most that are made. β starts at ``beta``
+    and grows by ``growth`` per iteration to ``beta_end``.
+    """
+
+    speckles: float
+    rotations: int
+    iterations: int
+    patterns: int = 0
+    beta: float = 1.0
+    growth: float = 1.0
+    beta_end: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(self.speckles > 0, "speckles", self.speckles, "above 0")
+        _require(self.rotations >= 1, "rotations", self.rotations, "at least 1")
+        _require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
+        _require(self.patterns >= 0, "patterns", self.patterns, "0 (all) or more")
+        _require(self.growth >= 1, "growth", self.growth, "at least 1")
+        ordered = 0 < self.beta <= self.beta_end <= 1
+        _require(ordered, "beta", self.beta, f"above 0, up to beta_end = {self.beta_end} ≤ 1")
+
+    def beta_at(self, iteration: int) -> float:
+        """Return β of an iteration of this level, counted from 0."""
+        return float(min(self.beta_end, self.beta * self.growth**iteration))
+
+
+# A random start converges at low resolution, with slow annealing; the levels above only refine.
+DEFAULT_LEVELS = (
+    Level(speckles=4.9, rotations=3_000, iterations=60, patterns=4_000, beta=0.002, growth=1.12),
+    Level(speckles=6.2, rotations=8_000, iterations=10, beta=0.3, growth=1.3),
+    Level(speckles=7.8, rotations=20_000, iterations=6, beta=0.3, growth=1.5),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmcConfig:
+    """Everything that determines a reconstruction besides the patterns.
+
+    ``restarts``: random starts at the first level, of which the likeliest goes on.
+    ``d_min_angstrom``: march no further than this spacing. ``oversampling``: voxels per 1/D.
+    ``prior``: floor of the merge, in median exposures. ``threshold``: posterior, relative to a
+    pattern's best, below which a rotation is dropped. ``tolerance``: gain of log-likelihood per
+    photon (nats) below which a level is left. ``fluence_classes``: where there is background,
+    templates are made at this many fluences per block. ``block_patterns``: patterns handled at
+    once; ``cache_gib``: memory for unpacked patterns, beyond which they are read again every
+    iteration.
+    """
+
+    levels: tuple[Level, ...] = DEFAULT_LEVELS
+    restarts: int = 3
+    d_min_angstrom: float | None = None
+    oversampling: float = 3.2
+    prior: float = 0.02
+    threshold: float = 1e-6
+    tolerance: float = 2e-5
+    fluence_classes: int = 4
+    block_patterns: int = 1024
+    cache_gib: float = 1.0
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        _require(len(self.levels) >= 1, "levels", self.levels, "at least one")
+        _require(self.restarts >= 1, "restarts", self.restarts, "at least 1")
+        reach = [level.speckles for level in self.levels]
+        _require(reach == sorted(reach), "levels", reach, "speckles that never fall")
+        last = self.levels[-1].patterns
+        _require(last == 0, "patterns of the last level", last, "0, for all of them")
+        d_min = self.d_min_angstrom
+        _require(d_min is None or d_min > 0, "d_min_angstrom", d_min, "above 0")
+        _require(self.oversampling >= 2, "oversampling", self.oversampling, "at least 2")
+        _require(0 <= self.prior < 1, "prior", self.prior, "0 … 1")
+        _require(0 < self.threshold < 0.1, "threshold", self.threshold, "0 … 0.1")
+        _require(self.tolerance >= 0, "tolerance", self.tolerance, "0 or more")
+        _require(self.fluence_classes >= 1, "fluence_classes", self.fluence_classes, "at least 1")
+        _require(self.block_patterns >= 1, "block_patterns", self.block_patterns, "at least 1")
+        _require(self.cache_gib >= 0, "cache_gib", self.cache_gib, "0 or more")
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of all starts and levels at most, which is what ``progress`` counts to."""
+        later = sum(level.iterations for level in self.levels[1:])
+        return self.restarts * self.levels[0].iterations + later

@@ -1,0 +1,132 @@
+"""What a reconstruction leaves in its run directory."""
+
+import json
+import os
+import resource
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from baselines.emc.checkpoint import State
+from baselines.emc.stage import Stage
+from xraisim.atomic import disk_errors, partial_path
+from xraisim.core import so3
+from xraisim.patterns import PatternReader
+from xraisim.volumes import write_volume
+
+_FORMAT = "x-rai poses 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A reconstruction in figures.
+
+    ``starts``: final log-likelihood per photon (nats) of each random start; ``occupancy``: mean
+    probability of the best orientation; ``grid_spacing_deg``: of the rotations of the last level.
+    """
+
+    patterns: int
+    iterations: int
+    seconds: float
+    patterns_per_s: float
+    d_min_angstrom: float
+    rotations: int
+    grid_spacing_deg: float
+    log_likelihood_per_photon: float
+    starts: tuple[float, ...]
+    occupancy: float
+    peak_memory_gib: float
+    device: str
+
+
+class Log:
+    """Appends one JSON object per iteration to a file of which the first ``keep`` lines stay."""
+
+    def __init__(self, path: Path, keep: int) -> None:
+        self._path = path
+        kept = path.read_text().splitlines(keepends=True)[:keep] if keep and path.exists() else []
+        with disk_errors(path):
+            path.write_text("".join(kept))
+
+    def write(self, **values: float | int | None) -> None:
+        """Append one entry; figures that are not finite are refused."""
+        with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values, allow_nan=False) + "\n")
+
+
+def write_results(
+    directory: Path, reader: PatternReader, stage: Stage, state: State, device: torch.device
+) -> Summary:
+    """Write volume, poses and summary of a finished march; return the summary."""
+    assert state.estimate is not None
+    volume = state.estimate.volume
+    attributes = {
+        "method": "emc",
+        "particle_diameter_angstrom": reader.info["particle_diameter_angstrom"],
+        "s_min_per_angstrom": float(stage.pixels.radius[0]),
+        "s_max_per_angstrom": float(stage.pixels.radius[-1]),
+    }
+    summary = _summarise(stage, state, device)
+    with disk_errors(directory):
+        write_volume(directory / "intensity.h5", volume, attributes)
+        write_volume(directory / "intensity.mrc", volume)
+    _write_poses(directory / "poses.h5", stage, state)
+    _replace_text(directory / "summary.json", json.dumps(asdict(summary), indent=2) + "\n")
+    return summary
+
+
+def _summarise(stage: Stage, state: State, device: torch.device) -> Summary:
+    assert state.poses is not None
+    assert state.evidence is not None
+    patterns, rotations = stage.blocks.patterns, len(stage.orientations)
+    return Summary(
+        patterns=patterns,
+        iterations=state.lines,
+        seconds=state.seconds,
+        patterns_per_s=patterns / state.seconds,
+        d_min_angstrom=stage.d_min_angstrom,
+        rotations=rotations,
+        grid_spacing_deg=float(np.rad2deg(so3.spacing(rotations))),
+        log_likelihood_per_photon=state.evidence,
+        starts=tuple(state.starts),
+        occupancy=float(state.poses.occupancy.mean()),
+        peak_memory_gib=_peak_gib(device),
+        device=str(device),
+    )
+
+
+def _peak_gib(device: torch.device) -> float:
+    """Return the most memory that was in use: of the GPU if there is one, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _write_poses(path: Path, stage: Stage, state: State) -> None:
+    assert state.poses is not None
+    assert state.estimate is not None
+    poses = state.poses
+    columns: Mapping[str, torch.Tensor] = {
+        "orientations": stage.orientations.cpu()[poses.best],
+        "fluence": state.estimate.fluence.cpu(),
+        "likelihood": poses.likelihood.float(),
+        "occupancy": poses.occupancy.float(),
+    }
+    with disk_errors(path):
+        with h5py.File(partial_path(path), "w") as file:
+            file.attrs["format"] = _FORMAT
+            for name, values in columns.items():
+                file[name] = values.numpy()
+            file["orientations"].attrs["convention"] = "quaternion w x y z, particle to lab"
+            file["likelihood"].attrs["units"] = "nats, without the constant sum of log k!"
+        os.replace(partial_path(path), path)
+
+
+def _replace_text(path: Path, text: str) -> None:
+    with disk_errors(path):
+        partial_path(path).write_text(text)
+        os.replace(partial_path(path), path)
