@@ -1,7 +1,7 @@
 """The fused loop that draws patterns: rotate, look up, Poisson; see :mod:`xraisim.photons`.
 
 Philox counters: (block, stream, pattern low, pattern high). Stream 0 holds the gaps of the pixels
-looked up one by one, stream 1 those between the candidates of the thinned ones, stream 2 + p the
+looked up one by one, stream 1 those between the events of the thinned ones, stream 2 + p the
 draws of pixel p alone. So a pattern depends on its number and the key alone.
 """
 
@@ -14,7 +14,7 @@ from xraisim.core.kernels.philox import philox4x32, unit_interval
 from xraisim.spline_kernels import bound_pixels, spline, voxel
 
 _DRAWS = 64  # uniforms made at a time, so that the generator's loop vectorises
-_THIN_BELOW = np.float32(0.8)  # a bound on λ below which thinning is cheaper than a look-up
+_THIN_BELOW = np.float32(0.8)  # bounds on λ from which a look-up is cheaper than thinning
 _BRIGHT = 10.0  # expected photons from which rejection beats counting them one by one
 
 
@@ -56,11 +56,22 @@ def poisson_large(mean, stream, low, high, k0, k1):
 
 
 @njit(cache=True)
-def _select(where, tries, bound, low, high, k0, k1):
+def _room(bound):
+    """Return a length that ``_select`` exceeds once in 10²² patterns: mean + 10σ."""
+    total = 0.0
+    for p in range(len(bound)):
+        total += 1.0 if bound[p] >= _THIN_BELOW else float(bound[p])
+    return int(total + 10 * math.sqrt(total)) + 64
+
+
+@njit(cache=True)
+def _select(where, offset, bound, low, high, k0, k1):
     """List the pixels that need a look-up; return how many.
 
-    Bright pixels (bound ≥ _THIN_BELOW) all do, with ``tries`` 0. Dim ones only where a Poisson
-    process of the bound's rate has a candidate photon: ``tries`` counts the candidates.
+    The bounds of the dim pixels are laid end to end, and events of a Poisson process of rate 1
+    fall on them. A pixel is listed once per event, with the event's distance from the start of
+    its piece: the event is a photon if that is less than λ (thinning, Lewis & Shedler 1979,
+    exact). Bright pixels are always listed, with offset −1.
     """
     draws = np.empty(_DRAWS)
     _fill(draws, 0, 1, low, high, k0, k1)
@@ -68,22 +79,18 @@ def _select(where, tries, bound, low, high, k0, k1):
     need = -math.log(draws[0])
     for p in range(len(bound)):
         if bound[p] >= _THIN_BELOW:
-            where[found], tries[found] = p, 0
-            found += 1
+            where[found], offset[found] = p, -1
+            found += int(found < len(where) - 1)
             continue
-        need -= bound[p]
-        if need > 0:
-            continue
-        candidates = 0
-        while need <= 0:
-            candidates += 1
+        while need < bound[p]:
+            where[found], offset[found] = p, need
+            found += int(found < len(where) - 1)
             if at == _DRAWS:
                 _fill(draws, block, 1, low, high, k0, k1)
                 block, at = block + 1, 0
             need -= math.log(draws[at])
             at += 1
-        where[found], tries[found] = p, candidates
-        found += 1
+        need -= bound[p]
     return found
 
 
@@ -98,21 +105,21 @@ def _look_up(mean, where, found, V, G, R, inverse, phi, s, gain, background):
 
 
 @njit(cache=True)
-def _count(pixel, count, flat, where, tries, mean, found, bound, low, high, k0, k1):
+def _count(pixel, count, flat, where, offset, mean, found, low, high, k0, k1):
     """Draw the photons of the listed pixels into a row of entries; return how many there are.
 
-    Candidates of dim pixels are kept with probability λ/bound (thinning, Lewis & Shedler 1979,
-    exact). The others share a Poisson process of rate λ_p on each pixel in turn: a photon whenever
-    the running sum of λ passes the next unit-exponential gap.
+    Events of dim pixels are kept or dropped. The others share a Poisson process of rate λ_p on
+    each pixel in turn: a photon whenever the running sum of λ passes the next unit-exponential
+    gap; where λ is large, one draw by rejection instead.
     """
     draws = np.empty(_DRAWS)
     _fill(draws, 0, 0, low, high, k0, k1)
-    block, at, entries = 1, 1, 0
+    block, at, entries, last = 1, 1, 0, -1
     need = -math.log(draws[0])
     for j in range(found):
         p, expected, photons = where[j], mean[j], 0
-        if tries[j] > 0:
-            photons = _thin(tries[j], expected, bound[p], 2 + p, low, high, k0, k1)
+        if offset[j] >= 0:
+            photons = int(offset[j] < expected)
         elif expected >= _BRIGHT:
             photons = poisson_large(float(expected), 2 + p, low, high, k0, k1)
         else:
@@ -125,20 +132,12 @@ def _count(pixel, count, flat, where, tries, mean, found, bound, low, high, k0, 
             need -= math.log(draws[at])
             at += 1
         if photons > 0:
-            if entries < len(pixel):
-                pixel[entries], count[entries] = flat[p], photons
-            entries += 1
+            entries += int(p != last)
+            if entries <= len(pixel):
+                count[entries - 1] = photons + (count[entries - 1] if p == last else 0)
+                pixel[entries - 1] = flat[p]
+            last = p
     return entries
-
-
-@njit(cache=True)
-def _thin(tries, expected, bound, stream, low, high, k0, k1):
-    """Return how many of a pixel's candidates are kept, each with probability λ/bound."""
-    kept = 0
-    for candidate in range(tries):
-        words = philox4x32(np.uint32(candidate), np.uint32(stream), low, high, k0, k1)
-        kept += unit_interval(words[0]) * bound < expected
-    return kept
 
 
 @njit(parallel=True, cache=True)
@@ -157,14 +156,13 @@ def draw_patterns(
     for i in prange(R.shape[0]):
         low = np.uint32((first + i) & 0xFFFFFFFF)
         high = np.uint32((first + i) >> 32)
-        bound, mean = np.empty(len(flat), np.float32), np.empty(len(flat), np.float32)
-        where, tries = np.empty(len(flat), np.int32), np.empty(len(flat), np.int32)
+        bound = np.empty(len(flat), np.float32)
         bound_pixels(bound, ceiling, blocks, R[i], inverse, centre, phi[i], s, gain, background)
-        found = _select(where, tries, bound, low, high, k0, k1)
+        where = np.empty(_room(bound), np.int32)
+        offset, mean = np.empty(len(where), np.float32), np.empty(len(where), np.float32)
+        found = _select(where, offset, bound, low, high, k0, k1)
         _look_up(mean, where, found, V, G, R[i], inverse, phi[i], s, gain, background)
-        length[i] = _count(
-            pixel[i], count[i], flat, where, tries, mean, found, bound, low, high, k0, k1
-        )
+        length[i] = _count(pixel[i], count[i], flat, where, offset, mean, found, low, high, k0, k1)
 
 
 @njit(parallel=True, cache=True)
