@@ -80,17 +80,17 @@ def score(result: Result, truth: Truth, config: ScoreConfig, seed: int) -> Score
     """Align ``result`` with ``truth`` and compare intensities, densities and orientations."""
     volume = result.intensity
     found = _align(volume, truth, config, seed)
-    volume_sampling = volume.grid, volume.spacing
-    true_intensity = _structure_factors(truth, found, *volume_sampling).abs() ** 2
+    F = _structure_factors(truth, found, volume.grid, volume.spacing)
+    true_intensity = F.abs() ** 2
     icc = intensity_correlation(volume.values, true_intensity)
-    spacing = reciprocal(result.density.grid, result.density.spacing)
-    density_sampling = result.density.grid, spacing
-    F = _structure_factors(truth, found, *density_sampling)
+    grid, spacing = result.density.grid, reciprocal(result.density.grid, result.density.spacing)
+    if grid != volume.grid or not math.isclose(spacing, volume.spacing, rel_tol=1e-6):
+        F = _structure_factors(truth, found, grid, spacing)
     phased = to_structure_factors(result.density.values, result.density.spacing)
     placed = align_density(phased, F, spacing, truth.s_range).structure_factors
     curves = (
-        curve_within("icc_truth", shell_s(*volume_sampling), icc, truth.s_range),
-        curve_within("fsc_truth", shell_s(*density_sampling), fsc(placed, F), truth.s_range),
+        curve_within("icc_truth", shell_s(volume.grid, volume.spacing), icc, truth.s_range),
+        curve_within("fsc_truth", shell_s(grid, spacing), fsc(placed, F), truth.s_range),
         result.prtf,
     )
     rules = ((ICC, 0.5), (FSC, 0.5), (PRTF, math.exp(-1)))
