@@ -1,6 +1,7 @@
 """The state of a reconstruction, and its file: written whole under a new name, then renamed."""
 
 import os
+import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,5 +86,7 @@ def load(directory: Path, device: torch.device | str = "cpu") -> State:
                 values=moved, spacing=content["volume"].spacing, kind=content["volume"].kind
             )
         return State(**content)
-    except (RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError) as error:
+    except (
+        RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError, pickle.UnpicklingError
+    ) as error:  # fmt: skip
         raise FormatError(f"{path} is not a readable checkpoint ({error}); train again") from error

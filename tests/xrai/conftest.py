@@ -1,0 +1,72 @@
+"""A small data set, simulated once, and settings that reconstruct it in seconds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from xrai.config import EncoderConfig, RefineConfig, SearchConfig, StartConfig, TrainConfig
+from xraisim import make
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Small matrices: threads that wait for a busy core cost more than they bring."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def write_particle(path: Path) -> Path:
+    """Write 300 uranium atoms in eight lumps inside a ball of about 140 Å."""
+    random = np.random.default_rng(1)
+    lumps = random.normal(size=(8, 3)) * 28
+    atoms = lumps[random.integers(0, 8, 300)] + random.normal(size=(300, 3)) * 6
+    lines = [
+        f"HETATM{i:5d}  U   URA A{i:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 10.00           U\n"
+        for i, (x, y, z) in enumerate(atoms, 1)
+    ]
+    path.write_text("".join(lines) + "END\n")
+    return path
+
+
+def simulate(directory: Path, *, background: float = 0.0, patterns: int = 1200) -> Path:
+    """Simulate the particle on a 64 × 64 detector, kept to 25 Å."""
+    settings = make.from_mapping(
+        {
+            "structure": str(write_particle(directory / "particle.pdb")),
+            "patterns": patterns,
+            "background_photons_per_pixel": background,
+            "beam": {"photons_per_pulse": 2e15},
+            "detector": {
+                "rows": 64,
+                "columns": 64,
+                "pixel_size_mm": 1.5625,
+                "s_min_per_angstrom": 0.004,
+                "s_max_per_angstrom": 0.04,
+            },
+            "fluence": {"distribution": "lognormal", "sigma": 0.3},
+        }
+    )
+    out = directory / "patterns.h5"
+    make.simulate(settings, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def patterns(tmp_path_factory) -> Path:
+    return simulate(tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture(scope="session")
+def quick_config() -> TrainConfig:
+    return TrainConfig(
+        block=500,
+        start=StartConfig(restarts=1, steps=120, rotations=1500, batch=256, growth=1.06),
+        search=SearchConfig(rotations=2000, hypotheses=2),
+        refine=RefineConfig(final_epochs=3),
+        encoder=EncoderConfig(steps=30, batch=64, heads=4, channels=8),
+    )

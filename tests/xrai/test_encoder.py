@@ -1,0 +1,95 @@
+"""The encoder: proper rotations, indifference to fluence, learning of a known map."""
+
+import pytest
+import torch
+
+from xrai.config import EncoderConfig
+from xrai.encoder import Encoder, PatternImage
+from xrai.losses import encoder_loss, pose_distance
+from xraisim.core import rotations, so3
+from xraisim.core.random import generator
+from xraisim.core.types import Pixels
+
+
+@pytest.fixture
+def pixels() -> Pixels:
+    index = torch.arange(64 * 64).reshape(64, 64)[10:50, 12:52].reshape(-1)
+    index = index[torch.arange(len(index)) % 7 != 0]  # a mask
+    s = torch.stack([index // 64 - 30.0, index % 64 - 32.0, torch.zeros(len(index))], 1) * 1e-3
+    order = torch.argsort(s.norm(dim=1), stable=True)
+    one = torch.ones(len(index))
+    return Pixels(s=s[order], gain=one, background=0 * one, index=index[order], shape=(64, 64))
+
+
+def test_image_puts_every_pixel_in_its_place(pixels):
+    image = PatternImage(pixels)
+    assert image.size == 40
+    counts = torch.zeros(1, len(pixels))
+    counts[0, 17] = 5.0
+    row, column = int(pixels.index[17]) // 64 - 10, int(pixels.index[17]) % 64 - 12
+    picture = image(counts)[0, 0]
+    assert int(picture.argmax()) == row * 40 + column
+
+
+def test_large_detectors_are_binned():
+    index = torch.arange(128 * 128)
+    one = torch.ones(len(index))
+    s = torch.stack([index // 128 - 64.0, index % 128 - 64.0, 0.0 * index], 1)
+    image = PatternImage(Pixels(s=s, gain=one, background=one, index=index, shape=(128, 128)))
+    assert image.size == 43
+    counts = torch.ones(1, len(index))
+    image.calibrate(counts.expand(3, -1))
+    assert float(torch.expm1(image(counts) * 0.05 + image.mean.reshape(43, 43)).max()) == (
+        pytest.approx(9, rel=1e-3)
+    )
+
+
+def test_heads_are_rotations_and_ignore_the_fluence(pixels):
+    encoder = Encoder(pixels, EncoderConfig(heads=5, channels=8))
+    counts = torch.poisson(torch.full((6, len(pixels)), 3.0), generator=generator(0, "counts"))
+    encoder.image.calibrate(counts)
+    matrix, logits = encoder(counts)
+    assert matrix.shape == (6, 5, 3, 3)
+    assert logits.shape == (6, 5)
+    identity = torch.eye(3).expand(6, 5, 3, 3)
+    assert torch.allclose(matrix @ matrix.transpose(-1, -2), identity, atol=1e-5)
+    assert torch.allclose(torch.linalg.det(matrix), torch.ones(6, 5), atol=1e-5)
+    brighter, _ = encoder(counts * 3)
+    assert torch.allclose(brighter, matrix, atol=1e-5)
+
+
+def test_proposals_come_likeliest_first(pixels):
+    encoder = Encoder(pixels, EncoderConfig(heads=5, channels=8))
+    counts = torch.ones(4, len(pixels))
+    encoder.image.calibrate(counts)
+    quaternion, probability = encoder.propose(counts)
+    assert (probability.diff(dim=1) <= 0).all()
+    assert torch.allclose(probability.sum(1), torch.ones(4), atol=1e-5)
+    matrix, logits = encoder(counts)
+    first = matrix[torch.arange(4), logits.argmax(1)]
+    assert torch.allclose(rotations.to_matrix(quaternion[:, 0]), first, atol=1e-4)
+
+
+def test_pose_distance_counts_the_mate_as_the_same():
+    pose = so3.haar(10, generator(0, "pose"))
+    both = torch.stack([pose, so3.in_plane_mate(pose)], 1)
+    distance = pose_distance(rotations.to_matrix(both), rotations.to_matrix(pose))
+    assert float(distance.max()) < 1e-5
+    # ‖R − 1‖² = 8 sin²(ω/2) for a rotation by ω.
+    turn = rotations.from_rotation_vector(torch.tensor([[0.2, 0.0, 0.0]]))
+    turned = rotations.to_matrix(rotations.multiply(turn, pose))[:, None]
+    expected = 8 * torch.sin(torch.tensor(0.1)) ** 2
+    assert torch.allclose(
+        pose_distance(turned, rotations.to_matrix(pose)), expected.expand(10, 1), atol=1e-5
+    )
+
+
+def test_only_the_winning_head_learns_the_target():
+    heads = rotations.to_matrix(so3.haar(6, generator(0, "heads")).reshape(2, 3, 4))
+    heads = heads.requires_grad_()
+    target = rotations.to_matrix(so3.haar(2, generator(1, "target")))
+    encoder_loss(heads, torch.zeros(2, 3), target, mean_weight=0.0).backward()
+    winner = pose_distance(heads.detach(), target).argmin(1)
+    touched = heads.grad.abs().sum((-1, -2)) > 0
+    assert (touched.sum(1) == 1).all()
+    assert touched[torch.arange(2), winner].all()

@@ -1,0 +1,186 @@
+"""Whole small reconstructions: they find the orientations, resume exactly, and refuse bad input."""
+
+import dataclasses
+import json
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from xrai import checkpoint
+from xrai.infer import infer
+from xrai.march import March, ladder, limits
+from xrai.poses import angle_modulo_mate, refine
+from xrai.stream import PatternStream
+from xrai.train import pick_device, plan, resume, train
+from xraisim.core import rotations, so3
+from xraisim.core.errors import DeviceError, FormatError, UserError
+from xraisim.core.random import generator
+from xraisim.truth import read_truth, truth_path
+from xraisim.volumes import read_volume
+
+
+@pytest.fixture(scope="module")
+def run(patterns, quick_config, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run") / "xrai"
+    return directory, train(patterns, directory, quick_config, quiet=True)
+
+
+def found_orientations(path) -> torch.Tensor:
+    with h5py.File(path) as file:
+        return torch.from_numpy(file["orientations"][()])
+
+
+def share_within(found: torch.Tensor, true: torch.Tensor, degrees: float) -> float:
+    """Return the share of poses within ``degrees`` of truth·A, for the A that fits most of them.
+
+    One global rotation A is free; in-plane mates count as the same pose.
+    """
+    global_turn = rotations.multiply(rotations.conjugate(true), found)
+    shares = []
+    for candidate in global_turn[:40]:
+        aligned = rotations.multiply(true, candidate.expand_as(true))
+        shares.append(float((angle_modulo_mate(found, aligned) < degrees).float().mean()))
+    return max(shares)
+
+
+def true_orientations(patterns) -> torch.Tensor:
+    return torch.from_numpy(read_truth(truth_path(patterns)).orientations)
+
+
+def test_orientations_are_found(run, patterns):
+    directory, _ = run
+    found, true = found_orientations(directory / "poses.h5"), true_orientations(patterns)
+    # Random orientations would put about 0.2 % of the patterns within 10°.
+    assert share_within(found, true, 10.0) > 0.7
+
+
+def test_run_directory_is_complete(run, patterns):
+    directory, summary = run
+    names = {path.name for path in directory.iterdir()}
+    assert names == {
+        "config.toml", "checkpoint.pt", "metrics.jsonl", "poses.h5", "intensity.h5",
+        "intensity.mrc", "summary.json",
+    }  # fmt: skip
+    assert json.loads((directory / "summary.json").read_text()) == summary
+    lines = (directory / "metrics.jsonl").read_text().splitlines()
+    events = [json.loads(line)["event"] for line in lines]
+    assert events[0] == "start"
+    assert events.count("refine") >= 3
+    assert "encoder" in events
+    volume = read_volume(directory / "intensity.h5")
+    assert torch.allclose(volume.values, read_volume(directory / "intensity.mrc").values)
+    with h5py.File(directory / "poses.h5") as file:
+        assert float(file["fluence"][()].mean()) == pytest.approx(1, abs=1e-4)
+
+
+def test_fluence_follows_the_truth(run, patterns):
+    directory, _ = run
+    with h5py.File(directory / "poses.h5") as file:
+        found = file["fluence"][()]
+    true = read_truth(truth_path(patterns)).fluence
+    assert np.corrcoef(found, true)[0, 1] > 0.9
+
+
+def test_same_seed_same_result_and_resume_changes_nothing(
+    patterns, quick_config, run, tmp_path, monkeypatch
+):
+    directory, _ = run
+    interrupted = tmp_path / "interrupted"
+    original = March.epoch
+
+    def fail_once(self, state, number, *rest):
+        if number == 1:
+            raise KeyboardInterrupt
+        original(self, state, number, *rest)
+
+    monkeypatch.setattr(March, "epoch", fail_once)
+    with pytest.raises(KeyboardInterrupt):
+        train(patterns, interrupted, quick_config, quiet=True)
+    monkeypatch.undo()
+    assert "refine 1" in checkpoint.load(interrupted).done
+    resume(interrupted, quiet=True)
+    whole = found_orientations(directory / "poses.h5")
+    assert torch.equal(found_orientations(interrupted / "poses.h5"), whole)
+
+
+def test_single_pass_reads_every_pattern_once(patterns, quick_config, tmp_path):
+    config = dataclasses.replace(quick_config, single_pass=True)
+    with PatternStream(patterns, 500, 1.0) as stream:
+        names = [stage.name for stage in plan(March(stream, config, torch.device("cpu")))]
+    assert names == ["start", "pass 1", "pass 2", "pass 3", "encoder"]
+    train(patterns, tmp_path / "run", config, quiet=True)
+    found, true = found_orientations(tmp_path / "run/poses.h5"), true_orientations(patterns)
+    assert share_within(found, true, 10.0) > 0.5
+
+
+def test_poses_of_new_patterns(run, patterns, tmp_path):
+    directory, _ = run
+    infer(directory, None, tmp_path / "poses.h5")
+    found, true = found_orientations(tmp_path / "poses.h5"), true_orientations(patterns)
+    # Three heads of an encoder that saw 30 batches: refinement by likelihood saves some.
+    assert share_within(found, true, 10.0) > 0.05
+    infer(directory, patterns, tmp_path / "encoder.h5", encoder_only=True)
+    with h5py.File(tmp_path / "encoder.h5") as file:
+        assert set(file) == {"orientations", "probability"}
+
+
+def test_refinement_climbs_and_returns_to_the_pose(run, patterns, quick_config):
+    directory, _ = run
+    state = checkpoint.load(directory)
+    with PatternStream(patterns, 300, 1.0) as stream:
+        _, photons = next(iter(stream.blocks()))
+        pixels = stream.pixels
+        held = refine(state.volume, pixels, photons, state.orientations[:300].clone(), 4, 0.1)
+        start = so3.perturb(held.quaternion, 1, 0.03, generator(0, "start"))[:, 0].contiguous()
+        before = refine(state.volume, pixels, photons, start, 0, 0.1)
+        after = refine(state.volume, pixels, photons, start, 4, 0.1)
+    assert (after.loglik >= before.loglik).all()
+    returned = rotations.angle_between(after.quaternion, held.quaternion)
+    assert float(torch.rad2deg(returned).median()) < 0.5
+
+
+def test_ladder_rises_in_equal_ratios():
+    rungs = np.array(ladder(0.02, 0.06, 1.1))
+    ratios = rungs[1:] / rungs[:-1]
+    assert rungs[0] == 0.02
+    assert rungs[-1] == 0.06
+    assert ratios.max() <= 1.1
+    assert np.allclose(ratios, ratios[0])
+    assert ladder(0.05, 0.03, 1.1) == [0.03]
+
+
+def test_last_epochs_use_the_full_resolution(patterns, quick_config):
+    with PatternStream(patterns, 500, 1.0) as stream:
+        edge = float(stream.pixels.radius[-1])
+        assert limits(stream, quick_config)[-3:] == [edge] * 3
+
+
+def test_stream_blocks_cover_the_range_in_order(patterns):
+    with PatternStream(patterns, 500, 0.0) as cold, PatternStream(patterns, 500, 1.0) as warm:
+        for _ in range(2):
+            rows = [(r.start, r.stop) for r, _ in warm.blocks(300, 1100)]
+            assert rows == [(300, 500), (500, 1000), (1000, 1100)]
+        pairs = zip(cold.blocks(300, 1100), warm.blocks(300, 1100), strict=True)
+        for (_, a), (_, b) in pairs:
+            assert np.array_equal(a.pixel, b.pixel)
+            assert np.array_equal(a.totals(), b.totals())
+
+
+def test_unusable_input_is_refused(run, patterns, quick_config, tmp_path):
+    directory, _ = run
+    with pytest.raises(UserError, match="already holds a run"):
+        train(patterns, directory, quick_config)
+    with pytest.raises(FormatError, match="no such pattern file"):
+        train(tmp_path / "missing.h5", tmp_path / "new", quick_config)
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(FormatError, match=r"holds no checkpoint.pt"):
+        resume(tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(FormatError, match="not a readable checkpoint"):
+        resume(tmp_path)
+    with pytest.raises(DeviceError, match="no such device 'cuda:99'"):
+        pick_device("cuda:99")
+    with pytest.raises(DeviceError, match="unknown device 'gpu'"):
+        pick_device("gpu")
