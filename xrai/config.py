@@ -34,8 +34,8 @@ class StartConfig:
 
     reach: float = 5.5
     rotations: int = 3000
-    batch: int = 512
-    steps: int = 220
+    batch: int = 384
+    steps: int = 200
     beta: float = 0.003
     growth: float = 1.03
     templates_every: int = 4

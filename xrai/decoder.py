@@ -20,7 +20,7 @@ class ImplicitDecoder(nn.Module):
     """
 
     features: Tensor
-    profile: Tensor
+    base: Tensor
     inside: Tensor
 
     def __init__(
@@ -35,12 +35,13 @@ class ImplicitDecoder(nn.Module):
         self.grid, self.spacing = intensity_grid(s_max, diameter_angstrom, config.oversampling)
         normal = torch.randn(3, config.features, generator=generator)
         frequency = config.bandwidth * diameter_angstrom * normal
-        radius = radius_in_voxels(self.grid).reshape(-1)
+        radius = radius_in_voxels(self.grid)
+        shell = radius.round().long().clamp_max(len(profile) - 1)
         half = torch.arange(self.grid**3) <= self.grid**3 // 2
-        inside = torch.nonzero(half & (radius <= self.grid // 2))[:, 0]
+        inside = torch.nonzero(half & (radius.reshape(-1) <= self.grid // 2))[:, 0]
         # Beyond the pixels nothing is measured; the corners of the cube are never evaluated.
         self.register_buffer("inside", inside)
-        self.register_buffer("profile", profile.clamp_min(1e-12).log())
+        self.register_buffer("base", profile.clamp_min(1e-12).log()[shell])
         self.register_buffer("features", self._features(inside, frequency))
         self.network = _network(config, generator)
 
@@ -55,9 +56,7 @@ class ImplicitDecoder(nn.Module):
         flat = residual.new_zeros(size)
         flat = flat.index_copy(0, self.inside, residual)
         flat = flat.index_copy(0, size - 1 - self.inside, residual)
-        shell = radius_in_voxels(self.grid, residual.device).round().long()
-        base = self.profile[shell.clamp_max(len(self.profile) - 1)]
-        return torch.exp(base + flat.reshape_as(base))
+        return torch.exp(self.base + flat.reshape_as(self.base))
 
     @torch.no_grad()
     def volume(self) -> Volume:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xraisim.core.likelihood import profile_fluence
+from xraisim.core.likelihood import best_fluence
 
 _TINY = 1e-9
 
@@ -19,10 +19,10 @@ def photon_nll(
     """
     rates = rates + _TINY
     with torch.no_grad():
-        _, fluence = profile_fluence(counts, rates, background)
+        fluence = best_fluence(counts, rates, background)
     expected = fluence[:, None] * rates + background
     total = counts.sum(1)
-    return (expected.sum(1) - torch.xlogy(counts, expected).sum(1)) / total.clamp_min(1)
+    return (expected.sum(1) - (counts * expected.log()).sum(1)) / total.clamp_min(1)
 
 
 def pose_distance(

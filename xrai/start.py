@@ -93,10 +93,11 @@ def _fresh_decoder(
 
 
 def _tempered_draw(loglik: Tensor, beta: float, random: torch.Generator) -> Tensor:
-    """Draw a grid pose per pattern from the posterior to the power β (Gumbel's trick)."""
-    uniform = torch.rand(loglik.shape, generator=random, device=loglik.device)
-    gumbel = -torch.log(-torch.log(uniform.clamp(1e-9, 1 - 1e-7)))
-    return (beta * loglik + gumbel).argmax(1)
+    """Draw a grid pose per pattern from the posterior to the power β, by inverting its sum."""
+    cumulative = (beta * loglik).softmax(1).cumsum(1)
+    uniform = torch.rand(len(loglik), 1, generator=random, device=loglik.device)
+    drawn = torch.searchsorted(cumulative, uniform * cumulative[:, -1:])
+    return drawn[:, 0].clamp_max(loglik.shape[1] - 1)
 
 
 def _decoder_step(

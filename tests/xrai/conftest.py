@@ -33,7 +33,7 @@ def write_particle(path: Path) -> Path:
     return path
 
 
-def simulate(directory: Path, *, background: float = 0.0, patterns: int = 1200) -> Path:
+def simulate(directory: Path, *, background: float = 0.0, patterns: int = 900) -> Path:
     """Simulate the particle on a 64 × 64 detector, kept to 25 Å."""
     settings = make.from_mapping(
         {
@@ -64,9 +64,9 @@ def patterns(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def quick_config() -> TrainConfig:
     return TrainConfig(
-        block=500,
-        start=StartConfig(restarts=1, steps=120, rotations=1500, batch=256, growth=1.06),
-        search=SearchConfig(rotations=2000, hypotheses=2),
+        block=400,
+        start=StartConfig(restarts=1, steps=60, rotations=1000, batch=150, growth=1.12),
+        search=SearchConfig(rotations=1500, hypotheses=2),
         refine=RefineConfig(final_epochs=3),
         encoder=EncoderConfig(steps=30, batch=64, heads=4, channels=8),
     )

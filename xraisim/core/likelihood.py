@@ -71,22 +71,31 @@ def candidate_loglik_reference(
         matrix = rotations.to_matrix(candidates[start:stop].reshape(-1, 4))
         cut = slice_volume_reference(volume.values, matrix, pixels.s, volume.spacing)
         w = (cut * pixels.gain).double().reshape(stop - start, copies, -1) + _TINY
-        value, fluence = profile_fluence(k, w, pixels.background.double())
+        value, fluence = profiled_loglik(k, w, pixels.background.double())
         values.append(value)
         fluences.append(fluence)
     return torch.cat(values), torch.cat(fluences)
 
 
-def profile_fluence(k: Tensor, w: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (log-likelihood, φ) maximised over φ, for counts and unit-fluence rates [..., P]."""
+def best_fluence(k: Tensor, w: Tensor, background: Tensor) -> Tensor:
+    """Return the likeliest fluence [...] for counts and unit-fluence rates [..., P].
+
+    In closed form without background; with it, by expectation-maximisation of the signal's share.
+    """
     exposure = w.sum(-1)
     fluence = k.sum(-1) / exposure
     if bool((background > 0).any()):
         for _ in range(_FLUENCE_ROUNDS):
             lit = fluence[..., None] * w
             fluence = (k * lit / (lit + background)).sum(-1) / exposure
+    return fluence
+
+
+def profiled_loglik(k: Tensor, w: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (log-likelihood, φ) maximised over the fluence; constants in k and b left out."""
+    fluence = best_fluence(k, w, background)
     rate = fluence[..., None] * w + background
-    return torch.xlogy(k, rate).sum(-1) - fluence * exposure, fluence
+    return torch.xlogy(k, rate).sum(-1) - fluence * w.sum(-1), fluence
 
 
 def pose_scores(
@@ -115,7 +124,7 @@ def pose_scores_reference(
         matrix = rotations.to_matrix(poses[start:stop])
         w, d = _slice_with_derivative(volume, pixels, matrix)
         b = pixels.background.double()
-        value, phi = profile_fluence(k.double(), w, b)
+        value, phi = profiled_loglik(k.double(), w, b)
         rate = phi[:, None] * w + b
         d = d * phi[:, None, None]
         gradient = ((k / rate - 1)[..., None] * d).sum(1)

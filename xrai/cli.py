@@ -1,0 +1,111 @@
+"""The command ``xrai``."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xrai import checkpoint, export, infer
+from xrai import train as training
+from xrai.config import TrainConfig
+from xraisim import console
+from xraisim.core import config as configuration
+
+app = console.make_app(
+    "X-RAI: online, amortised reconstruction from single-particle diffraction patterns.",
+    "xrai train patterns.h5 --out run\n\n"
+    "xrai train patterns.h5 --out run --config mine.toml --device cuda\n\n"
+    "xrai resume run\n\n"
+    "xrai poses run more_patterns.h5 --out more_poses.h5\n\n"
+    "xrai export run --out volumes",
+)
+main = console.entry_point(app)
+
+RunArgument = Annotated[Path, typer.Argument(help="Run directory of `xrai train`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+
+
+@app.command()
+def train(
+    patterns: Annotated[Path, typer.Argument(help="Pattern file of `xrai-sim make`.")],
+    out: Annotated[Path, typer.Option(help="Run directory to make.")] = Path("run"),
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    single_pass: Annotated[
+        bool, typer.Option("--single-pass", help="Read every pattern once (for long streams).")
+    ] = False,
+    show_config: Annotated[
+        bool, typer.Option("--show-config", help="Print all settings as TOML and stop.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Reconstruct the intensity and every orientation from a pattern file.
+
+    The run directory gets config.toml, checkpoint.pt, metrics.jsonl, poses.h5, intensity.h5,
+    intensity.mrc and summary.json. An interrupted run continues with `xrai resume`.
+    """
+    settings = configuration.load(TrainConfig, config) if config else TrainConfig()
+    given = {"device": device, "seed": seed, "single_pass": single_pass or None}
+    changed = {name: value for name, value in given.items() if value is not None}
+    settings = dataclasses.replace(settings, **changed)  # type: ignore[arg-type]
+    if show_config:
+        typer.echo(configuration.dumps(settings))
+        return
+    _report(training.train(patterns, out, settings), out, as_json)
+
+
+@app.command()
+def resume(
+    run: RunArgument,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N].")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Continue an interrupted run after its last finished stage."""
+    _report(training.resume(run, device=device), run, as_json)
+
+
+@app.command("export")
+def export_command(
+    run: RunArgument,
+    out: Annotated[Path | None, typer.Option(help="Directory (default: the run's).")] = None,
+) -> None:
+    """Write the intensity of the latest checkpoint as HDF5 and MRC, also while a run goes on."""
+    state = checkpoint.load(run)
+    directory = out or run
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in export.write_intensity(state, directory):
+        console.say(f"wrote {path}")
+
+
+@app.command()
+def poses(
+    run: RunArgument,
+    patterns: Annotated[
+        Path | None, typer.Argument(help="Pattern file (default: the run's own).")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="File of orientations to write.")] = Path("poses.h5"),
+    encoder_only: Annotated[
+        bool, typer.Option("--encoder-only", help="One network pass, no likelihood.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda[:N].")] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Find the orientations of patterns, old or new, against a finished run."""
+    found = infer.infer(run, patterns, out, encoder_only=encoder_only, device=device)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        console.say(f"wrote {found['patterns']:,.0f} orientations to {found['path']}")
+
+
+def _report(summary: export.Summary, directory: Path, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    for name, value in summary.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        console.out.print(f"  {name:40s} {shown}", highlight=False)
+    console.say(f"intensity in {directory / 'intensity.mrc'}, poses in {directory / 'poses.h5'}")
