@@ -42,11 +42,21 @@ class Level:
         return float(min(self.beta_end, self.beta * self.growth**iteration))
 
 
-# A random start converges at low resolution, with slow annealing; the levels above only refine.
+# Random starts are decided at low resolution, by a few patterns; the levels above only refine. β
+# starts where the random speckles still tell orientations apart: colder, the volume would first
+# melt to its radial mean, and most starts then freeze into the wrong one.
 DEFAULT_LEVELS = (
-    Level(speckles=4.9, rotations=3_000, iterations=60, patterns=4_000, beta=0.002, growth=1.12),
-    Level(speckles=6.2, rotations=8_000, iterations=10, beta=0.3, growth=1.3),
-    Level(speckles=7.8, rotations=20_000, iterations=6, beta=0.3, growth=1.5),
+    Level(
+        speckles=4.9,
+        rotations=3_000,
+        iterations=20,
+        patterns=3_000,
+        beta=0.03,
+        growth=1.12,
+        beta_end=0.15,
+    ),
+    Level(speckles=6.2, rotations=8_000, iterations=8, beta=0.1, growth=1.3, beta_end=0.3),
+    Level(speckles=7.8, rotations=20_000, iterations=8, beta=0.1, growth=1.5, beta_end=0.5),
 )
 
 
@@ -65,7 +75,7 @@ class EmcConfig:
     """
 
     levels: tuple[Level, ...] = DEFAULT_LEVELS
-    restarts: int = 3
+    restarts: int = 4
     d_min_angstrom: float | None = None
     oversampling: float = 3.2
     prior: float = 0.02

@@ -31,21 +31,28 @@ _SPARSE = 0.03  # share of kept entries below which a sparse product is faster
 class Templates:
     """Photons expected of every rotation and pixel at relative fluence 1.
 
-    ``rate``: w [R, P]; ``log_rate``: its logarithm [R, P]; ``exposure``: Σ_p w [R];
-    ``background``: b [P], or None where there is none.
+    ``rate``: w [R, P], or log w where there is no background, which needs nothing else;
+    ``exposure``: Σ_p w [R]; ``background``: b [P], or None where there is none.
     """
 
     rate: Float[Tensor, "R P"]
-    log_rate: Float[Tensor, "R P"]
     exposure: Float[Tensor, "R"]
     background: Float[Tensor, "P"] | None
+
+    @classmethod
+    def of(cls, rate: Float[Tensor, "R P"], background: Float[Tensor, "P"]) -> "Templates":
+        """Return the templates of expected photons; ``rate`` may be overwritten."""
+        exposure = rate.sum(1)
+        if bool((background > 0).any()):
+            return cls(rate=rate, exposure=exposure, background=background)
+        return cls(rate=rate.clamp_min_(_TINY).log_(), exposure=exposure, background=None)
 
     def signal_share(self, fluence: float) -> Float[Tensor, "R P"] | None:
         """Return φw/(φw + b), the probability that a photon is signal; None if it always is."""
         if self.background is None:
             return None
         lit = fluence * self.rate
-        return lit.div_(lit + self.background)
+        return lit.div_((lit + self.background).clamp_min_(_TINY))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +76,7 @@ class Posterior:
 def expand(volume: Volume, pixels: Pixels, rotation: Float[Tensor, "R 3 3"]) -> Templates:
     """Cut the templates of every rotation out of an intensity volume (electrons²)."""
     rate = slice_volume(volume.values, rotation, pixels.s, volume.spacing)
-    rate = rate.mul_(pixels.gain).clamp_min_(_TINY)
-    lit = bool((pixels.background > 0).any())
-    return Templates(
-        rate=rate,
-        log_rate=rate.log(),
-        exposure=rate.sum(1),
-        background=pixels.background if lit else None,
-    )
+    return Templates.of(rate.mul_(pixels.gain), pixels.background)
 
 
 def log_likelihood(
@@ -84,11 +84,11 @@ def log_likelihood(
 ) -> Float[Tensor, "n R"]:
     """Return LL [n, R] in nats, exact without background or at equal fluences."""
     if templates.background is None:
-        value = counts @ templates.log_rate.T
+        value = counts @ templates.rate.T
         offset = torch.xlogy(counts.sum(1), fluence)
     else:
         mean = float(fluence.mean().clamp_min(_TINY))
-        total = (mean * templates.rate).add_(templates.background)
+        total = (mean * templates.rate).add_(templates.background).clamp_min_(_TINY)
         share = 1 - (templates.background / total).mean(0)
         value = counts @ total.log_().T
         ratio = (fluence / mean).clamp_min(_TINY)

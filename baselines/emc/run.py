@@ -136,7 +136,9 @@ class _March:
             return state.estimate
         if state.estimate is None:
             draw = generator(self._config.seed, f"emc/start/{len(state.starts)}")
-            volume = random_start(stage.mean_counts, stage.pixels, stage.grid, draw)
+            volume = random_start(
+                stage.mean_counts, stage.pixels, stage.grid, stage.diameter_angstrom, draw
+            )
             covered = len(stage.pixels)
         else:
             volume, covered = state.estimate.volume, state.estimate.covered

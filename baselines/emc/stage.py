@@ -21,12 +21,13 @@ _FEWEST_PIXELS = 32
 class Stage:
     """What the iterations of one level share, on the device.
 
-    ``grid``: (voxels per edge, spacing in Å⁻¹); ``totals``: photons of each pattern within
-    ``pixels``; ``mean_counts``: mean counts of each pixel.
+    ``diameter_angstrom``: the particle's; ``grid``: (voxels per edge, spacing in Å⁻¹); ``totals``:
+    photons of each pattern within ``pixels``; ``mean_counts``: mean counts of each pixel.
     """
 
     level: Level
     number: int
+    diameter_angstrom: float
     pixels: Pixels
     orientations: Float[Tensor, "R 4"]
     matrices: Float[Tensor, "R 3 3"]
@@ -83,6 +84,7 @@ def make_stage(
     return Stage(
         level=level,
         number=number,
+        diameter_angstrom=diameter,
         pixels=pixels,
         orientations=orientations,
         matrices=rotations.to_matrix(orientations),
