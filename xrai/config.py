@@ -80,11 +80,11 @@ class EncoderConfig:
     at known poses, the rest measured patterns with their searched poses.
     """
 
-    reach: float = 9.0
+    reach: float = 6.0
     heads: int = 8
     channels: int = 16
-    steps: int = 500
-    batch: int = 256
+    steps: int = 400
+    batch: int = 192
     synthetic: float = 0.75
     learning_rate: float = 2e-3
 

@@ -82,7 +82,7 @@ def _describe(error: Exception) -> str:
 
 def say(message: str) -> None:
     """Print a line of running commentary on stderr, with the time of day."""
-    err.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {message}", highlight=False)
+    err.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {message}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -44,19 +44,22 @@ class Level:
 
 # Random starts are decided at low resolution, by a few patterns; the levels above only refine. β
 # starts where the random speckles still tell orientations apart: colder, the volume would first
-# melt to its radial mean, and most starts then freeze into the wrong one.
+# melt to its radial mean, and most starts then freeze into the same wrong one.
+_START = Level(
+    speckles=4.9,
+    rotations=3_000,
+    iterations=20,
+    patterns=3_000,
+    beta=0.02,
+    growth=1.15,
+    beta_end=0.15,
+)
 DEFAULT_LEVELS = (
-    Level(
-        speckles=4.9,
-        rotations=3_000,
-        iterations=20,
-        patterns=3_000,
-        beta=0.03,
-        growth=1.12,
-        beta_end=0.15,
-    ),
-    Level(speckles=6.2, rotations=8_000, iterations=8, beta=0.1, growth=1.3, beta_end=0.3),
-    Level(speckles=7.8, rotations=20_000, iterations=8, beta=0.1, growth=1.5, beta_end=0.5),
+    _START,
+    Level(speckles=6.4, rotations=8_000, iterations=4, beta=0.15, growth=1.5, beta_end=0.5),
+    Level(speckles=8.2, rotations=16_000, iterations=3, beta=0.2, growth=1.5, beta_end=0.5),
+    Level(speckles=10.6, rotations=24_000, iterations=3, beta=0.3, growth=1.5, beta_end=0.5),
+    Level(speckles=14.5, rotations=24_000, iterations=2, beta=0.5, beta_end=0.5),
 )
 
 

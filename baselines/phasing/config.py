@@ -36,7 +36,7 @@ _MEASURED = ("diameter_angstrom", "s_min_per_angstrom", "s_max_per_angstrom")
 
 
 def _coarse() -> StageConfig:
-    return StageConfig(schedule="2 x (45 raar, 15 er), 40 er", support_every=20, blur_voxels=3.0)
+    return StageConfig(schedule="2 x (45 hio, 15 er), 40 er", support_every=20, blur_voxels=3.0)
 
 
 def _fine() -> StageConfig:
@@ -62,7 +62,7 @@ class PhasingConfig:
     s_max_per_angstrom: float | None = None
     starts: int = 5
     refined: int = 3
-    coarse_fraction: float = 0.6
+    coarse_fraction: float = 0.7
     coarse_speckles: float = 10.0
     coarse: StageConfig = field(default_factory=_coarse)
     fine: StageConfig = field(default_factory=_fine)

@@ -12,7 +12,7 @@ from torch import Tensor
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.prtf import prtf
 from baselines.phasing.stage import Stage, Trial
-from baselines.phasing.support import ball, estimate_diameter
+from baselines.phasing.support import estimate_diameter
 from xraisim.core.errors import ConfigError, DeviceError, FormatError, SamplingError
 from xraisim.core.fourier import radius
 from xraisim.core.fsc import Resolution, first_crossing, shell_s
@@ -66,10 +66,8 @@ def phase(
     coarse = Stage.at(known, (s_range[0], min(s_coarse, s_range[1])), config.coarse, config)
     fine = Stage.at(known, s_range, config.fine, config)
 
-    # Spread the starts over the whole particle, however it lies in the ball.
-    room = ball(coarse.grid, coarse.voxel, diameter).to(known.values.device)
     draws = [generator(seed, f"phasing/{index}") for index in range(config.starts)]
-    trials = sorted((coarse.start(room, draw, progress) for draw in draws), key=_r_factor)
+    trials = sorted((coarse.start(diameter, draw, progress) for draw in draws), key=_r_factor)
     refined = sorted(
         (fine.go_on(coarse, t, progress) for t in trials[: config.refined]), key=_r_factor
     )
