@@ -10,7 +10,7 @@ from torch import Tensor
 from baselines.phasing.config import PhasingConfig, StageConfig
 from baselines.phasing.iterate import STEPS
 from baselines.phasing.projections import Modulus, project_support
-from baselines.phasing.support import half_ball, shrinkwrap
+from baselines.phasing.support import ball, shrinkwrap
 from xraisim.core.align import align_density
 from xraisim.core.fourier import (
     crop_or_pad,
@@ -78,10 +78,9 @@ class Stage:
         return reciprocal(self.grid, self.spacing)
 
     def start(self, diameter: float, draw: torch.Generator, progress: Progress) -> Trial:
-        """Phase from a random density in a random half of the ball that holds the particle."""
+        """Phase from a random density in the ball that holds the particle."""
         device = self.modulus.amplitude.device
-        direction = torch.randn(3, generator=draw)
-        room = half_ball(self.grid, self.voxel, diameter, direction).to(device)
+        room = ball(self.grid, self.voxel, diameter).to(device)
         random = torch.rand(room.shape, generator=draw).to(device)
         return self._iterate(self.modulus.scaled(random * room), room, progress)
 

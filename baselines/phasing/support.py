@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xraisim.core.errors import SamplingError
-from xraisim.core.fourier import coordinates, radius, reciprocal, to_density
+from xraisim.core.fourier import radius, reciprocal, to_density
 from xraisim.core.fsc import shell_numbers, shell_sums
 from xraisim.core.types import Volume
 
@@ -30,19 +30,6 @@ def ball(grid: int, voxel_angstrom: float, diameter_angstrom: float) -> Bool[Ten
             f"{1 / (2 * diameter_angstrom):.3g} Å⁻¹"
         )
     return torch.fft.ifftshift(radius(grid, voxel_angstrom) <= diameter_angstrom / 2)
-
-
-def half_ball(
-    grid: int, voxel_angstrom: float, diameter_angstrom: float, direction: Float[Tensor, "3"]
-) -> Bool[Tensor, "G G G"]:
-    """Return the half of :func:`ball` on one side of the plane normal to ``direction``.
-
-    A first support without inversion symmetry tells a density from its inverse, of which a start
-    in a ball may grow a mixture and never leave it (Fienup and Wackerman 1986).
-    """
-    whole = ball(grid, voxel_angstrom, diameter_angstrom)
-    side = torch.fft.ifftshift(coordinates(grid, voxel_angstrom) @ direction)
-    return whole & (side <= 0)
 
 
 def blur(density: Float[Tensor, "G G G"], sigma_voxels: float) -> Float[Tensor, "G G G"]:
