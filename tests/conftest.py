@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
+import xraisim  # noqa: F401  (before torch: it sets how threads wait)
+
 # Listed one by one: numba compiles the kernel modules, and a wrapped function is not compilable.
 _SHAPED = [
     "baselines.emc.compress",

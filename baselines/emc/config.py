@@ -58,8 +58,8 @@ DEFAULT_LEVELS = (
     _START,
     Level(speckles=6.4, rotations=8_000, iterations=4, beta=0.15, growth=1.5, beta_end=0.5),
     Level(speckles=8.2, rotations=16_000, iterations=3, beta=0.2, growth=1.5, beta_end=0.5),
-    Level(speckles=10.6, rotations=24_000, iterations=3, beta=0.3, growth=1.5, beta_end=0.5),
-    Level(speckles=14.5, rotations=24_000, iterations=2, beta=0.5, beta_end=0.5),
+    Level(speckles=10.6, rotations=24_000, iterations=2, beta=0.3, growth=1.5, beta_end=0.5),
+    Level(speckles=17.0, rotations=24_000, iterations=2, beta=0.5, beta_end=0.5),
 )
 
 
