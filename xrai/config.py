@@ -83,7 +83,7 @@ class EncoderConfig:
     reach: float = 6.0
     heads: int = 8
     channels: int = 16
-    steps: int = 400
+    steps: int = 250
     batch: int = 192
     synthetic: float = 0.75
     learning_rate: float = 2e-3
