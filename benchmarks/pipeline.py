@@ -108,7 +108,7 @@ def _finished(job: Job, fresh: bool) -> Record | None:
 
 
 def _run(job: Job) -> Record:
-    """Run a job in a process of its own and write its record."""
+    """Run a job in a process of its own, which writes its record; write that of a failure."""
     shutil.rmtree(job.directory, ignore_errors=True)
     job.directory.mkdir(parents=True)
     started = time.monotonic()
@@ -118,7 +118,7 @@ def _run(job: Job) -> Record:
             raise UserError(f"cannot write in {job.directory}: {outcome.message}")
         say(f"[red]{job.method} failed:[/] {outcome.message}")
         outcome = worker.failed_record(job, outcome.message, time.monotonic() - started)
-    record.write(job.directory / RECORD_FILE, outcome)
+        record.write(job.directory / RECORD_FILE, outcome)
     return outcome
 
 

@@ -6,7 +6,7 @@ import json
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -18,9 +18,9 @@ import torch
 
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
-from benchmarks import environment, score
+from benchmarks import environment, record, score
 from benchmarks.methods import METHODS
-from benchmarks.record import Record
+from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
 from xraisim import make
@@ -111,10 +111,15 @@ def simulate(task: Task, seed: int, directory: Path) -> Dataset:
 
 
 def child_main(job: Job, sender: Connection) -> None:
-    """Run the job and send back its record, or why there is none; a child process starts here."""
+    """Run the job, keep its record and send it back, or why there is none.
+
+    A child process starts here. The record is written here too, so that a run whose parent was
+    killed meanwhile is not lost.
+    """
     outcome: Record | Failure
     try:
         outcome = execute(job)
+        record.write(job.directory / RECORD_FILE, outcome)
     except UserError as error:
         outcome = Failure(message=str(error), unwritable=_unwritable(error))
     except Exception as error:
@@ -123,7 +128,8 @@ def child_main(job: Job, sender: Connection) -> None:
         outcome = Failure(message=what, unwritable=_unwritable(error))
     except KeyboardInterrupt:  # the parent was interrupted too, and reports it
         return
-    sender.send(outcome)
+    with suppress(BrokenPipeError):
+        sender.send(outcome)
 
 
 def _unwritable(error: BaseException) -> bool:
