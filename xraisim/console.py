@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import typer
 from rich.console import Console
@@ -20,6 +20,7 @@ err = Console(stderr=True)
 _LINE_INTERVAL_S = 10.0
 
 
+@runtime_checkable
 class Advance(Protocol):
     """Reports progress: so many more units done, with an optional remark."""
 
