@@ -57,8 +57,9 @@ def test_nan_in_a_file_is_refused_on_reading(tmp_path):
     path = tmp_path / "v.mrc"
     values = np.zeros((5, 5, 5), np.float32)
     values[0, 0, 0] = np.nan
-    with mrcfile.new(path) as file, pytest.warns(RuntimeWarning, match="NaN"):
-        file.set_data(values)
+    with mrcfile.new(path) as file:
+        with pytest.warns(RuntimeWarning, match="NaN"):
+            file.set_data(values)
         file.voxel_size = 1.0
     with pytest.raises(FormatError, match="not finite"):
         read_volume(path)
