@@ -64,14 +64,14 @@ def save(state: State, directory: Path) -> None:
     """Write the state so that an interruption leaves the previous checkpoint whole."""
     content: dict[str, Any] = {**vars(state), "format": _FORMAT}
     if state.volume is not None:
-        content["volume"] = {**vars(state.volume), "values": state.volume.values.cpu()}
+        content["volume"] = vars(state.volume.to("cpu"))
     temporary = directory / f".{NAME}.partial"
     torch.save(content, temporary)
     os.replace(temporary, directory / NAME)
 
 
-def load(directory: Path, device: torch.device | str = "cpu") -> State:
-    """Read the state of a run directory; raises :class:`FormatError` if there is none to read."""
+def load(directory: Path) -> State:
+    """Read the state of a run directory onto the CPU; raises :class:`FormatError` without one."""
     path = directory / NAME
     if not path.exists():
         raise FormatError(f"{directory} holds no {NAME}; expected a run directory of `xrai train`")
@@ -81,10 +81,6 @@ def load(directory: Path, device: torch.device | str = "cpu") -> State:
             raise KeyError("format")
         if content["volume"] is not None:
             content["volume"] = Volume(**content["volume"])
-            moved = content["volume"].values.to(device)
-            content["volume"] = Volume(
-                values=moved, spacing=content["volume"].spacing, kind=content["volume"].kind
-            )
         return State(**content)
     except (
         RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError, pickle.UnpicklingError

@@ -10,7 +10,6 @@ import numpy as np
 
 from xrai.checkpoint import State
 from xraisim.atomic import disk_errors, partial_path
-from xraisim.core.types import Volume
 from xraisim.volumes import write_volume
 
 Summary = dict[str, float | int | str]
@@ -37,8 +36,7 @@ def write(state: State, directory: Path, summary: Summary) -> Summary:
 
 def write_intensity(state: State, directory: Path) -> list[Path]:
     """Write the intensity of a state under both formats; return the paths."""
-    volume = state.require_volume()
-    volume = Volume(values=volume.values.cpu(), spacing=volume.spacing, kind=volume.kind)
+    volume = state.require_volume().to("cpu")
     paths = [directory / "intensity.h5", directory / "intensity.mrc"]
     # Before the march ends the volume reaches less far than the pixels.
     reach = min(state.extent["s_max_per_angstrom"], (volume.grid // 2 - 1) * volume.spacing)

@@ -10,9 +10,10 @@ from xrai.encoder import Encoder
 from xrai.march import March, ladder
 from xrai.poses import prune, refine_hypotheses
 from xrai.stream import PatternStream
-from xrai.train import CONFIG, pick_device
+from xrai.train import CONFIG
 from xraisim import console
 from xraisim.core import config as configuration
+from xraisim.core.device import choose_device
 from xraisim.core.errors import UserError
 from xraisim.core.types import Photons, Volume
 
@@ -34,18 +35,19 @@ def infer(
     encoder's for its first choice. Raises :class:`UserError` where the run has no encoder yet or
     the detector is another.
     """
-    directory, chosen = Path(run_directory), pick_device(device)
-    state = checkpoint.load(directory, chosen)
+    directory, chosen = Path(run_directory), choose_device(device)
+    state = checkpoint.load(directory)
     if state.encoder is None:
         raise UserError(f"{directory} has no trained encoder yet; finish it with `xrai resume`")
     config = configuration.load(TrainConfig, directory / CONFIG)
     with PatternStream(patterns or state.patterns, config.block, config.memory_gib) as stream:
         march = March(stream, config, chosen)
+        volume = state.require_volume().to(chosen)
         encoder = teach.rebuild(march, state.encoder)
         parts = []
         with console.progress("poses", len(stream)) as advance:
             for _, photons in stream.blocks():
-                parts.append(_block(march, encoder, state.require_volume(), photons, encoder_only))
+                parts.append(_block(march, encoder, volume, photons, encoder_only))
                 advance(len(photons))
     names = ("orientations", "probability", "loglik")
     columns = {n: np.concatenate(c) for n, c in zip(names, zip(*parts, strict=True), strict=True)}

@@ -22,7 +22,8 @@ from xrai.monitor import Monitor
 from xrai.start import robust_start
 from xrai.stream import PatternStream
 from xraisim.core import config as configuration
-from xraisim.core.errors import DeviceError, UserError
+from xraisim.core.device import choose_device
+from xraisim.core.errors import UserError
 
 CONFIG = "config.toml"
 
@@ -43,7 +44,7 @@ def train(
     Raises :class:`UserError` if the directory already holds a run, :class:`DeviceError` for a
     device that is not there, :class:`FormatError` for an unusable pattern file.
     """
-    device = pick_device(config.device)
+    device = choose_device(config.device)
     directory = Path(run_directory)
     if (directory / checkpoint.NAME).exists():
         raise UserError(
@@ -65,8 +66,7 @@ def resume(
     directory = Path(run_directory)
     state = checkpoint.load(directory)
     config = configuration.load(TrainConfig, directory / CONFIG)
-    chosen = pick_device(device or config.device)
-    state = checkpoint.load(directory, chosen)
+    chosen = choose_device(device or config.device)
     with PatternStream(state.patterns, config.block, config.memory_gib) as stream:
         if len(stream) != len(state.orientations):
             raise UserError(
@@ -85,24 +85,6 @@ def _extent(stream: PatternStream) -> dict[str, float]:
     }
 
 
-def pick_device(name: str) -> torch.device:
-    """Return the device asked for; ``auto`` takes CUDA where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"unknown device {name!r}; expected auto, cpu or cuda[:N]") from error
-    if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"device {name!r} is not supported; expected auto, cpu or cuda[:N]")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(
-            f"no such device {name!r}: {torch.cuda.device_count()} CUDA devices found; use "
-            "--device cpu, or auto"
-        )
-    return device
-
-
 def _run(
     stream: PatternStream,
     directory: Path,
@@ -113,6 +95,8 @@ def _run(
 ) -> dict[str, float | int | str]:
     monitor = Monitor(directory / "metrics.jsonl", quiet)
     march = March(stream, config, device)
+    if state.volume is not None:
+        state.volume = state.volume.to(device)
     for stage in plan(march):
         if stage.name in state.done:
             continue

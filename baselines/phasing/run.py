@@ -13,7 +13,8 @@ from baselines.phasing.config import PhasingConfig
 from baselines.phasing.prtf import prtf
 from baselines.phasing.stage import Stage, Trial
 from baselines.phasing.support import estimate_diameter
-from xraisim.core.errors import ConfigError, DeviceError, FormatError, SamplingError
+from xraisim.core.device import choose_device
+from xraisim.core.errors import ConfigError, FormatError, SamplingError
 from xraisim.core.fourier import radius
 from xraisim.core.fsc import Resolution, first_crossing, shell_s
 from xraisim.core.random import generator
@@ -60,7 +61,7 @@ def phase(
     """
     began = time.monotonic()
     s_range = _known_range(intensity, config)
-    known = replace(intensity, values=intensity.values.to(_device(config.device)))
+    known = replace(intensity, values=intensity.values.to(choose_device(config.device)))
     diameter = config.diameter_angstrom or estimate_diameter(known, s_range)
     s_coarse = max(config.coarse_fraction * s_range[1], config.coarse_speckles / diameter)
     coarse = Stage.at(known, (s_range[0], min(s_coarse, s_range[1])), config.coarse, config)
@@ -113,12 +114,3 @@ def _known_range(intensity: Volume, config: PhasingConfig) -> tuple[float, float
             "be known; check the file and the range"
         )
     return s_range
-
-
-def _device(name: str) -> torch.device:
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(
-            f"no compute device {name!r} here; use 'cpu', or 'cuda' on a GPU"
-        ) from error

@@ -13,7 +13,7 @@ from xrai.infer import infer
 from xrai.march import March, ladder, limits
 from xrai.poses import angle_modulo_mate, refine
 from xrai.stream import PatternStream
-from xrai.train import pick_device, plan, resume, train
+from xrai.train import plan, resume, train
 from xraisim.core import rotations, so3
 from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
@@ -180,7 +180,7 @@ def test_unusable_input_is_refused(run, patterns, quick_config, tmp_path):
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(FormatError, match="not a readable checkpoint"):
         resume(tmp_path)
-    with pytest.raises(DeviceError, match="no such device 'cuda:99'"):
-        pick_device("cuda:99")
-    with pytest.raises(DeviceError, match="unknown device 'gpu'"):
-        pick_device("gpu")
+    config = dataclasses.replace(quick_config, device="cuda:99")
+    with pytest.raises(DeviceError, match="no compute device 'cuda:99'"):
+        train(patterns, tmp_path / "new", config)
+    assert not (tmp_path / "new").exists()

@@ -113,3 +113,7 @@ class Volume:
     def grid(self) -> int:
         """Voxels per edge."""
         return self.values.shape[0]
+
+    def to(self, device: str | torch.device) -> "Volume":
+        """Return the same volume on ``device``."""
+        return Volume(values=self.values.to(device), spacing=self.spacing, kind=self.kind)
