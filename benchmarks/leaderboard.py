@@ -100,11 +100,21 @@ def _pose(name: str) -> Callable[[Entry], str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """``name`` in pages, ``short`` (with line breaks) on a terminal."""
+    """``name`` in pages, ``short`` (with line breaks) on a terminal.
+
+    ``brief``: a terminal shows the median without its range.
+    """
 
     name: str
     short: str
     cell: Callable[[Entry], str]
+    brief: bool = False
+
+    def narrow(self, text: str) -> str:
+        """Return a cell for a terminal, the range below its median."""
+        if self.brief:
+            return text.split(" (")[0]
+        return text.replace(" (", "\n(").replace(" … ", "–").replace("not resolved", "none")
 
 
 COLUMNS = (
@@ -119,9 +129,20 @@ COLUMNS = (
         name="patterns/s",
         short="patt.\n/s",
         cell=_number(lambda one: one.patterns_per_s or None, ",.0f"),
+        brief=True,
     ),
-    Column(name="time (s)", short="time\n(s)", cell=_number(lambda one: one.total_seconds, ".0f")),
-    Column(name="memory (GiB)", short="mem.\n(GiB)", cell=_number(lambda one: one.peak, ".1f")),
+    Column(
+        name="time (s)",
+        short="time\n(s)",
+        cell=_number(lambda one: one.total_seconds, ".0f"),
+        brief=True,
+    ),
+    Column(
+        name="memory (GiB)",
+        short="mem.\n(GiB)",
+        cell=_number(lambda one: one.peak, ".1f"),
+        brief=True,
+    ),
 )
 
 
@@ -153,8 +174,9 @@ def tables(found: Sequence[Entry]) -> list[Table]:
             table.add_column(column.short, justify="right" if number else "left")
         for entry in found:
             if entry.task == task:
-                # A range goes below its median: ten columns have to fit into eighty characters.
-                table.add_row(*(cell.replace(" (", "\n(") for cell in row(entry)))
+                # Ten columns have to fit into eighty characters.
+                cells = zip(COLUMNS, row(entry), strict=True)
+                table.add_row(*(column.narrow(text) for column, text in cells))
         made.append(table)
     return made
 

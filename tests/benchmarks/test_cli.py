@@ -93,10 +93,12 @@ def test_damaged_record_is_named(
 def test_table_and_leaderboard(
     invoke: Invoke, capsys: pytest.CaptureFixture, make_record: MakeRecord, tmp_path: Path
 ) -> None:
-    pipeline.keep([make_record(), make_record(method="oracle", fsc=21.0)], tmp_path / "records")
+    made = [make_record(seed=n, fsc=value) for n, value in enumerate([25.0, 101.4, None])]
+    pipeline.keep([*made, make_record(method="oracle", fsc=21.0)], tmp_path / "records")
     assert invoke("table", "--records", "records") == 0
     shown = capsys.readouterr().out
-    assert "25.0" in shown
+    assert "(25.0–none)" in shown
+    assert "…" not in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert invoke("table", "--records", "records", "--json") == 0
     assert {one["method"] for one in json.loads(capsys.readouterr().out)} == {"oracle", "xrai"}
