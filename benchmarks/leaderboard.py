@@ -108,7 +108,7 @@ class Column:
     name: str
     short: str
     cell: Callable[[Entry], str]
-    brief: bool = False
+    brief: bool
 
     def narrow(self, text: str) -> str:
         """Return a cell for a terminal, the range below its median."""
@@ -117,32 +117,21 @@ class Column:
         return text.replace(" (", "\n(").replace(" … ", "–").replace("not resolved", "none")
 
 
+def _column(name: str, short: str, cell: Callable[[Entry], str], *, brief: bool = True) -> Column:
+    return Column(name=name, short=short, cell=cell, brief=brief)
+
+
 COLUMNS = (
-    Column(name="method", short="method", cell=lambda entry: entry.method),
-    Column(name="seeds", short="seeds", cell=lambda entry: str(len(entry.records))),
-    Column(name=f"{ICC} (Å)", short="icc\ntruth\n0.5 (Å)", cell=_resolution(ICC)),
-    Column(name=f"{FSC} (Å)", short="fsc\ntruth\n0.5 (Å)", cell=_resolution(FSC)),
-    Column(name=f"{PRTF} (Å)", short="prtf\n1/e (Å)", cell=_resolution(PRTF)),
-    Column(name="pose error, median (°)", short="pose\nerror\n(°)", cell=_pose("median_deg")),
-    Column(name="modulo mate (°)", short="modulo\nmate\n(°)", cell=_pose("median_modulo_mate_deg")),
-    Column(
-        name="patterns/s",
-        short="patt.\n/s",
-        cell=_number(lambda one: one.patterns_per_s or None, ",.0f"),
-        brief=True,
-    ),
-    Column(
-        name="time (s)",
-        short="time\n(s)",
-        cell=_number(lambda one: one.total_seconds, ".0f"),
-        brief=True,
-    ),
-    Column(
-        name="memory (GiB)",
-        short="mem.\n(GiB)",
-        cell=_number(lambda one: one.peak, ".1f"),
-        brief=True,
-    ),
+    _column("method", "method", lambda entry: entry.method),
+    _column("seeds", "seeds", lambda entry: str(len(entry.records)), brief=False),
+    _column(f"{ICC} (Å)", "icc\ntruth\n0.5 (Å)", _resolution(ICC), brief=False),
+    _column(f"{FSC} (Å)", "fsc\ntruth\n0.5 (Å)", _resolution(FSC), brief=False),
+    _column(f"{PRTF} (Å)", "prtf\n1/e\n(Å)", _resolution(PRTF)),
+    _column("pose error, median (°)", "pose\nerror\n(°)", _pose("median_deg")),
+    _column("modulo mate (°)", "modulo\nmate\n(°)", _pose("median_modulo_mate_deg")),
+    _column("patterns/s", "patt.\n/s", _number(lambda one: one.patterns_per_s or None, ",.0f")),
+    _column("time (s)", "time\n(s)", _number(lambda one: one.total_seconds, ".0f")),
+    _column("memory (GiB)", "mem.\n(GiB)", _number(lambda one: one.peak, ".1f")),
 )
 
 
