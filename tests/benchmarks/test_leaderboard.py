@@ -1,10 +1,11 @@
 """The leaderboard: which records count, how medians are shown, what is a regression."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from benchmarks import leaderboard
+from benchmarks import leaderboard, record
 from benchmarks.record import Record
 from xraisim.core.fsc import Resolution
 
@@ -95,3 +96,10 @@ def test_a_run_that_fails_where_it_did_not_is_a_regression(make_record: MakeReco
     failed = make_record(error="stuck", resolutions=())
     assert len(leaderboard.regressions([failed], [make_record()], 0.1)) == 2
     assert leaderboard.regressions([make_record(method="new")], [make_record()], 0.1) == []
+
+
+def test_the_committed_leaderboard_is_that_of_the_committed_records(repository: Path) -> None:
+    # Made again by: xrai-bench table --write LEADERBOARD.md
+    records = record.read_all(repository / "benchmarks" / "records")
+    text = leaderboard.markdown(leaderboard.entries(records))
+    assert (repository / "LEADERBOARD.md").read_text() == text
