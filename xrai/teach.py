@@ -146,7 +146,7 @@ def _contest(
     choice: Tensor,
     held: Poses,
 ) -> int:
-    """Refine proposals that lie elsewhere and swap in the likelier; return how many were."""
+    """Refine proposals that lie elsewhere, keep the likelier; return how many poses turned."""
     s_low, s_edge = encoder_limit(march), float(march.pixels.radius[-1])
     far = rotations.angle_between(choice, held.quaternion) > _FAR * march.max_step(s_edge)
     index = torch.nonzero(far)[:, 0]
@@ -160,9 +160,10 @@ def _contest(
         volume, march.pixels_within(s_edge), some, held.quaternion[index].contiguous(), 1,
         march.max_step(s_edge),
     )  # fmt: skip
-    wins = rivals.loglik > current.loglik
     better = current.better(rivals)
+    # Most rivals climb back to the pose held and differ by rounding alone: those are no rescues.
+    turned = rotations.angle_between(better.quaternion, current.quaternion)
     target = index.cpu() + rows.start
     state.orientations[target] = better.quaternion.cpu()
     state.loglik[target] = better.loglik.cpu()
-    return int(wins.sum())
+    return int((turned > march.max_step(s_edge)).sum())
