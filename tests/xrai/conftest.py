@@ -33,7 +33,7 @@ def write_particle(path: Path) -> Path:
     return path
 
 
-def simulate(directory: Path, *, background: float = 0.0, patterns: int = 900) -> Path:
+def simulate_particle(directory: Path, *, background: float = 0.0, patterns: int = 900) -> Path:
     """Simulate the particle on a 64 × 64 detector, kept to 25 Å."""
     settings = make.from_mapping(
         {
@@ -58,7 +58,7 @@ def simulate(directory: Path, *, background: float = 0.0, patterns: int = 900) -
 
 @pytest.fixture(scope="session")
 def patterns(tmp_path_factory) -> Path:
-    return simulate(tmp_path_factory.mktemp("clean"))
+    return simulate_particle(tmp_path_factory.mktemp("clean"))
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +70,9 @@ def quick_config() -> TrainConfig:
         refine=RefineConfig(final_epochs=3),
         encoder=EncoderConfig(steps=30, batch=64, heads=4, channels=8),
     )
+
+
+@pytest.fixture(scope="session")
+def simulate():
+    """Return the function that simulates the particle into a directory."""
+    return simulate_particle

@@ -115,6 +115,24 @@ def test_single_pass_reads_every_pattern_once(patterns, quick_config, tmp_path):
     assert share_within(found, true, 10.0) > 0.5
 
 
+def test_known_background_is_honoured(simulate, quick_config, tmp_path):
+    """A background of a third of all photons costs little where the likelihood knows of it."""
+    noisy = simulate(tmp_path, background=25.0)
+    with PatternStream(noisy, 400, 1.0) as stream:
+        counts = sum(photons.totals().sum() for _, photons in stream.blocks())
+        background = len(stream) * float(stream.pixels.background.sum())
+    assert 0.2 < background / counts < 0.6
+    # Background flattens the likelihood: this start anneals more gently than the others' here.
+    start = dataclasses.replace(quick_config.start, steps=150, growth=1.05, restarts=2)
+    config = dataclasses.replace(quick_config, start=start)
+    train(noisy, tmp_path / "run", config, quiet=True)
+    found, true = found_orientations(tmp_path / "run/poses.h5"), true_orientations(noisy)
+    assert share_within(found, true, 10.0) > 0.6
+    with h5py.File(tmp_path / "run/poses.h5") as file:
+        fluence = file["fluence"][()]
+    assert np.corrcoef(fluence, read_truth(truth_path(noisy)).fluence)[0, 1] > 0.85
+
+
 def test_poses_of_new_patterns(run, patterns, tmp_path):
     directory, _ = run
     infer(directory, None, tmp_path / "poses.h5")
