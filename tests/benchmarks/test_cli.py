@@ -1,5 +1,6 @@
 """``xrai-bench`` through its entry point: bad input, records in and out, exit codes."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cli, pipeline, record
+from benchmarks import cli, pipeline, record, worker
 from benchmarks.record import Record
+from xraisim.core.errors import UserError
 
 MakeRecord = Callable[..., Record]
 Invoke = Callable[..., int]
@@ -164,3 +166,21 @@ def test_earlier_results_of_other_settings_are_not_used(
     record.write(tmp_path / "record.json", make_record(config_hash="abc", error="stuck"))
     job = type("J", (), {"directory": tmp_path, "config_hash": "abc"})
     assert pipeline._finished(job, fresh=False) is None  # type: ignore[arg-type]
+
+
+def test_a_full_disk_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Whatever the run made of it on the way up, the system's own error is what counts.
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as cause:
+            raise UserError("no space left on the disk") from cause
+    except UserError as error:
+        assert worker._unwritable(error)
+    assert not worker._unwritable(UserError("a method's own trouble"))
+
+    failure = worker.Failure(message="no space left on the disk", unwritable=True)
+    monkeypatch.setattr(pipeline, "_in_child", lambda job: failure)
+    job = type("J", (), {"directory": tmp_path / "run"})
+    with pytest.raises(UserError, match="cannot write in .*run: no space left"):
+        pipeline._run(job)  # type: ignore[arg-type]
