@@ -170,17 +170,13 @@ def test_earlier_results_of_other_settings_are_not_used(
 
 def test_a_full_disk_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Whatever the run made of it on the way up, the system's own error is what counts.
-    try:
-        try:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        except OSError as cause:
-            raise UserError("no space left on the disk") from cause
-    except UserError as error:
-        assert worker._unwritable(error)
+    wrapped = UserError("no space left on the disk")
+    wrapped.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert worker._unwritable(wrapped)
     assert not worker._unwritable(UserError("a method's own trouble"))
 
     failure = worker.Failure(message="no space left on the disk", unwritable=True)
     monkeypatch.setattr(pipeline, "_in_child", lambda job: failure)
     job = type("J", (), {"directory": tmp_path / "run"})
-    with pytest.raises(UserError, match="cannot write in .*run: no space left"):
+    with pytest.raises(UserError, match=r"cannot write in .*run: no space left"):
         pipeline._run(job)  # type: ignore[arg-type]
