@@ -1,0 +1,231 @@
+"""The photon draw in plain torch, for a GPU: the distribution of :mod:`xraisim.photons`.
+
+Every usable pixel of every shot gets one 32-bit random word, and an upper bound of its λ from the
+block of voxels that it falls in. A word w with w/2³² above the bound can only mean no photon; the
+other pixels are packed, λ is looked up, and w decides by inversion (:mod:`xraisim.torch_poisson`).
+The bound only saves look-ups: the photons are those that λ and w alone give.
+
+Estimated, not measured: of plain torch every operation goes through the device's memory, which is
+what limits it. Per usable pixel about 0.45 kB for the random word, 0.3 kB for rotation, bound and
+comparison; per packed pixel about 3 kB. With one pixel in six packed that is 1.3 kB per pixel.
+
+Philox counters: (block, stream, shot low, shot high). Stream 0 holds four pixels' words per block,
+stream 1 + p the attempts at pixel p where it is bright. So a pattern depends on its number and the
+key alone, whatever the batch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from xraisim.core import rotations
+from xraisim.core.device import choose_device
+from xraisim.core.errors import SamplingError
+from xraisim.core.philox_torch import philox4x32
+from xraisim.core.random import stream_key
+from xraisim.core.types import Photons
+from xraisim.detector import Geometry
+from xraisim.intensity import IntensitySpline
+from xraisim.shots import Shots
+from xraisim.torch_poisson import poisson
+from xraisim.torch_spline import SplineVolumes
+
+_MARGIN = 1 + 1e-5  # on the bounds, for float32's rounding
+_SLACK = 1 + 1e-6  # on |s|, for float32 scales; volumes have voxels to spare
+_BYTES_PER_PIXEL = 320  # at most, where every pixel is packed
+_MOST_PIXELS = 2**25  # at a time; beyond, launching kernels no longer costs anything
+_CPU_PIXELS = 2**19
+
+Entries = tuple[Int[Tensor, "entries"], Int[Tensor, "entries"], Int[Tensor, "entries"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """Shots on the device: m exposures, row ``start[i] … start[i] + exposures[i] − 1`` of shot i.
+
+    ``rotation`` holds R row by row, times scale over spacing.
+    """
+
+    number: Int[Tensor, "n"]
+    start: Int[Tensor, "n"]
+    exposures: Int[Tensor, "n"]
+    most_exposures: int
+    strength: Float[Tensor, "n"]
+    rotation: Float[Tensor, "9 m"]
+    model: Int[Tensor, "m"]
+    weight: Float[Tensor, "m"]
+
+
+class TorchPhotonSource:
+    """Draws patterns on one torch device.
+
+    On one device, pattern i depends on the seed, i and its shot alone. Between devices, and from
+    the CPU's :class:`xraisim.photons.PhotonSource`, only the distribution is the same. Raises
+    :class:`SamplingError` if a usable pixel lies outside a volume, :class:`DeviceError` if the
+    device is not there.
+    """
+
+    def __init__(
+        self,
+        volumes: Sequence[IntensitySpline],
+        geometry: Geometry,
+        *,
+        gain: np.ndarray,
+        background: np.ndarray,
+        seed: int,
+        device: str = "auto",
+    ) -> None:
+        """``gain`` [P], photons per electron², and ``background`` [P], photons: whole detector."""
+        self.device = choose_device(device)
+        low, high = stream_key(seed, "photons-torch")
+        self._key = int(low), int(high)
+        self._s_max = geometry.s_max
+        self._volume_s_max = np.array([volume.s_max for volume in volumes])
+        self._spacing = np.array([volume.spacing for volume in volumes])
+        self._check_reach(np.arange(len(volumes)), np.ones(len(volumes)))
+        self._volumes = SplineVolumes(volumes, self.device)
+        good = geometry.good
+        self._flat = self._upload(good.astype(np.int32))
+        self._s = self._upload(geometry.s[good].T.astype(np.float32))
+        self._gain = self._upload(gain[good].astype(np.float32))
+        self._background = self._upload(background[good].astype(np.float32))
+        self._shots_at_a_time = max(1, _room(self.device) // len(good))
+
+    def draw(self, shots: Shots, first: int) -> Photons:
+        """Return patterns ``first … first + n − 1`` with flat detector indices, ascending."""
+        offsets, pixel, count = self.draw_on_device(shots, first)
+        return Photons(
+            offsets=offsets.cpu().numpy(), pixel=pixel.cpu().numpy(), count=count.cpu().numpy()
+        )
+
+    def draw_on_device(self, shots: Shots, first: int) -> Entries:
+        """Return ``offsets`` int64 [n + 1], ``pixel`` int32 and ``count`` int32 on the device.
+
+        The compressed sparse rows of :class:`Photons`. Raises :class:`SamplingError` if an exposure
+        needs a larger volume.
+        """
+        self._check_reach(shots.model, shots.scale)
+        step = self._shots_at_a_time
+        parts = [
+            self._draw_batch(self._batch(shots, at, min(at + step, len(shots)), first))
+            for at in range(0, len(shots), step)
+        ]
+        if not parts:
+            empty = self._flat[:0]
+            return torch.zeros(1, dtype=torch.int64, device=self.device), empty, empty
+        length, pixel, count = (torch.cat(part) for part in zip(*parts, strict=True))
+        return torch.nn.functional.pad(length.cumsum(0), (1, 0)), pixel, count
+
+    def expected(self, shots: Shots) -> Float[Tensor, "n P"]:
+        """Return λ of the usable pixels, float32 on the device: dense, for checks."""
+        batch = self._batch(shots, 0, len(shots), 0)
+        shot, pixel = torch.ones(
+            len(shots), len(self._flat), dtype=torch.bool, device=self.device
+        ).nonzero(as_tuple=True)
+        return self._means(batch, shot, pixel).reshape(len(shots), -1)
+
+    def _check_reach(self, model: np.ndarray, scale: np.ndarray) -> None:
+        beyond = scale * self._s_max > self._volume_s_max[model] * _SLACK
+        if beyond.any():
+            which = int(np.argmax(beyond))
+            raise SamplingError(
+                f"pixels reach s = {scale[which] * self._s_max:.5g} Å⁻¹, the intensity volume was "
+                f"made to {self._volume_s_max[model[which]]:.5g} Å⁻¹; make it for the largest s of "
+                "the detector and the photon energies"
+            )
+
+    def _upload(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def _batch(self, shots: Shots, start: int, stop: int, first: int) -> _Batch:
+        offsets = shots.offsets[start : stop + 1]
+        exposures, rows = np.diff(offsets), slice(offsets[0], offsets[-1])
+        model = shots.model[rows].astype(np.int64)
+        quaternion = torch.from_numpy(shots.orientation[rows])
+        per_voxel = (shots.scale[rows] / self._spacing[model]).astype(np.float32)
+        rotation = rotations.to_matrix(quaternion).numpy().reshape(-1, 9) * per_voxel[:, None]
+        return _Batch(
+            number=self._upload(np.arange(first + start, first + stop)),
+            start=self._upload(offsets[:-1] - offsets[0]),
+            exposures=self._upload(exposures),
+            most_exposures=int(exposures.max(initial=0)),
+            strength=self._upload(shots.strength[start:stop]),
+            rotation=self._upload(rotation.T),
+            model=self._upload(model),
+            weight=self._upload(shots.weight[rows]),
+        )
+
+    def _draw_batch(self, batch: _Batch) -> Entries:
+        """Return the entries per shot, and all their pixels and counts."""
+        bounds = self._bounds(batch)
+        words = self._words(batch.number)
+        shot, pixel = (words < bounds.mul_(2.0**32 * _MARGIN)).nonzero(as_tuple=True)
+        word = words[shot, pixel]
+        del bounds, words
+        mean = self._means(batch, shot, pixel)
+        count = poisson(mean, word, 1 + pixel, batch.number[shot], self._key)
+        lit = count.nonzero()[:, 0]
+        length = torch.bincount(shot[lit], minlength=len(batch.number))
+        return length, self._flat[pixel[lit]], count[lit]
+
+    def _words(self, number: Int[Tensor, "n"]) -> Int[Tensor, "n P"]:
+        """Return every pixel's word; the four of a block go to pixels a quarter apart."""
+        pixels = len(self._flat)
+        block = torch.arange(-(-pixels // 4), device=self.device)[None]
+        low, high = number[:, None] & 0xFFFFFFFF, number[:, None] >> 32
+        words = philox4x32(block, torch.zeros_like(block), low, high, self._key)
+        return torch.cat(words, dim=1)[:, :pixels]
+
+    def _bounds(self, batch: _Batch) -> Float[Tensor, "n P"]:
+        """Return what λ cannot exceed, for every pixel."""
+
+        def bound(_: Tensor, exposure: Tensor) -> Tensor:
+            model = batch.model[exposure, None]
+            rotation = batch.rotation[:, exposure, None]
+            point = self._volumes.voxels(rotation, model, self._s[:, None])
+            ceiling = self._volumes.ceilings(point, model)
+            return ceiling.mul_(self._gain).mul_(batch.weight[exposure, None])
+
+        shot = torch.arange(len(batch.number), device=self.device)
+        return _add_exposures(batch, shot, batch.strength[:, None] * self._background, bound)
+
+    def _means(
+        self, batch: _Batch, shot: Int[Tensor, "k"], pixel: Int[Tensor, "k"]
+    ) -> Float[Tensor, "k"]:
+        """Return λ of single pixels."""
+
+        def mean(row: Tensor, exposure: Tensor) -> Tensor:
+            at, model = pixel[row], batch.model[exposure]
+            point = self._volumes.voxels(batch.rotation[:, exposure], model, self._s[:, at])
+            value = self._volumes.values(point, model)
+            return value.mul_(self._gain[at]).mul_(batch.weight[exposure])
+
+        return _add_exposures(batch, shot, batch.strength[shot] * self._background[pixel], mean)
+
+
+def _add_exposures(
+    batch: _Batch,
+    shot: Int[Tensor, "k"],
+    total: Float[Tensor, "k ..."],
+    term: Callable[[Tensor, Tensor], Tensor],
+) -> Float[Tensor, "k ..."]:
+    """Add ``term(row, exposure)`` of every exposure of ``shot[row]`` to the rows of ``total``.
+
+    First to last, so that the sum's rounding does not depend on the batch.
+    """
+    for j in range(batch.most_exposures):
+        row = (batch.exposures[shot] > j).nonzero()[:, 0]
+        total.index_add_(0, row, term(row, batch.start[shot[row]] + j))
+    return total
+
+
+def _room(device: torch.device) -> int:
+    """Return how many pixels to draw at a time: a quarter of the device's free memory."""
+    if device.type != "cuda":
+        return _CPU_PIXELS
+    free, _ = torch.cuda.mem_get_info(device)
+    return min(free // 4 // _BYTES_PER_PIXEL, _MOST_PIXELS)
