@@ -40,8 +40,6 @@ _BYTES_PER_PIXEL = 320  # at most, where every pixel is packed
 _MOST_PIXELS = 2**25  # at a time; beyond, launching kernels no longer costs anything
 _CPU_PIXELS = 2**19
 
-Entries = tuple[Int[Tensor, "entries"], Int[Tensor, "entries"], Int[Tensor, "entries"]]
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Batch:
@@ -102,7 +100,7 @@ class TorchPhotonSource:
             offsets=offsets.cpu().numpy(), pixel=pixel.cpu().numpy(), count=count.cpu().numpy()
         )
 
-    def draw_on_device(self, shots: Shots, first: int) -> Entries:
+    def draw_on_device(self, shots: Shots, first: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return ``offsets`` int64 [n + 1], ``pixel`` int32 and ``count`` int32 on the device.
 
         The compressed sparse rows of :class:`Photons`. Raises :class:`SamplingError` if an exposure
@@ -159,7 +157,7 @@ class TorchPhotonSource:
             weight=self._upload(shots.weight[rows]),
         )
 
-    def _draw_batch(self, batch: _Batch) -> Entries:
+    def _draw_batch(self, batch: _Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the entries per shot, and all their pixels and counts."""
         bounds = self._bounds(batch)
         words = self._words(batch.number)

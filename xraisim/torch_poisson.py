@@ -53,9 +53,7 @@ def invert(mean: Float[Tensor, "n"], u: Float[Tensor, "n"]) -> Int[Tensor, "n"]:
         further = (u < tail).nonzero()[:, 0]
         if not len(further):
             return count
-        at, u, mean, probability, tail = (
-            x[further] for x in (at, u, mean, probability, tail)
-        )
+        at, u, mean, probability, tail = (x[further] for x in (at, u, mean, probability, tail))
         k += 1
         count[at] = k
         probability = probability * mean / k

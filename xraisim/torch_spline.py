@@ -51,7 +51,7 @@ class SplineVolumes:
         x += y
         x *= blocks
         x += z
-        # A detector of 10⁶ pixels and a few volumes stay far below 2³¹ blocks.
+        # int32: the largest volume that may be made has 4·10⁶ blocks.
         x += self._block_base[model].int()
         return torch.index_select(self._ceilings, 0, x.reshape(-1)).reshape(x.shape)
 

@@ -1,0 +1,312 @@
+"""The draw in torch, on the CPU always and on a CUDA device where there is one (``-m gpu``)."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from numba import njit
+from scipy import stats
+
+from xraisim.beam import Beam
+from xraisim.core.errors import DeviceError, SamplingError
+from xraisim.core.kernels.philox import philox4x32 as numba_philox
+from xraisim.core.philox_torch import philox4x32
+from xraisim.core.random import stream_key
+from xraisim.core.rotations import to_matrix
+from xraisim.core.types import Photons
+from xraisim.detector import Detector, geometry
+from xraisim.intensity import intensity_spline
+from xraisim.photon_kernels import poisson_large
+from xraisim.photons import draw_orientations, look_up
+from xraisim.shots import BLANK, MULTIPLE, SINGLE, Shots
+from xraisim.torch_photons import TorchPhotonSource
+from xraisim.torch_poisson import poisson, reject
+
+ENERGY_EV = 4600.0
+PIXELS = 1600
+
+_NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, _NO_GPU])])
+def device(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """40² pixels with a beamstop; 120 atoms fill them with 0.01 to 50 photons each."""
+    setting = Detector(rows=40, columns=40, pixel_size_mm=2.0, beamstop_radius_mm=1.5)
+    return geometry(setting, Beam(photons_per_pulse=5e17))
+
+
+@pytest.fixture(scope="module")
+def volumes(cloud, seen):
+    """The cloud, and its half with twice as fine a grid."""
+    half = dataclasses.replace(
+        cloud,
+        positions=cloud.positions[:60],
+        elements=cloud.elements[:60],
+        occupancy=cloud.occupancy[:60],
+        b_iso=cloud.b_iso[:60],
+    )
+    reach = 1.05 * seen.s_max
+    return [
+        intensity_spline(cloud, reach, ENERGY_EV),
+        intensity_spline(half, reach, ENERGY_EV, voxels_per_speckle=6.0),
+    ]
+
+
+@pytest.fixture
+def make_source(volumes, seen, device):
+    background = np.linspace(0, 0.1, PIXELS)
+
+    def make(seed: int = 0, gain: float = 1.0) -> TorchPhotonSource:
+        return TorchPhotonSource(
+            volumes, seen, gain=gain * seen.gain, background=background, seed=seed, device=device
+        )
+
+    return make
+
+
+def make_shots(exposures: list[int], seed: int = 1) -> Shots:
+    """Return shots of so many exposures each, of either volume, with all that may vary."""
+    offsets = np.concatenate([[0], np.cumsum(exposures)]).astype(np.int64)
+    m, n, rng = int(offsets[-1]), len(exposures), np.random.default_rng(seed)
+    kind = np.select(
+        [np.array(exposures) == 0, np.array(exposures) == 1], [BLANK, SINGLE], MULTIPLE
+    )
+    return Shots(
+        offsets=offsets,
+        model=rng.integers(0, 2, m).astype(np.int32),
+        orientation=draw_orientations(seed, np.arange(m)),
+        weight=rng.uniform(0.5, 1.5, m).astype(np.float32),
+        scale=rng.uniform(0.95, 1.05, m).astype(np.float32),
+        fluence=np.ones(n, np.float32),
+        strength=rng.uniform(0.5, 1.5, n).astype(np.float32),
+        hit=kind.astype(np.uint8),
+    )
+
+
+def repeated(shots: Shots, copies: int) -> Shots:
+    """Return the only shot of ``shots`` many times."""
+    m = len(shots.model)
+    fields = {f.name: getattr(shots, f.name) for f in dataclasses.fields(Shots)}
+    tiled = {name: np.concatenate([x] * copies) for name, x in fields.items() if name != "offsets"}
+    return Shots(offsets=m * np.arange(copies + 1), **tiled)
+
+
+def plain_means(volumes, seen, shots: Shots, gain: float = 1.0) -> np.ndarray:
+    """Return λ [n, P] by the model's formula in float64 numpy, zero where masked."""
+    rotation = to_matrix(torch.from_numpy(shots.orientation.astype(float))).numpy()
+    background = np.linspace(0, 0.1, PIXELS)
+    out = np.zeros((len(shots), PIXELS))
+    for i in range(len(shots)):
+        out[i] = shots.strength[i] * background
+        for e in range(shots.offsets[i], shots.offsets[i + 1]):
+            s = shots.scale[e] * seen.s @ rotation[e]
+            good = seen.good
+            value = look_up(volumes[shots.model[e]], s[good])
+            out[i, good] += shots.weight[e] * gain * seen.gain[good] * value
+    out[:, seen.mask] = 0
+    return out
+
+
+def poisson_pvalue(counts: np.ndarray, mean: float) -> float:
+    """Chi-square of counts against Poisson, in bins of at least five expected."""
+    edges = [-1]
+    while stats.poisson.sf(edges[-1], mean) * len(counts) >= 10:
+        top = edges[-1] + 1
+        while (stats.poisson.cdf(top, mean) - stats.poisson.cdf(edges[-1], mean)) * len(counts) < 5:
+            top += 1
+        edges.append(top)
+    share = np.diff([*stats.poisson.cdf(edges[:-1], mean), 1.0])
+    found = np.searchsorted(edges[1:-1], counts)
+    return float(
+        stats.chisquare(np.bincount(found, minlength=len(share)), share * len(counts)).pvalue
+    )
+
+
+@njit
+def _numba_words(counters, k0, k1):
+    out = np.empty(counters.shape, np.uint32)
+    for i in range(len(counters)):
+        c = counters[i]
+        words = numba_philox(c[0], c[1], c[2], c[3], k0, k1)
+        for lane in range(4):
+            out[i, lane] = words[lane]
+    return out
+
+
+def test_philox_gives_the_words_of_the_numba_generator(device):
+    rng = np.random.default_rng(0)
+    counters = rng.integers(0, 2**32, (5000, 4), dtype=np.uint32)
+    counters[:3] = [[0] * 4, [0xFFFFFFFF] * 4, [1, 0, 0, 0]]
+    key = stream_key(7, "any")
+    columns = torch.from_numpy(counters.astype(np.int64)).to(device).unbind(1)
+    found = torch.stack(philox4x32(*columns, (int(key[0]), int(key[1]))), dim=1)
+    assert (found.cpu().numpy() == _numba_words(counters, *key)).all()
+
+
+def test_philox_counters_broadcast(device):
+    """A row of blocks against a column of numbers, as the draw uses it."""
+    block = torch.arange(5, device=device)[None]
+    number = torch.arange(3, device=device)[:, None]
+    zero = torch.zeros_like(block)
+    words = philox4x32(block, zero, number, torch.zeros_like(number), (1, 2))
+    one = philox4x32(block[0, 4:], zero[0, 4:], number[2], zero[0, 4:], (1, 2))
+    assert all(w.shape == (3, 5) and w[2, 4] == o[0] for w, o in zip(words, one, strict=True))
+
+
+def test_expected_photons_are_those_of_the_plain_formula(make_source, volumes, seen):
+    """Both volumes, 0 to 3 exposures, scales and strengths, within float32's rounding."""
+    shots = make_shots([1, 0, 3, 1, 2])
+    found = make_source().expected(shots).cpu().numpy()
+    wanted = plain_means(volumes, seen, shots)[:, seen.good]
+    assert wanted.max() > 20
+    # A look-up's position is rounded to 10⁻⁷ of the cube, so dim pixels err with bright neighbours.
+    np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("mean", [1e-3, 0.3, 2.0, 9.9, 10.0, 37.5, 1000.0])
+def test_numbers_follow_the_poisson_distribution(mean, device):
+    n, key = 50_000, (3, 4)
+    number = torch.arange(n, device=device)
+    zero = torch.zeros_like(number)
+    word = philox4x32(zero, zero, number, zero, key)[0]
+    means = torch.full((n,), mean, device=device)
+    counts = poisson(means, word, 1 + zero, number, key).cpu().numpy()
+    wanted = np.float32(mean)
+    assert poisson_pvalue(counts, float(wanted)) > 1e-3
+    assert abs(counts.mean() - wanted) < 4 * np.sqrt(wanted / n)
+
+
+def test_the_smallest_word_gives_the_quantile_of_its_tail(device):
+    """Inversion at the far end, where float32 would have lost the tail: P(N ≥ k) > 2⁻³³."""
+    for mean in (1e-8, 1e-4, 0.1, 1.0, 9.5):
+        wide = float(np.float32(mean))
+        means = torch.tensor([mean, mean], device=device)
+        word = torch.tensor([0, 2**32 - 1], device=device)
+        zero = torch.zeros_like(word)
+        largest, smallest = poisson(means, word, zero, zero, (0, 0)).tolist()
+        assert largest == int(stats.poisson.isf(2.0**-33, wide))
+        assert smallest == 0
+
+
+def test_rejection_takes_the_numbers_that_numba_takes(device):
+    """Algorithm PTRS in :mod:`xraisim.photon_kernels`, on the same words."""
+
+    @njit
+    def by_numba(mean, stream, number, k0, k1):
+        out = np.empty(len(mean), np.int64)
+        for i in range(len(mean)):
+            low, high = np.uint32(number[i] & 0xFFFFFFFF), np.uint32(number[i] >> 32)
+            out[i] = poisson_large(mean[i], stream[i], low, high, k0, k1)
+        return out
+
+    rng = np.random.default_rng(6)
+    mean = np.exp(rng.uniform(np.log(10), np.log(1e5), 5000))
+    stream, number = rng.integers(0, 2**20, 5000), rng.integers(0, 2**40, 5000)
+    key = stream_key(8, "any")
+    wanted = by_numba(mean, stream, number, *key)
+    tensors = (torch.from_numpy(x).to(device) for x in (mean, stream, number))
+    found = reject(*tensors, (int(key[0]), int(key[1]))).cpu().numpy()
+    # The last bit of log and lgamma may tip a decision once in very many.
+    assert (found != wanted).sum() <= 1
+
+
+def test_photons_have_the_mean_and_variance_of_poisson(make_source, volumes, seen):
+    """Every usable pixel over 3,000 draws of one shot, packed or not, dim or bright."""
+    n, one = 3000, make_shots([2])
+    mean = plain_means(volumes, seen, one)[0, seen.good]
+    assert mean.min() < 0.1
+    assert mean.max() > 20
+    photons = make_source(seed=2).draw(repeated(one, n), 0)
+    counts = photons.dense(PIXELS).numpy()[:, seen.good]
+    z = (counts.sum(0) - n * mean) / np.sqrt(n * mean)
+    assert stats.kstest(z, "norm").pvalue > 1e-3
+    assert stats.chi2.sf((z**2).sum(), len(z)) > 1e-3
+    ratio = counts.var(0) / mean
+    assert ratio.mean() == pytest.approx(1, abs=4 * np.sqrt(2 / n / len(mean)) + 0.002)
+    total = counts.sum(1)
+    assert total.var() / total.mean() == pytest.approx(1, abs=5 * np.sqrt(2 / n))
+    for target in (0.3, 1.5, 6.0, 15.0):
+        pixel = int(np.argmin(np.abs(mean - target)))
+        assert poisson_pvalue(counts[:, pixel], mean[pixel]) > 1e-3
+
+
+def test_dark_patterns_keep_their_photons(make_source, volumes, seen):
+    """λ of 10⁻³ and less: nearly no pixel is looked up, and the mean is still right."""
+    n, one = 20_000, make_shots([1])
+    one = dataclasses.replace(one, strength=np.zeros(1, np.float32))
+    mean = plain_means(volumes, seen, one, gain=1e-4).sum()
+    photons = make_source(gain=1e-4).draw(repeated(one, n), 0)
+    assert abs(photons.count.sum() - n * mean) < 4 * np.sqrt(n * mean)
+
+
+def test_patterns_depend_on_seed_and_number_alone(make_source):
+    """The same for every batch size and for every cut into calls; another seed gives others."""
+    shots, source = make_shots([1, 0, 3, 1, 2, 1, 0, 1]), make_source(seed=4)
+    whole = source.draw(shots, 2**32 - 3)
+    one_by_one = make_source(seed=4)
+    one_by_one._shots_at_a_time = 1
+    assert_same(one_by_one.draw(shots, 2**32 - 3), whole)
+    late = Shots(
+        offsets=shots.offsets[3:] - shots.offsets[3],
+        **{name: getattr(shots, name)[shots.offsets[3] :] for name in EXPOSED},
+        **{name: getattr(shots, name)[3:] for name in ("fluence", "strength", "hit")},
+    )
+    assert_same(source.draw(late, 2**32), whole.take(np.arange(3, 8)))
+    assert len(make_source(seed=5).draw(shots, 2**32 - 3).pixel) != len(whole.pixel)
+    assert len(source.draw(shots, 0).pixel) != len(whole.pixel)
+
+
+EXPOSED = ("model", "orientation", "weight", "scale")
+
+
+def assert_same(found: Photons, wanted: Photons) -> None:
+    for name in ("offsets", "pixel", "count"):
+        assert (getattr(found, name) == getattr(wanted, name)).all()
+
+
+def test_entries_are_sorted_positive_and_off_the_mask(make_source, seen):
+    photons = make_source().draw(make_shots([1, 2, 0, 1]), 10)
+    assert (photons.offsets.dtype, photons.pixel.dtype, photons.count.dtype) == (
+        np.int64, np.int32, np.int32,
+    )  # fmt: skip
+    assert (np.diff(photons.rows() * PIXELS + photons.pixel) > 0).all()
+    assert photons.count.min() >= 1
+    assert not seen.mask[photons.pixel].any()
+
+
+def test_a_blank_has_its_background_alone(make_source, seen):
+    n, blank = 4000, make_shots([0])
+    mean = blank.strength[0] * np.linspace(0, 0.1, PIXELS)[seen.good].sum()
+    totals = make_source().draw(repeated(blank, n), 0).totals()
+    assert poisson_pvalue(totals, mean) > 1e-3
+
+
+def test_nothing_asked_nothing_drawn(make_source):
+    photons = make_source().draw(make_shots([]), 0)
+    assert len(photons) == 0
+    assert len(photons.pixel) == 0
+
+
+def test_pixels_beyond_a_volume_are_refused(make_source, volumes, seen, device):
+    short = dataclasses.replace(volumes[0], s_max=0.9 * seen.s_max)
+    with pytest.raises(SamplingError, match="the intensity volume was made to"):
+        TorchPhotonSource(
+            [volumes[1], short], seen, gain=seen.gain, background=seen.gain, seed=0, device=device
+        )
+    shots = make_shots([1, 2])
+    shots.scale[2] = 1.2
+    with pytest.raises(SamplingError, match="photon energies"):
+        make_source().draw(shots, 0)
+
+
+def test_a_device_that_is_not_there_is_refused(volumes, seen):
+    with pytest.raises(DeviceError, match="no compute device 'cuda:99'"):
+        TorchPhotonSource(
+            volumes, seen, gain=seen.gain, background=seen.gain, seed=0, device="cuda:99"
+        )
