@@ -169,6 +169,15 @@ def test_expected_photons_are_those_of_the_plain_formula(make_source, volumes, s
     np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=1e-4)
 
 
+def test_bounds_are_never_below_the_means(make_source):
+    """A pixel is left out for its bound alone, so one that is too low loses photons."""
+    shots, source = make_shots([1, 2, 0, 3, *[1] * 20]), make_source()
+    bounds = source._bounds(source._batch(shots, 0, len(shots), 0))
+    means = source.expected(shots)
+    assert (means <= bounds * (1 + 1e-5)).all()
+    assert bounds.mean() < 8 * means.mean(), "bounds that spare no look-up"
+
+
 @pytest.mark.parametrize("mean", [1e-3, 0.3, 2.0, 9.9, 10.0, 37.5, 1000.0])
 def test_numbers_follow_the_poisson_distribution(mean, device):
     n, key = 50_000, (3, 4)
@@ -285,6 +294,15 @@ def test_a_blank_has_its_background_alone(make_source, seen):
     mean = blank.strength[0] * np.linspace(0, 0.1, PIXELS)[seen.good].sum()
     totals = make_source().draw(repeated(blank, n), 0).totals()
     assert poisson_pvalue(totals, mean) > 1e-3
+
+
+def test_every_tensor_is_made_on_the_device_of_the_source(make_source):
+    """A tensor on the default device, here one without memory, meets the others and fails."""
+    source, shots = make_source(gain=30.0), make_shots([1, 0, 3])
+    wanted = source.draw(shots, 5)
+    assert wanted.count.max() > 20, "bright pixels are drawn too"
+    with torch.device("meta"):
+        assert_same(source.draw(shots, 5), wanted)
 
 
 def test_nothing_asked_nothing_drawn(make_source):
