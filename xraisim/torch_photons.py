@@ -14,15 +14,13 @@ stream 1 + p the attempts at pixel p where it is bright. So a pattern depends on
 key alone, whatever the batch.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from xraisim.core import rotations
 from xraisim.core.device import choose_device
 from xraisim.core.errors import SamplingError
 from xraisim.core.philox_torch import philox4x32
@@ -32,6 +30,7 @@ from xraisim.detector import Geometry
 from xraisim.intensity import IntensitySpline
 from xraisim.shots import Shots
 from xraisim.torch_poisson import poisson
+from xraisim.torch_shots import DeviceShots, upload, upload_shots
 from xraisim.torch_spline import SplineVolumes
 
 _MARGIN = 1 + 1e-5  # on the bounds, for float32's rounding
@@ -39,23 +38,6 @@ _SLACK = 1 + 1e-6  # on |s|, for float32 scales; volumes have voxels to spare
 _BYTES_PER_PIXEL = 320  # at most, where every pixel is packed
 _MOST_PIXELS = 2**25  # at a time; beyond, launching kernels no longer costs anything
 _CPU_PIXELS = 2**19
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Batch:
-    """Shots on the device: m exposures, row ``start[i] … start[i] + exposures[i] − 1`` of shot i.
-
-    ``rotation`` holds R row by row, times scale over spacing.
-    """
-
-    number: Int[Tensor, "n"]
-    start: Int[Tensor, "n"]
-    exposures: Int[Tensor, "n"]
-    most_exposures: int
-    strength: Float[Tensor, "n"]
-    rotation: Float[Tensor, "9 m"]
-    model: Int[Tensor, "m"]
-    weight: Float[Tensor, "m"]
 
 
 class TorchPhotonSource:
@@ -87,10 +69,10 @@ class TorchPhotonSource:
         self._check_reach(np.arange(len(volumes)), np.ones(len(volumes)))
         self._volumes = SplineVolumes(volumes, self.device)
         good = geometry.good
-        self._flat = self._upload(good.astype(np.int32))
-        self._s = self._upload(geometry.s[good].T.astype(np.float32))
-        self._gain = self._upload(gain[good].astype(np.float32))
-        self._background = self._upload(background[good].astype(np.float32))
+        self._flat = upload(good.astype(np.int32), self.device)
+        self._s = upload(geometry.s[good].T.astype(np.float32), self.device)
+        self._gain = upload(gain[good].astype(np.float32), self.device)
+        self._background = upload(background[good].astype(np.float32), self.device)
         self._shots_at_a_time = max(1, _room(self.device) // len(good))
 
     def draw(self, shots: Shots, first: int) -> Photons:
@@ -136,28 +118,10 @@ class TorchPhotonSource:
                 "the detector and the photon energies"
             )
 
-    def _upload(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+    def _batch(self, shots: Shots, start: int, stop: int, first: int) -> DeviceShots:
+        return upload_shots(shots, start, stop, first, self._spacing, self.device)
 
-    def _batch(self, shots: Shots, start: int, stop: int, first: int) -> _Batch:
-        offsets = shots.offsets[start : stop + 1]
-        exposures, rows = np.diff(offsets), slice(offsets[0], offsets[-1])
-        model = shots.model[rows].astype(np.int64)
-        quaternion = torch.from_numpy(shots.orientation[rows])
-        per_voxel = (shots.scale[rows] / self._spacing[model]).astype(np.float32)
-        rotation = rotations.to_matrix(quaternion).numpy().reshape(-1, 9) * per_voxel[:, None]
-        return _Batch(
-            number=self._upload(np.arange(first + start, first + stop)),
-            start=self._upload(offsets[:-1] - offsets[0]),
-            exposures=self._upload(exposures),
-            most_exposures=int(exposures.max(initial=0)),
-            strength=self._upload(shots.strength[start:stop]),
-            rotation=self._upload(rotation.T),
-            model=self._upload(model),
-            weight=self._upload(shots.weight[rows]),
-        )
-
-    def _draw_batch(self, batch: _Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def _draw_batch(self, batch: DeviceShots) -> tuple[Tensor, Tensor, Tensor]:
         """Return the entries per shot, and all their pixels and counts."""
         bounds = self._bounds(batch)
         words = self._words(batch.number)
@@ -167,7 +131,7 @@ class TorchPhotonSource:
         mean = self._means(batch, shot, pixel)
         count = poisson(mean, word, 1 + pixel, batch.number[shot], self._key)
         lit = count.nonzero()[:, 0]
-        length = torch.bincount(shot[lit], minlength=len(batch.number))
+        length = torch.bincount(shot[lit], minlength=len(batch))
         return length, self._flat[pixel[lit]], count[lit]
 
     def _words(self, number: Int[Tensor, "n"]) -> Int[Tensor, "n P"]:
@@ -178,7 +142,7 @@ class TorchPhotonSource:
         words = philox4x32(block, torch.zeros_like(block), low, high, self._key)
         return torch.cat(words, dim=1)[:, :pixels]
 
-    def _bounds(self, batch: _Batch) -> Float[Tensor, "n P"]:
+    def _bounds(self, batch: DeviceShots) -> Float[Tensor, "n P"]:
         """Return what λ cannot exceed, for every pixel."""
 
         def bound(_: Tensor, exposure: Tensor) -> Tensor:
@@ -188,11 +152,11 @@ class TorchPhotonSource:
             ceiling = self._volumes.ceilings(point, model)
             return ceiling.mul_(self._gain).mul_(batch.weight[exposure, None])
 
-        shot = torch.arange(len(batch.number), device=self.device)
-        return _add_exposures(batch, shot, batch.strength[:, None] * self._background, bound)
+        shot = torch.arange(len(batch), device=self.device)
+        return batch.add_exposures(shot, batch.strength[:, None] * self._background, bound)
 
     def _means(
-        self, batch: _Batch, shot: Int[Tensor, "k"], pixel: Int[Tensor, "k"]
+        self, batch: DeviceShots, shot: Int[Tensor, "k"], pixel: Int[Tensor, "k"]
     ) -> Float[Tensor, "k"]:
         """Return λ of single pixels."""
 
@@ -202,23 +166,7 @@ class TorchPhotonSource:
             value = self._volumes.values(point, model)
             return value.mul_(self._gain[at]).mul_(batch.weight[exposure])
 
-        return _add_exposures(batch, shot, batch.strength[shot] * self._background[pixel], mean)
-
-
-def _add_exposures(
-    batch: _Batch,
-    shot: Int[Tensor, "k"],
-    total: Float[Tensor, "k ..."],
-    term: Callable[[Tensor, Tensor], Tensor],
-) -> Float[Tensor, "k ..."]:
-    """Add ``term(row, exposure)`` of every exposure of ``shot[row]`` to the rows of ``total``.
-
-    First to last, so that the sum's rounding does not depend on the batch.
-    """
-    for j in range(batch.most_exposures):
-        row = (batch.exposures[shot] > j).nonzero()[:, 0]
-        total.index_add_(0, row, term(row, batch.start[shot[row]] + j))
-    return total
+        return batch.add_exposures(shot, batch.strength[shot] * self._background[pixel], mean)
 
 
 def _room(device: torch.device) -> int:
