@@ -73,8 +73,8 @@ class SplineVolumes:
 
     def _row(self, at: Tensor, weight: Point) -> Tensor:
         total = torch.take(self._coefficients, at) * weight[0]
-        total += torch.take(self._coefficients, at + 1) * weight[1]
-        total += torch.take(self._coefficients, at + 2) * weight[2]
+        for step in (1, 2):  # a shifted view instead of shifted indices
+            total += torch.take(self._coefficients[step:], at) * weight[step]
         return total
 
 
