@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import lambertw, ndtr, ndtri, pdtr
+from scipy.special import lambertw, ndtr, ndtri, pdtrc
 
 from xraisim.core.errors import ConfigError
 from xraisim.core.random import uniforms
@@ -103,8 +103,10 @@ class Hits:
 
     def _several(self, uniform: np.ndarray) -> np.ndarray:
         """Map uniforms to Poisson numbers that are at least 2, by the inverse distribution."""
-        below_two = pdtr(1, self.mean_particles)
-        cumulative = (pdtr(np.arange(2, 40), self.mean_particles) - below_two) / (1 - below_two)
+        if not len(uniform):
+            return np.zeros(0, np.int64)
+        above = pdtrc(np.arange(1, 40), self.mean_particles)  # P(more than k), from k = 1
+        cumulative = 1 - above[1:] / above[0]
         return 2 + np.searchsorted(cumulative, uniform)
 
     def draw_sizes(self, seed: int, indices: np.ndarray) -> np.ndarray:
