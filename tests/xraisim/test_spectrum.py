@@ -74,3 +74,15 @@ def test_jitter_and_bandwidth_add_in_squares():
     width = np.sqrt((share * (lines - mean) ** 2).sum(1).mean())
     assert width == pytest.approx(0.005, rel=0.02)
     assert lines.max() < largest_scale(beam)
+
+
+def test_fringes_fade_as_those_of_a_gaussian_spectrum():
+    """cos(2πDs·E/E₀) averages to e^(−2(πDsσ)²) of itself: fringes of a body D wide, at s."""
+    Ds, jitter, bandwidth = 20.0, 0.004, 0.003
+    beam = Beam(energy_jitter=jitter, bandwidth=bandwidth, spectral_lines=15)
+    _, lines, share = draw_spectrum(beam, 1, INDICES)
+    seen = (share * np.exp(2j * np.pi * Ds * lines)).sum(1)
+    variance = jitter**2 + bandwidth**2
+    expected = np.exp(-2 * (np.pi * Ds) ** 2 * variance) * np.exp(2j * np.pi * Ds)
+    assert 0.8 < abs(expected) < 0.85
+    assert abs(seen.mean() - expected) < 4 * seen.std() / np.sqrt(len(INDICES)) + 0.002
