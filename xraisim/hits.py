@@ -60,7 +60,7 @@ class Hits:
                 f"{self.multiple_fraction:g} and {self.contaminant_fraction:g} of the shots; "
                 "together they cannot be more than 1"
             )
-        if self.multiple_fraction > _LARGEST_SHARE * (1 - others):
+        if self.multiple_fraction > _LARGEST_SHARE * (1 - others) + 1e-9:
             raise ConfigError(
                 f"hits.multiple_fraction is {self.multiple_fraction:g} of the {1 - others:g} that "
                 f"hit particles; at most {_LARGEST_SHARE:g} of them can be multiple"
