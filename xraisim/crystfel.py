@@ -17,7 +17,9 @@ from xraisim.core.errors import ConfigError
 from xraisim.panels import Layout, Panel
 
 _METRES = {"m": 1.0, "mm": 1e-3}
-_LENGTH = re.compile(r"^\s*(?P<key>(?:\w+/)?clen)\s*=\s*(?P<number>[-+.\deE]+)\s*(?P<unit>m|mm)\s*$")
+_LENGTH = re.compile(
+    r"^\s*(?P<key>(?:\w+/)?clen)\s*=\s*(?P<number>[-+.\deE]+)\s*(?P<unit>m|mm)\s*$"
+)
 _WHOLE = re.compile(r"^(\s*\w+/(?:min|max)_[fs]s\s*=\s*\d+)\.0*\s*$")
 _SHIFT = re.compile(r"^\s*detector_shift_[xyz]\s*=")
 
@@ -30,15 +32,18 @@ def read_geometry(path: Path | str, distance_mm: float) -> Layout:
     Raises :class:`ConfigError` that says what is wrong and where.
     """
     detector = _load(Path(path))
-    panels, bad = [], []
-    origin = _clen_mm(path, *next(iter(detector["panels"].items())), distance_mm)
-    for name, raw in detector["panels"].items():
-        z = _clen_mm(path, name, raw, distance_mm) + 1e3 * raw["coffset"] - origin
-        panels.append(_panel(path, name, raw, z))
-        bad.append(_bad_pixels(name, raw, list(detector["bad"].values())))
-    unknown = {region["panel"] for region in detector["bad"].values()} - {"", *detector["panels"]}
+    regions = list(detector["bad"].values())
+    unknown = {region["panel"] for region in regions} - {"", *detector["panels"]}
     if unknown:
         raise ConfigError(f"{path}: a bad region is on panel {min(unknown)}, which is not there")
+    clen = {
+        name: _clen_mm(path, name, raw, distance_mm) for name, raw in detector["panels"].items()
+    }
+    origin = next(iter(clen.values()))
+    panels, bad = [], []
+    for name, raw in detector["panels"].items():
+        panels.append(_panel(path, name, raw, clen[name] + 1e3 * raw["coffset"], origin))
+        bad.append(_bad_pixels(name, raw, regions))
     return Layout(panels=tuple(panels), distance_mm=origin, bad=np.concatenate(bad))
 
 
@@ -81,9 +86,16 @@ def _clen_mm(path: Path | str, name: str, raw: dict[str, Any], distance_mm: floa
     return 1e3 * raw["clen"]
 
 
-def _panel(path: Path | str, name: str, raw: dict[str, Any], z_mm: float) -> Panel:
+def _panel(
+    path: Path | str, name: str, raw: dict[str, Any], z_mm: float, origin_mm: float
+) -> Panel:
+    if not z_mm > 0:
+        raise ConfigError(
+            f"{path}: panel {name} is {z_mm:g} mm downstream of the particle; clen (or "
+            "detector.distance_mm in its place) plus coffset must be positive"
+        )
     pixel = 1e3 / raw["res"]
-    corner = (raw["cnx"] * pixel, raw["cny"] * pixel, z_mm)
+    corner = (raw["cnx"] * pixel, raw["cny"] * pixel, z_mm - origin_mm)
     try:
         return Panel(
             name=name,
@@ -113,7 +125,9 @@ def _bad_pixels(name: str, raw: dict[str, Any], regions: list[dict[str, Any]]) -
             limits = [region[key] for key in ("min_fs", "max_fs", "min_ss", "max_ss")]
         else:
             a, b = (
-                raw[f"cn{axis}"] + (column + 0.5) * raw[f"fs{axis}"] + (row + 0.5) * raw[f"ss{axis}"]
+                raw[f"cn{axis}"]
+                + (column + 0.5) * raw[f"fs{axis}"]
+                + (row + 0.5) * raw[f"ss{axis}"]
                 for axis in "xy"
             )
             limits = [region[key] for key in ("min_x", "max_x", "min_y", "max_y")]

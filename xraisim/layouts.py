@@ -1,9 +1,9 @@
 """Nominal panel layouts of real detectors, from module sizes, gaps and quadrant positions.
 
-Nominal means: as drawn, not as measured. Real modules are off by up to a few pixels and the
-apertures of several of these detectors are motorised; read the experiment's ``.geom`` file
-(``detector.geometry_file``) for a measured one. Points of the detector plane are complex numbers,
-x + iy in mm, so that a turn by 90° is a factor i. Looking downstream, x runs to the left.
+Nominal means rounded to pixels and without the modules' small tilts: an experiment's detector is
+off by several pixels, and the apertures of some are motorised. Read the experiment's ``.geom`` file
+(``detector.geometry_file``) for a measured layout. Points of the detector plane are complex
+numbers, x + iy, so that a turn by 90° is a factor i; looking downstream, x runs to the left.
 """
 
 import difflib
@@ -27,39 +27,43 @@ def pnccd() -> tuple[Panel, ...]:
 
 
 def cspad() -> tuple[Panel, ...]:
-    """Return the CSPAD's 32 sensors of 185 × 388 pixels of 109.92 µm around a 5 mm aperture.
+    """Return the CSPAD's 32 sensors of 185 × 388 pixels of 109.92 µm around a 6 mm aperture.
 
-    Hart et al. (2012), Proc. SPIE 8504, 85040C. Four quadrants round the aperture, each turned by
-    90° from the last; in each, four pairs of sensors, alternately turned. Sensors of a pair lie 212
-    pixels apart and pairs 424, close to the sensors' metrology. Simplified: the two long pixels
-    (274.8 µm) in the middle of each row count as ordinary ones, which brings the sensor's ends
-    165 µm too close to its middle.
+    Hart et al. (2012), Proc. SPIE 8504, 85040C. Four quadrants, each turned by 90° from the last,
+    of four pairs of sensors; quadrant and pair centres are rounded from refined geometry files of
+    CXI. Simplified: the two long pixels (274.8 µm) in the middle of each row count as ordinary
+    ones, which brings the sensor's ends 165 µm too close to its middle.
     """
-    pixel = 0.10992
-    pairs = [212 * pixel * complex(x, y) for x, y in ((-1, -1), (-1, 1), (1, 1), (1, -1))]
+    pixel, between = 0.10992, 213
+    pairs = ((-210 - 212j, 1j), (214 - 205j, -1), (208 + 218j, -1j), (-213 + 195j, -1))
     panels = []
-    for quadrant, (centre, turn) in enumerate(_pinwheel(848 * pixel, 5.0)):
-        for pair, offset in enumerate(pairs):
-            along = turn * 1j**pair
-            for sensor, side in enumerate((-1, 1)):
-                middle = centre + turn * offset + side * 106 * pixel * 1j * along
+    for quadrant in range(4):
+        turn = 1j**quadrant
+        for pair, (offset, along) in enumerate(pairs):
+            for sensor in range(2):
+                centre = 436 + 397j + offset + (sensor - 0.5) * between * 1j * along
                 name = f"q{quadrant}s{2 * pair + sensor}"
-                panels.append(_centred(name, (185, 388), pixel, middle, along))
+                shape = (185, 388)
+                panels.append(_centred(name, shape, pixel, turn * centre * pixel, turn * along))
     return tuple(panels)
 
 
 def epix10k2m() -> tuple[Panel, ...]:
-    """Return the ePix10k-2M's 16 modules of 352 × 384 pixels of 100 µm around a 9 mm aperture.
+    """Return the ePix10k-2M's 16 modules of 352 × 384 pixels of 100 µm around an 8 mm aperture.
 
-    van Driel et al. (2020), J. Synchrotron Rad. 27, 608. Four quadrants of 2 × 2 modules round the
-    aperture, each turned by 90° from the last; 40 mm from module to module and the aperture are
-    nominal. Simplified: the wide pixels between a module's four chips count as ordinary ones.
+    van Driel et al. (2020), J. Synchrotron Rad. 27, 608. Four quadrants, each turned by 90° from
+    the last, of 2 × 2 modules; their centres are rounded from a geometry file of MFX that comes
+    with OM (Mariani et al., 2016, J. Appl. Cryst. 49, 1073). Simplified: the wide pixels between a
+    module's four chips count as ordinary ones.
     """
+    pixel = 0.1
     panels = []
-    for quadrant, (centre, turn) in enumerate(_pinwheel(80.0, 9.0)):
-        for module, corner in enumerate((-1 - 1j, -1 + 1j, 1 - 1j, 1 + 1j)):
+    for quadrant in range(4):
+        turn = 1j**quadrant
+        for module, offset in enumerate((211 - 205j, 211 + 205j, -211 - 205j, -211 + 205j)):
+            centre = turn * (386 + 436j + offset) * pixel
             name = f"q{quadrant}m{module}"
-            panels.append(_centred(name, (352, 384), 0.1, centre + turn * 20 * corner, turn))
+            panels.append(_centred(name, (352, 384), pixel, centre, -1j * turn))
     return tuple(panels)
 
 
@@ -84,20 +88,19 @@ def agipd1m() -> tuple[Panel, ...]:
 
 
 def jungfrau4m() -> tuple[Panel, ...]:
-    """Return a JUNGFRAU-4M: 8 modules of 512 × 1024 pixels of 75 µm, 4 on each side of a 14 mm slit.
+    """Return a JUNGFRAU-4M: 8 modules of 512 × 1024 pixels of 75 µm around an 11 mm aperture.
 
-    Mozzanica et al. (2018), Synchrotron Radiat. News 31(6), 16; the arrangement (33 pixels between
-    modules, 190 between the columns) is EXtra-geom's for SPB/SFX. Simplified: the 2-pixel gaps
-    between a module's chips are left out, the module stays centred.
+    Mozzanica et al. (2018), Synchrotron Radiat. News 31(6), 16; the windmill of two staggered
+    columns is that of CXI, rounded from OM's example geometry. Simplified: the 2-pixel gaps between
+    a module's chips are left out, the module stays centred; rows run upwards.
     """
-    pixel, width, height = 0.075, 1030, 514
-    panels = []
-    for module in range(8):
-        column, turn = (1, -1) if module < 4 else (-1, 1)
-        step = 1.5 - module % 4 if module < 4 else module % 4 - 1.5
-        centre = complex(column * (95 + width / 2), step * (height + 33))
-        panels.append(_centred(f"m{module}", (512, 1024), pixel, centre * pixel, turn))
-    return tuple(panels)
+    pixel = 0.075
+    right = (587 - 757j, 587 - 207j, 452 + 343j, 452 + 893j)
+    left = tuple(-centre for centre in reversed(right))
+    return tuple(
+        _centred(f"m{module}", (512, 1024), pixel, centre * pixel)
+        for module, centre in enumerate(right + left)
+    )
 
 
 LAYOUTS: dict[str, Callable[[], tuple[Panel, ...]]] = {
@@ -138,10 +141,6 @@ def _centred(
     name: str, shape: tuple[int, int], pixel_mm: float, centre: complex, along: complex = 1
 ) -> Panel:
     rows, columns = shape
-    return _panel(name, shape, pixel_mm, centre - 0.5 * pixel_mm * along * (columns + rows * 1j), along)
-
-
-def _pinwheel(width_mm: float, aperture_mm: float) -> list[tuple[complex, complex]]:
-    """Return centre and turn of four squares that leave a square aperture in the middle."""
-    first = 0.5 * complex(width_mm - aperture_mm, width_mm + aperture_mm)
-    return [(first * 1j**turn, 1j**turn) for turn in range(4)]
+    return _panel(
+        name, shape, pixel_mm, centre - 0.5 * pixel_mm * along * (columns + rows * 1j), along
+    )

@@ -92,7 +92,9 @@ class Layout:
         """Rows of all panels and columns; (1, P) if the panels differ in columns."""
         columns = {panel.columns for panel in self.panels}
         pixels = sum(len(panel) for panel in self.panels)
-        return (pixels // columns.pop(), self.panels[0].columns) if len(columns) == 1 else (1, pixels)
+        return (
+            (pixels // columns.pop(), self.panels[0].columns) if len(columns) == 1 else (1, pixels)
+        )
 
     @property
     def panel(self) -> np.ndarray:
