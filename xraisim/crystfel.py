@@ -21,6 +21,7 @@ _LENGTH = re.compile(
     r"^\s*(?P<key>(?:\w+/)?clen)\s*=\s*(?P<number>[-+.\deE]+)\s*(?P<unit>m|mm)\s*$"
 )
 _WHOLE = re.compile(r"^(\s*\w+/(?:min|max)_[fs]s\s*=\s*\d+)\.0*\s*$")
+_DIRECTION = re.compile(r"^\s*(?P<key>(?:\w+/)?[fs]s)\s*=\s*(?P<sign>[-+]?)(?P<rest>.+)$")
 _SHIFT = re.compile(r"^\s*detector_shift_[xyz]\s*=")
 
 
@@ -64,7 +65,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _plain(line: str) -> str:
-    """Rewrite what newer CrystFEL files say and the library does not know; drop the energy."""
+    """Rewrite what CrystFEL reads in another way than the library does; drop the energy."""
     text = line.split(";")[0]
     if _SHIFT.match(text):
         raise ValueError(f"{text.strip()!r} is not supported; add the shift to every corner")
@@ -72,6 +73,9 @@ def _plain(line: str) -> str:
         return ""  # may carry a unit, and the beam is configured apart
     if match := _LENGTH.match(text):
         return f"{match['key']} = {float(match['number']) * _METRES[match['unit']]!r}"
+    if match := _DIRECTION.match(text):
+        # An axis that is not named is 0; the library would leave it at its default of 0 or 1.
+        return f"{match['key']} = +0.0x +0.0y +0.0z {match['sign'] or '+'}{match['rest']}"
     return _WHOLE.sub(r"\1", text)
 
 
