@@ -114,7 +114,7 @@ def counted(
     photons: Photons, geometry: Geometry, readout: Readout, seed: int, first: int
 ) -> Photons:
     """Return what is counted of a block after read-out and conversion, in bounded memory."""
-    if readout.adu_per_photon == 0:
+    if readout.adu_per_photon == 0 or not len(photons):
         return photons
     step = max(1, _BLOCK_VALUES // len(geometry.reasons))
     parts = []
