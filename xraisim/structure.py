@@ -1,5 +1,6 @@
 """Atoms of a particle: reading PDB and mmCIF files, chains, assemblies, centring."""
 
+import dataclasses
 import fnmatch
 import gzip
 import zlib
@@ -13,6 +14,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from xraisim import assembly as assemblies
 from xraisim.core.errors import StructureError
+from xraisim.form_factors import profile
 from xraisim.locate import locate
 
 __all__ = ["Atoms", "locate", "read_atoms"]
@@ -40,6 +42,22 @@ class Atoms:
     def diameter_angstrom(self) -> float:
         """Twice the largest distance of an atom from the centre, Å."""
         return 2 * float(np.sqrt((self.positions**2).sum(1).max()))
+
+    @cached_property
+    def point_electrons(self) -> np.ndarray:
+        """Occupancy times f₀(0) of every atom, float64 [N]."""
+        unique, inverse = np.unique(self.elements, return_inverse=True)
+        at_zero = [profile(int(z), 0.0, np.zeros(1), None)[0].real for z in unique]
+        return self.occupancy * np.array(at_zero)[inverse.reshape(-1)]
+
+    @property
+    def electrons(self) -> float:
+        """F(0) without anomalous terms: the number of electrons as the form factors have it."""
+        return float(self.point_electrons.sum())
+
+    def at_rest(self) -> "Atoms":
+        """Return the same atoms with all B factors zero."""
+        return dataclasses.replace(self, b_iso=np.zeros(len(self)))
 
 
 def read_atoms(path: Path | str, *, chains: str = "*", assembly: str = "") -> Atoms:
