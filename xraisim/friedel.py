@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import singledispatch
 from typing import Protocol
 
 import numba
@@ -54,25 +53,22 @@ Amplitude = Callable[[Slab], tuple[np.ndarray, np.ndarray | None]]
 
 
 class Scatterer(Protocol):
-    """A particle: atoms, a homogeneous body, or atoms in water. See :func:`amplitude`."""
+    """A particle around the origin: atoms, a homogeneous body, or atoms in water."""
 
     @property
     def diameter_angstrom(self) -> float:
-        """Diameter of the enclosing ball around the origin, Å."""
+        """Diameter of the ball around the origin that encloses the particle, Å."""
 
     @property
     def electrons(self) -> float:
         """F(0) without anomalous terms."""
 
+    def amplitude(self, s_max: float, photon_energy_ev: float | None) -> Amplitude:
+        """Return the function that gives A and B on a slab, for |s| up to ``s_max`` (Å⁻¹).
 
-@singledispatch
-def amplitude(scatterer: Scatterer, s_max: float, photon_energy_ev: float | None) -> Amplitude:
-    """Return the function that gives A and B of ``scatterer`` on a slab with |s| ≤ ``s_max``.
-
-    ``s_max`` in Å⁻¹; f′ and f″ at ``photon_energy_ev``, None leaves them out. The function is
-    called from several threads. Registered beside each kind of scatterer.
-    """
-    raise TypeError(f"{type(scatterer).__name__} is not a scatterer")
+        f′ and f″ are taken at ``photon_energy_ev``; None leaves them out. Several threads call the
+        function. Raises :class:`SamplingError` for ``s_max`` beyond the form-factor tables.
+        """
 
 
 def slabs(half_width: int, spacing: float, *, ball: bool) -> Iterator[Slab]:

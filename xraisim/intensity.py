@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xraisim.core.errors import SamplingError
-from xraisim.friedel import Scatterer, Slab, amplitude, for_each_slab, slabs
+from xraisim.friedel import Scatterer, Slab, for_each_slab, slabs
 from xraisim.scattering_kernels import filter_rows, friedel_intensities
 
 #: voxels per 1/D with D the particle's diameter; 2 would be the Nyquist sampling of |F|²
@@ -90,7 +90,7 @@ def intensity_cube(
     Made within the ball that the cube encloses; zero outside.
     """
     centre = grid // 2
-    half = amplitude(scatterer, centre * spacing, photon_energy_ev)
+    half = scatterer.amplitude(centre * spacing, photon_energy_ev)
     values = np.zeros((grid, grid, grid), np.float32)
     mirrored = values[::-1, ::-1, ::-1]
 

@@ -7,23 +7,25 @@ different at s and −s; nothing here averages the two.
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import finufft
 import numpy as np
 
 from xraisim.core.errors import SamplingError
 from xraisim.form_factors import IT92_LIMIT_PER_ANGSTROM, RadialBasis, profile
-from xraisim.friedel import Slab, amplitude, full_cube
+from xraisim.friedel import Slab, full_cube
 from xraisim.scattering_kernels import add_weighted, direct_sum
-from xraisim.structure import Atoms
+
+if TYPE_CHECKING:
+    from xraisim.structure import Atoms  # which imports this module
 
 _ACCURACY = 2e-5  # of the non-uniform FFT, in float32
 _CHUNK_ATOMS = 2_000_000
 
 
 def structure_factor_grid(
-    atoms: Atoms,
+    atoms: "Atoms",
     grid: int,
     spacing: float,
     photon_energy_ev: float | None,
@@ -36,7 +38,7 @@ def structure_factor_grid(
     ``b_factors`` False sets all B to 0. Raises :class:`SamplingError` for an even grid or s beyond
     the tables.
     """
-    _check_range(spacing * (grid // 2))
+    check_range(spacing * (grid // 2))
     s_corner = math.sqrt(3) * (grid // 2) * spacing
     half = AtomicAmplitude(atoms if b_factors else atoms.at_rest(), s_corner, photon_energy_ev)
     return full_cube(half, grid, spacing)
@@ -49,7 +51,7 @@ class AtomicAmplitude:
     Hermitian; the functions' real parts, f₀ + f′, add up to A and their imaginary parts, f″, to B.
     """
 
-    def __init__(self, atoms: Atoms, s_max: float, photon_energy_ev: float | None) -> None:
+    def __init__(self, atoms: "Atoms", s_max: float, photon_energy_ev: float | None) -> None:
         """``s_max`` in Å⁻¹: farther out the profiles stay as they are there."""
         self._atoms = atoms
         self._basis = RadialBasis(atoms.elements, atoms.b_iso, s_max, photon_energy_ev)
@@ -73,12 +75,6 @@ class AtomicAmplitude:
         return A, B
 
 
-@amplitude.register
-def _(scatterer: Atoms, s_max: float, photon_energy_ev: float | None) -> AtomicAmplitude:
-    _check_range(s_max)
-    return AtomicAmplitude(scatterer, s_max, photon_energy_ev)
-
-
 def transforms(positions: np.ndarray, strengths: np.ndarray, slab: Slab) -> Iterator[np.ndarray]:
     """Yield T(s) = Σ_j c_j exp(2πi s·r_j) on a slab for every row c of ``strengths`` [K, N].
 
@@ -97,7 +93,7 @@ def transforms(positions: np.ndarray, strengths: np.ndarray, slab: Slab) -> Iter
 
 
 def structure_factor_direct(
-    atoms: Atoms, s: np.ndarray, photon_energy_ev: float | None, *, b_factors: bool = True
+    atoms: "Atoms", s: np.ndarray, photon_energy_ev: float | None, *, b_factors: bool = True
 ) -> np.ndarray:
     """Return F at ``s`` [P, 3] (Å⁻¹) as a plain sum over atoms, complex128 [P], electrons.
 
@@ -105,7 +101,7 @@ def structure_factor_direct(
     """
     s = np.ascontiguousarray(s, dtype=np.float64)
     radius = np.linalg.norm(s, axis=1)
-    _check_range(float(radius.max(initial=0.0)))
+    check_range(float(radius.max(initial=0.0)))
     b_iso = atoms.b_iso if b_factors else np.zeros(len(atoms))
     pairs, kind = np.unique(np.stack([atoms.elements, b_iso], 1), axis=0, return_inverse=True)
     order = np.argsort(kind.reshape(-1), kind="stable")
@@ -126,7 +122,7 @@ def structure_factor_direct(
     return total
 
 
-def radius_of_gyration_angstrom(atoms: Atoms) -> float:
+def radius_of_gyration_angstrom(atoms: "Atoms") -> float:
     """Return the radius of gyration of the electrons, each atom a point of f(0) electrons, Å."""
     weight = atoms.point_electrons
     centre = np.average(atoms.positions, axis=0, weights=weight)
@@ -134,7 +130,8 @@ def radius_of_gyration_angstrom(atoms: Atoms) -> float:
     return float(np.sqrt(np.average(squared, weights=weight)))
 
 
-def _check_range(s: float) -> None:
+def check_range(s: float) -> None:
+    """Raise :class:`SamplingError` if ``s`` (Å⁻¹) is beyond the form-factor tables."""
     if s > IT92_LIMIT_PER_ANGSTROM:
         raise SamplingError(
             f"s = {s:.3g} Å⁻¹ is beyond the form-factor tables, which end at "

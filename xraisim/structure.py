@@ -16,6 +16,7 @@ from xraisim import assembly as assemblies
 from xraisim.core.errors import StructureError
 from xraisim.form_factors import profile
 from xraisim.locate import locate
+from xraisim.scattering import AtomicAmplitude, check_range
 
 __all__ = ["Atoms", "locate", "read_atoms"]
 
@@ -54,6 +55,11 @@ class Atoms:
     def electrons(self) -> float:
         """F(0) without anomalous terms: the number of electrons as the form factors have it."""
         return float(self.point_electrons.sum())
+
+    def amplitude(self, s_max: float, photon_energy_ev: float | None) -> AtomicAmplitude:
+        """Return what the atoms scatter (:class:`xraisim.friedel.Scatterer`)."""
+        check_range(s_max)
+        return AtomicAmplitude(self, s_max, photon_energy_ev)
 
     def at_rest(self) -> "Atoms":
         """Return the same atoms with all B factors zero."""
