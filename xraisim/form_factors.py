@@ -62,13 +62,12 @@ class RadialBasis:
         self.functions = basis[:rank, : self._POINTS] + 1j * basis[:rank, self._POINTS :]
 
     def strengths(self, elements: np.ndarray, b_iso: np.ndarray) -> np.ndarray:
-        """Return float64 [rank, N]: each atom's profile in terms of the functions."""
-        pairs, atom = np.unique(np.stack([elements, b_iso], axis=1), axis=0, return_inverse=True)
-        out = np.empty((len(self.functions), len(pairs)), dtype=np.float64)
-        for z in np.unique(pairs[:, 0]):
-            chosen = np.flatnonzero(pairs[:, 0] == z)
+        """Return float64 [rank, N]: each profile (``elements``, ``b_iso`` [N]) in the functions."""
+        out = np.empty((len(self.functions), len(elements)))
+        for z in np.unique(elements):
+            chosen = np.flatnonzero(elements == z)
             atomic = profile(int(z), 0.0, self.s, self._energy)
             for block in np.array_split(chosen, len(chosen) // 4096 + 1):
-                decay = np.exp(-np.outer(pairs[block, 1], self.s**2 / 4))
+                decay = np.exp(-np.outer(b_iso[block], self.s**2 / 4))
                 out[:, block] = (self.functions.conj() @ (decay * atomic).T).real
-        return out[:, atom.reshape(-1)]
+        return out

@@ -55,6 +55,11 @@ class AtomicAmplitude:
         """``s_max`` in Å⁻¹: farther out the profiles stay as they are there."""
         self._atoms = atoms
         self._basis = RadialBasis(atoms.elements, atoms.b_iso, s_max, photon_energy_ev)
+        self._kinds = np.unique(
+            np.concatenate([np.unique(_kind(atoms, chunk)) for chunk in _chunks(len(atoms))])
+        )
+        elements, b_iso = self._kinds >> 32, self._kinds.astype(np.uint32).view(np.float32)
+        self._strengths = self._basis.strengths(elements, b_iso.astype(np.float64))
 
     def __call__(self, slab: Slab) -> tuple[np.ndarray, np.ndarray | None]:
         """Return A and B, complex64 of the slab's shape; B is None without f″."""
@@ -63,16 +68,27 @@ class AtomicAmplitude:
         A = np.zeros(slab.shape, np.complex64)
         B = np.zeros(slab.shape, np.complex64) if absorbs else None
         step = slab.spacing**2 / self._basis.s_max**2 * (functions.shape[1] - 1)
-        for start in range(0, len(self._atoms), _CHUNK_ATOMS):
-            chunk = slice(start, start + _CHUNK_ATOMS)
-            strengths = self._basis.strengths(self._atoms.elements[chunk], self._atoms.b_iso[chunk])
-            strengths *= self._atoms.occupancy[chunk]
+        for chunk in _chunks(len(self._atoms)):
+            kind = np.searchsorted(self._kinds, _kind(self._atoms, chunk))
+            strengths = self._strengths[:, kind] * self._atoms.occupancy[chunk]
             parts = transforms(self._atoms.positions[chunk], strengths, slab)
             for part, function in zip(parts, functions, strict=True):
                 add_weighted(A, part, function.real.copy(), step, slab.first)
                 if B is not None:
                     add_weighted(B, part, function.imag.copy(), step, slab.first)
         return A, B
+
+
+def _chunks(atoms: int) -> Iterator[slice]:
+    """Cut the atoms of a large assembly into what a transform may hold at a time."""
+    for start in range(0, atoms, _CHUNK_ATOMS):
+        yield slice(start, start + _CHUNK_ATOMS)
+
+
+def _kind(atoms: "Atoms", chunk: slice) -> np.ndarray:
+    """Return one number for each pair of element and B factor (in float32), uint64 [n]."""
+    b_bits = np.ascontiguousarray(atoms.b_iso[chunk], np.float32).view(np.uint32)
+    return (atoms.elements[chunk].astype(np.uint64) << np.uint64(32)) | b_bits
 
 
 def transforms(positions: np.ndarray, strengths: np.ndarray, slab: Slab) -> Iterator[np.ndarray]:
