@@ -57,14 +57,9 @@ def _tetrahedron(x, e, work):
         _pair(x[1], x[2], e[1], e[2]),
         _pair(x[2], x[3], e[2], e[3]),
     )
-    if x[2] - x[0] < _NARROW:
-        abc = _series(x, 3, work)
-    else:
-        abc = (bc - ab) / complex(0, x[2] - x[0])
-    if x[3] - x[1] < _NARROW:
-        bcd = _series(x[1:], 3, work)
-    else:
-        bcd = (cd - bc) / complex(0, x[3] - x[1])
+    low, high = x[2] - x[0], x[3] - x[1]
+    abc = _series(x, 3, work) if low < _NARROW else (bc - ab) / complex(0, low)
+    bcd = _series(x[1:], 3, work) if high < _NARROW else (cd - bc) / complex(0, high)
     return (bcd - abc) / complex(0, x[3] - x[0])
 
 

@@ -97,7 +97,7 @@ class Body:
         return self.density(None).real * self.volume_angstrom3
 
     def transform(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Return ∫ exp(2πi s·r) d³r over the body, Å³, float64; real, since the body has an inverse.
+        """Return ∫ exp(2πi s·r) d³r over the body, Å³, float64; real, since r and −r are alike.
 
         ``x``, ``y``, ``z`` are components of s in Å⁻¹ that broadcast to one shape.
         """
