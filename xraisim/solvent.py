@@ -40,7 +40,7 @@ class Solvent:
     enabled: bool = False
     electrons_per_angstrom3: float = WATER_ELECTRONS_PER_ANGSTROM3
     voxel_angstrom: float = LARGEST_VOXEL_ANGSTROM
-    probe_angstrom: float = 1.0
+    probe_angstrom: float = 1.4
     shrink_angstrom: float = 1.1
     shell_angstrom: float = 0.0
     shell_contrast: float = 0.03
@@ -114,7 +114,7 @@ def hydrate(atoms: Atoms, solvent: Solvent) -> Hydrated:
     """Return ``atoms`` in water. The mask is made in blocks of planes, so its memory is bounded."""
     edge = solvent.voxel_angstrom
     radii = vdw_radii_angstrom(atoms.elements)
-    halo = math.ceil(solvent.shrink_angstrom / edge)
+    halo = math.ceil(solvent.shrink_angstrom / edge + 0.5)
     grown = radii + solvent.probe_angstrom
     margin = float(max(grown.max(), radii.max() + solvent.shell_angstrom)) + edge
     low = np.floor((atoms.positions.min(0) - margin) / edge).astype(int) - halo
@@ -126,7 +126,7 @@ def hydrate(atoms: Atoms, solvent: Solvent) -> Hydrated:
         block = np.zeros((planes + 2 * halo, shape[1], shape[2]), np.bool_)
         near = _atoms_near(atoms, corner[0] * edge, block.shape[0] * edge, margin)
         mark_balls(block, atoms.positions[near] / edge - corner, grown[near] / edge)
-        mask = shrink(block, solvent.shrink_angstrom / edge)
+        mask = shrink(block, solvent.shrink_angstrom / edge + 0.5)
         inner = slice(halo, halo + planes)
         densities = [(mask[inner], -solvent.electrons_per_angstrom3)]
         if solvent.shell_angstrom:

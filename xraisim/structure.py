@@ -13,6 +13,7 @@ from scipy.spatial import ConvexHull, QhullError
 from xraisim import assembly as assemblies
 from xraisim.core.errors import StructureError
 from xraisim.form_factors import profile
+from xraisim.hydrogens import missing_hydrogens
 from xraisim.locate import locate
 from xraisim.scattering import AtomicAmplitude, check_range
 from xraisim.structure_file import read_model
@@ -65,13 +66,21 @@ class Atoms:
         return dataclasses.replace(self, b_iso=np.zeros(len(self)))
 
 
-def read_atoms(path: Path | str, *, chains: str = "*", assembly: str = "", model: int = 0) -> Atoms:
+def read_atoms(
+    path: Path | str,
+    *,
+    chains: str = "*",
+    assembly: str = "",
+    model: int = 0,
+    add_hydrogens: bool = False,
+) -> Atoms:
     """Read one model of a PDB or mmCIF file (``.gz`` too).
 
     ``chains`` are shell patterns of author chain names, comma-separated (``"B*"``, ``"A,C?"``);
     ``assembly`` names a biological assembly, empty for the atoms as deposited. Alternate locations
     are all kept, weighted by their occupancy. ``model`` counts from 1 in the order of the file,
-    0 is the first. Raises :class:`StructureError`.
+    0 is the first. ``add_hydrogens`` fills in those that the file leaves out
+    (:mod:`xraisim.hydrogens`). Raises :class:`StructureError`.
     """
     path = Path(path)
     structure, block = read_model(path, model)
@@ -92,7 +101,19 @@ def read_atoms(path: Path | str, *, chains: str = "*", assembly: str = "", model
             parts, labels = assemblies.from_pdb(structure, assembly), names[keep]
         index, positions, outer = _assemble(index, positions, labels, parts, path)
     positions -= enclosing_centre(outer)
-    return _checked(flat, index, positions, path)
+    atoms = _checked(flat, index, positions, path)
+    return _with_hydrogens(atoms, missing_hydrogens(flat)[index]) if add_hydrogens else atoms
+
+
+def _with_hydrogens(atoms: Atoms, number: np.ndarray) -> Atoms:
+    """Return the atoms and, at each, ``number`` [N] hydrogens."""
+    bearing = number > 0
+    return Atoms(
+        positions=np.concatenate([atoms.positions, atoms.positions[bearing]]),
+        elements=np.concatenate([atoms.elements, np.ones(bearing.sum(), np.int16)]),
+        occupancy=np.concatenate([atoms.occupancy, number[bearing].astype(np.float32)]),
+        b_iso=np.concatenate([atoms.b_iso, atoms.b_iso[bearing]]),
+    )
 
 
 def _names(codes: np.ndarray) -> np.ndarray:
