@@ -132,8 +132,8 @@ def polyhedron_transform(
     hull = ConvexHull(corners)
     triangles = corners[hull.simplices]
     volumes = np.abs(np.linalg.det(triangles)) / 6
-    axes = np.broadcast_arrays(*(np.asarray(axis, np.float64) for axis in (x, y, z)))
-    shape = axes[0].shape
+    shape = np.broadcast_shapes(np.shape(x), np.shape(y), np.shape(z))
+    axes = (np.broadcast_to(np.asarray(axis, np.float64), shape) for axis in (x, y, z))
     flat = (1,) * max(0, 3 - len(shape)) + shape
     out = np.empty(flat)
     faces = hull.simplices.astype(np.int64)
