@@ -19,14 +19,17 @@ def expand_expression(expression: str) -> list[tuple[str, ...]]:
     """Return the operator products of an ``oper_expression``, leftmost factor first.
 
     ``"1,2"`` gives ``[("1",), ("2",)]``; ``"(1-2)(5)"`` gives ``[("1", "5"), ("2", "5")]``, where
-    the operator 5 acts first (mmCIF dictionary, ``_pdbx_struct_assembly_gen.oper_expression``).
+    the operator 5 acts first (mmCIF dictionary, ``_pdbx_struct_assembly_gen.oper_expression``). A
+    comma outside brackets lists alternatives: ``"P,(1-2)(5)"`` adds ``("P",)`` to the products.
     """
     text = re.sub(r"[\s'\"]", "", expression)
-    brackets = re.findall(r"\(([^()]*)\)", text) if "(" in text else [text]
-    if "(" in text and re.sub(r"\([^()]*\)", "", text) not in ("", ","):
-        # A mixture such as "P,(1-5)" lists alternatives outside brackets; refuse what is not clear.
-        raise StructureError(f"cannot read the assembly's operator expression {expression!r}")
-    return list(itertools.product(*[_expand_list(bracket) for bracket in brackets]))
+    products: list[tuple[str, ...]] = []
+    for alternative in re.split(r",(?![^()]*\))", text):
+        if not re.fullmatch(r"[^()]+|(\([^()]+\))+", alternative):
+            raise StructureError(f"cannot read the assembly's operator expression {expression!r}")
+        brackets = re.findall(r"[^()]+", alternative)
+        products += itertools.product(*[_expand_list(bracket) for bracket in brackets])
+    return products
 
 
 def _expand_list(text: str) -> list[str]:

@@ -36,7 +36,8 @@ class RadialBasis:
 
     The profiles of all elements over the range of B factors are nearly dependent: a singular value
     decomposition leaves a handful of functions, so that F(s) on a grid costs that many Fourier
-    transforms instead of one per element and B factor.
+    transforms instead of one per element and B factor. The functions are complex, the strengths of
+    the atoms real: a transform of real strengths need only be made for half of the s.
     """
 
     _POINTS = 256
@@ -54,19 +55,19 @@ class RadialBasis:
             [profile(z, b, self.s, energy_ev) for z in np.unique(elements) for b in b_values]
         )
         table /= np.abs(table).max(1, keepdims=True)
-        _, weight, basis = np.linalg.svd(table, full_matrices=False)
+        _, weight, basis = np.linalg.svd(np.hstack([table.real, table.imag]), full_matrices=False)
         rank = int((weight > self._TOLERANCE * weight[0]).sum())
-        #: orthonormal functions of s² at equal steps up to ``s_max``², complex [rank, points]
-        self.functions = basis[:rank]
+        #: functions of s² at equal steps up to ``s_max``², complex [rank, points], orthonormal in
+        #: the real part of their products
+        self.functions = basis[:rank, : self._POINTS] + 1j * basis[:rank, self._POINTS :]
 
     def strengths(self, elements: np.ndarray, b_iso: np.ndarray) -> np.ndarray:
-        """Return complex128 [rank, N]: each atom's profile in terms of the functions."""
-        pairs, atom = np.unique(np.stack([elements, b_iso], axis=1), axis=0, return_inverse=True)
-        out = np.empty((len(self.functions), len(pairs)), dtype=np.complex128)
-        for z in np.unique(pairs[:, 0]):
-            chosen = np.flatnonzero(pairs[:, 0] == z)
+        """Return float64 [rank, N]: each profile (``elements``, ``b_iso`` [N]) in the functions."""
+        out = np.empty((len(self.functions), len(elements)))
+        for z in np.unique(elements):
+            chosen = np.flatnonzero(elements == z)
             atomic = profile(int(z), 0.0, self.s, self._energy)
             for block in np.array_split(chosen, len(chosen) // 4096 + 1):
-                decay = np.exp(-np.outer(pairs[block, 1], self.s**2 / 4))
-                out[:, block] = self.functions.conj() @ (decay * atomic).T
-        return out[:, atom.reshape(-1)]
+                decay = np.exp(-np.outer(b_iso[block], self.s**2 / 4))
+                out[:, block] = (self.functions.conj() @ (decay * atomic).T).real
+        return out

@@ -14,15 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from xraisim.core.errors import SamplingError
-from xraisim.scattering import structure_factor_grid
-from xraisim.scattering_kernels import filter_axis, intensity
-from xraisim.structure import Atoms
+from xraisim.friedel import Scatterer, Slab, for_each_slab, slabs
+from xraisim.scattering_kernels import filter_rows, friedel_intensities
 
 #: voxels per 1/D with D the particle's diameter; 2 would be the Nyquist sampling of |F|²
 VOXELS_PER_SPECKLE = 3.0
 _TAPS = 4  # on either side of the centre
 _MARGIN_VOXELS = _TAPS + 3  # the look-up's neighbours, and the faces that the filter leaves out
-_MAX_VOXELS = 640**3  # with the transform's own grid this is just under 8 GiB
+_MAX_VOXELS = 640**3  # 1 GiB, and as much again for the slabs and the drawing
 _SMALLEST_DIAMETER_ANGSTROM = 10.0
 
 
@@ -63,23 +62,48 @@ def plan_grid(
 
 
 def intensity_spline(
-    atoms: Atoms,
+    scatterer: Scatterer,
     s_max: float,
     photon_energy_ev: float | None,
     *,
-    b_factors: bool = True,
     voxels_per_speckle: float = VOXELS_PER_SPECKLE,
 ) -> IntensitySpline:
-    """Return |F(s)|² for look-ups up to |s| = ``s_max`` (Å⁻¹)."""
-    grid, spacing = plan_grid(atoms.diameter_angstrom, s_max, voxels_per_speckle)
-    F = structure_factor_grid(atoms, grid, spacing, photon_energy_ev, b_factors=b_factors)
-    values = np.empty(F.shape, np.float32)
-    intensity(F.reshape(-1), values.reshape(-1))
-    del F
+    """Return |F(s)|² for look-ups up to |s| = ``s_max`` (Å⁻¹).
+
+    f′ and f″ are taken at ``photon_energy_ev``; None leaves them out. The peak of memory is the
+    volume itself and a few slabs of amplitudes. Raises :class:`SamplingError` if the grid is too
+    large or ``s_max`` beyond the form-factor tables.
+    """
+    grid, spacing = plan_grid(scatterer.diameter_angstrom, s_max, voxels_per_speckle)
+    values = intensity_cube(scatterer, grid, spacing, photon_energy_ev)
     taps = sharpening_taps(voxels_per_speckle)
-    for axis in range(3):
-        values = filter_axis(values, axis, taps)
+    for axes in ((1, 0, 2), (0, 1, 2), (0, 2, 1)):  # the middle one is filtered
+        filter_rows(values.transpose(axes), taps)
     return IntensitySpline(coefficients=values, spacing=spacing, s_max=s_max)
+
+
+def intensity_cube(
+    scatterer: Scatterer, grid: int, spacing: float, photon_energy_ev: float | None
+) -> np.ndarray:
+    """Return |F(s)|² at s = (index − G//2)·``spacing``, float32 [G, G, G], electrons².
+
+    Made within the ball that the cube encloses; zero outside.
+    """
+    centre = grid // 2
+    half = scatterer.amplitude(centre * spacing, photon_energy_ev)
+    values = np.zeros((grid, grid, grid), np.float32)
+    mirrored = values[::-1, ::-1, ::-1]
+
+    def fill(slab: Slab) -> None:
+        A, B = half(slab)
+        square = slice(centre - slab.reach, centre + slab.reach + 1)
+        planes = slice(centre + slab.first, centre + slab.first + slab.planes)
+        place = (planes, square, square)
+        B = np.zeros_like(A) if B is None else B
+        friedel_intensities(A, B, values[place], mirrored[place], slab.first, centre)
+
+    for_each_slab(fill, slabs(centre, spacing, ball=True))
+    return values
 
 
 def sharpening_taps(voxels_per_speckle: float) -> np.ndarray:

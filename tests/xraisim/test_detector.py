@@ -1,17 +1,21 @@
+import tomllib
+
 import numpy as np
 import pytest
 
 from xraisim.beam import Beam, FluenceSpread
+from xraisim.core import config
 from xraisim.core.errors import ConfigError, SamplingError
 from xraisim.detector import (
     Detector,
+    MaskReason,
     geometry,
     pixel_positions,
     polarisation_factor,
     scattering_vectors,
-    solid_angles,
 )
 from xraisim.instruments import preset
+from xraisim.panels import Panel
 
 
 def test_scattering_vectors_lie_on_the_ewald_sphere():
@@ -33,10 +37,26 @@ def test_columns_run_along_x_and_rows_along_y():
 
 def test_solid_angles_add_up_to_that_of_the_square():
     width, distance = 100.0, 200.0
-    total = solid_angles(pixel_positions(Detector()), width / 128).sum()
+    total = geometry(Detector(), Beam()).solid_angle_sr.sum()
     half = width / 2
     exact = 4 * np.arcsin(half**2 / (half**2 + distance**2))
     assert total == pytest.approx(exact, rel=1e-5)
+
+
+def test_the_flat_detector_is_exactly_the_textbook_one():
+    seen, pixel = geometry(Detector(rows=5, columns=8), Beam()), 100 / 128
+    y, x = (np.arange(5) - 2) * pixel, (np.arange(8) - 3.5) * pixel
+    position = np.stack([np.tile(x, 5), np.repeat(y, 8), np.full(40, 200.0)], axis=1)
+    np.testing.assert_array_equal(seen.position_mm, position)
+    rho = np.linalg.norm(position, axis=1)
+    np.testing.assert_array_equal(seen.solid_angle_sr, pixel**2 * 200.0 / rho**3)
+    assert (seen.shape, seen.panel.max(), seen.reasons.max()) == ((5, 8), 0, 0)
+
+
+def test_the_largest_step_of_a_flat_detector_is_at_its_centre():
+    beam, detector = Beam(), Detector()
+    step = detector.pixel_size_mm / detector.distance_mm / beam.wavelength_angstrom
+    assert geometry(detector, beam).s_step == pytest.approx(step, rel=1e-5)
 
 
 def test_polarisation_follows_its_closed_forms():
@@ -91,12 +111,98 @@ def test_beamstop_range_and_mask_file_take_pixels_away(tmp_path):
         ({"beamstop_radius_mm": 90}, SamplingError, "no usable pixel is left"),
         ({"mask_file": "absent.npy"}, ConfigError, "cannot read the mask"),
         ({"distance_mm": -1}, ConfigError, "distance_mm is -1"),
+        ({"binning": 0}, ConfigError, "binning is 0"),
+        ({"binning": 200}, ConfigError, "panel 'flat' has 0 × 0 pixels"),
+        ({"saturation_photons": -1}, ConfigError, "saturation_photons is -1"),
         ({"s_min_per_angstrom": 0.1, "s_max_per_angstrom": 0.05}, ConfigError, "the larger"),
     ],
 )
 def test_impossible_detectors_are_refused(settings, error, message):
     with pytest.raises(error, match=message):
         geometry(Detector(**settings), Beam())
+
+
+def halves(tilt=0.0) -> tuple[Panel, ...]:
+    """Two panels of 8 × 16 pixels of 1 mm above and below a gap, turned about x by ``tilt``."""
+    ss = (0.0, float(np.cos(tilt)), float(np.sin(tilt)))
+    return tuple(
+        Panel(
+            name=name,
+            rows=8,
+            columns=16,
+            corner_mm=(-8.0, y, 0.0),
+            fs_mm=(1.0, 0.0, 0.0),
+            ss_mm=ss,
+        )
+        for name, y in (("lower", -9.0), ("upper", 1.0))
+    )
+
+
+def test_panels_are_read_from_the_configuration():
+    text = config.dumps(Detector(panels=halves(0.1), binning=2))
+    assert config.from_mapping(Detector, tomllib.loads(text)) == Detector(
+        panels=halves(0.1), binning=2
+    )
+    table = """
+    [[panels]]
+    name = "a"
+    rows = 2
+    columns = 3
+    corner_mm = [0, 0, 0]
+    fs_mm = [0.1, 0, 0]
+    ss_mm = [0, 0.1, 0]
+    """
+    (panel,) = config.from_mapping(Detector, tomllib.loads(table)).panels
+    assert (panel.rows, panel.fs_mm) == (2, (0.1, 0.0, 0.0))
+    with pytest.raises(ConfigError, match=r"panels\[\]\.colums; did you mean panels\[\]\.columns"):
+        config.from_mapping(Detector, tomllib.loads(table.replace("columns", "colums")))
+
+
+def test_panels_take_the_place_of_the_flat_grid():
+    seen = geometry(Detector(panels=halves(), distance_mm=100), Beam())
+    assert seen.shape == (16, 16)
+    np.testing.assert_array_equal(seen.panel, np.repeat([0, 1], 128))
+    position = seen.position_mm.reshape(2, 8, 16, 3)
+    np.testing.assert_allclose(position[:, 0, 0], [[-7.5, -8.5, 100], [-7.5, 1.5, 100]])
+    assert np.abs(seen.position_mm[:, 1]).min() == pytest.approx(1.5)
+
+
+def test_a_binned_pixel_collects_what_its_pixels_do():
+    fine = geometry(Detector(panels=halves(0.3), distance_mm=100), Beam())
+    coarse = geometry(Detector(panels=halves(0.3), distance_mm=100, binning=2), Beam())
+    assert coarse.shape == (8, 8)
+    together = fine.gain.reshape(2, 4, 2, 8, 2).sum(axis=(2, 4)).reshape(-1)
+    np.testing.assert_allclose(coarse.gain, together, rtol=2e-4)
+
+
+def test_a_mask_file_is_given_before_binning(tmp_path):
+    mask = np.zeros((16, 16), np.uint8)
+    mask[9, 3] = 1
+    np.save(tmp_path / "mask.npy", mask)
+    detector = Detector(panels=halves(), binning=4, mask_file=str(tmp_path / "mask.npy"))
+    seen = geometry(detector, Beam())
+    np.testing.assert_array_equal(np.flatnonzero(seen.mask), [8])
+
+
+def test_every_reason_not_to_use_a_pixel_is_kept(tmp_path):
+    mask = np.zeros((16, 16), np.uint8)
+    mask[:8] = 1
+    np.save(tmp_path / "mask.npy", mask)
+    detector = Detector(
+        panels=halves(),
+        beamstop_radius_mm=3,
+        s_max_per_angstrom=0.015,
+        mask_file=str(tmp_path / "mask.npy"),
+    )
+    seen = geometry(detector, Beam())
+    inside = np.hypot(*seen.position_mm[:, :2].T) < 3
+    outside = np.linalg.norm(seen.s, axis=1) > 0.015
+    expected = (
+        MaskReason.BEAMSTOP * inside + MaskReason.RANGE * outside + MaskReason.FILE * mask.ravel()
+    )
+    np.testing.assert_array_equal(seen.reasons, expected)
+    assert (inside & mask.ravel().astype(bool)).any()
+    np.testing.assert_array_equal(seen.mask, expected > 0)
 
 
 def test_a_mask_of_the_wrong_shape_is_refused(tmp_path):

@@ -10,7 +10,6 @@ from xraisim.core.so3 import super_fibonacci
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM, wavelength_angstrom
 from xraisim.detector import polarisation_factor, scattering_vectors
 from xraisim.scattering import (
-    electrons,
     radius_of_gyration_angstrom,
     structure_factor_direct,
     structure_factor_grid,
@@ -38,7 +37,7 @@ def sphere(n: int) -> np.ndarray:
 def test_published_totals_are_reproduced(shared, name, total, gyration, mean):
     """F(0), radius of gyration and the orientational mean of I(s)/I(0) at s = 0.01 Å⁻¹."""
     atoms = read_atoms(shared / "structures" / name)
-    assert electrons(atoms) == pytest.approx(total, rel=1e-6)
+    assert atoms.electrons == pytest.approx(total, rel=1e-6)
     assert radius_of_gyration_angstrom(atoms) == pytest.approx(gyration, abs=0.006)
     F = structure_factor_direct(atoms, 0.01 * sphere(300), None, b_factors=False)
     assert (np.abs(F) ** 2).mean() / total**2 == pytest.approx(mean, rel=2e-4)

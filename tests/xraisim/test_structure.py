@@ -4,10 +4,11 @@ import gemmi
 import numpy as np
 import pytest
 
-from xraisim.assembly import expand_expression
+from xraisim.assembly import expand_expression, from_mmcif
 from xraisim.core.errors import StructureError
 from xraisim.locate import locate, sha256, shipped_directory
 from xraisim.structure import enclosing_centre, read_atoms
+from xraisim.structure_file import count_models
 
 
 def pdb_line(
@@ -46,10 +47,13 @@ def test_the_enclosing_ball_is_the_smallest():
     assert np.linalg.norm(enclosing_centre(points) - [7, 8, 9]) < 0.02
 
 
-def test_only_the_first_model_is_read(write_pdb):
+def test_one_model_is_read_the_first_unless_told(write_pdb):
     second = pdb_line(1, (50, 0, 0))
     path = write_pdb(["MODEL        1\n", *LINE, "ENDMDL\nMODEL        2\n", second, "ENDMDL\n"])
-    assert len(read_atoms(path)) == 2
+    assert count_models(path) == 2
+    assert [len(read_atoms(path, model=number)) for number in (0, 1, 2)] == [2, 2, 1]
+    with pytest.raises(StructureError, match="no model 3; the file has models 1 to 2"):
+        read_atoms(path, model=3)
 
 
 def test_alternate_locations_keep_their_occupancies(write_pdb):
@@ -83,10 +87,33 @@ def test_gzip_and_mmcif_give_the_same_atoms(write_pdb, tmp_path):
         ("(1-3)", [("1",), ("2",), ("3",)]),
         ("'(1,2)(7-8)'", [("1", "7"), ("1", "8"), ("2", "7"), ("2", "8")]),
         ("(P)(5)", [("P", "5")]),
+        ("P,(1-2)(X0)", [("P",), ("1", "X0"), ("2", "X0")]),
+        ("(1-2),(5)", [("1",), ("2",), ("5",)]),
+        ("(1)(2)(3,4)", [("1", "2", "3"), ("1", "2", "4")]),
     ],
 )
 def test_operator_expressions_expand_to_products(expression, expected):
     assert expand_expression(expression) == expected
+
+
+@pytest.mark.parametrize("expression", ["", "1(2)", "(1-3", "()", "1,,2", "(1)(2),"])
+def test_unclear_operator_expressions_are_refused(expression):
+    with pytest.raises(StructureError, match="operator"):
+        expand_expression(expression)
+
+
+def test_the_largest_real_expression_has_1680_operators(shared):
+    path = shared / "structures" / "1m4x.cif.gz"
+    block = gemmi.cif.read_string(gzip.decompress(path.read_bytes()).decode()).sole_block()
+    ((chains, operators),) = from_mmcif(block, "1")
+    assert chains == {"A", "B", "C"}
+    assert len(operators) == 60 * 28
+    matrices = np.array([matrix for matrix, _ in operators])
+    np.testing.assert_allclose(
+        matrices @ matrices.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (1680, 3, 3)), atol=1e-4
+    )
+    places = np.array([np.append(matrix, vector) for matrix, vector in operators])
+    assert len(np.unique(places.round(3), axis=0)) == 60 * 28
 
 
 def test_a_compound_assembly_has_every_copy_with_the_right_operator_first(write_pdb, tmp_path):

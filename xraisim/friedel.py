@@ -1,0 +1,112 @@
+"""Amplitudes on half of reciprocal space: F(s) = A(s) + iB(s), where A and B are Hermitian.
+
+Every scatterer is a real density with a real strength (A) and, where it absorbs, a second one (B),
+so that F(−s) = A(s)* + iB(s)* follows from the same numbers and only s_x ≥ 0 is ever transformed.
+The half is cut into slabs of planes that shrink with the ball of wanted |s|: a few tens of
+megabytes at a time, whatever the size of the volume.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numba
+import numpy as np
+
+from xraisim.core.errors import SamplingError
+
+_SLAB_POINTS = 3_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slab:
+    """Points s = ``spacing`` · (i, j, k) Å⁻¹: i = first … first + planes − 1, |j|, |k| ≤ reach."""
+
+    first: int
+    planes: int
+    reach: int
+    spacing: float
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Points along x, y and z."""
+        return self.planes, 2 * self.reach + 1, 2 * self.reach + 1
+
+    @property
+    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """s_x, s_y and s_z in Å⁻¹, float64, shaped to broadcast to ``shape``."""
+        x = self.spacing * np.arange(self.first, self.first + self.planes, dtype=np.float64)
+        y = self.spacing * np.arange(-self.reach, self.reach + 1, dtype=np.float64)
+        return x[:, None, None], y[None, :, None], y[None, None, :]
+
+    @property
+    def squared(self) -> np.ndarray:
+        """|s|² in Å⁻², float32 of the slab's shape."""
+        x, y, z = (axis.astype(np.float32) ** 2 for axis in self.axes)
+        return x + y + z
+
+
+#: A and B on a slab, complex64, electrons; B is None where nothing absorbs
+Amplitude = Callable[[Slab], tuple[np.ndarray, np.ndarray | None]]
+
+
+class Scatterer(Protocol):
+    """A particle around the origin: atoms, a homogeneous body, or atoms in water."""
+
+    @property
+    def diameter_angstrom(self) -> float:
+        """Diameter of the ball around the origin that encloses the particle, Å."""
+
+    @property
+    def electrons(self) -> float:
+        """F(0) without anomalous terms."""
+
+    def amplitude(self, s_max: float, photon_energy_ev: float | None) -> Amplitude:
+        """Return the function that gives A and B on a slab, for |s| up to ``s_max`` (Å⁻¹).
+
+        f′ and f″ are taken at ``photon_energy_ev``; None leaves them out. Several threads call the
+        function. Raises :class:`SamplingError` for ``s_max`` beyond the form-factor tables.
+        """
+
+
+def slabs(half_width: int, spacing: float, *, ball: bool) -> Iterator[Slab]:
+    """Cut 0 ≤ i ≤ ``half_width`` into slabs; with ``ball`` only what holds |s| ≤ half_width."""
+    first = 0
+    while first <= half_width:
+        reach = math.isqrt(half_width**2 - first**2) if ball else half_width
+        planes = min(half_width + 1 - first, max(1, _SLAB_POINTS // (2 * reach + 1) ** 2))
+        yield Slab(first=first, planes=planes, reach=reach, spacing=spacing)
+        first += planes
+
+
+def for_each_slab(work: Callable[[Slab], None], pieces: Iterator[Slab]) -> None:
+    """Call ``work`` for every slab on as many threads as numba may use.
+
+    A slab is computed by one thread, so nothing depends on their number.
+    """
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        for _ in pool.map(work, pieces):
+            pass
+
+
+def full_cube(half: Amplitude, grid: int, spacing: float) -> np.ndarray:
+    """Return F at s = (index − G//2)·``spacing``, complex64 [G, G, G], from its half.
+
+    Raises :class:`SamplingError` unless ``grid`` is odd and at least 3.
+    """
+    if grid < 3 or grid % 2 == 0:
+        raise SamplingError(f"a scattering grid needs an odd number of voxels ≥ 3, found {grid}")
+    out, centre = np.empty((grid, grid, grid), np.complex64), grid // 2
+
+    def fill(slab: Slab) -> None:
+        A, B = half(slab)
+        here = slice(centre + slab.first, centre + slab.first + slab.planes)
+        there = slice(centre - slab.first - slab.planes + 1, centre - slab.first + 1)
+        mirrored = A.conj() if B is None else A.conj() + 1j * B.conj()
+        out[there] = mirrored[::-1, ::-1, ::-1]
+        out[here] = A if B is None else A + 1j * B
+
+    for_each_slab(fill, slabs(centre, spacing, ball=False))
+    return out

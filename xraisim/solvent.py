@@ -1,0 +1,159 @@
+"""A particle in water: what it scatters beyond the water that it displaces.
+
+F = F_atoms − ρ_w F_mask + δρ F_shell. The mask is the flat bulk solvent of crystallography (Jiang &
+Brünger 1994): atoms are grown by a probe and the whole is shrunk again, which fills the crevices
+that water cannot enter. A denser first hydration layer may be added (Svergun et al. 1995). Bulk
+water is taken to fill space: the outside of the droplet that carries the particle in vacuum is not
+part of the model, and scatters at angles below the particle's own.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import gemmi
+import numpy as np
+
+from xraisim.core.errors import ConfigError
+from xraisim.friedel import Amplitude, Slab
+from xraisim.scattering import transforms
+from xraisim.solvent_kernels import mark_balls, shrink
+from xraisim.structure import Atoms
+
+WATER_ELECTRONS_PER_ANGSTROM3 = 0.334
+LARGEST_VOXEL_ANGSTROM = 0.7  # coarser masks change the volume with the spacing
+_BLOCK_PLANES = 64
+_CHUNK_VOXELS = 2_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solvent:
+    """Water around a particle; lengths in Å, densities in electrons/Å³.
+
+    Off unless ``enabled``. ``voxel_angstrom`` is the mask's grid, at most 0.7. The mask is what
+    lies within a van der Waals radius plus ``probe_angstrom`` of an atom, less what lies within
+    ``shrink_angstrom`` of its outside. ``shell_angstrom`` is the thickness of a hydration layer,
+    measured from the van der Waals surface, and ``shell_contrast`` its density above bulk water's.
+    Raises :class:`ConfigError`.
+    """
+
+    enabled: bool = False
+    electrons_per_angstrom3: float = WATER_ELECTRONS_PER_ANGSTROM3
+    voxel_angstrom: float = LARGEST_VOXEL_ANGSTROM
+    probe_angstrom: float = 1.4
+    shrink_angstrom: float = 1.1
+    shell_angstrom: float = 0.0
+    shell_contrast: float = 0.03
+
+    def __post_init__(self) -> None:
+        for name in ("electrons_per_angstrom3", "probe_angstrom", "shrink_angstrom"):
+            if not 0 <= getattr(self, name) < 10:
+                raise ConfigError(f"solvent.{name} is {getattr(self, name)}; expected 0 to 10")
+        if not 0.1 <= self.voxel_angstrom <= LARGEST_VOXEL_ANGSTROM:
+            raise ConfigError(
+                f"solvent.voxel_angstrom is {self.voxel_angstrom}; expected 0.1 to "
+                f"{LARGEST_VOXEL_ANGSTROM}: the volume of a coarser mask depends on its grid"
+            )
+        if not 0 <= self.shell_angstrom <= 10:
+            raise ConfigError(f"solvent.shell_angstrom is {self.shell_angstrom}; expected 0 to 10")
+        if not abs(self.shell_contrast) <= 1:
+            raise ConfigError(f"solvent.shell_contrast is {self.shell_contrast}; expected −1 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hydrated:
+    """Atoms in water: voxels of edge ``voxel_angstrom`` whose densities add to what atoms scatter.
+
+    ``voxels`` float32 [M, 3], centres in Å; ``contrast`` float32 [M], electrons/Å³, negative where
+    water is displaced. Made by :func:`hydrate`.
+    """
+
+    atoms: Atoms
+    voxels: np.ndarray
+    contrast: np.ndarray
+    voxel_angstrom: float
+
+    @cached_property
+    def diameter_angstrom(self) -> float:
+        """Twice the largest distance of an atom or of a voxel's far corner from the centre, Å."""
+        reach = np.linalg.norm(self.voxels, axis=1).max(initial=0.0)
+        corner = math.sqrt(3) / 2 * self.voxel_angstrom
+        return max(self.atoms.diameter_angstrom, 2 * (float(reach) + corner))
+
+    @property
+    def electrons(self) -> float:
+        """F(0) without anomalous terms: the excess over bulk water."""
+        excess = self.contrast.sum(dtype=np.float64) * self.voxel_angstrom**3
+        return self.atoms.electrons + float(excess)
+
+    def amplitude(self, s_max: float, photon_energy_ev: float | None) -> Amplitude:
+        """Return what the particle scatters in water (:class:`xraisim.friedel.Scatterer`)."""
+        atomic = self.atoms.amplitude(s_max, photon_energy_ev)
+
+        def on_slab(slab: Slab) -> tuple[np.ndarray, np.ndarray | None]:
+            A, B = atomic(slab)
+            A += self.voxel_transform(slab)
+            return A, B
+
+        return on_slab
+
+    def voxel_transform(self, slab: Slab) -> np.ndarray:
+        """Return the voxels' F(s) on a slab, complex64, electrons; each a cube, not a point."""
+        total = np.zeros(slab.shape, np.complex64)
+        for start in range(0, len(self.voxels), _CHUNK_VOXELS):
+            chunk = slice(start, start + _CHUNK_VOXELS)
+            (part,) = transforms(self.voxels[chunk], self.contrast[None, chunk], slab)
+            total += part
+        for axis in slab.axes:
+            cube = self.voxel_angstrom * np.sinc(self.voxel_angstrom * axis)
+            total *= cube.astype(np.float32)
+        return total
+
+
+def hydrate(atoms: Atoms, solvent: Solvent) -> Hydrated:
+    """Return ``atoms`` in water. The mask is made in blocks of planes, so its memory is bounded."""
+    edge = solvent.voxel_angstrom
+    radii = vdw_radii_angstrom(atoms.elements)
+    halo = math.ceil(solvent.shrink_angstrom / edge + 0.5)
+    grown = radii + solvent.probe_angstrom
+    margin = float(max(grown.max(), radii.max() + solvent.shell_angstrom)) + edge
+    low = np.floor((atoms.positions.min(0) - margin) / edge).astype(int) - halo
+    shape = np.ceil((atoms.positions.max(0) + margin) / edge).astype(int) + halo + 1 - low
+    voxels, contrast = [], []
+    for first in range(0, int(shape[0]), _BLOCK_PLANES):
+        planes = min(_BLOCK_PLANES, int(shape[0]) - first)
+        corner = np.array([first - halo, 0, 0]) + low
+        block = np.zeros((planes + 2 * halo, shape[1], shape[2]), np.bool_)
+        near = _atoms_near(atoms, corner[0] * edge, block.shape[0] * edge, margin)
+        mark_balls(block, atoms.positions[near] / edge - corner, grown[near] / edge)
+        mask = shrink(block, solvent.shrink_angstrom / edge + 0.5)
+        inner = slice(halo, halo + planes)
+        densities = [(mask[inner], -solvent.electrons_per_angstrom3)]
+        if solvent.shell_angstrom:
+            block[:] = False
+            reach = (radii[near] + solvent.shell_angstrom) / edge
+            mark_balls(block, atoms.positions[near] / edge - corner, reach)
+            densities.append(((block & ~mask)[inner], solvent.shell_contrast))
+        for occupied, density in densities:
+            centres = (np.argwhere(occupied) + corner + [halo, 0, 0]) * edge
+            voxels.append(centres.astype(np.float32))
+            contrast.append(np.full(len(centres), density, np.float32))
+    return Hydrated(
+        atoms=atoms,
+        voxels=np.concatenate(voxels),
+        contrast=np.concatenate(contrast),
+        voxel_angstrom=edge,
+    )
+
+
+def vdw_radii_angstrom(elements: np.ndarray) -> np.ndarray:
+    """Return the van der Waals radius of every atom, Å, float64 [N] (gemmi's table)."""
+    unique, inverse = np.unique(elements, return_inverse=True)
+    radii = np.array([gemmi.Element(int(z)).vdw_r for z in unique])
+    return radii[inverse.reshape(-1)]
+
+
+def _atoms_near(atoms: Atoms, x: float, depth: float, margin: float) -> np.ndarray:
+    """Return the indices of the atoms that can touch x … x + depth."""
+    place = atoms.positions[:, 0]
+    return np.flatnonzero((place > x - margin) & (place < x + depth + margin))
