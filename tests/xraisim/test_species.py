@@ -39,7 +39,7 @@ def test_every_kind_of_particle_has_an_intensity_volume(small_particle):
         assert isinstance(particle, kind)
         volume = intensity_spline(particle, 0.03, species.photon_energy_ev(4600.0))
         forward = look_up(volume, np.zeros((1, 3)))[0]
-        assert forward == pytest.approx(particle.electrons**2, rel=0.05)  # f′ is part of it
+        assert forward == pytest.approx(particle.electrons**2, rel=0.1)  # f′ is part of it
 
 
 def test_a_sample_goes_through_its_configuration_file_and_back(tmp_path):
