@@ -9,12 +9,18 @@ from pathlib import Path
 
 from xraisim.core.errors import UserError
 
+_PARTIAL = ".partial"
 _SPARE_BYTES = 2**24  # what HDF5 may still hold in its caches, several times over
 
 
 def partial_path(path: Path) -> Path:
     """Return the name under which ``path`` is written until it is complete."""
-    return path.with_name(path.name + ".partial")
+    return path.with_name(path.name + _PARTIAL)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a file still has such a name."""
+    return path.name.endswith(_PARTIAL)
 
 
 @contextmanager

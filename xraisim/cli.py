@@ -10,14 +10,19 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from xraisim import console, make
+from xraisim import console
 from xraisim.core.errors import ConfigError
 from xraisim.inspection import inspect
-from xraisim.instruments import PRESETS
+from xraisim.instruments import PRESETS, describe
+from xraisim.make import simulate
+from xraisim.shards import Shard
+from xraisim.simulation import SimulationConfig, from_mapping
 from xraisim.validate import validate
 
 _EXAMPLES = """\
 xrai-sim make --pdb 4v5d --chains 'B*' --n 10000 --resolution 18 --out patterns.h5
+
+xrai-sim make --pdb 4v6x --n 5000000 --shard $SLURM_ARRAY_TASK_ID/8 --resume
 
 xrai-sim inspect patterns.h5 --png patterns.png
 
@@ -42,6 +47,13 @@ def make_command(
         float | None, typer.Option(help="Keep pixels to this resolution d in Å.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    engine: Annotated[str | None, typer.Option(help="What draws: cpu or cuda.")] = None,
+    shard: Annotated[
+        str, typer.Option(help="Make part k of n, as 3/8; readers take all parts as one.")
+    ] = "1/1",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what an interrupted run left.")
+    ] = False,
     structures: Annotated[
         Path | None, typer.Option(help="Directory to look for structures in first.")
     ] = None,
@@ -55,20 +67,18 @@ def make_command(
     The whole configuration is written into the file. Structures are looked for as a path, in
     --structures, in $XRAI_STRUCTURES, among those shipped, in the cache, and are then fetched.
     """
-    mapping = _read_toml(config) if config else {}
     flags = {"structure": pdb, "patterns": n, "chains": chains, "assembly": assembly}
-    flags |= {"instrument": instrument, "seed": seed}
-    mapping |= {key: value for key, value in flags.items() if value is not None}
-    if resolution is not None:
-        if not resolution > 0:
-            raise ConfigError(f"--resolution is {resolution}; it is a distance in Å above zero")
-        mapping["detector"] = {**mapping.get("detector", {}), "s_max_per_angstrom": 1 / resolution}
-    settings = make.from_mapping(mapping)
+    flags |= {"instrument": instrument, "seed": seed, "engine": engine}
+    settings, part = _settings(config, flags, resolution), Shard.parse(shard)
+    total = len(part.patterns(settings.patterns))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        console.say(f"simulating {settings.structure} on {settings.instrument}")
-        with console.progress("patterns", settings.patterns) as advance:
-            summary = make.simulate(settings, out, structures=structures, progress=advance)
+        names = ", ".join(one.label for one in settings.sample)
+        console.say(f"simulating {names} on {settings.instrument}")
+        with console.progress("patterns", total) as advance:
+            summary = simulate(
+                settings, out, structures=structures, shard=part, resume=resume, progress=advance
+            )
     for warning in caught:
         console.say(f"warning: {warning.message}")
     _print(dataclasses.asdict(summary), "Simulated patterns", as_json)
@@ -115,11 +125,23 @@ def instruments_command(as_json: JsonFlag = False) -> None:
         table.add_row(
             name,
             f"{beam.photon_energy_ev:g} eV, {beam.fluence_photons_per_um2:.3g} photons/µm²",
-            f"{detector.rows} × {detector.columns} pixels of {detector.pixel_size_mm:.4g} mm at "
-            f"{detector.distance_mm:g} mm",
+            describe(detector),
             preset.source,
         )
     console.out.print(table)
+
+
+def _settings(
+    path: Path | None, flags: dict[str, Any], resolution: float | None
+) -> SimulationConfig:
+    """Return the configuration of a TOML file, if any, with the flags that were given over it."""
+    mapping = _read_toml(path) if path else {}
+    mapping |= {key: value for key, value in flags.items() if value is not None}
+    if resolution is not None:
+        if not resolution > 0:
+            raise ConfigError(f"--resolution is {resolution}; it is a distance in Å above zero")
+        mapping["detector"] = {**mapping.get("detector", {}), "s_max_per_angstrom": 1 / resolution}
+    return from_mapping(mapping)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -1,73 +1,41 @@
 """Make a data set: structure → intensity → expected photons → pattern file and truth file."""
 
-import math
 import time
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xraisim.atomic import whole_file
-from xraisim.beam import Beam, FluenceSpread
 from xraisim.core import config as configuration
-from xraisim.core.errors import ConfigError, SamplingError
-from xraisim.detector import Detector, Geometry, geometry
-from xraisim.instruments import preset
-from xraisim.intensity import intensity_spline
-from xraisim.locate import locate, sha256
-from xraisim.patterns import PatternWriter
-from xraisim.photons import PhotonSource
-from xraisim.structure import Atoms, read_atoms
-from xraisim.truth import Truth, truth_path, write_truth
+from xraisim.locate import sha256
+from xraisim.patterns import PatternReader, PatternWriter
+from xraisim.resume import check_same, copy_patterns, recover, refuse_leftovers
+from xraisim.shards import Shard
+from xraisim.shots import Shots
+from xraisim.simulation import SimulationConfig
+from xraisim.simulator import Simulator
+from xraisim.truth import truth_path, write_truth
 
 _BLOCK = 1024
+_PACKAGES = ("x-rai", "numpy", "gemmi", "finufft", "numba", "h5py")
 
 Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulationConfig:
-    """Everything that determines a data set.
-
-    ``structure``: a path or an identifier; ``chains``: shell patterns; ``assembly``: its name,
-    empty for the atoms as deposited; ``b_factors``, ``anomalous``: whether the file's B factors
-    and f′, f″ are used; ``instrument``: the preset that ``beam`` and ``detector`` started from.
-    """
-
-    structure: str = "4v5d"
-    chains: str = "*"
-    assembly: str = ""
-    b_factors: bool = True
-    anomalous: bool = True
-    patterns: int = 1000
-    seed: int = 0
-    instrument: str = "xrai2025"
-    background_photons_per_pixel: float = 0.0
-    beam: Beam = field(default_factory=lambda: preset("xrai2025").beam)
-    detector: Detector = field(default_factory=lambda: preset("xrai2025").detector)
-    fluence: FluenceSpread = field(default_factory=FluenceSpread)
-
-    def __post_init__(self) -> None:
-        if self.patterns < 1:
-            raise ConfigError(f"patterns is {self.patterns}; at least 1 is needed")
-        if not 0 <= self.background_photons_per_pixel < math.inf:
-            raise ConfigError(
-                f"background_photons_per_pixel is {self.background_photons_per_pixel}; it must be "
-                "zero or positive"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a simulation made and how fast."""
+    """What a simulation made and how fast.
+
+    ``patterns`` in the file, of which ``resumed`` had been made before; ``patterns_per_s``: of
+    those made now, the set-up not counted.
+    """
 
     path: str
     truth_path: str
     patterns: int
+    resumed: int
     photons_per_pattern: float
     bytes_per_photon: float
     setup_s: float
@@ -75,136 +43,114 @@ class Summary:
     sha256: str
 
 
-def from_mapping(mapping: dict[str, Any]) -> SimulationConfig:
-    """Build a configuration whose ``beam`` and ``detector`` tables override the preset's keys."""
-    chosen = preset(mapping.get("instrument", "xrai2025"))
-    merged = dict(mapping)
-    for name in ("beam", "detector"):
-        given = mapping.get(name, {})
-        if not isinstance(given, dict):
-            raise ConfigError(f"{name} must be a table, found {given!r}")
-        merged[name] = {**configuration.to_mapping(getattr(chosen, name)), **given}
-    return configuration.from_mapping(SimulationConfig, merged)
-
-
 def simulate(
     config: SimulationConfig,
     out: Path | str,
     *,
     structures: Path | str | None = None,
+    shard: Shard | None = None,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """Write ``out`` and its truth file ``<stem>.truth.h5``; return what was made.
+    """Write ``out``, or a shard of it, and its truth file ``<stem>.truth.h5``.
 
-    ``structures`` is a directory to look for the structure in; ``progress`` is called with the
-    number of patterns just written. Raises the :class:`UserError` family; nothing is left behind
-    under the final names unless both files are whole.
+    ``structures`` is a directory to look for structures in; ``resume`` goes on with what an
+    interrupted run left, if anything; ``progress`` is called with the number of patterns just
+    written. Raises the :class:`UserError` family; nothing is left behind under the final names
+    unless both files are whole.
     """
-    started, out = time.perf_counter(), Path(out)
-    path = locate(config.structure, directory=structures)
-    atoms = read_atoms(path, chains=config.chains, assembly=config.assembly)
-    detector = geometry(config.detector, config.beam)
-    check_speckle_sampling(atoms.diameter_angstrom, config)
-    source = photon_source(config, atoms, detector)
-    source.draw(0, 1)  # compiles the kernel, so that the rate below is the rate
+    started = time.perf_counter()
+    shard = shard or Shard()
+    out, mine = shard.path(Path(out)), shard.patterns(config.patterns)
+    if not resume:
+        refuse_leftovers(out)
+    simulator = Simulator(config, structures=structures)
+    provenance = _provenance(simulator, shard)
+    if resume and out.exists():
+        return _finish(simulator, out, mine, provenance, started)
+    left = recover(out) if resume else None
+    simulator.photons(mine.start, 1)  # compiles the kernels, so that the rate below is the rate
     ready = time.perf_counter()
-    provenance = _provenance(config, path)
     writer = PatternWriter(
         out,
-        detector=detector,
+        detector=simulator.geometry,
         beam=config.beam,
-        background=config.background_photons_per_pixel,
-        particle_diameter_angstrom=atoms.diameter_angstrom,
+        background=simulator.background,
+        particle_diameter_angstrom=simulator.diameter_angstrom,
         provenance=provenance,
     )
     # Both get their final names at the end of the block, or neither does.
     with whole_file(truth_path(out)) as truth_file, writer:
-        truth, photons = _write_blocks(config, source, writer, progress, provenance)
-        write_truth(truth_file, truth)
+        done = copy_patterns(left, writer, provenance) if left else 0
+        if progress is not None and done:
+            progress(done)
+        for block in _blocks(mine[done:]):
+            writer.append(simulator.photons(block.start, len(block)))
+            if progress is not None:
+                progress(len(block))
+        write_truth(truth_file, _shots(simulator, mine), _about(simulator), simulator.defect)
+    if left:
+        left.unlink()
     seconds = time.perf_counter() - ready
+    rate = (len(mine) - done) / seconds
+    return _summary(out, len(mine), done, writer.photons, ready - started, rate)
+
+
+def _finish(
+    simulator: Simulator, out: Path, mine: range, provenance: dict[str, Any], started: float
+) -> Summary:
+    """Summarise a file that is whole; write its truth if the run was killed just before that."""
+    with PatternReader(out) as reader:
+        check_same(out, reader.info["provenance"], provenance)
+        blocks = (reader.read_raw(block.start, block.stop) for block in _blocks(range(len(mine))))
+        photons = sum(int(block.count.sum()) for block in blocks)
+    if not truth_path(out).exists():
+        shots = _shots(simulator, mine)
+        write_truth(truth_path(out), shots, _about(simulator), simulator.defect)
+    return _summary(out, len(mine), len(mine), photons, time.perf_counter() - started, 0.0)
+
+
+def _summary(
+    out: Path, patterns: int, resumed: int, photons: int, setup_s: float, patterns_per_s: float
+) -> Summary:
     return Summary(
         path=str(out),
         truth_path=str(truth_path(out)),
-        patterns=config.patterns,
-        photons_per_pattern=photons / config.patterns,
+        patterns=patterns,
+        resumed=resumed,
+        photons_per_pattern=photons / max(patterns, 1),
         bytes_per_photon=out.stat().st_size / max(photons, 1),
-        setup_s=ready - started,
-        patterns_per_s=config.patterns / seconds,
+        setup_s=setup_s,
+        patterns_per_s=patterns_per_s,
         sha256=sha256(out),
     )
 
 
-def photon_source(config: SimulationConfig, atoms: Atoms, detector: Geometry) -> PhotonSource:
-    """Return the source of a configuration's patterns."""
-    volume = intensity_spline(
-        atoms,
-        detector.s_max,
-        config.beam.photon_energy_ev if config.anomalous else None,
-        b_factors=config.b_factors,
-    )
-    background = config.background_photons_per_pixel
-    return PhotonSource(volume, detector, config.fluence, background, config.seed)
+def _blocks(numbers: range) -> Iterator[range]:
+    for start in range(0, len(numbers), _BLOCK):
+        yield numbers[start : start + _BLOCK]
 
 
-def check_speckle_sampling(diameter_angstrom: float, config: SimulationConfig) -> None:
-    """Check that the pixels resolve the particle's speckles, 1/(2D) wide.
-
-    Above 1/D from pixel to pixel neighbouring speckles fall on one pixel: :class:`SamplingError`.
-    Between 1/(2D) and 1/D, a :class:`UserWarning`.
-    """
-    setting, wavelength = config.detector, config.beam.wavelength_angstrom
-    step = setting.pixel_size_mm / setting.distance_mm / wavelength
-    nyquist_pixel = setting.distance_mm * wavelength / (2 * diameter_angstrom)
-    advice = (
-        f"speckles of a {diameter_angstrom:.0f} Å particle are 1/(2D) = "
-        f"{0.5 / diameter_angstrom:.3g} Å⁻¹ wide and the pixels are {step:.3g} Å⁻¹ apart; sample "
-        f"them with pixels of {nyquist_pixel:.3g} mm or less at {setting.distance_mm:g} mm, or "
-        f"{setting.distance_mm * setting.pixel_size_mm / nyquist_pixel:.4g} mm away or farther"
-    )
-    if step * diameter_angstrom > 1:
-        raise SamplingError(f"the particle is too large for the pixel size: {advice}")
-    if step * diameter_angstrom > 0.5:
-        warnings.warn(f"speckles are undersampled: {advice}", stacklevel=2)
+def _shots(simulator: Simulator, numbers: range) -> Iterator[Shots]:
+    return (simulator.shots(block.start, len(block)) for block in _blocks(numbers))
 
 
-def _write_blocks(
-    config: SimulationConfig,
-    source: PhotonSource,
-    writer: PatternWriter,
-    progress: Progress | None,
-    provenance: dict[str, Any],
-) -> tuple[Truth, int]:
-    """Draw and append all patterns; return the truth and the number of photons."""
-    orientations, fluence, photons = [], [], 0
-    for first in range(0, config.patterns, _BLOCK):
-        patterns = min(_BLOCK, config.patterns - first)
-        draw = source.draw(first, patterns)
-        writer.append(draw.photons)
-        orientations.append(draw.orientations)
-        fluence.append(draw.fluence)
-        photons += int(draw.photons.count.sum())
-        if progress is not None:
-            progress(patterns)
-    truth = Truth(
-        orientations=np.concatenate(orientations),
-        fluence=np.concatenate(fluence),
-        hits=np.ones(config.patterns, np.uint8),
-        seed=config.seed,
-        structure=config.structure,
-        structure_sha256=provenance["structure_sha256"],
-        chains=config.chains,
-        assembly=config.assembly,
-        config=provenance["config"],
-    )
-    return truth, photons
-
-
-def _provenance(config: SimulationConfig, path: Path) -> dict[str, Any]:
-    packages = ("x-rai", "numpy", "gemmi", "finufft", "numba", "h5py")
+def _about(simulator: Simulator) -> dict[str, Any]:
     return {
-        "structure": path.name,
-        "structure_sha256": sha256(path),
+        "seed": simulator.config.seed,
+        "species": simulator.species,
+        "structures_sha256": simulator.checksums,
+        "config": configuration.dumps(simulator.config),
+    }
+
+
+def _provenance(simulator: Simulator, shard: Shard) -> dict[str, Any]:
+    config = simulator.config
+    about = {
+        "structure": ", ".join(simulator.species),
+        "structures_sha256": simulator.checksums,
         "config": configuration.dumps(config),
         "seed": config.seed,
-        "versions": {name: version(name) for name in packages},
+        "versions": {name: version(name) for name in _PACKAGES},
     }
+    return about if shard.total == 1 else {**about, "shard": f"{shard.index}/{shard.total}"}

@@ -16,7 +16,9 @@ UNITS = {
     "detector/polarisation": "1",
     "detector/gain": "photons/electron^2",
     "detector/background": "photons",
-    "detector/mask": "1 where the pixel is not used",
+    "detector/panel": "number of the panel",
+    "detector/mask": "0 where the pixel is used, else why not: 1 beamstop, 2 outside the kept range, "
+    "4 mask file, 8 defect, 16 bad region",
     "beam/photon_energy": "eV",
     "beam/wavelength": "angstrom",
     "beam/fluence": "photons/um^2",
@@ -30,3 +32,6 @@ SCALARS = {
     "fluence_photons_per_um2": "beam/fluence",
     "particle_diameter_angstrom": "particle/diameter",
 }
+
+#: entries of the provenance that are tables, stored as JSON
+TABLES = ("versions", "structures_sha256")

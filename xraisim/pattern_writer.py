@@ -1,4 +1,9 @@
-"""The pattern file: writing it, block by block, under a temporary name until it is whole."""
+"""The pattern file: writing it, chunk by whole chunk, under a temporary name until it is whole.
+
+While it grows it can be read (HDF5's single writer, multiple readers): first the entries of some
+patterns are on the disk, then the offsets that announce them. So a killed writer leaves whole
+chunks and nothing that points beyond them.
+"""
 
 import json
 from pathlib import Path
@@ -15,14 +20,15 @@ from xraisim.core.types import Photons
 from xraisim.detector import Geometry
 from xraisim.pattern_schema import COUNT, FORMAT, LARGEST_COUNT, OFFSETS, PIXEL, UNITS, VERSION
 
-_ENTRY_CHUNK, _OFFSET_CHUNK = 2**18, 2**14
+_ENTRY_CHUNK, _OFFSET_CHUNK = 2**18, 2**11
 
 
 class PatternWriter:
     """Writes a pattern file; use as a context manager.
 
     Blocks are appended to ``<path>.partial``, which is renamed to ``path`` when the context ends
-    without an error and removed otherwise. Raises :class:`UserError` if the disk is full.
+    without an error. ``photons``: how many were appended. After an error it is removed, unless it holds patterns that a run can resume
+    from (:func:`xraisim.resume.recover`). Raises :class:`UserError` if the disk is full.
     """
 
     def __init__(
@@ -37,8 +43,8 @@ class PatternWriter:
     ) -> None:
         """Create the file; ``background`` is photons per pixel, a number or [P]."""
         self.path = Path(path)
-        self._entries = 0
         self._partial = partial_path(self.path)
+        self._waiting, self.photons = _Waiting(), 0
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             require_space(self.path, 64 * len(detector.mask))
@@ -49,6 +55,7 @@ class PatternWriter:
                 self._write_detector(detector, background)
                 self._write_scalars(beam, particle_diameter_angstrom)
                 self._write_provenance(provenance)
+                self._file.swmr_mode = True
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
@@ -63,8 +70,13 @@ class PatternWriter:
         trace: TracebackType | None,
     ) -> None:
         whole = kind is None
+        worth_keeping = False
         try:
             with disk_errors(self.path):
+                if whole:
+                    self._write(self._waiting.rest())
+                else:
+                    worth_keeping = self._patterns_written() > 0
                 try:
                     self._file.close()
                 except (OSError, RuntimeError):
@@ -74,23 +86,32 @@ class PatternWriter:
                 if whole:
                     self._partial.replace(self.path)
         finally:
-            self._partial.unlink(missing_ok=True)
+            if not worth_keeping:
+                self._partial.unlink(missing_ok=True)
 
     def append(self, photons: Photons) -> None:
         """Append a block whose pixels are flat detector indices; counts are at least 1."""
-        photons = split_large_counts(photons)
-        stop = self._entries + len(photons.pixel)
+        self._waiting.add(split_large_counts(photons))
+        self.photons += int(photons.count.sum())
         with disk_errors(self.path):
-            require_space(self.path, 5 * len(photons.pixel) + 8 * len(photons))
-            for name, values in ((PIXEL, photons.pixel), (COUNT, photons.count)):
-                dataset = self._file[name]
-                dataset.resize((stop,))
-                dataset[self._entries :] = values.astype(dataset.dtype)
-            offsets = self._file[OFFSETS]
-            patterns = len(offsets)
-            offsets.resize((patterns + len(photons),))
-            offsets[patterns:] = photons.offsets[1:] + self._entries
-        self._entries = stop
+            self._write(self._waiting.whole_chunks(len(self._file[OFFSETS])))
+
+    def _write(self, ready: dict[str, np.ndarray]) -> None:
+        """Append to the datasets, the offsets last: they announce what is there."""
+        require_space(self.path, sum(values.nbytes for values in ready.values()))
+        for name in (PIXEL, COUNT, OFFSETS):
+            values, dataset = ready[name], self._file[name]
+            if len(values):
+                start = len(dataset)
+                dataset.resize((start + len(values),))
+                dataset[start:] = values.astype(dataset.dtype)
+                dataset.flush()
+
+    def _patterns_written(self) -> int:
+        try:
+            return len(self._file[OFFSETS]) - 1
+        except (KeyError, ValueError):  # the file was never set up
+            return 0
 
     def _create_photons(self, pixels: int) -> None:
         self._file.attrs["format"] = FORMAT
@@ -115,10 +136,11 @@ class PatternWriter:
             "polarisation": detector.polarisation,
             "gain": detector.gain,
             "background": np.broadcast_to(background, detector.mask.shape),
-            "mask": detector.mask.astype(np.uint8),
+            "panel": detector.panel,
+            "mask": detector.reasons,
         }
         for name, array in values.items():
-            stored = array if array.dtype == np.uint8 else array.astype(np.float32)
+            stored = array.astype(np.float32) if array.dtype.kind == "f" else array
             self._dataset(f"detector/{name}", stored)
         self._file["detector"].attrs["shape"] = detector.shape
 
@@ -136,6 +158,43 @@ class PatternWriter:
 
     def _dataset(self, name: str, value: np.ndarray | float) -> None:
         self._file.create_dataset(name, data=value).attrs["units"] = UNITS[name]
+
+
+class _Waiting:
+    """Entries and offsets that do not fill a chunk yet."""
+
+    def __init__(self) -> None:
+        self._entries = 0  # of all patterns appended so far
+        self._held: dict[str, np.ndarray] = {
+            PIXEL: np.empty(0, np.int32),
+            COUNT: np.empty(0, np.int32),
+            OFFSETS: np.empty(0, np.int64),
+        }
+
+    def add(self, photons: Photons) -> None:
+        """Take a block of patterns."""
+        added = {PIXEL: photons.pixel, COUNT: photons.count}
+        added[OFFSETS] = photons.offsets[1:] + self._entries
+        self._held = {name: np.concatenate([self._held[name], added[name]]) for name in added}
+        self._entries += len(photons.pixel)
+
+    def whole_chunks(self, offsets_written: int) -> dict[str, np.ndarray]:
+        """Give what fills chunks, and no offset of an entry that waits."""
+        entries = len(self._held[PIXEL]) // _ENTRY_CHUNK * _ENTRY_CHUNK
+        left = len(self._held[PIXEL]) - entries
+        announced = np.searchsorted(self._held[OFFSETS], self._entries - left, side="right")
+        stop = (offsets_written + int(announced)) // _OFFSET_CHUNK * _OFFSET_CHUNK
+        return self._take(entries, max(0, stop - offsets_written))
+
+    def rest(self) -> dict[str, np.ndarray]:
+        """Give everything."""
+        return self._take(len(self._held[PIXEL]), len(self._held[OFFSETS]))
+
+    def _take(self, entries: int, offsets: int) -> dict[str, np.ndarray]:
+        lengths = {PIXEL: entries, COUNT: entries, OFFSETS: offsets}
+        given = {name: values[: lengths[name]] for name, values in self._held.items()}
+        self._held = {name: values[lengths[name] :] for name, values in self._held.items()}
+        return given
 
 
 def split_large_counts(photons: Photons) -> Photons:

@@ -1,41 +1,49 @@
-"""The pattern file: reading it. Sparse patterns, detector and beam; never any truth."""
+"""Pattern files: reading them. Sparse patterns, detector and beam; never any truth."""
 
-import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import h5py
-import hdf5plugin  # noqa: F401  (registers the compression filters with HDF5)
 import numpy as np
-import torch
 
 from xraisim.core.errors import FormatError
-from xraisim.core.types import Photons, Pixels
-from xraisim.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, VERSION
+from xraisim.core.types import Photons
+from xraisim.pattern_file import PatternFile
 from xraisim.pattern_writer import PatternWriter
+from xraisim.shards import files_of
 
 __all__ = ["PatternReader", "PatternWriter"]
 
 
 class PatternReader:
-    """An open pattern file; reads blocks of patterns, and nothing else until it is asked to.
+    """An open data set; reads blocks of patterns, and nothing else until it is asked to.
 
-    ``n_patterns``; ``pixels``: the usable pixels sorted by |s| (:class:`Pixels`); ``info``: what a
-    beamline knows (``photon_energy_ev``, ``wavelength_angstrom``, ``fluence_photons_per_um2``,
-    ``particle_diameter_angstrom``, ``detector_shape``, and the ``provenance`` mapping).
-    Raises :class:`FormatError` if the file is not a whole pattern file.
+    ``path`` is a pattern file, or the name that its shards have in common; they are one data set.
+    ``files``: what is open. ``n_patterns``; ``pixels``: the usable pixels sorted by |s|
+    (:class:`Pixels`); ``info``: what a beamline knows (``photon_energy_ev``,
+    ``wavelength_angstrom``, ``fluence_photons_per_um2``, ``particle_diameter_angstrom``,
+    ``detector_shape``, and the ``provenance`` mapping). Raises :class:`FormatError` if a file is
+    not a whole pattern file; one that is still being written (``.partial``) may be, see
+    :meth:`refresh`.
     """
 
     def __init__(self, path: Path | str) -> None:
         """Open ``path`` and read the detector."""
         self.path = Path(path)
-        self._file = _open(self.path)
+        self.files = files_of(self.path)
+        if not self.files:
+            raise FormatError(f"{path}: no such pattern file; make one with xrai-sim make")
+        self._parts: list[PatternFile] = []
         try:
-            self._load()
+            for file in self.files:
+                self._parts.append(PatternFile(file))
+            self._check_agreement()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
+        first = self._parts[0]
+        self.pixels, self.info = first.order.pixels, first.info
+        self.detector_shape = first.shape
+        self._count()
 
     def __enter__(self) -> "PatternReader":
         return self
@@ -49,71 +57,29 @@ class PatternReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the files."""
+        for part in self._parts:
+            part.close()
 
-    def _load(self) -> None:
-        file = self._file
-        try:
-            self._offsets, self._pixel, self._count = (file[n] for n in (OFFSETS, PIXEL, COUNT))
-            self.n_patterns = len(self._offsets) - 1
-            ends = int(self._offsets[0]), int(self._offsets[-1])
-            rows, columns = (int(n) for n in file["detector"].attrs["shape"])
-            self.detector_shape = rows, columns
-            self.info = self._read_info()
-            self.pixels, self._rank = self._read_pixels()
-        except (KeyError, OSError, ValueError, IndexError) as error:
-            if isinstance(error, FormatError):
-                raise
-            raise FormatError(
-                f"{self.path}: incomplete pattern file ({error}); it may be truncated, "
-                "make it again"
-            ) from error
-        entries = len(self._pixel)
-        if self.n_patterns < 0 or ends != (0, entries) or len(self._count) != entries:
-            raise FormatError(
-                f"{self.path}: offsets run over {ends}, but there are {entries} pixel and "
-                f"{len(self._count)} count entries; the file is truncated or damaged"
-            )
+    def refresh(self) -> int:
+        """Look again how many patterns there are, in files that are being written; return that."""
+        for part in self._parts:
+            part.refresh()
+        self._count()
+        return self.n_patterns
 
-    def _read_info(self) -> dict[str, Any]:
-        info: dict[str, Any] = {key: float(self._file[name][()]) for key, name in SCALARS.items()}
-        for key, value in info.items():
-            if not (np.isfinite(value) and value > 0):
-                raise FormatError(f"{self.path}: {key} is {value}; expected a positive number")
-        info["detector_shape"] = self.detector_shape
-        info["provenance"] = {
-            key: json.loads(value) if key == "versions" else value
-            for key, value in self._file["provenance"].attrs.items()
-        }
-        return info
+    def _count(self) -> None:
+        self._starts = np.concatenate([[0], np.cumsum([part.n_patterns for part in self._parts])])
+        self.n_patterns = int(self._starts[-1])
 
-    def _read_pixels(self) -> tuple[Pixels, np.ndarray]:
-        """Return the usable pixels by |s|, and each detector pixel's rank among them (or −1)."""
-        group = self._file["detector"]
-        s, gain = group["s"][()], group["gain"][()]
-        background, mask = group["background"][()], group["mask"][()].astype(bool)
-        good = np.flatnonzero(~mask)
-        for name, values in (
-            ("s", s[good]),
-            ("gain", gain[good]),
-            ("background", background[good]),
-        ):
-            if not np.isfinite(values).all():
-                raise FormatError(f"{self.path}: detector/{name} holds NaN or infinity")
-        if not len(good):
-            raise FormatError(f"{self.path}: the mask leaves no usable pixel")
-        index = good[np.argsort(np.linalg.norm(s[good], axis=1), kind="stable")]
-        rank = np.full(len(mask), -1, np.int32)
-        rank[index] = np.arange(len(index), dtype=np.int32)
-        pixels = Pixels(
-            s=torch.from_numpy(s[index].astype(np.float32)),
-            gain=torch.from_numpy(gain[index].astype(np.float32)),
-            background=torch.from_numpy(background[index].astype(np.float32)),
-            index=torch.from_numpy(index),
-            shape=self.detector_shape,
-        )
-        return pixels, rank
+    def _check_agreement(self) -> None:
+        first = self._parts[0]
+        for part in self._parts[1:]:
+            if not first.same_experiment(part):
+                raise FormatError(
+                    f"{part.path} is not of the same experiment as {first.path}: their detectors, "
+                    "beams or configurations differ; make all shards with the same settings"
+                )
 
     def read_raw(self, start: int, stop: int) -> Photons:
         """Return patterns ``start … stop − 1`` with flat detector indices.
@@ -122,42 +88,13 @@ class PatternReader:
         """
         if not 0 <= start <= stop <= self.n_patterns:
             raise ValueError(f"patterns {start} … {stop} asked for, there are {self.n_patterns}")
-        try:
-            offsets = self._offsets[start : stop + 1]
-            pixel = self._pixel[offsets[0] : offsets[-1]].astype(np.int32)
-            count = self._count[offsets[0] : offsets[-1]].astype(np.int32)
-        except OSError as error:
-            raise FormatError(f"{self.path}: patterns cannot be read ({error})") from error
-        if (np.diff(offsets) < 0).any() or pixel.max(initial=0) >= len(self._rank):
-            raise FormatError(f"{self.path}: patterns {start} … {stop} hold impossible entries")
-        return Photons(offsets=offsets - offsets[0], pixel=pixel, count=count)
+        blocks = [
+            part.read(max(start - first, 0), min(stop - first, part.n_patterns))
+            for part, first in zip(self._parts, self._starts, strict=False)
+            if start - first < part.n_patterns and stop > first
+        ]
+        return Photons.joined(blocks)
 
     def read(self, start: int, stop: int) -> Photons:
         """Return patterns ``start … stop − 1`` as numbers into ``pixels``; masked ones dropped."""
-        raw = self.read_raw(start, stop)
-        pixel = self._rank[raw.pixel]
-        keep = pixel >= 0
-        if keep.all():
-            return Photons(offsets=raw.offsets, pixel=pixel, count=raw.count)
-        kept = np.concatenate([[0], np.cumsum(keep)])
-        return Photons(offsets=kept[raw.offsets], pixel=pixel[keep], count=raw.count[keep])
-
-
-def _open(path: Path) -> h5py.File:
-    if not path.exists():
-        raise FormatError(f"{path}: no such pattern file; make one with xrai-sim make")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise FormatError(
-            f"{path}: not a readable HDF5 file ({error}); expected a pattern file of xrai-sim make"
-        ) from error
-    found, version = file.attrs.get("format"), file.attrs.get("version")
-    if found != FORMAT or version != VERSION:
-        file.close()
-        what = f"format {found!r}, version {version}" if found else "an HDF5 file without a format"
-        raise FormatError(
-            f"{path}: found {what}; expected {FORMAT!r}, version {VERSION}, as written by "
-            "xrai-sim make"
-        )
-    return file
+        return self._parts[0].order.ranked(self.read_raw(start, stop))

@@ -1,8 +1,8 @@
-"""The fused loop that draws patterns: rotate, look up, Poisson; see :mod:`xraisim.photons`.
+"""The fused loop that draws exposures: rotate, bound, look up, Poisson; see :mod:`xraisim.photons`.
 
-Philox counters: (block, stream, pattern low, pattern high). Stream 0 holds the gaps of the pixels
-looked up one by one, stream 1 those between the events of the thinned ones, stream 2 + p the
-draws of pixel p alone. So a pattern depends on its number and the key alone.
+Philox counters: (block, stream, shot low, shot high). An exposure has the streams from ``slot``·2²⁴
+on: 0 holds the gaps of the pixels looked up one by one, 1 those between the events of the thinned
+ones, 2 + p the draws of pixel p alone. So a shot depends on its number and the key alone.
 """
 
 import math
@@ -11,24 +11,22 @@ import numpy as np
 from numba import njit, prange
 
 from xraisim.core.kernels.philox import philox4x32, unit_interval
-from xraisim.spline_kernels import bound_pixels, spline, voxel
+from xraisim.spline_kernels import BLOCK_BITS, spline, voxel
+from xraisim.thinning_kernels import (
+    CHUNK,
+    DRAWS,
+    bound_pixels,
+    fill,
+    locate_blocks,
+    piece,
+    select_bounded,
+    select_enveloped,
+)
 
-_DRAWS = 64  # uniforms made at a time, so that the generator's loop vectorises
-_THIN_BELOW = np.float32(0.8)  # bounds on λ from which a look-up is cheaper than thinning
+_SLOT_BITS = 24
+_BLOCK_EDGE = 1 << BLOCK_BITS
+_BATCH = 32  # exposures that share scratch arrays
 _BRIGHT = 10.0  # expected photons from which rejection beats counting them one by one
-
-
-@njit(cache=True)
-def _fill(draws, block, stream, low, high, k0, k1):
-    """Fill ``draws`` with uniforms of the ``block``-th batch of the stream."""
-    stream = np.uint32(stream)
-    for b in range(_DRAWS // 4):
-        counter = np.uint32(block * (_DRAWS // 4) + b)
-        words = philox4x32(counter, stream, low, high, k0, k1)
-        draws[4 * b] = unit_interval(words[0])
-        draws[4 * b + 1] = unit_interval(words[1])
-        draws[4 * b + 2] = unit_interval(words[2])
-        draws[4 * b + 3] = unit_interval(words[3])
 
 
 @njit(cache=True)
@@ -55,65 +53,25 @@ def poisson_large(mean, stream, low, high, k0, k1):
             return int(k)
 
 
-@njit(cache=True)
-def _room(bound):
-    """Return a length that ``_select`` exceeds once in 10²² patterns: mean + 10σ."""
-    total = 0.0
-    for p in range(len(bound)):
-        total += 1.0 if bound[p] >= _THIN_BELOW else float(bound[p])
-    return int(total + 10 * math.sqrt(total)) + 64
-
-
-@njit(cache=True)
-def _select(where, offset, bound, low, high, k0, k1):
-    """List the pixels that need a look-up; return how many.
-
-    The bounds of the dim pixels are laid end to end, and events of a Poisson process of rate 1
-    fall on them. A pixel is listed once per event, with the event's distance from the start of
-    its piece: the event is a photon if that is less than λ (thinning, Lewis & Shedler 1979,
-    exact). Bright pixels are always listed, with offset −1.
-    """
-    draws = np.empty(_DRAWS)
-    _fill(draws, 0, 1, low, high, k0, k1)
-    block, at, found = 1, 1, 0
-    need = -math.log(draws[0])
-    for p in range(len(bound)):
-        if bound[p] >= _THIN_BELOW:
-            where[found], offset[found] = p, -1
-            found += int(found < len(where) - 1)
-            continue
-        while need < bound[p]:
-            where[found], offset[found] = p, need
-            found += int(found < len(where) - 1)
-            if at == _DRAWS:
-                _fill(draws, block, 1, low, high, k0, k1)
-                block, at = block + 1, 0
-            need -= math.log(draws[at])
-            at += 1
-        need -= bound[p]
-    return found
-
-
 @njit(cache=True, fastmath=True)
-def _look_up(mean, where, found, V, G, R, inverse, phi, s, gain, background):
+def _look_up(mean, where, found, V, G, R, centre, s, gain, weight):
     """Write λ of the listed pixels: a loop of its own, so that the memory accesses overlap."""
-    centre = np.float32(G // 2)
     for j in range(found):
         p = where[j]
-        x, y, z = voxel(R, s[0, p], s[1, p], s[2, p], inverse, centre)
-        mean[j] = phi * gain[p] * spline(V, G, x, y, z) + background[p]
+        x, y, z = voxel(R, s[0, p], s[1, p], s[2, p], centre)
+        mean[j] = weight * gain[p] * spline(V, G, x, y, z)
 
 
 @njit(cache=True)
-def _count(pixel, count, flat, where, offset, mean, found, low, high, k0, k1):
+def _count(pixel, count, flat, where, offset, mean, found, stream, low, high, k0, k1):
     """Draw the photons of the listed pixels into a row of entries; return how many there are.
 
     Events of dim pixels are kept or dropped. The others share a Poisson process of rate λ_p on
     each pixel in turn: a photon whenever the running sum of λ passes the next unit-exponential
     gap; where λ is large, one draw by rejection instead.
     """
-    draws = np.empty(_DRAWS)
-    _fill(draws, 0, 0, low, high, k0, k1)
+    draws = np.empty(DRAWS)
+    fill(draws, 0, stream, low, high, k0, k1)
     block, at, entries, last = 1, 1, 0, -1
     need = -math.log(draws[0])
     for j in range(found):
@@ -121,13 +79,13 @@ def _count(pixel, count, flat, where, offset, mean, found, low, high, k0, k1):
         if offset[j] >= 0:
             photons = int(offset[j] < expected)
         elif expected >= _BRIGHT:
-            photons = poisson_large(float(expected), 2 + p, low, high, k0, k1)
+            photons = poisson_large(float(expected), stream + 2 + p, low, high, k0, k1)
         else:
             need -= expected
         while need <= 0:
             photons += 1
-            if at == _DRAWS:
-                _fill(draws, block, 0, low, high, k0, k1)
+            if at == DRAWS:
+                fill(draws, block, stream, low, high, k0, k1)
                 block, at = block + 1, 0
             need -= math.log(draws[at])
             at += 1
@@ -141,35 +99,83 @@ def _count(pixel, count, flat, where, offset, mean, found, low, high, k0, k1):
 
 
 @njit(parallel=True, cache=True)
-def draw_patterns(
-    V, G, ceiling, blocks, R, inverse, phi, s, gain, background, flat, first, k0, k1,
-    pixel, count, length,
-):  # fmt: skip
-    """Draw patterns ``first + i`` into ``pixel`` and ``count`` [n, capacity].
+def draw_exposures(lookup, screen, exposures, k0, k1, pixel, count, length):
+    """Draw exposures of one volume into rows of ``pixel`` and ``count`` [rows, capacity].
 
-    ``V`` flat coefficients of a G³ cube, ``ceiling`` flat bounds of its blocks; ``R`` [n, 9],
-    ``phi`` [n]; ``s`` [3, P], ``gain`` and ``background`` [P] of the usable pixels, ``flat`` [P]
-    their index on the detector. ``length`` [n] gets the number of entries; where that exceeds the
-    capacity the row is cut and must be drawn again with more room.
+    ``length`` [rows] gets the number of entries; where that exceeds the capacity the row is cut
+    and must be drawn again with more room.
     """
+    exposed = len(exposures.shot)
+    for batch in prange(-(-exposed // _BATCH)):
+        some = range(batch * _BATCH, min((batch + 1) * _BATCH, exposed))
+        _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length)
+
+
+@njit(cache=True)
+def _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length):
+    """Draw exposures ``some``, one by one in the same scratch arrays."""
+    s, gain, flat, G = screen.s, screen.gain, screen.flat, lookup.G
+    pixels = len(flat)
+    at, bound = np.empty(pixels, np.int32), np.empty(pixels, np.float32)
+    total = np.empty(pixels // CHUNK, np.float32)
+    room = 2 * pixels + 1024  # more events than that: once in 10⁵⁰ exposures
+    where, offset = np.empty(room, np.int32), np.empty(room, np.float32)
+    mean = np.empty(room, np.float32)
     centre = np.float32(G // 2)
-    for i in prange(R.shape[0]):
-        low = np.uint32((first + i) & 0xFFFFFFFF)
-        high = np.uint32((first + i) >> 32)
-        bound = np.empty(len(flat), np.float32)
-        bound_pixels(bound, ceiling, blocks, R[i], inverse, centre, phi[i], s, gain, background)
-        where = np.empty(_room(bound), np.int32)
-        offset, mean = np.empty(len(where), np.float32), np.empty(len(where), np.float32)
-        found = _select(where, offset, bound, low, high, k0, k1)
-        _look_up(mean, where, found, V, G, R[i], inverse, phi[i], s, gain, background)
-        length[i] = _count(pixel[i], count[i], flat, where, offset, mean, found, low, high, k0, k1)
+    block_centre = (centre + np.float32(0.5)) / np.float32(_BLOCK_EDGE)
+    for i in some:
+        row, shot = exposures.row[i], exposures.shot[i]
+        low, high = np.uint32(shot & 0xFFFFFFFF), np.uint32(shot >> 32)
+        stream, weight = exposures.slot[i] << _SLOT_BITS, exposures.weight[i]
+        R = exposures.R[i] * lookup.inverse
+        to_blocks = R / np.float32(_BLOCK_EDGE)
+        if exposures.enveloped[i]:
+            found = select_enveloped(
+                where, offset, lookup, screen, to_blocks, weight, block_centre,
+                stream + 1, low, high, k0, k1,
+            )  # fmt: skip
+        else:
+            locate_blocks(at, lookup.blocks, to_blocks, block_centre, s)
+            bound_pixels(bound, total, at, lookup.code, lookup.ceiling * weight, gain)
+            found = select_bounded(where, offset, bound, total, stream + 1, low, high, k0, k1)
+        _look_up(mean, where, found, lookup.V, G, R, centre, s, gain, weight)
+        length[row] = _count(
+            pixel[row], count[row], flat, where, offset, mean, found, stream, low, high, k0, k1
+        )
 
 
 @njit(parallel=True, cache=True)
-def pack_rows(pixel, count, offsets, packed_pixel, packed_count):
-    """Copy the filled part of each row to its place in the packed arrays."""
-    for i in prange(pixel.shape[0]):
-        start, entries = offsets[i], offsets[i + 1] - offsets[i]
-        for k in range(entries):
-            packed_pixel[start + k] = pixel[i, k]
-            packed_count[start + k] = count[i, k]
+def draw_background(screen, background, shot, slot, strength, row, k0, k1, pixel, count, length):
+    """Draw the background of shots ``shot`` into rows, as :func:`draw_exposures` does.
+
+    ``background``: its running sum [P + 1] in photons at strength 1, and the guide to it.
+    """
+    running, guide = background
+    for i in prange(len(shot)):
+        low, high = np.uint32(shot[i] & 0xFFFFFFFF), np.uint32(shot[i] >> 32)
+        length[row[i]] = _count_events(
+            pixel[row[i]], count[row[i]], screen.flat, running, guide, strength[i],
+            slot << _SLOT_BITS, low, high, k0, k1,
+        )  # fmt: skip
+
+
+@njit(cache=True)
+def _count_events(pixel, count, flat, running, guide, strength, stream, low, high, k0, k1):
+    """Take every event on ``running`` for a photon; return how many entries they make."""
+    draws = np.empty(DRAWS)
+    block, at, entries, last = 0, DRAWS, 0, -1
+    y = 0.0
+    while True:
+        if at == DRAWS:
+            fill(draws, block, stream, low, high, k0, k1)
+            block, at = block + 1, 0
+        y -= math.log(draws[at]) / strength
+        at += 1
+        if y >= running[-1]:
+            return entries
+        p = piece(running, guide, y)
+        entries += int(p != last)
+        if entries <= len(pixel):
+            count[entries - 1] = 1 + (count[entries - 1] if p == last else 0)
+            pixel[entries - 1] = flat[p]
+        last = p

@@ -1,17 +1,20 @@
 """numba loops of the quadratic B-spline: look-ups in the intensity volume, and their bounds."""
 
+import math
+
 import numpy as np
 from numba import njit, prange
 
 BLOCK_BITS = 2  # blocks of 4³ voxels
+_HALF = 0.87  # voxels: from a voxel's centre to its corner, √3/2
 
 
 @njit(inline="always", fastmath=True)
-def voxel(R, s0, s1, s2, inverse, centre):
-    """Return Rᵀ s in voxels from the corner of the cube, float32."""
-    x = (R[0] * s0 + R[3] * s1 + R[6] * s2) * inverse + centre
-    y = (R[1] * s0 + R[4] * s1 + R[7] * s2) * inverse + centre
-    z = (R[2] * s0 + R[5] * s1 + R[8] * s2) * inverse + centre
+def voxel(R, s0, s1, s2, centre):
+    """Return the place of s in voxels from the corner; ``R`` is the rotation in voxels per Å⁻¹."""
+    x = R[0] * s0 + R[3] * s1 + R[6] * s2 + centre
+    y = R[1] * s0 + R[4] * s1 + R[7] * s2 + centre
+    z = R[2] * s0 + R[5] * s1 + R[8] * s2 + centre
     return x, y, z
 
 
@@ -52,35 +55,64 @@ def spline(V, G, x, y, z):
 
 
 @njit(cache=True, fastmath=True)
-def bound_pixels(out, ceiling, blocks, R, inverse, centre, phi, s, gain, background):
-    """Write an upper bound of every pixel's λ from the block of voxels that it falls in."""
-    half = np.float32(0.5)
-    for p in range(len(gain)):
-        x, y, z = voxel(R, s[0, p], s[1, p], s[2, p], inverse, centre)
-        bx = np.int32(x + half) >> BLOCK_BITS
-        by = np.int32(y + half) >> BLOCK_BITS
-        bz = np.int32(z + half) >> BLOCK_BITS
-        out[p] = (
-            phi * gain[p] * ceiling[np.uint32((bx * blocks + by) * blocks + bz)] + background[p]
-        )
+def _raise_ceiling(ceiling, line, V, xa, xb, ya, yb):
+    """Raise a line of ceilings to the control values between two columns and two rows."""
+    quarter, half = np.float32(0.25), np.float32(0.5)
+    a, b, c, d = V[xa, ya], V[xa, yb], V[xb, ya], V[xb, yb]
+    for z in range(len(line)):
+        line[z] = quarter * ((a[z] + b[z]) + (c[z] + d[z]))
+    for z in range(1, len(line) - 1):
+        below, above = half * (line[z - 1] + line[z]), half * (line[z] + line[z + 1])
+        ceiling[z] = max(ceiling[z], max(line[z], max(below, above)))
 
 
-@njit(parallel=True, cache=True)
-def block_ceilings(volume):
-    """Return, for every block of voxels, the largest coefficient that a look-up in it can touch.
+@njit(cache=True, fastmath=True)
+def _line_ceilings(ceiling, line, V, x, y):
+    """Write, for a line of voxels, the largest of 0 and the spline's control values around each.
 
-    Never below 0. A look-up touches the voxels next to its nearest one, so blocks overlap by one.
+    In Bézier form the piece of a quadratic B-spline with coefficients a, b, c has the control
+    values (a + b)/2, b, (b + c)/2 along each axis, and lies in their convex hull (Farin 2002).
     """
-    G, edge = volume.shape[0], 1 << BLOCK_BITS
+    ceiling[:] = 0
+    for xa in range(x - 1, x + 1):
+        for ya in range(y - 1, y + 1):
+            _raise_ceiling(ceiling, line, V, xa, xa + 1, ya, ya + 1)
+        _raise_ceiling(ceiling, line, V, xa, xa + 1, y, y)
+    for ya in range(y - 1, y + 1):
+        _raise_ceiling(ceiling, line, V, x, x, ya, ya + 1)
+    _raise_ceiling(ceiling, line, V, x, x, y, y)
+
+
+@njit(parallel=True, cache=True, fastmath=True)
+def ceilings(V):
+    """Return upper bounds of the spline in every block of 4³ voxels, and in every shell.
+
+    Both are float32 ≥ 0; the first [blocks, blocks, blocks]. Shell k holds the points from k to
+    k + 1 voxels from the centre. The faces of the cube, where no look-up is complete, are left out.
+    """
+    G, edge = V.shape[0], 1 << BLOCK_BITS
     blocks = (G >> BLOCK_BITS) + 1
-    out = np.zeros((blocks, blocks, blocks), np.float32)
+    block = np.zeros((blocks, blocks, blocks), np.float32)
+    shell = np.zeros((blocks, G + 2), np.float32)
     for bx in prange(blocks):
-        for by in range(blocks):
-            for bz in range(blocks):
-                largest = np.float32(0)
-                for x in range(max(0, bx * edge - 1), min(G, (bx + 1) * edge + 1)):
-                    for y in range(max(0, by * edge - 1), min(G, (by + 1) * edge + 1)):
-                        for z in range(max(0, bz * edge - 1), min(G, (bz + 1) * edge + 1)):
-                            largest = max(largest, volume[x, y, z])
-                out[bx, by, bz] = largest
+        ceiling, line = np.empty(G, np.float32), np.empty(G, np.float32)
+        for x in range(max(1, bx * edge), min(G - 1, (bx + 1) * edge)):
+            for y in range(1, G - 1):
+                _line_ceilings(ceiling, line, V, x, y)
+                across = (x - G // 2) ** 2 + (y - G // 2) ** 2
+                for z in range(1, G - 1):
+                    by, bz = y >> BLOCK_BITS, z >> BLOCK_BITS
+                    block[bx, by, bz] = max(block[bx, by, bz], ceiling[z])
+                    radius = math.sqrt(across + (z - G // 2) ** 2)
+                    for k in range(int(max(radius - _HALF, 0.0)), int(radius + _HALF) + 1):
+                        shell[bx, k] = max(shell[bx, k], ceiling[z])
+    return block, _largest(shell)
+
+
+@njit(cache=True)
+def _largest(shell):
+    """Return the largest value of each column."""
+    out = shell[0].copy()
+    for row in shell[1:]:
+        out = np.maximum(out, row)
     return out

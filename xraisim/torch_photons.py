@@ -57,10 +57,11 @@ class TorchPhotonSource:
         *,
         gain: np.ndarray,
         background: np.ndarray,
+        extra: np.ndarray,
         seed: int,
         device: str = "auto",
     ) -> None:
-        """``gain`` [P], photons per electron², and ``background`` [P], photons: whole detector."""
+        """``gain``, ``background``, ``extra`` [P], as in :class:`xraisim.photons.PhotonSource`."""
         self.device = choose_device(device)
         low, high = stream_key(seed, "photons-torch")
         self._key = int(low), int(high)
@@ -74,6 +75,7 @@ class TorchPhotonSource:
         self._s = upload(geometry.s[good].T.astype(np.float32), self.device)
         self._gain = upload(gain[good].astype(np.float32), self.device)
         self._background = upload(background[good].astype(np.float32), self.device)
+        self._extra = upload(extra[good].astype(np.float32), self.device)
         self._shots_at_a_time = max(1, _room(self.device) // len(good))
 
     def draw(self, shots: Shots, first: int) -> Photons:
@@ -154,7 +156,8 @@ class TorchPhotonSource:
             return ceiling.mul_(self._gain).mul_(batch.weight[exposure, None])
 
         shot = torch.arange(len(batch), device=self.device)
-        return batch.add_exposures(shot, batch.strength[:, None] * self._background, bound)
+        added = batch.strength[:, None] * self._background + self._extra
+        return batch.add_exposures(shot, added, bound)
 
     def _means(
         self, batch: DeviceShots, shot: Int[Tensor, "k"], pixel: Int[Tensor, "k"]
@@ -167,7 +170,8 @@ class TorchPhotonSource:
             value = self._volumes.values(point, model)
             return value.mul_(self._gain[at]).mul_(batch.weight[exposure])
 
-        return batch.add_exposures(shot, batch.strength[shot] * self._background[pixel], mean)
+        added = batch.strength[shot] * self._background[pixel] + self._extra[pixel]
+        return batch.add_exposures(shot, added, mean)
 
 
 def _room(device: torch.device) -> int:

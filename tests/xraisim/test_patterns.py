@@ -10,12 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xraisim.beam import Beam
-from xraisim.core.errors import FormatError, UserError
+from xraisim.core.errors import ConfigError, FormatError, UserError
 from xraisim.core.types import Photons
 from xraisim.detector import Detector, geometry
+from xraisim.hits import Hits
 from xraisim.pattern_schema import COUNT, OFFSETS, PIXEL
 from xraisim.patterns import PatternReader, PatternWriter
-from xraisim.truth import Truth, read_truth, truth_path, write_truth
+from xraisim.resume import copy_patterns, recover, refuse_leftovers
+from xraisim.shards import Shard
+from xraisim.shots import BLANK, MULTIPLE, SINGLE, ShotRecipe, draw_shots
+from xraisim.truth import read_truth, truth_path, write_truth
 
 GEOMETRY = geometry(Detector(rows=6, columns=8, pixel_size_mm=9, beamstop_radius_mm=8), Beam())
 
@@ -221,22 +225,135 @@ def test_impossible_entries_are_refused(whole):
 
 
 def test_truth_makes_the_round_trip(tmp_path):
-    truth = Truth(
-        orientations=np.eye(4, dtype=np.float32),
-        fluence=np.ones(4, np.float32),
-        hits=np.ones(4, np.uint8),
-        seed=7,
-        structure="4v5d",
-        structure_sha256="abc",
-        chains="B*",
-        assembly="",
-        config="seed = 7\n",
+    """Of shots with blanks and several particles, in blocks and in shards."""
+    recipe = ShotRecipe(
+        beam=Beam(spectral_lines=3, bandwidth=0.01),
+        hits=Hits(blank_fraction=0.3, multiple_fraction=0.3),
+        species_weights=(1.0, 2.0),
     )
+    about = {"seed": 7, "species": ("a", "b"), "structures_sha256": {"a": "0"}, "config": "x = 1\n"}
+    defect = np.array([0, 1, 0], np.uint8)
+
+    def blocks(first, stop):
+        return [draw_shots(recipe, 7, i, min(20, stop - i)) for i in range(first, stop, 20)]
+
     path = truth_path(tmp_path / "patterns.h5")
     assert path.name == "patterns.truth.h5"
-    write_truth(path, truth)
-    found = read_truth(path)
-    assert (found.orientations == truth.orientations).all()
-    assert (found.seed, found.chains, found.config) == (7, "B*", "seed = 7\n")
-    with pytest.raises(FormatError, match="not a whole truth file"):
+    write_truth(path, blocks(0, 90), about, defect)
+    whole = draw_shots(recipe, 7, 0, 90)
+    for k, (first, stop) in enumerate([(0, 30), (30, 60), (60, 90)], 1):
+        name = truth_path(tmp_path / f"parts.shard-{k}-of-3.h5")
+        write_truth(name, blocks(first, stop), about, defect)
+    for found in (read_truth(path), read_truth(truth_path(tmp_path / "parts.h5"))):
+        assert (found.hits == whole.hit).all()
+        assert set(found.hits) == {BLANK, SINGLE, MULTIPLE}
+        for name in ("fluence", "strength", "energy"):
+            assert (getattr(found, name) == getattr(whole, name)).all()
+        for name in ("offsets", "model", "orientation", "fluence", "size"):
+            assert (getattr(found.particles, name) == getattr(whole.particles(), name)).all()
+        assert (found.seed, found.species, found.config) == (7, ("a", "b"), "x = 1\n")
+        assert (found.defect == defect).all()
+        np.testing.assert_array_equal(found.orientations[found.hits == BLANK][0], [1, 0, 0, 0])
+        first = whole.orientation[whole.offsets[:-1][whole.hit != BLANK]]
+        assert (found.orientations[found.hits != BLANK] == first).all()
+    with pytest.raises(FormatError, match="no such truth file"):
         read_truth(tmp_path / "absent.h5")
+
+
+def test_shards_open_as_one_data_set(tmp_path):
+    patterns = [{0: 1, 5: 700}, {}, {47: 255}, {3: 2}, {1: 1}]
+    for k, part in enumerate((patterns[:1], patterns[1:3], patterns[3:]), 1):
+        with writer(Shard(k, 3).path(tmp_path / "all.h5")) as file:
+            file.append(as_photons(part))
+    with PatternReader(tmp_path / "all.h5") as reader:
+        assert reader.n_patterns == 5
+        assert len(reader.files) == 3
+        assert as_dicts(reader.read_raw(0, 5)) == patterns
+        for start in range(5):
+            for stop in range(start, 6):
+                assert as_dicts(reader.read_raw(start, stop)) == patterns[start:stop]
+    with PatternReader(tmp_path / "all.shard-2-of-3.h5") as reader:
+        assert as_dicts(reader.read_raw(0, 2)) == patterns[1:3]
+
+
+def test_wrong_shards_are_refused(tmp_path):
+    for k in (1, 3):
+        with writer(Shard(k, 3).path(tmp_path / "all.h5")) as file:
+            file.append(as_photons([{1: 1}]))
+    with pytest.raises(FormatError, match="shard 2 of 3 missing; make it with --shard 2/3"):
+        PatternReader(tmp_path / "all.h5")
+    with writer(Shard(2, 3).path(tmp_path / "all.h5")) as file:
+        file.append(as_photons([{1: 1}]))
+    with h5py.File(tmp_path / "all.shard-2-of-3.h5", "r+") as file:
+        file["detector/gain"][...] *= 2
+    with pytest.raises(FormatError, match="not of the same experiment"):
+        PatternReader(tmp_path / "all.h5")
+    with writer(Shard(1, 2).path(tmp_path / "all.h5")) as file:
+        file.append(as_photons([{1: 1}]))
+    with pytest.raises(FormatError, match="shards of 2 and of 3"):
+        PatternReader(tmp_path / "all.h5")
+
+
+@pytest.mark.parametrize("text", ["3", "0/2", "3/2", "a/b", "1/0"])
+def test_a_shard_that_does_not_exist_is_refused(text):
+    with pytest.raises(ConfigError, match="shard"):
+        Shard.parse(text)
+
+
+def test_shards_share_the_patterns_out():
+    for count in (1, 7, 100):
+        parts = [Shard(k, 6).patterns(count) for k in range(1, 7)]
+        assert [i for part in parts for i in part] == list(range(count))
+
+
+def test_a_growing_file_can_be_read(tmp_path):
+    """Whole chunks of patterns appear while it is written; all of them when it is done."""
+    many = as_photons([{i % 48: 1 + i % 3} for i in range(5000)])
+    with writer(tmp_path / "p.h5") as file:
+        with PatternReader(tmp_path / "p.h5.partial") as reader:
+            assert reader.n_patterns == 0
+            for _ in range(120):  # entries appear 2¹⁸ at a time
+                file.append(many)
+            count = reader.refresh()
+            assert 0 < count < 600_000
+            assert (count + 1) % 2048 == 0
+            assert as_dicts(reader.read_raw(count - 2, count)) == as_dicts(
+                many.take(np.arange(count - 2, count) % 5000)
+            )
+    with PatternReader(tmp_path / "p.h5") as reader:
+        assert reader.n_patterns == 600_000
+
+
+def test_what_a_failed_run_wrote_is_kept(tmp_path):
+    many = as_photons([{i % 48: 1} for i in range(5000)])
+
+    def fail():
+        with writer(tmp_path / "p.h5") as file:
+            for _ in range(120):
+                file.append(many)
+            raise KeyError("something else")
+
+    with pytest.raises(KeyError):
+        fail()
+    with pytest.raises(ConfigError, match="continue it with --resume"):
+        refuse_leftovers(tmp_path / "p.h5")
+    kept = recover(tmp_path / "p.h5")
+    with PatternReader(kept) as reader:
+        assert reader.n_patterns > 500_000
+        provenance = reader.info["provenance"]
+    with writer(tmp_path / "p.h5") as file:
+        with pytest.raises(ConfigError, match="made with another structure"):
+            copy_patterns(kept, file, {**provenance, "structure": "other"})
+        done = copy_patterns(kept, file, provenance)
+        file.append(many.take(np.arange(done, 600_000) % 5000))
+    with writer(tmp_path / "q.h5") as file:
+        for _ in range(120):
+            file.append(many)
+    with h5py.File(tmp_path / "p.h5") as one, h5py.File(tmp_path / "q.h5") as other:
+        for name in (OFFSETS, PIXEL, COUNT):
+            assert one[name].id.get_num_chunks() == other[name].id.get_num_chunks()
+            for chunk in range(one[name].id.get_num_chunks()):
+                where = one[name].id.get_chunk_info(chunk).chunk_offset
+                assert one[name].id.read_direct_chunk(where) == other[
+                    name
+                ].id.read_direct_chunk(where)

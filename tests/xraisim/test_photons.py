@@ -1,24 +1,42 @@
 import numba
 import numpy as np
 import pytest
-import torch
 from numba import njit
 from scipy import stats
 
+from xraisim import photons
 from xraisim.beam import Beam, FluenceSpread
 from xraisim.core.errors import SamplingError
 from xraisim.core.kernels.philox import philox4x32
 from xraisim.core.random import stream_key
-from xraisim.core.rotations import to_matrix
 from xraisim.detector import Detector, geometry
-from xraisim.intensity import intensity_spline, plan_grid
+from xraisim.intensity import IntensitySpline, intensity_spline, plan_grid
+from xraisim.lookup import encode
 from xraisim.photon_kernels import poisson_large
-from xraisim.photons import PhotonSource, draw_orientations, expected_photons, look_up
+from xraisim.photons import PhotonSource, expected_photons, look_up
 from xraisim.scattering import structure_factor_direct
+from xraisim.shots import SINGLE, ShotRecipe, Shots, draw_orientations, draw_shots
+from xraisim.spline_kernels import ceilings
 from xraisim.structure import locate, read_atoms
 
 ENERGY_EV = 4600.0
-CONSTANT = FluenceSpread(distribution="constant")
+
+
+def repeated(n: int, seed: int, weight: float = 1.0, exposures: int = 1) -> Shots:
+    """``n`` shots of the same orientation, each exposure with its share of the weight."""
+    m = n * exposures
+    return Shots(
+        offsets=np.arange(n + 1) * exposures,
+        particle=np.tile(np.arange(exposures, dtype=np.int32), n),
+        model=np.zeros(m, np.int32),
+        orientation=np.repeat(draw_orientations(seed, np.arange(1)), m, axis=0),
+        weight=np.full(m, weight / exposures, np.float32),
+        scale=np.ones(m, np.float32),
+        fluence=np.full(n, weight, np.float32),
+        strength=np.ones(n, np.float32),
+        energy=np.ones(n, np.float32),
+        hit=np.full(n, SINGLE, np.uint8),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,21 +92,30 @@ def test_the_look_up_is_within_one_per_cent_in_every_shell():
     assert (np.sqrt((error**2).mean(0) / (direct**2).mean(0)) < 0.01).all()
 
 
-def test_photons_have_the_mean_and_variance_of_poisson(volume, small_geometry):
-    """Every pixel over 3,000 draws of one orientation, against the plain numpy expectation."""
+@pytest.mark.parametrize(
+    ("weight", "exposures", "envelope"),
+    [(1.0, 1, False), (1.0, 3, False), (1e-3, 1, True), (1e-3, 1, False), (0.02, 2, True)],
+)
+def test_photons_have_the_mean_and_variance_of_poisson(
+    volume, small_geometry, monkeypatch, weight, exposures, envelope
+):
+    """Every pixel over 3,000 draws of one orientation, against the plain numpy expectation.
+
+    However it is thinned, and in one exposure or in several.
+    """
     n, background = 3000, 0.02
-    source = PhotonSource(volume, small_geometry, CONSTANT, background, seed=1)
-    orientation = draw_orientations(1, np.arange(1))
-    rotation = np.repeat(_matrix(orientation), n, axis=0)
-    counts = source._draw_photons(0, rotation, np.ones(n, np.float32)).dense(1600).numpy()
-    mean = expected_photons(volume, small_geometry, orientation[0], 1.0, background)
+    monkeypatch.setattr(photons, "_ENVELOPED_BELOW", np.inf if envelope else 0)
+    source = PhotonSource([volume], small_geometry, background=background, seed=1)
+    shots = repeated(n, 1, weight, exposures)
+    counts = source.draw(shots, 0).dense(1600).numpy()
+    mean = expected_photons([volume], small_geometry, shots.part(0, 1), background=background)[0]
     assert mean.min() < 0.1, "dim pixels, which are thinned"
-    assert mean.max() > 20, "bright pixels, which are drawn by rejection"
+    assert weight < 1 or mean.max() > 20, "bright pixels, which are drawn by rejection"
     z = (counts.sum(0) - n * mean) / np.sqrt(n * mean)
     assert stats.kstest(z, "norm").pvalue > 1e-3
     assert abs(z.mean()) * 40 < 4
     ratio = counts.var(0) / mean
-    assert ratio.mean() == pytest.approx(1, abs=4 * np.sqrt(2 / n / 1600) + 0.002)
+    assert ratio.mean() == pytest.approx(1, abs=4 * np.sqrt((2 + 1 / mean.mean()) / n / 1600) + 0.002)
     total = counts.sum(1)
     assert total.var() / total.mean() == pytest.approx(1, abs=5 * np.sqrt(2 / n))
 
@@ -96,11 +123,10 @@ def test_photons_have_the_mean_and_variance_of_poisson(volume, small_geometry):
 def test_counts_follow_the_poisson_distribution(volume, small_geometry):
     """Chi-square of the counts of single pixels, dim, middling and bright."""
     n = 4000
-    source = PhotonSource(volume, small_geometry, CONSTANT, 0.0, seed=2)
-    orientation = draw_orientations(2, np.arange(1))
-    rotation = np.repeat(_matrix(orientation), n, axis=0)
-    counts = source._draw_photons(0, rotation, np.ones(n, np.float32)).dense(1600).numpy()
-    mean = expected_photons(volume, small_geometry, orientation[0], 1.0, 0.0)
+    source = PhotonSource([volume], small_geometry, seed=2)
+    shots = repeated(n, 2)
+    counts = source.draw(shots, 0).dense(1600).numpy()
+    mean = expected_photons([volume], small_geometry, shots.part(0, 1))[0]
     for target in (0.3, 1.5, 6.0, 15.0):
         pixel = int(np.argmin(np.abs(mean - target)))
         assert _poisson_pvalue(counts[:, pixel].astype(int), mean[pixel]) > 1e-3
@@ -127,29 +153,86 @@ def _poisson_pvalue(counts: np.ndarray, mean: float) -> float:
     return float(stats.chisquare(observed, len(counts) * share / share.sum()).pvalue)
 
 
-def _matrix(quaternion: np.ndarray) -> np.ndarray:
-    return to_matrix(torch.from_numpy(quaternion)).numpy().reshape(-1, 9)
-
-
 def test_patterns_depend_on_seed_and_number_alone(volume, small_geometry):
     """The same for every thread count, batch size and order of the batches."""
-    source = PhotonSource(volume, small_geometry, FluenceSpread(), 0.1, seed=4)
+    recipe = ShotRecipe(fluence=FluenceSpread(sigma=1.0))
+
+    def draw(source, first, n):
+        return source.draw(draw_shots(recipe, 4, first, n), first)
+
+    def source(seed=4):
+        return PhotonSource([volume], small_geometry, background=0.1, seed=seed)
+
     threads = numba.get_num_threads()
-    whole = source.draw(0, 40)
+    whole = draw(source(), 0, 40)
     numba.set_num_threads(1)
     try:
-        other = PhotonSource(volume, small_geometry, FluenceSpread(), 0.1, seed=4)
+        other = source()
         other._capacity = 3  # too small: the batch is drawn again with more room
-        late, early = other.draw(13, 27), other.draw(0, 13)
+        late, early = draw(other, 13, 27), draw(other, 0, 13)
     finally:
         numba.set_num_threads(threads)
     for name in ("pixel", "count"):
-        parts = [getattr(part.photons, name) for part in (early, late)]
-        assert (np.concatenate(parts) == getattr(whole.photons, name)).all()
-    assert (np.concatenate([early.fluence, late.fluence]) == whole.fluence).all()
-    assert (np.concatenate([early.orientations, late.orientations]) == whole.orientations).all()
-    different = PhotonSource(volume, small_geometry, FluenceSpread(), 0.1, seed=5).draw(0, 40)
-    assert len(different.photons.pixel) != len(whole.photons.pixel)
+        parts = [getattr(part, name) for part in (early, late)]
+        assert (np.concatenate(parts) == getattr(whole, name)).all()
+    assert len(draw(source(5), 0, 40).pixel) != len(whole.pixel)
+
+
+def test_a_block_too_large_for_the_memory_is_drawn_in_parts(volume, small_geometry, monkeypatch):
+    source = PhotonSource([volume], small_geometry, background=0.1, seed=4)
+    whole = source.draw(repeated(30, 4), 0)
+    monkeypatch.setattr(photons, "_ENTRIES", 4 * source._capacity)
+    parts = source.draw(repeated(30, 4), 0)
+    assert (whole.offsets == parts.offsets).all()
+    assert (whole.pixel == parts.pixel).all()
+    assert (whole.count == parts.count).all()
+
+
+def test_rows_are_ascending_without_repeats(volume, small_geometry):
+    drawn = PhotonSource([volume], small_geometry, background=0.5, seed=4).draw(
+        repeated(20, 4, exposures=4), 0
+    )
+    for start, stop in zip(drawn.offsets[:-1], drawn.offsets[1:], strict=True):
+        assert (np.diff(drawn.pixel[start:stop]) > 0).all()
+    assert (drawn.count > 0).all()
+
+
+def test_a_blank_shot_has_the_background_alone(volume, small_geometry):
+    shots = repeated(2000, 4)
+    blank = Shots(
+        **{name: getattr(shots, name) for name in ("fluence", "strength", "energy", "hit")},
+        offsets=np.zeros(len(shots) + 1, np.int64),
+        **{
+            name: getattr(shots, name)[:0]
+            for name in ("particle", "model", "orientation", "weight", "scale")
+        },
+    )
+    drawn = PhotonSource([volume], small_geometry, background=0.05, seed=4).draw(blank, 0)
+    mean = 0.05 * len(small_geometry.good)
+    assert drawn.totals().mean() == pytest.approx(mean, abs=5 * np.sqrt(mean / 2000))
+    assert not len(PhotonSource([volume], small_geometry, seed=4).draw(blank, 0).pixel)
+
+
+def test_bounds_are_bounds():
+    """A rough volume of positive and negative coefficients, against the look-up itself."""
+    rng = np.random.default_rng(0)
+    grid = 33
+    volume = IntensitySpline(
+        coefficients=rng.normal(size=(grid,) * 3).astype(np.float32), spacing=1.0, s_max=14.0
+    )
+    s = rng.uniform(-14, 14, (100_000, 3))
+    value = look_up(volume, s)
+    blocks, shells = ceilings(volume.coefficients)
+    block = np.floor(s + grid // 2 + 0.5).astype(int) >> 2
+    radius = np.linalg.norm(s, axis=1).astype(int)
+    for bound, tightest in ((blocks[tuple(block.T)], 0.6), (shells[radius], 0.5)):
+        assert (value <= bound * (1 + 1e-6)).all()
+        assert (value / np.maximum(bound, 1e-9)).max() > tightest, "but not far too high"
+    code, table = encode(blocks.reshape(-1))
+    coded = table[code]
+    assert (coded >= blocks.reshape(-1)).all()
+    bright = blocks.reshape(-1) > 1e-6 * blocks.max()
+    assert (coded[bright] <= 1.126 * blocks.reshape(-1)[bright]).all()
 
 
 def test_the_grid_follows_diameter_and_resolution():
@@ -164,4 +247,4 @@ def test_the_grid_follows_diameter_and_resolution():
 def test_pixels_beyond_the_volume_are_refused(cloud, small_geometry):
     short = intensity_spline(cloud, 0.02, ENERGY_EV)
     with pytest.raises(SamplingError, match="the intensity volume was made to"):
-        PhotonSource(short, small_geometry, CONSTANT, 0.0, 0)
+        PhotonSource([short], small_geometry, seed=0).draw(repeated(1, 0), 0)

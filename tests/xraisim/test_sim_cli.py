@@ -9,8 +9,11 @@ import pytest
 
 from xraisim import cli
 from xraisim.core.config import to_mapping
-from xraisim.make import SimulationConfig, check_speckle_sampling, from_mapping, simulate
+from xraisim.detector import geometry
+from xraisim.make import simulate
 from xraisim.patterns import PatternReader
+from xraisim.simulation import SimulationConfig, from_mapping
+from xraisim.simulator import check_speckle_sampling
 from xraisim.truth import read_truth
 
 CONFIG = """
@@ -141,7 +144,8 @@ def test_the_embedded_task_is_sampled_well_enough():
     config = SimulationConfig(chains="B*")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_speckle_sampling(266.0, config)
+        seen = geometry(config.detector, config.beam)
+        check_speckle_sampling(266.0, seen, config.beam.wavelength_angstrom)
 
 
 def refused(run, tmp_path, *arguments):

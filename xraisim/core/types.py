@@ -1,5 +1,6 @@
 """Frozen contracts between the parts: what a reconstructor may know of an experiment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,19 @@ class Photons:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @classmethod
+    def joined(cls, blocks: Sequence["Photons"]) -> "Photons":
+        """Return blocks one after another as one; no blocks make no patterns."""
+        if len(blocks) == 1:
+            return blocks[0]
+        ends = np.cumsum([0, *(len(block.pixel) for block in blocks)])
+        offsets = [block.offsets[1:] + end for block, end in zip(blocks, ends, strict=False)]
+        return cls(
+            offsets=np.concatenate([np.zeros(1, np.int64), *offsets]),
+            pixel=np.concatenate([np.empty(0, np.int32), *(block.pixel for block in blocks)]),
+            count=np.concatenate([np.empty(0, np.int32), *(block.count for block in blocks)]),
+        )
 
     def totals(self, below: int | None = None) -> np.ndarray:
         """Return the photons per pattern, float64, of pixels before ``below`` (default: all)."""

@@ -1,0 +1,51 @@
+"""The usable pixels of a detector in the order that reconstructors take them: by |s|."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from xraisim.core.types import Photons, Pixels
+
+
+@dataclass(frozen=True)
+class PixelOrder:
+    """``pixels``: the usable ones by |s|; ``rank`` int32 [P]: each pixel's place there, or −1."""
+
+    pixels: Pixels
+    rank: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        s: np.ndarray,
+        gain: np.ndarray,
+        background: np.ndarray,
+        mask: np.ndarray,
+        shape: tuple[int, int],
+    ) -> "PixelOrder":
+        """Sort the pixels of a flattened detector; ``mask`` is non-zero where one is not used.
+
+        ``s`` [P, 3] in Å⁻¹; ``gain`` and ``background`` [P].
+        """
+        good = np.flatnonzero(mask == 0)
+        index = good[np.argsort(np.linalg.norm(s[good].astype(np.float32), axis=1), kind="stable")]
+        rank = np.full(len(mask), -1, np.int32)
+        rank[index] = np.arange(len(index), dtype=np.int32)
+        pixels = Pixels(
+            s=torch.from_numpy(s[index].astype(np.float32)),
+            gain=torch.from_numpy(gain[index].astype(np.float32)),
+            background=torch.from_numpy(background[index].astype(np.float32)),
+            index=torch.from_numpy(index),
+            shape=shape,
+        )
+        return cls(pixels, rank)
+
+    def ranked(self, raw: Photons) -> Photons:
+        """Return patterns with numbers into ``pixels`` in place of flat indices; masked dropped."""
+        pixel = self.rank[raw.pixel]
+        keep = pixel >= 0
+        if keep.all():
+            return Photons(offsets=raw.offsets, pixel=pixel, count=raw.count)
+        kept = np.concatenate([[0], np.cumsum(keep)])
+        return Photons(offsets=kept[raw.offsets], pixel=pixel[keep], count=raw.count[keep])
