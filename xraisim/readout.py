@@ -96,7 +96,10 @@ def read_out(
 
 
 def count_photons(frames: np.ndarray, geometry: Geometry, readout: Readout) -> Photons:
-    """Return the photons counted in ``frames`` [n, P] (ADU) at the usable pixels."""
+    """Return the photons counted in ``frames`` [n, P] (ADU) at the usable pixels.
+
+    ``readout.adu_per_photon`` must be positive.
+    """
     signal = frames - np.float32(readout.offset_adu)
     if readout.common_mode_adu > 0:
         _subtract_common_mode(signal, geometry, readout.adu_per_photon)
