@@ -7,6 +7,7 @@ Q(threshold · adu_per_photon / noise_adu) per dark pixel, Q the Gaussian tail. 
 to neighbouring pixels is left out.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from xraisim.core.random import uniforms
 from xraisim.core.types import Photons
 from xraisim.detector import Geometry
 
-_BLOCK_VALUES = 2**22  # pixel values of the dense frames held at a time
+_BLOCK_VALUES = 2**20  # pixel values of the dense frames held at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,18 +96,22 @@ def read_out(
 
 
 def count_photons(frames: np.ndarray, geometry: Geometry, readout: Readout) -> Photons:
-    """Return the photons counted in ``frames`` [n, P] (ADU) at the usable pixels."""
+    """Return the photons counted in ``frames`` [n, P] (ADU) at the usable pixels.
+
+    ``readout.adu_per_photon`` must be positive.
+    """
     signal = frames - np.float32(readout.offset_adu)
     if readout.common_mode_adu > 0:
         _subtract_common_mode(signal, geometry, readout.adu_per_photon)
-    good = geometry.good
-    signal = signal[:, good] / readout.adu_per_photon
-    count = np.floor(signal + (1 - readout.threshold_photons)).astype(np.int32)
-    row, column = np.nonzero(count > 0)
+    lit = signal >= readout.threshold_photons * readout.adu_per_photon
+    lit &= ~geometry.mask
+    row, pixel = np.nonzero(lit)
+    value = signal[row, pixel] / readout.adu_per_photon
+    count = np.floor(value + (1 - readout.threshold_photons))
     return Photons(
         offsets=np.searchsorted(row, np.arange(len(frames) + 1)),
-        pixel=good[column].astype(np.int32),
-        count=count[row, column],
+        pixel=pixel.astype(np.int32),
+        count=np.maximum(count, 1).astype(np.int32),
     )
 
 
@@ -136,11 +141,13 @@ def _subtract_common_mode(signal: np.ndarray, geometry: Geometry, adu_per_photon
     The level is the mean of the usable pixels within half a photon of their (lower) median; the
     median alone would rise with the number of lit pixels.
     """
-    good = geometry.good
-    for panel in np.unique(geometry.panel[good]):
-        pixels = good[geometry.panel[good] == panel]
-        values = signal[:, pixels]
-        middle = np.quantile(values, 0.5, axis=1, keepdims=True, method="lower")
+    usable = ~geometry.mask
+    ends = np.searchsorted(geometry.panel, np.arange(geometry.panel[-1] + 2))
+    for start, stop in itertools.pairwise(ends):
+        values = signal[:, start:stop][:, usable[start:stop]]
+        if not values.shape[1]:
+            continue
+        half = (values.shape[1] - 1) // 2
+        middle = np.partition(values, half, axis=1)[:, half, None]
         dark = np.abs(values - middle) < 0.5 * adu_per_photon
-        level = np.mean(values, axis=1, where=dark, keepdims=True)
-        signal[:, pixels] -= level
+        signal[:, start:stop] -= np.mean(values, axis=1, where=dark, keepdims=True)
