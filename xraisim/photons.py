@@ -22,7 +22,9 @@ from xraisim.row_kernels import merge_rows, merged_lengths
 from xraisim.shots import Shots
 
 _EXTRA_SLOT, _BACKGROUND_SLOT = 254, 255  # the last of a shot's 256 ranges of random numbers
-_ENVELOPED_BELOW = 0.03  # events of the envelope per pixel from which the blocks' bounds are cheaper
+_ENVELOPED_BELOW = (
+    0.03  # events of the envelope per pixel from which the blocks' bounds are cheaper
+)
 _ENTRIES = 2**24  # that a block of rows may have room for: 134 MB
 
 
@@ -186,4 +188,3 @@ class PhotonSource:
                 count,
                 length,
             )
-

@@ -139,10 +139,7 @@ def _read(path: Path) -> Truth:
                     "set again"
                 )
             shots = {name: file["shots"][name][()] for name in _SHOT}
-            about = {
-                name: json.loads(file.attrs[name])
-                for name in _ABOUT
-            }
+            about = {name: json.loads(file.attrs[name]) for name in _ABOUT}
             about["species"] = tuple(about["species"])
             return Truth(
                 hits=shots.pop("hit"),
@@ -174,8 +171,5 @@ def _joined(truths: list[Truth]) -> Truth:
                 for name in _PARTICLE
             },
         ),
-        **{
-            name: getattr(first, name)
-            for name in (*_ABOUT, "defect")
-        },
+        **{name: getattr(first, name) for name in (*_ABOUT, "defect")},
     )

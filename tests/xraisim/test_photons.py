@@ -115,7 +115,9 @@ def test_photons_have_the_mean_and_variance_of_poisson(
     assert stats.kstest(z, "norm").pvalue > 1e-3
     assert abs(z.mean()) * 40 < 4
     ratio = counts.var(0) / mean
-    assert ratio.mean() == pytest.approx(1, abs=4 * np.sqrt((2 + 1 / mean.mean()) / n / 1600) + 0.002)
+    assert ratio.mean() == pytest.approx(
+        1, abs=4 * np.sqrt((2 + 1 / mean.mean()) / n / 1600) + 0.002
+    )
     total = counts.sum(1)
     assert total.var() / total.mean() == pytest.approx(1, abs=5 * np.sqrt(2 / n))
 
