@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from xraisim.intensity import IntensitySpline
-from xraisim.spline_kernels import BLOCK_BITS, block_ceilings
+from xraisim.spline_kernels import BLOCK_BITS, upper_bounds
 
 Point = tuple[Tensor, Tensor, Tensor]
 
@@ -26,7 +26,7 @@ class SplineVolumes:
 
     def __init__(self, volumes: Sequence[IntensitySpline], device: torch.device) -> None:
         """Copy the volumes to ``device``."""
-        ceilings = [block_ceilings(volume.coefficients) for volume in volumes]
+        ceilings = [upper_bounds(volume.coefficients)[0] for volume in volumes]
         self._coefficients, self._base = _end_to_end([v.coefficients for v in volumes], device)
         self._ceilings, self._block_base = _end_to_end(ceilings, device)
         self._grid = torch.tensor([volume.grid for volume in volumes], device=device)

@@ -16,7 +16,7 @@ from xraisim.photon_kernels import poisson_large
 from xraisim.photons import PhotonSource, expected_photons, look_up
 from xraisim.scattering import structure_factor_direct
 from xraisim.shots import SINGLE, ShotRecipe, Shots, draw_orientations, draw_shots
-from xraisim.spline_kernels import ceilings
+from xraisim.spline_kernels import upper_bounds
 from xraisim.structure import locate, read_atoms
 
 ENERGY_EV = 4600.0
@@ -224,7 +224,7 @@ def test_bounds_are_bounds():
     )
     s = rng.uniform(-14, 14, (100_000, 3))
     value = look_up(volume, s)
-    blocks, shells = ceilings(volume.coefficients)
+    blocks, shells = upper_bounds(volume.coefficients)
     block = np.floor(s + grid // 2 + 0.5).astype(int) >> 2
     radius = np.linalg.norm(s, axis=1).astype(int)
     for bound, tightest in ((blocks[tuple(block.T)], 0.6), (shells[radius], 0.5)):
