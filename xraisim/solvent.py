@@ -8,6 +8,7 @@ part of the model, and scatters at angles below the particle's own.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -113,29 +114,19 @@ class Hydrated:
 def hydrate(atoms: Atoms, solvent: Solvent) -> Hydrated:
     """Return ``atoms`` in water. The mask is made in blocks of planes, so its memory is bounded."""
     edge = solvent.voxel_angstrom
-    radii = vdw_radii_angstrom(atoms.elements)
-    halo = math.ceil(solvent.shrink_angstrom / edge + 0.5)
-    grown = radii + solvent.probe_angstrom
-    margin = float(max(grown.max(), radii.max() + solvent.shell_angstrom)) + edge
-    low = np.floor((atoms.positions.min(0) - margin) / edge).astype(int) - halo
-    shape = np.ceil((atoms.positions.max(0) + margin) / edge).astype(int) + halo + 1 - low
+    reach = max(solvent.probe_angstrom, solvent.shell_angstrom)
+    margin = float(vdw_radii_angstrom(atoms.elements).max()) + reach + solvent.shrink_angstrom
+    margin += 2 * edge  # a block's halo is up to 1.5 voxels wider than the shrinking
+    low = np.floor((atoms.positions.min(0) - margin) / edge).astype(int) - 1
+    high = np.ceil((atoms.positions.max(0) + margin) / edge).astype(int) + 1
     voxels, contrast = [], []
-    for first in range(0, int(shape[0]), _BLOCK_PLANES):
-        planes = min(_BLOCK_PLANES, int(shape[0]) - first)
-        corner = np.array([first - halo, 0, 0]) + low
-        block = np.zeros((planes + 2 * halo, shape[1], shape[2]), np.bool_)
-        near = _atoms_near(atoms, corner[0] * edge, block.shape[0] * edge, margin)
-        mark_balls(block, atoms.positions[near] / edge - corner, grown[near] / edge)
-        mask = shrink(block, solvent.shrink_angstrom / edge + 0.5)
-        inner = slice(halo, halo + planes)
-        densities = [(mask[inner], -solvent.electrons_per_angstrom3)]
-        if solvent.shell_angstrom:
-            block[:] = False
-            reach = (radii[near] + solvent.shell_angstrom) / edge
-            mark_balls(block, atoms.positions[near] / edge - corner, reach)
-            densities.append(((block & ~mask)[inner], solvent.shell_contrast))
-        for occupied, density in densities:
-            centres = (np.argwhere(occupied) + corner + [halo, 0, 0]) * edge
+    for first in range(low[0], high[0] + 1, _BLOCK_PLANES):
+        last = min(first + _BLOCK_PLANES - 1, high[0])
+        corner, shape = (first, *low[1:]), (last - first + 1, *(high - low + 1)[1:])
+        place = atoms.positions[:, 0] / edge
+        near = (place > first - margin / edge) & (place < last + margin / edge)
+        for occupied, density in _regions(atoms, near, solvent, np.array(corner), shape):
+            centres = (np.argwhere(occupied) + corner) * edge
             voxels.append(centres.astype(np.float32))
             contrast.append(np.full(len(centres), density, np.float32))
     return Hydrated(
@@ -146,14 +137,29 @@ def hydrate(atoms: Atoms, solvent: Solvent) -> Hydrated:
     )
 
 
+def _regions(
+    atoms: Atoms, near: np.ndarray, solvent: Solvent, corner: np.ndarray, shape: tuple[int, ...]
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Yield the mask and the hydration layer in a block, bool of ``shape``, and their contrasts."""
+    edge = solvent.voxel_angstrom
+    # The outside begins about halfway between the last voxel inside and the first one outside.
+    shrinkage = solvent.shrink_angstrom / edge + 0.5
+    halo = math.ceil(shrinkage)  # planes beyond the block from which it is shrunk
+    block = np.zeros((shape[0] + 2 * halo, *shape[1:]), np.bool_)
+    inner = slice(halo, halo + shape[0])
+    centres = atoms.positions[near] / edge - corner + [halo, 0, 0]
+    radii = vdw_radii_angstrom(atoms.elements[near])
+    mark_balls(block, centres, (radii + solvent.probe_angstrom) / edge)
+    mask = shrink(block, shrinkage)
+    yield mask[inner], -solvent.electrons_per_angstrom3
+    if solvent.shell_angstrom:
+        block[:] = False
+        mark_balls(block, centres, (radii + solvent.shell_angstrom) / edge)
+        yield (block & ~mask)[inner], solvent.shell_contrast
+
+
 def vdw_radii_angstrom(elements: np.ndarray) -> np.ndarray:
     """Return the van der Waals radius of every atom, Å, float64 [N] (gemmi's table)."""
     unique, inverse = np.unique(elements, return_inverse=True)
     radii = np.array([gemmi.Element(int(z)).vdw_r for z in unique])
     return radii[inverse.reshape(-1)]
-
-
-def _atoms_near(atoms: Atoms, x: float, depth: float, margin: float) -> np.ndarray:
-    """Return the indices of the atoms that can touch x … x + depth."""
-    place = atoms.positions[:, 0]
-    return np.flatnonzero((place > x - margin) & (place < x + depth + margin))

@@ -1,46 +1,88 @@
 """Error of the simulator's expected photons against a direct sum over atoms, shell by shell.
 
-Run as ``python benchmarks/perf/simulator_accuracy.py [STRUCTURE [CHAINS [S_MAX]]]``; prints the
-relative rms error of every shell: rms(λ − λ_direct) / rms(λ_direct). tests/xraisim/test_accuracy.py
-holds the same on a few hundred points.
+Two relative rms errors of |F|² per shell, rms(I − I_direct) / rms(I_direct), at random points: of
+the spline's look-ups, which is what a pattern gets, and of the non-uniform FFT alone, at grid
+points. ``python benchmarks/perf/simulator_accuracy.py 4v6x --structures DIR`` goes to the corner of
+the instrument's detector; `tests/xraisim/test_photons.py` holds a few hundred points of the same.
 """
 
+import argparse
 import itertools
-import sys
 
 import numpy as np
 
-from xraisim.intensity import intensity_spline
+from xraisim.detector import geometry
+from xraisim.instruments import preset
+from xraisim.intensity import VOXELS_PER_SPECKLE, intensity_cube, intensity_spline, plan_grid
+from xraisim.locate import locate
 from xraisim.photons import look_up
 from xraisim.scattering import structure_factor_direct
-from xraisim.structure import Atoms, locate, read_atoms
-
-ENERGY_EV = 4600.0
+from xraisim.structure import Atoms, read_atoms
 
 
-def shell_errors(
-    atoms: Atoms, s_max: float, edges: np.ndarray, per_shell: int, voxels_per_speckle: float
-) -> np.ndarray:
-    """Return the relative rms error in every shell between ``edges`` (Å⁻¹), random directions."""
+def shell_points(edges: np.ndarray, per_shell: int) -> np.ndarray:
+    """Return points of random directions, [shells, per_shell, 3] Å⁻¹."""
     rng = np.random.default_rng(0)
-    radius = np.concatenate([rng.uniform(a, b, per_shell) for a, b in itertools.pairwise(edges)])
-    direction = rng.normal(size=(len(radius), 3))
-    s = radius[:, None] * direction / np.linalg.norm(direction, axis=1, keepdims=True)
-    direct = np.abs(structure_factor_direct(atoms, s, ENERGY_EV)) ** 2
-    volume = intensity_spline(atoms, s_max, ENERGY_EV, voxels_per_speckle=voxels_per_speckle)
-    error, direct = (x.reshape(-1, per_shell) for x in (look_up(volume, s) - direct, direct))
-    return np.sqrt((error**2).mean(1) / (direct**2).mean(1))
+    radius = np.stack(
+        [rng.uniform(low, high, per_shell) for low, high in itertools.pairwise(edges)]
+    )
+    direction = rng.normal(size=(*radius.shape, 3))
+    return radius[..., None] * direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+
+
+def relative_error(found: np.ndarray, direct: np.ndarray) -> np.ndarray:
+    """Return the relative rms error of every row."""
+    return np.sqrt(((found - direct) ** 2).mean(1) / (direct**2).mean(1))
+
+
+def direct_intensity(atoms: Atoms, s: np.ndarray, energy_ev: float) -> np.ndarray:
+    """Return |F|² of the plain sum at ``s`` [..., 3] Å⁻¹."""
+    F = structure_factor_direct(atoms, s.reshape(-1, 3), energy_ev)
+    return (np.abs(F) ** 2).reshape(s.shape[:-1])
+
+
+def transform_errors(
+    atoms: Atoms, s: np.ndarray, grid: int, spacing: float, energy_ev: float
+) -> np.ndarray:
+    """Return the error of the non-uniform FFT at the grid points nearest to ``s``, per shell."""
+    index = np.rint(s / spacing).astype(int)
+    cube = intensity_cube(atoms, grid, spacing, energy_ev)
+    found = cube[tuple(np.moveaxis(index + grid // 2, -1, 0))]
+    return relative_error(found, direct_intensity(atoms, index * spacing, energy_ev))
 
 
 def main() -> None:
     """Print the table for the structure named on the command line."""
-    structure, chains, s_max, *_ = [*sys.argv[1:], *("4v5d", "*", "0.1246")[len(sys.argv) - 1 :]]
-    atoms, top = read_atoms(locate(structure), chains=chains), float(s_max)
-    edges = np.concatenate([np.arange(0, 0.02, 0.0025), np.linspace(0.02, top, 15)])
-    print(f"{structure} {chains}: {len(atoms)} atoms, {atoms.diameter_angstrom:.0f} Å")
-    for voxels in (2.5, 3.0, 3.5):
-        errors = 100 * shell_errors(atoms, top, edges, 150, voxels)
-        print(f"{voxels} voxels per 1/D, % in {len(errors)} shells:", np.round(errors, 2))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("structure", nargs="?", default="4v5d")
+    parser.add_argument("--chains", default="*")
+    parser.add_argument("--assembly", default="")
+    parser.add_argument("--structures", help="a directory to look for the structure in")
+    parser.add_argument("--instrument", default="xrai2025")
+    parser.add_argument("--s-max", type=float, help="Å⁻¹, instead of the instrument's corner")
+    parser.add_argument("--points", type=int, default=150, help="per shell")
+    parser.add_argument("--voxels", type=float, default=VOXELS_PER_SPECKLE, help="per 1/D")
+    given = parser.parse_args()
+    seen = preset(given.instrument)
+    energy = seen.beam.photon_energy_ev
+    s_max = given.s_max or geometry(seen.detector, seen.beam).s_max
+    path = locate(given.structure, directory=given.structures)
+    atoms = read_atoms(path, chains=given.chains, assembly=given.assembly)
+    edges = np.concatenate([np.arange(0, 0.02, 0.0025), np.linspace(0.02, s_max, 15)])
+    s = shell_points(edges, given.points)
+    grid, spacing = plan_grid(atoms.diameter_angstrom, s_max, given.voxels)
+    volume = intensity_spline(atoms, s_max, energy, voxels_per_speckle=given.voxels)
+    found = look_up(volume, s.reshape(-1, 3)).reshape(s.shape[:-1])
+    del volume
+    total = 100 * relative_error(found, direct_intensity(atoms, s, energy))
+    transform = 100 * transform_errors(atoms, s, grid, spacing, energy)
+    print(f"{path.name} {given.chains}: {len(atoms)} atoms, {atoms.diameter_angstrom:.0f} Å, ")
+    print(f"{grid}³ voxels, {given.voxels:g} per 1/D, {energy:g} eV")
+    print("| shell, Å⁻¹ | to, Å | look-up, % | transform alone, % |\n|---|---|---|---|")
+    for low, high, a, b in zip(edges[:-1], edges[1:], total, transform, strict=True):
+        print(f"| {low:.4f}–{high:.4f} | {1 / high:.1f} | {a:.3f} | {b:.4f} |")
+    print(f"| median | | {np.median(total):.3f} | {np.median(transform):.4f} |")
+    print(f"| worst | | {total.max():.3f} | {transform.max():.4f} |")
 
 
 if __name__ == "__main__":
