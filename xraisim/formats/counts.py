@@ -1,0 +1,87 @@
+"""Counts, and what is not a count: dense frames to sparse photons and back."""
+
+import numpy as np
+
+from xraisim.core.errors import FormatError
+from xraisim.core.types import Photons
+
+LARGEST = 2**31 - 1
+
+
+def sparse(frames: np.ndarray, first: int, where: str) -> Photons:
+    """Return dense frames [n, …] of photon counts as sparse patterns.
+
+    Floating-point values are accepted if every one is a whole number. Raises :class:`FormatError`
+    that names the first frame (``first`` is the number of ``frames[0]``), pixel and value which is
+    negative, not whole, not finite or beyond int32.
+    """
+    frames = frames.reshape(len(frames), -1)
+    if frames.dtype.kind not in "biuf":
+        raise FormatError(f"{where}: values of type {frames.dtype} are not photon counts")
+    row, pixel = np.nonzero(frames)
+    values = frames[row, pixel]
+    _refuse(values, row + first, pixel, where)
+    offsets = np.searchsorted(row, np.arange(len(frames) + 1)).astype(np.int64)
+    return Photons(offsets=offsets, pixel=pixel.astype(np.int32), count=values.astype(np.int32))
+
+
+def _refuse(values: np.ndarray, frame: np.ndarray, pixel: np.ndarray, where: str) -> None:
+    if values.dtype.kind == "b":
+        return
+    wrong = (values < 0) | (values > LARGEST)
+    if values.dtype.kind == "f":
+        # written so that NaN, for which every comparison is false, is wrong as well
+        wrong |= ~(np.isfinite(values) & (values == np.rint(values)))
+    if not wrong.any():
+        return
+    at = int(np.argmax(wrong))
+    value = values[at]
+    reason = "negative" if value < 0 else "not a whole number"
+    if value > LARGEST:
+        reason = "more than an int32 holds"
+    raise FormatError(
+        f"{where}: frame {frame[at]}, pixel {pixel[at]} is {value:.6g}, which is {reason}; photon "
+        "counts are needed, for which the Poisson likelihood holds. Convert ADU to photons first "
+        "(subtract the pedestal, divide by the gain, round); undo divisions by solid angle or "
+        "polarisation, they belong in the model; draw photons from expected intensities"
+    )
+
+
+def merged(photons: Photons) -> Photons:
+    """Return the block with repeated entries of a pixel added up (pixels are ascending)."""
+    rows = photons.rows()
+    new = np.ones(len(rows), bool)
+    new[1:] = (np.diff(rows) != 0) | (np.diff(photons.pixel) != 0)
+    if new.all():
+        return photons
+    first = np.flatnonzero(new)
+    count = np.add.reduceat(photons.count, first, dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum(new)])[photons.offsets]
+    return Photons(offsets=offsets, pixel=photons.pixel[first], count=count.astype(np.int32))
+
+
+def dense(photons: Photons, pixels: int) -> np.ndarray:
+    """Return the counts as int32 [n, pixels]; repeated entries are added."""
+    frames = np.zeros((len(photons), pixels), np.int32)
+    np.add.at(frames, (photons.rows(), photons.pixel), photons.count)
+    return frames
+
+
+def joined(lengths: np.ndarray, pixel: np.ndarray, count: np.ndarray, n: int) -> Photons:
+    """Return entries as a block sorted by pattern, then pixel; ``lengths`` is each one's row."""
+    order = np.lexsort((pixel, lengths))
+    offsets = np.searchsorted(lengths[order], np.arange(n + 1)).astype(np.int64)
+    return Photons(
+        offsets=offsets,
+        pixel=pixel[order].astype(np.int32),
+        count=count[order].astype(np.int32),
+    )
+
+
+def require_pixels(pixel: np.ndarray, pixels: int, where: str) -> None:
+    """Raise :class:`FormatError` if an index lies outside 0 … ``pixels`` − 1."""
+    if len(pixel) and not (0 <= pixel.min() and pixel.max() < pixels):
+        raise FormatError(
+            f"{where}: pixel numbers run from {pixel.min()} to {pixel.max()}, but a pattern has "
+            f"{pixels} pixels; the file is damaged or its number of pixels is wrong"
+        )
