@@ -7,8 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from xraisim.core.types import Photons
 from xraisim.experiment import Experiment, Known
 

@@ -8,14 +8,17 @@ from xraisim.core.types import Photons
 LARGEST = 2**31 - 1
 
 
-def sparse(frames: np.ndarray, first: int, where: str) -> Photons:
+def sparse(frames: np.ndarray, first: int, where: str, mask: np.ndarray | None = None) -> Photons:
     """Return dense frames [n, …] of photon counts as sparse patterns.
 
-    Floating-point values are accepted if every one is a whole number. Raises :class:`FormatError`
-    that names the first frame (``first`` is the number of ``frames[0]``), pixel and value which is
-    negative, not whole, not finite or beyond int32.
+    Pixels of ``mask`` (bool [P]) are not looked at. Floating-point values are accepted if every one
+    is a whole number. Raises :class:`FormatError` that names the first frame (``first`` is the
+    number of ``frames[0]``), pixel and value which is negative, not whole, not finite or beyond
+    int32.
     """
     frames = frames.reshape(len(frames), -1)
+    if mask is not None:
+        frames = np.where(mask, frames.dtype.type(0), frames)
     if frames.dtype.kind not in "biuf":
         raise FormatError(f"{where}: values of type {frames.dtype} are not photon counts")
     row, pixel = np.nonzero(frames)
@@ -80,7 +83,7 @@ def joined(lengths: np.ndarray, pixel: np.ndarray, count: np.ndarray, n: int) ->
 
 def require_pixels(pixel: np.ndarray, pixels: int, where: str) -> None:
     """Raise :class:`FormatError` if an index lies outside 0 … ``pixels`` − 1."""
-    if len(pixel) and not (0 <= pixel.min() and pixel.max() < pixels):
+    if len(pixel) and not (pixel.min() >= 0 and pixel.max() < pixels):
         raise FormatError(
             f"{where}: pixel numbers run from {pixel.min()} to {pixel.max()}, but a pattern has "
             f"{pixels} pixels; the file is damaged or its number of pixels is wrong"

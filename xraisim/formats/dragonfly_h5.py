@@ -38,7 +38,9 @@ def open_dragonfly_h5(path: Path, dataset: str | None = None) -> Source:
         rows = [np.repeat(np.arange(stop - start), _lengths(v)) for v in (single, several)]
         pixel, count = _flat([*single, *several]), _flat(count)
         if len(count) != len(rows[1]) or (count < 1).any():
-            raise FormatError(f"{path}: frames {start} … {stop}: place_multi and count_multi differ")
+            raise FormatError(
+                f"{path}: frames {start} … {stop}: place_multi and count_multi differ"
+            )
         counts.require_pixels(pixel, pixels, str(path))
         return counts.joined(
             np.concatenate(rows), pixel, np.concatenate([np.ones(len(rows[0])), count]), len(single)
