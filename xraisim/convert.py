@@ -82,7 +82,7 @@ def convert(
         job = Target(
             patterns=opened.patterns,
             pixels=known.pixels,
-            shape=known.shape if experiment is None else experiment.detector.shape,
+            shape=experiment.detector.shape if experiment else known.shape or (1, known.pixels),
             experiment=experiment,
             provenance=_provenance(source, found, config),
         )

@@ -93,8 +93,9 @@ def assemble(known: Known, config: ExperimentConfig) -> Experiment:
     """Return the experiment of a file; raises :class:`ConfigError` that names what is missing."""
     diameter = config.particle_diameter_angstrom
     if known.experiment is not None:
-        changed = {} if diameter is None else {"particle_diameter_angstrom": diameter}
-        return replace(known.experiment, **changed)
+        if diameter is None:
+            return known.experiment
+        return replace(known.experiment, particle_diameter_angstrom=diameter)
     beam = _beam(known, config)
     setting = _detector(known, config)
     if diameter is None:

@@ -11,6 +11,7 @@ from xraisim.core.types import Photons
 from xraisim.experiment import Experiment, Known
 
 Append = Callable[[Photons], None]
+Read = Callable[[int, int], Photons]
 
 
 @dataclass(kw_only=True)
@@ -25,7 +26,7 @@ class Source:
     path: Path
     patterns: int
     known: Known
-    read: Callable[[int, int], Photons]
+    read: Read
     close: Callable[[], None] = lambda: None
     notices: list[str] = field(default_factory=list)
 

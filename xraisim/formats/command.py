@@ -41,8 +41,10 @@ def convert_command(
     Only photon counts are accepted. No orientations or other truth get into a pattern file.
     """
     settings = configuration.load(ExperimentConfig, config) if config else ExperimentConfig()
-    flags = {"particle_diameter_angstrom": diameter, "instrument": instrument}
-    settings = dataclasses.replace(settings, **{k: v for k, v in flags.items() if v is not None})
+    if diameter is not None:
+        settings = dataclasses.replace(settings, particle_diameter_angstrom=diameter)
+    if instrument is not None:
+        settings = dataclasses.replace(settings, instrument=instrument)
     with console.progress("patterns", _count(source, source_format, dataset)) as advance:
         done = convert(
             source,

@@ -1,5 +1,7 @@
 """Counts, and what is not a count: dense frames to sparse photons and back."""
 
+from typing import Any
+
 import numpy as np
 
 from xraisim.core.errors import FormatError
@@ -11,40 +13,45 @@ LARGEST = 2**31 - 1
 def sparse(frames: np.ndarray, first: int, where: str, mask: np.ndarray | None = None) -> Photons:
     """Return dense frames [n, …] of photon counts as sparse patterns.
 
-    Pixels of ``mask`` (bool [P]) are not looked at. Floating-point values are accepted if every one
-    is a whole number. Raises :class:`FormatError` that names the first frame (``first`` is the
-    number of ``frames[0]``), pixel and value which is negative, not whole, not finite or beyond
-    int32.
+    On pixels of ``mask`` (bool [P]) what is no count is left out. Floating-point values are accepted
+    if every one is a whole number. Raises :class:`FormatError` that names the first frame
+    (``first`` is the number of ``frames[0]``), pixel and value which is negative, not whole, not
+    finite or beyond int32.
     """
-    frames = frames.reshape(len(frames), -1)
-    if mask is not None:
-        frames = np.where(mask, frames.dtype.type(0), frames)
+    frames = frames.reshape(len(frames), int(np.prod(frames.shape[1:])))
     if frames.dtype.kind not in "biuf":
         raise FormatError(f"{where}: values of type {frames.dtype} are not photon counts")
     row, pixel = np.nonzero(frames)
     values = frames[row, pixel]
-    _refuse(values, row + first, pixel, where)
+    wrong = _no_counts(values)
+    if mask is not None and wrong.any():
+        keep = ~(wrong & mask[pixel])
+        row, pixel, values, wrong = row[keep], pixel[keep], values[keep], wrong[keep]
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        _refuse(values[at], int(row[at]) + first, int(pixel[at]), where)
     offsets = np.searchsorted(row, np.arange(len(frames) + 1)).astype(np.int64)
     return Photons(offsets=offsets, pixel=pixel.astype(np.int32), count=values.astype(np.int32))
 
 
-def _refuse(values: np.ndarray, frame: np.ndarray, pixel: np.ndarray, where: str) -> None:
+def _no_counts(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "b":
-        return
-    wrong = (values < 0) | (values > LARGEST)
+        return np.zeros(len(values), bool)
     if values.dtype.kind == "f":
-        # written so that NaN, for which every comparison is false, is wrong as well
-        wrong |= ~(np.isfinite(values) & (values == np.rint(values)))
-    if not wrong.any():
-        return
-    at = int(np.argmax(wrong))
-    value = values[at]
-    reason = "negative" if value < 0 else "not a whole number"
-    if value > LARGEST:
+        # so that NaN, for which every comparison is false, is no count either
+        return ~((values >= 0) & (values <= LARGEST) & (values == np.rint(values)))
+    return (values < 0) | (values > LARGEST)
+
+
+def _refuse(value: Any, frame: int, pixel: int, where: str) -> None:
+    reason = "not a whole number"
+    if value < 0:
+        reason = "negative"
+    elif value > LARGEST:
         reason = "more than an int32 holds"
     raise FormatError(
-        f"{where}: frame {frame[at]}, pixel {pixel[at]} is {value:.6g}, which is {reason}; photon "
-        "counts are needed, for which the Poisson likelihood holds. Convert ADU to photons first "
+        f"{where}: frame {frame}, pixel {pixel} is {value:.6g}, which is {reason}; photon counts "
+        "are needed, for which the Poisson likelihood holds. Convert ADU to photons first "
         "(subtract the pedestal, divide by the gain, round); undo divisions by solid angle or "
         "polarisation, they belong in the model; draw photons from expected intensities"
     )

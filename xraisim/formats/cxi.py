@@ -1,9 +1,9 @@
 """CXI files (cxidb.org): SI units, a stack of images (as Condor writes) or one group per image.
 
 Stack: ``/entry_1/data_1/data`` [N, rows, columns] and ``mask``. Per image:
-``/entry_1/image_k/{data, mask, image_center}``. ``/entry_1/instrument_1`` may hold the photon energy
-(J), the distance and pixel size (m) and, by custom, ``xyz_map`` [3, rows, columns] (m). Lab frame: z
-downstream, y up, as ours. A pixel is unused if a bit of ``UNUSED`` is set in any image.
+``/entry_1/image_k/{data, mask, image_center}``. ``/entry_1/instrument_1`` may hold the photon
+energy (J), the distance and pixel size (m) and, by custom, ``xyz_map`` [3, rows, columns] (m). Lab
+frame: z downstream, y up, as ours. A pixel is unused if a bit of ``UNUSED`` is set in any image.
 """
 
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def _images(path: Path, file: h5py.File, dataset: str | None) -> tuple[Any, list
         beside = f"{name.rpartition('/')[0]}/mask"
         places = [place for place in (beside, f"{_DETECTOR}/mask") if place in file]
         return stack, [file[place] for place in places[:1]], None, []
-    entry = file["entry_1"] if "entry_1" in file else {}
+    entry = file.get("entry_1", {})
     numbered = [n for n in entry if n.startswith("image_") and n[6:].isdigit()]
     groups = [entry[n] for n in sorted(numbered, key=lambda n: int(n[6:])) if "data" in entry[n]]
     if not groups:

@@ -49,7 +49,8 @@ def read_detector(path: Path | str) -> DragonflyDetector:
         raise FormatError(f"{path}: q, corr and mask do not describe the same {pixels} pixels")
     if not (detector.detd > 0 and detector.ewald_rad > 0):
         raise FormatError(
-            f"{path}: detd is {detector.detd}, ewald_rad {detector.ewald_rad}; both must be positive"
+            f"{path}: detd is {detector.detd}, ewald_rad {detector.ewald_rad}; "
+            "both must be positive"
         )
     return detector
 
@@ -134,8 +135,8 @@ def known(detector: DragonflyDetector) -> Known:
     """
     q = detector.q / detector.ewald_rad
     if q[:, 2].mean() > 0:
-        q = q * [1, 1, -1]
-    direction = q + [0.0, 0.0, 1.0]
+        q = q * np.array([1, 1, -1])
+    direction = q + np.array([0.0, 0.0, 1.0])
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     solid_angle = direction[:, 2] ** 3 / detector.detd**2  # d/ρ³ with ρ = d/cos 2θ
     name, factor = _polarisation(direction, detector.corr / solid_angle)

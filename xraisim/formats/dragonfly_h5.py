@@ -66,6 +66,18 @@ def _flat(rows: list[np.ndarray] | np.ndarray) -> np.ndarray:
     return np.concatenate([np.empty(0, np.int32), *rows])
 
 
+def _write_rows(dataset: h5py.Dataset, start: int, values: np.ndarray, cut: np.ndarray) -> None:
+    lengths = np.diff(cut)
+    if not len(values):
+        return
+    if (lengths == lengths[0]).all():  # h5py takes an object array of these for a matrix
+        dataset[start : start + len(lengths)] = values.reshape(len(lengths), -1)
+        return
+    rows = np.empty(len(lengths), object)
+    rows[:] = np.split(values, cut[1:-1])
+    dataset[start : start + len(lengths)] = rows
+
+
 @contextmanager
 def create_dragonfly_h5(path: Path, target: Target) -> Iterator[Append]:
     """Create a file of Dragonfly HDF5 photons."""
@@ -88,9 +100,7 @@ def create_dragonfly_h5(path: Path, target: Target) -> Iterator[Append]:
                 ("place_multi", photons.pixel[~single], others),
                 ("count_multi", photons.count[~single], others),
             ):
-                rows = np.empty(len(photons), object)
-                rows[:] = np.split(values.astype(np.int32), cut[1:-1]) if len(rows) else []
-                file[name][done : done + len(photons)] = rows
+                _write_rows(file[name], done, values.astype(np.int32), cut)
             done += len(photons)
 
         yield append

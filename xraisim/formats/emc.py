@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -20,11 +19,11 @@ from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 from xraisim.experiment import Known
 from xraisim.formats import counts
-from xraisim.formats.base import Append, Source, Target
+from xraisim.formats.base import Append, Read, Source, Target
 
 HEADER_BYTES = 1024
 SPARSE, DENSE_INT, DENSE_DOUBLE = 0, 1, 2
-DENSE_TYPES = {DENSE_INT: np.dtype("<i4"), DENSE_DOUBLE: np.dtype("<f8")}
+DENSE_TYPES: dict[int, np.dtype] = {DENSE_INT: np.dtype("<i4"), DENSE_DOUBLE: np.dtype("<f8")}
 _I4 = np.dtype("<i4")
 
 
@@ -62,8 +61,8 @@ def _require_size(path: Path, frames: int, pixels: int, kind: int) -> None:
         expected += 4 * int(ones + 2 * multi)
     if size != expected:
         raise FormatError(
-            f"{path}: {size} bytes, but {frames} frames of type {kind} need {expected}; the file is "
-            "truncated, damaged or not an .emc file"
+            f"{path}: {size} bytes, but {frames} frames of type {kind} need {expected}; "
+            "the file is truncated, damaged or not an .emc file"
         )
 
 
@@ -71,19 +70,23 @@ def open_emc(path: Path, dataset: str | None = None) -> Source:
     """Open an ``.emc`` file of any of the three types."""
     frames, pixels, kind = read_header(path)
     _require_size(path, frames, pixels, kind)
-    read = _sparse_reader(path, frames, pixels) if kind == SPARSE else None
-    if read is None:
-        shape, dtype = (frames, pixels), DENSE_TYPES[kind]
-        values = np.memmap(path, dtype, "r", HEADER_BYTES, shape) if frames else np.zeros(shape)
-        read = partial(_read_dense, values, str(path))
+    if kind == SPARSE:
+        read = _sparse_reader(path, frames, pixels)
+    else:
+        read = _dense_reader(path, frames, pixels, DENSE_TYPES[kind])
     return Source(path=path, patterns=frames, known=Known(pixels=pixels), read=read)
 
 
-def _read_dense(values: np.ndarray, where: str, start: int, stop: int) -> Photons:
-    return counts.sparse(np.asarray(values[start:stop]), start, where)
+def _dense_reader(path: Path, frames: int, pixels: int, dtype: np.dtype) -> Read:
+    def read(start: int, stop: int) -> Photons:
+        offset = HEADER_BYTES + start * pixels * dtype.itemsize
+        values = np.fromfile(path, dtype, (stop - start) * pixels, offset=offset)
+        return counts.sparse(values.reshape(stop - start, pixels), start, str(path))
+
+    return read
 
 
-def _sparse_reader(path: Path, frames: int, pixels: int):  # type: ignore[no-untyped-def]
+def _sparse_reader(path: Path, frames: int, pixels: int) -> Read:
     table = np.fromfile(path, _I4, 2 * frames, offset=HEADER_BYTES).reshape(2, frames)
     if (table < 0).any():
         raise FormatError(f"{path}: negative numbers of lit pixels; the file is damaged")

@@ -73,7 +73,7 @@ def _known(
             f"{path}: {RECIPROCAL} does not lie on one Ewald sphere around −z; expected s = "
             "(k_out − k_in) in m⁻¹ without 2π, the beam along +z"
         )
-    direction = s * middle + [0.0, 0.0, 1.0]
+    direction = s * middle + np.array([0.0, 0.0, 1.0])
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     return Known(
         pixels=pixels,
@@ -121,7 +121,7 @@ def _write_geometry(file: h5py.File, experiment: Experiment) -> None:
     detector = experiment.detector
     panel = (1, *detector.shape)
     file[RECIPROCAL] = detector.s.astype(float).reshape(*panel, 3) / _M_TO_ANGSTROM
-    file["pixel_index_map"] = np.stack(np.indices(detector.shape), -1)[None].astype(np.int32)
+    file["pixel_index_map"] = np.moveaxis(np.indices(detector.shape), 0, -1)[None].astype(np.int32)
     file["polarization"] = detector.polarisation.reshape(panel)
     file["solid_angle"] = detector.solid_angle_sr.reshape(panel)
     file["mask"] = detector.mask.reshape(panel).astype(np.uint8)
