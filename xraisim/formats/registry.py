@@ -1,6 +1,7 @@
 """The formats by name, and which of them a file is: told by what it holds, not by its name."""
 
 import difflib
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def open_source(path: Path | str, name: str | None = None, dataset: str | None =
         raise FormatError(f"{path}: a detector, no patterns; it goes with them as --detector")
     try:
         return FORMATS[name].open(path, dataset)
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise FormatError(
             f"{path}: cannot be read as {FORMATS[name].title} ({error}); if it is something else, "
             "leave out --from, or choose another"

@@ -38,9 +38,12 @@ def open_skopi(path: Path, dataset: str | None = None) -> Source:
 
 def _open(path: Path, file: h5py.File, dataset: str | None) -> Source:
     name = dataset or ("photons" if "photons" in file else "intensities")
-    if name not in file:
-        raise FormatError(f"{path}: no {name}; found {', '.join(file)}; name it with --dataset")
-    data = file[name]
+    data = file.get(name)
+    if not isinstance(data, h5py.Dataset) or RECIPROCAL not in file:
+        raise FormatError(
+            f"{path}: expected datasets photons or intensities, and {RECIPROCAL}; found "
+            f"{', '.join(file)}; name the patterns with --dataset if they are elsewhere"
+        )
     pixels = int(np.prod(data.shape[1:]))
     mask = file["mask"][()].ravel() != 0 if "mask" in file else None
 
