@@ -18,11 +18,12 @@ def sparse(frames: np.ndarray, first: int, where: str, mask: np.ndarray | None =
     (``first`` is the number of ``frames[0]``), pixel and value which is negative, not whole, not
     finite or beyond int32.
     """
-    frames = frames.reshape(len(frames), int(np.prod(frames.shape[1:])))
+    pixels = int(np.prod(frames.shape[1:]))
     if frames.dtype.kind not in "biuf":
         raise FormatError(f"{where}: values of type {frames.dtype} are not photon counts")
-    row, pixel = np.nonzero(frames)
-    values = frames[row, pixel]
+    flat = np.flatnonzero(frames)
+    row, pixel = np.divmod(flat, pixels)
+    values = frames.reshape(-1)[flat]
     wrong = _no_counts(values)
     if mask is not None and wrong.any():
         keep = ~(wrong & mask[pixel])
@@ -72,15 +73,17 @@ def merged(photons: Photons) -> Photons:
 
 def dense(photons: Photons, pixels: int) -> np.ndarray:
     """Return the counts as int32 [n, pixels]; repeated entries are added."""
+    photons = merged(photons)
     frames = np.zeros((len(photons), pixels), np.int32)
-    np.add.at(frames, (photons.rows(), photons.pixel), photons.count)
+    frames[photons.rows(), photons.pixel] = photons.count
     return frames
 
 
-def joined(lengths: np.ndarray, pixel: np.ndarray, count: np.ndarray, n: int) -> Photons:
-    """Return entries as a block sorted by pattern, then pixel; ``lengths`` is each one's row."""
-    order = np.lexsort((pixel, lengths))
-    offsets = np.searchsorted(lengths[order], np.arange(n + 1)).astype(np.int64)
+def joined(rows: np.ndarray, pixel: np.ndarray, count: np.ndarray, patterns: int) -> Photons:
+    """Return entries, each with the number of its pattern, sorted by pattern and pixel."""
+    key = rows.astype(np.int64) << 31 | pixel
+    order = np.argsort(key, kind="stable")  # which is fast where the entries come as sorted runs
+    offsets = np.searchsorted(rows[order], np.arange(patterns + 1)).astype(np.int64)
     return Photons(
         offsets=offsets,
         pixel=pixel[order].astype(np.int32),

@@ -46,13 +46,20 @@ def _source(
     )
 
 
-def open_npy(path: Path, dataset: str | None = None) -> Source:
-    """Open a ``.npy`` file, mapped into memory."""
-    try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise FormatError(f"{path}: not a readable .npy array ({error})") from error
-    return _source(path, data, None, lambda: None, [])
+class _File:
+    """An array in a ``.npy`` file, read in blocks (not mapped: mapped pages count as memory)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with open(path, "rb") as file:
+            self.shape, self.dtype = _read_header(file, path)
+            self._start = file.tell()
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        row = int(np.prod(self.shape[1:]))
+        offset = self._start + rows.start * row * self.dtype.itemsize
+        values = np.fromfile(self._path, self.dtype, (rows.stop - rows.start) * row, offset=offset)
+        return _frames(values, rows, self.shape, self._path)
 
 
 class _Member:
@@ -64,29 +71,49 @@ class _Member:
 
     def _open(self) -> None:
         self._file: IO[bytes] = self._archive.open(self._name)
-        version = np.lib.format.read_magic(self._file)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        self.shape, fortran, self.dtype = read(self._file)
-        if fortran or self.dtype.hasobject:
-            raise FormatError(f"{self._name}: not a C-ordered numeric array; save it again")
+        self.shape, self.dtype = _read_header(self._file, self._name)
         self._at, self._row = 0, int(np.prod(self.shape[1:])) * self.dtype.itemsize
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         if rows.start != self._at:
             self._open()
             self._skip(rows.start * self._row)
-        wanted = (rows.stop - rows.start) * self._row
-        data = self._file.read(wanted)
-        if len(data) != wanted:
-            raise FormatError(f"{self._name}: the archive ends early; it is truncated")
+        data = self._file.read((rows.stop - rows.start) * self._row)
         self._at = rows.stop
-        return np.frombuffer(data, self.dtype).reshape(-1, *self.shape[1:])
+        whole = data[: len(data) // self.dtype.itemsize * self.dtype.itemsize]
+        return _frames(np.frombuffer(whole, self.dtype), rows, self.shape, self._name)
 
     def _skip(self, size: int) -> None:
         while size:
             size -= len(self._file.read(min(size, 2**24)))
+
+
+def _read_header(file: IO[bytes], where: Path | str) -> tuple[tuple[int, ...], np.dtype]:
+    """Read the header of the NPY format; raises :class:`FormatError`."""
+    read = np.lib.format.read_array_header_1_0
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            read = np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+    except ValueError as error:
+        raise FormatError(f"{where}: not a readable .npy array ({error})") from error
+    if fortran or dtype.hasobject:
+        raise FormatError(f"{where}: not a C-ordered numeric array; save it again as one")
+    return shape, dtype
+
+
+def _frames(
+    values: np.ndarray, rows: slice, shape: tuple[int, ...], where: Path | str
+) -> np.ndarray:
+    frames = rows.stop - rows.start
+    if len(values) != frames * int(np.prod(shape[1:])):
+        raise FormatError(f"{where}: ends before frame {rows.stop}; the file is truncated")
+    return values.reshape(frames, *shape[1:])
+
+
+def open_npy(path: Path, dataset: str | None = None) -> Source:
+    """Open a ``.npy`` file."""
+    return _source(path, _File(path), None, lambda: None, [])
 
 
 def open_npz(path: Path, dataset: str | None = None) -> Source:

@@ -12,9 +12,7 @@ from xraisim.formats import open_source
 from xraisim.formats.counts import dense
 from xraisim.patterns import PatternWriter
 
-SETTING = Detector(
-    rows=6, columns=8, pixel_size_mm=9.0, distance_mm=120.0, beamstop_radius_mm=8.0
-)
+SETTING = Detector(rows=6, columns=8, pixel_size_mm=9.0, distance_mm=120.0, beamstop_radius_mm=8.0)
 BEAM = Beam(photon_energy_ev=3000.0, polarisation="y")
 PATTERNS = 11
 

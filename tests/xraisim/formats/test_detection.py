@@ -81,3 +81,19 @@ def test_an_npz_member_is_read_in_blocks_in_any_order(tmp_path):
             assert source.read(start, stop).count.sum() == frames[start:stop].sum()
         assert source.known.mask.tolist() == [True, False, False, False, True, False]
         assert source.notices == ["left out of the pattern file: labels"]
+
+
+def test_arrays_cut_short_or_in_another_order_are_refused(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.ones((3, 4, 5), np.int16))
+    path.write_bytes(path.read_bytes()[:-2])
+    with open_source(path) as source:
+        assert source.read(0, 2).count.sum() == 40
+        with pytest.raises(FormatError, match="ends before frame 3; the file is truncated"):
+            source.read(2, 3)
+    np.save(path, np.asfortranarray(np.ones((3, 4, 5))))
+    with pytest.raises(FormatError, match="not a C-ordered numeric array"):
+        open_source(path)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(FormatError, match=r"not a readable \.npy array"):
+        open_source(path)
