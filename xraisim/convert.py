@@ -100,6 +100,8 @@ def convert(
 
 
 def _with_detector(known: Known, path: Path | str) -> Known:
+    if known.experiment is not None:
+        raise FormatError(f"a pattern file holds its own detector; leave out --detector {path}")
     given = dragonfly_detector.known(dragonfly_detector.read_detector(path))
     if given.pixels != known.pixels:
         raise FormatError(

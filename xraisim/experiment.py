@@ -26,13 +26,13 @@ from xraisim.instruments import preset
 class Experiment:
     """Everything that a pattern file says beside its photons.
 
-    ``background`` is photons per pixel, float [P].
+    ``background`` is photons per pixel, float [P]; the diameter is None where nobody knows it.
     """
 
     detector: Geometry
     beam: Beam
     background: np.ndarray
-    particle_diameter_angstrom: float
+    particle_diameter_angstrom: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,19 +90,22 @@ class ExperimentConfig:
 
 
 def assemble(known: Known, config: ExperimentConfig) -> Experiment:
-    """Return the experiment of a file; raises :class:`ConfigError` that names what is missing."""
+    """Return the experiment of a file; raises :class:`ConfigError` that names what is missing.
+
+    A pattern file knows everything and takes another diameter only.
+    """
     diameter = config.particle_diameter_angstrom
     if known.experiment is not None:
+        if config != ExperimentConfig(particle_diameter_angstrom=diameter):
+            raise ConfigError(
+                "a pattern file holds its own beam, detector and background; they cannot be given "
+                "again: leave out --instrument, [beam], [detector] and the background"
+            )
         if diameter is None:
             return known.experiment
         return replace(known.experiment, particle_diameter_angstrom=diameter)
     beam = _beam(known, config)
     setting = _detector(known, config)
-    if diameter is None:
-        raise ConfigError(
-            "the particle's diameter is not in the file; give an estimate with --diameter (Å) or "
-            "as particle_diameter_angstrom in --config: it sets the support and the sampling"
-        )
     detector = _geometry(known, setting, beam)
     background = np.full(known.pixels, config.background_photons_per_pixel)
     if known.background is not None and not config.background_photons_per_pixel:

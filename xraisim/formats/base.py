@@ -68,10 +68,12 @@ class Format:
 
 
 def overlay(known: Known, other: Known) -> Known:
-    """Return ``known`` with everything that ``other`` knows put over it."""
+    """Return ``known`` with everything that ``other`` knows put over it; masks are joined."""
     values = {f.name: getattr(known, f.name) for f in fields(Known)}
     for f in fields(Known):
         value = getattr(other, f.name)
         if value is not None:
             values[f.name] = value
+    if known.mask is not None and other.mask is not None:
+        values["mask"] = known.mask | other.mask
     return Known(**values)

@@ -13,7 +13,9 @@ from xraisim import console
 from xraisim.convert import convert
 from xraisim.core import config as configuration
 from xraisim.experiment import ExperimentConfig
-from xraisim.formats.registry import DETECTOR, open_source, recognise
+from xraisim.formats.registry import DETECTOR, FORMATS, open_source, recognise
+
+_NAMES = ", ".join([*FORMATS, DETECTOR])
 
 
 def convert_command(
@@ -23,7 +25,8 @@ def convert_command(
         str | None, typer.Option("--from", help="Format of IN; found by content if left out.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option("--to", help="Format of OUT; told by its name if left out.")
+        str | None,
+        typer.Option("--to", help=f"Format of OUT, by default told by its name: {_NAMES}."),
     ] = None,
     diameter: Annotated[float | None, typer.Option(help="Particle diameter in Å.")] = None,
     instrument: Annotated[str | None, typer.Option(help="Preset; see instruments.")] = None,

@@ -13,7 +13,7 @@ LARGEST = 2**31 - 1
 def sparse(frames: np.ndarray, first: int, where: str, mask: np.ndarray | None = None) -> Photons:
     """Return dense frames [n, …] of photon counts as sparse patterns.
 
-    On pixels of ``mask`` (bool [P]) what is no count is left out. Floating-point values are accepted
+    On pixels of ``mask`` (bool [P]) what is no count is left out. Floating-point values are taken
     if every one is a whole number. Raises :class:`FormatError` that names the first frame
     (``first`` is the number of ``frames[0]``), pixel and value which is negative, not whole, not
     finite or beyond int32.

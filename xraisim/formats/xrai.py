@@ -70,12 +70,18 @@ def create_xrai(path: Path, target: Target) -> Iterator[Append]:
     experiment = target.experiment
     if experiment is None:
         raise ConfigError("a pattern file needs to know beam and detector")
+    diameter = experiment.particle_diameter_angstrom
+    if diameter is None:
+        raise ConfigError(
+            "the particle's diameter is not in the file; give an estimate with --diameter (Å) or "
+            "as particle_diameter_angstrom in --config: it sets the support and the sampling"
+        )
     with PatternWriter(
         path,
         detector=experiment.detector,
         beam=experiment.beam,
         background=experiment.background,
-        particle_diameter_angstrom=experiment.particle_diameter_angstrom,
+        particle_diameter_angstrom=diameter,
         provenance=target.provenance,
     ) as writer:
         yield writer.append

@@ -196,3 +196,33 @@ def test_what_is_not_known_is_asked_for(condor, tmp_path):
     assert "unknown instrument" in error(ExperimentConfig(**diameter, instrument="lcls9"))
     with pytest.raises(ConfigError, match="must be a positive number"):
         ExperimentConfig(particle_diameter_angstrom=0.0)
+
+
+def test_masks_of_file_and_detector_are_joined(condor, tmp_path):
+    told = ExperimentConfig(
+        particle_diameter_angstrom=100.0,
+        beam={"photon_energy_ev": 2000.0},
+        detector={"distance_mm": 50.0, "pixel_size_mm": 1.5, "beamstop_radius_mm": 1.2},
+    )
+    done = convert(condor, tmp_path / "out.emc", config=told)
+    with h5py.File(done.detector_path, "r+") as file:
+        file["mask"][0] = 0  # the CXI file's own
+    back = ExperimentConfig(
+        particle_diameter_angstrom=100.0,
+        beam={"photon_energy_ev": 2000.0},
+        detector={"pixel_size_mm": 1.5},
+    )
+    convert(condor, tmp_path / "out.h5", config=back, detector=done.detector_path)
+    with h5py.File(tmp_path / "out.h5") as file:
+        # 14 and 15: the two pixels beside the centre of 5 × 6
+        assert np.flatnonzero(file["detector/mask"]).tolist() == [0, 7, 14, 15]
+
+
+def test_geometry_that_is_known_goes_along_without_a_diameter(skopi, tmp_path):
+    path, _ = skopi
+    told = ExperimentConfig(detector={"distance_mm": 90.0, "pixel_size_mm": 1.0})
+    done = convert(path, tmp_path / "out.emc", config=told)
+    assert done.detector_path == str(tmp_path / "out.detector.h5")
+    done = convert(path, tmp_path / "bare.emc")
+    assert done.detector_path == ""
+    assert "beam and detector are not known and were not written" in done.notices

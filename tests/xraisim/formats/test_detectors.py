@@ -101,12 +101,14 @@ def test_the_detector_of_a_pattern_file_can_be_written_alone(patterns, tmp_path)
         known = dragonfly.known(dragonfly.read_detector(tmp_path / "det.dat"))
         s = (known.direction - [0, 0, 1]) / reader.info["wavelength_angstrom"]
         np.testing.assert_allclose(s[reader.pixels.index], reader.pixels.s, atol=1e-7)
-    with pytest.raises(FormatError, match="it can become .dat or .h5 only"):
+    with pytest.raises(FormatError, match=r"it can become \.dat or \.h5 only"):
         convert(tmp_path / "det.dat", tmp_path / "x.emc")
 
 
 def test_a_detector_of_other_patterns_is_refused(patterns, photons, tmp_path):
     convert(patterns, tmp_path / "det.h5", target="dragonfly-detector")
+    with pytest.raises(FormatError, match="holds its own detector"):
+        convert(patterns, tmp_path / "out.emc", detector=tmp_path / "det.h5")
     with pytest.raises(FormatError, match="48 pixels, but the patterns have 63"):
         convert(photons, tmp_path / "out.h5", detector=tmp_path / "det.h5")
 

@@ -1,6 +1,7 @@
 """Measured patterns import, validate and plot, where they are at hand."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -50,7 +51,7 @@ def test_measured_patterns_import_validate_and_plot(measured, tmp_path):
         mean = frames.mean(0).ravel()[reader.pixels.index]
         radius = reader.pixels.radius.numpy()
     shells = np.linspace(0.0012, 0.0032, 21)
-    radial = [mean[(radius >= a) & (radius < b)].mean() for a, b in zip(shells, shells[1:])]
+    radial = [mean[(radius >= a) & (radius < b)].mean() for a, b in pairwise(shells)]
     falling = np.diff(radial) < 0
     first_minimum = shells[int(np.argmin(falling))] + 5e-5
     assert 1.43 / first_minimum == pytest.approx(600.0, rel=0.1)

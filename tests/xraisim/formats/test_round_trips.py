@@ -6,7 +6,7 @@ import pytest
 
 from xraisim import convert as conversion
 from xraisim.convert import convert
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import ConfigError, FormatError
 from xraisim.experiment import ExperimentConfig
 from xraisim.formats import recognise
 from xraisim.patterns import PatternReader
@@ -172,5 +172,7 @@ def test_requests_that_make_no_sense_are_refused(patterns, tmp_path):
         convert(patterns, tmp_path / "x.h5", target="xrai")
     with pytest.raises(FormatError, match="choose with --to"):
         convert(patterns, tmp_path / "x.h5")
+    with pytest.raises(ConfigError, match="holds its own beam, detector and background"):
+        convert(patterns, tmp_path / "x.emc", config=ExperimentConfig(instrument="xrai2025"))
     with pytest.raises(FormatError, match="did you mean skopi"):
         convert(patterns, tmp_path / "x.h5", target="skopy")
