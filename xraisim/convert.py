@@ -84,7 +84,7 @@ def convert(
             pixels=known.pixels,
             shape=experiment.detector.shape if experiment else known.shape or (1, known.pixels),
             experiment=experiment,
-            provenance=_provenance(source, found, config),
+            provenance=_provenance(source, found, config) if wanted == "xrai" else {},
         )
         photons, masked = _copy(opened, job, out, wanted, progress)
         return Conversion(

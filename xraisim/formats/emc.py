@@ -134,7 +134,7 @@ def create_sparse(path: Path, target: Target) -> Iterator[Append]:
             photons = counts.merged(photons)
             rows, single = photons.rows(), photons.count == 1
             for kept, chosen in zip(lengths, (single, ~single), strict=True):
-                kept.append(np.bincount(rows[chosen], minlength=len(photons)))
+                kept.append(np.bincount(rows[chosen], minlength=len(photons)).astype(_I4))
             for spool, values in zip(
                 spools,
                 (photons.pixel[single], photons.pixel[~single], photons.count[~single]),
