@@ -1,0 +1,79 @@
+"""What every format gives and takes: a source of patterns, what it knows, and a target."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from xraisim.core.types import Photons
+from xraisim.experiment import Experiment, Known
+
+Append = Callable[[Photons], None]
+Read = Callable[[int, int], Photons]
+
+
+@dataclass(kw_only=True)
+class Source:
+    """An open file of patterns; a context manager.
+
+    ``patterns``: how many; ``known``: what the file says about the experiment; ``notices``: what
+    it holds that is not carried over, in sentences; ``read(start, stop)``: photons of a block, with
+    flat detector indices ascending within a pattern; ``close()``.
+    """
+
+    path: Path
+    patterns: int
+    known: Known
+    read: Read
+    close: Callable[[], None] = lambda: None
+    notices: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a file is created for: ``experiment`` is None where nothing is known of it."""
+
+    patterns: int
+    pixels: int
+    shape: tuple[int, int]
+    experiment: Experiment | None
+    provenance: dict[str, Any]
+
+
+Open = Callable[[Path, str | None], Source]
+Create = Callable[[Path, Target], AbstractContextManager[Append]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format: how it is opened (path, dataset) and created; ``None`` where it cannot be."""
+
+    title: str
+    open: Open
+    create: Create
+    needs_experiment: bool = False
+
+
+def overlay(known: Known, other: Known) -> Known:
+    """Return ``known`` with everything that ``other`` knows put over it; masks are joined."""
+    values = {f.name: getattr(known, f.name) for f in fields(Known)}
+    for f in fields(Known):
+        value = getattr(other, f.name)
+        if value is not None:
+            values[f.name] = value
+    if known.mask is not None and other.mask is not None:
+        values["mask"] = known.mask | other.mask
+    return Known(**values)

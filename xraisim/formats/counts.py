@@ -1,0 +1,100 @@
+"""Counts, and what is not a count: dense frames to sparse photons and back."""
+
+from typing import Any
+
+import numpy as np
+
+from xraisim.core.errors import FormatError
+from xraisim.core.types import Photons
+
+LARGEST = 2**31 - 1
+
+
+def sparse(frames: np.ndarray, first: int, where: str, mask: np.ndarray | None = None) -> Photons:
+    """Return dense frames [n, …] of photon counts as sparse patterns.
+
+    On pixels of ``mask`` (bool [P]) what is no count is left out. Floating-point values are taken
+    if every one is a whole number. Raises :class:`FormatError` that names the first frame
+    (``first`` is the number of ``frames[0]``), pixel and value which is negative, not whole, not
+    finite or beyond int32.
+    """
+    pixels = int(np.prod(frames.shape[1:]))
+    if frames.dtype.kind not in "biuf":
+        raise FormatError(f"{where}: values of type {frames.dtype} are not photon counts")
+    flat = np.flatnonzero(frames)
+    row, pixel = np.divmod(flat, pixels)
+    values = frames.reshape(-1)[flat]
+    wrong = _no_counts(values)
+    if mask is not None and wrong.any():
+        keep = ~(wrong & mask[pixel])
+        row, pixel, values, wrong = row[keep], pixel[keep], values[keep], wrong[keep]
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        _refuse(values[at], int(row[at]) + first, int(pixel[at]), where)
+    offsets = np.searchsorted(row, np.arange(len(frames) + 1)).astype(np.int64)
+    return Photons(offsets=offsets, pixel=pixel.astype(np.int32), count=values.astype(np.int32))
+
+
+def _no_counts(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind == "b":
+        return np.zeros(len(values), bool)
+    if values.dtype.kind == "f":
+        # so that NaN, for which every comparison is false, is no count either
+        return ~((values >= 0) & (values <= LARGEST) & (values == np.rint(values)))
+    return (values < 0) | (values > LARGEST)
+
+
+def _refuse(value: Any, frame: int, pixel: int, where: str) -> None:
+    reason = "not a whole number"
+    if value < 0:
+        reason = "negative"
+    elif value > LARGEST:
+        reason = "more than an int32 holds"
+    raise FormatError(
+        f"{where}: frame {frame}, pixel {pixel} is {value:.6g}, which is {reason}; photon counts "
+        "are needed, for which the Poisson likelihood holds. Convert ADU to photons first "
+        "(subtract the pedestal, divide by the gain, round); undo divisions by solid angle or "
+        "polarisation, they belong in the model; draw photons from expected intensities"
+    )
+
+
+def merged(photons: Photons) -> Photons:
+    """Return the block with repeated entries of a pixel added up (pixels are ascending)."""
+    rows = photons.rows()
+    new = np.ones(len(rows), bool)
+    new[1:] = (np.diff(rows) != 0) | (np.diff(photons.pixel) != 0)
+    if new.all():
+        return photons
+    first = np.flatnonzero(new)
+    count = np.add.reduceat(photons.count, first, dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum(new)])[photons.offsets]
+    return Photons(offsets=offsets, pixel=photons.pixel[first], count=count.astype(np.int32))
+
+
+def dense(photons: Photons, pixels: int) -> np.ndarray:
+    """Return the counts as int32 [n, pixels]; repeated entries are added."""
+    photons = merged(photons)
+    frames = np.zeros((len(photons), pixels), np.int32)
+    frames[photons.rows(), photons.pixel] = photons.count
+    return frames
+
+
+def joined(rows: np.ndarray, pixel: np.ndarray, count: np.ndarray, patterns: int) -> Photons:
+    """Return entries, each with the number of its pattern, sorted by pattern and pixel."""
+    key = rows.astype(np.int64) << 31 | pixel
+    order = np.argsort(key, kind="stable")  # which is fast where the entries come as sorted runs
+    offsets = np.searchsorted(rows[order], np.arange(patterns + 1)).astype(np.int64)
+    return Photons(
+        offsets=offsets,
+        pixel=pixel[order].astype(np.int32),
+        count=count[order].astype(np.int32),
+    )
+
+
+def require_pixels(pixel: np.ndarray, pixels: int, where: str) -> None:
+    """Raise :class:`FormatError` if an index lies outside 0 … ``pixels`` − 1."""
+    if len(pixel) and not (pixel.min() >= 0 and pixel.max() < pixels):
+        raise FormatError(
+            f"{where}: pixel numbers run from {pixel.min()} to {pixel.max()}, but a pattern has "
+            f"{pixels} pixels; the file is damaged or its number of pixels is wrong"
+        )

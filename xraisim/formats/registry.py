@@ -1,0 +1,144 @@
+"""The formats by name, and which of them a file is: told by what it holds, not by its name."""
+
+import difflib
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import h5py
+
+from xraisim.core.errors import FormatError
+from xraisim.formats import cxi, dragonfly_detector, dragonfly_h5, emc, skopi, stack, xrai
+from xraisim.formats.base import Format, Source
+from xraisim.pattern_schema import FORMAT
+
+DETECTOR = "dragonfly-detector"
+
+FORMATS = {
+    "xrai": Format(
+        title="X-RAI pattern file",
+        open=xrai.open_xrai,
+        create=xrai.create_xrai,
+        needs_experiment=True,
+    ),
+    "emc": Format(title="Dragonfly .emc, sparse", open=emc.open_emc, create=emc.create_sparse),
+    "emc-int": Format(
+        title="Dragonfly .emc, dense integers",
+        open=emc.open_emc,
+        create=partial(emc.create_dense, kind=emc.DENSE_INT),
+    ),
+    "emc-double": Format(
+        title="Dragonfly .emc, dense doubles",
+        open=emc.open_emc,
+        create=partial(emc.create_dense, kind=emc.DENSE_DOUBLE),
+    ),
+    "dragonfly-h5": Format(
+        title="Dragonfly HDF5 photons",
+        open=dragonfly_h5.open_dragonfly_h5,
+        create=dragonfly_h5.create_dragonfly_h5,
+    ),
+    "cxi": Format(title="CXI", open=cxi.open_cxi, create=cxi.create_cxi),
+    "skopi": Format(
+        title="skopi / spinifel HDF5",
+        open=skopi.open_skopi,
+        create=skopi.create_skopi,
+        needs_experiment=True,
+    ),
+    "h5": Format(title="stack in HDF5", open=stack.open_h5, create=stack.create_h5),
+    "npy": Format(title="stack in .npy", open=stack.open_npy, create=stack.create_npy),
+    "npz": Format(title="stack in .npz", open=stack.open_npz, create=stack.create_npz),
+}
+
+_SUFFIXES = {".emc": "emc", ".cxi": "cxi", ".npy": "npy", ".npz": "npz", ".dat": DETECTOR}
+
+
+def known_format(name: str) -> str:
+    """Return ``name`` if it is a format's; raises :class:`FormatError` that names the nearest."""
+    names = [*FORMATS, DETECTOR]
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+    raise FormatError(f"unknown format {name!r}; {hint}")
+
+
+def recognise(path: Path | str) -> str:
+    """Return the name of a file's format; raises :class:`FormatError` if it is none of ours."""
+    path = Path(path)
+    if not path.is_file():
+        raise FormatError(f"{path}: no such file")
+    with open(path, "rb") as file:
+        head = file.read(8)
+    if head.startswith(b"\x93NUMPY"):
+        return "npy"
+    if head.startswith(b"PK"):
+        return "npz"
+    if h5py.is_hdf5(path):
+        return _recognise_hdf5(path)
+    if emc.is_emc(path):
+        return "emc"
+    if dragonfly_detector.is_dat(path):
+        return DETECTOR
+    detail = "it is empty"
+    if head:
+        detail = f"it begins with {head!r}"
+    if path.suffix == ".emc":
+        emc.open_emc(path)  # whose error says what is wrong with it
+    raise FormatError(
+        f"{path}: not a format that is known here ({detail}); expected one of "
+        f"{', '.join([*FORMATS, DETECTOR])}: is the file whole?"
+    )
+
+
+def _recognise_hdf5(path: Path) -> str:
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") == FORMAT:
+                return "xrai"
+            names = set(file)
+    except OSError as error:
+        raise FormatError(f"{path}: an HDF5 file that cannot be opened ({error})") from error
+    if {"place_ones", "place_multi", "count_multi"} & names:
+        return "dragonfly-h5"
+    if {"qx", "qy", "qz", "corr"} <= names:
+        return DETECTOR
+    if "entry_1" in names:
+        return "cxi"
+    return "skopi" if skopi.RECIPROCAL in names else "h5"
+
+
+def target_format(path: Path | str, source: str) -> str:
+    """Return the format that a file of this name gets; ``source`` is the format read.
+
+    Raises :class:`FormatError` if the name does not say.
+    """
+    suffix = Path(path).suffix
+    if suffix in _SUFFIXES:
+        return _SUFFIXES[suffix]
+    if suffix in (".h5", ".hdf5"):
+        if source == DETECTOR:
+            return DETECTOR
+        if source != "xrai":
+            return "xrai"
+    raise FormatError(
+        f"{path}: the name does not say in which format to write; choose with --to, one of "
+        f"{', '.join([*FORMATS, DETECTOR])}"
+    )
+
+
+def open_source(path: Path | str, name: str | None = None, dataset: str | None = None) -> Source:
+    """Open a file of patterns; ``name`` is its format if it should not be recognised.
+
+    Raises :class:`FormatError` for a file that is not what it should be.
+    """
+    path = Path(path)
+    name = known_format(name) if name else recognise(path)
+    if name == DETECTOR:
+        raise FormatError(f"{path}: a detector, no patterns; it goes with them as --detector")
+    try:
+        return FORMATS[name].open(path, dataset)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise FormatError(
+            f"{path}: cannot be read as {FORMATS[name].title} ({error}); if it is something else, "
+            "leave out --from, or choose another"
+        ) from error

@@ -1,0 +1,130 @@
+"""HDF5 as skopi's scripts write it and spinifel reads it.
+
+``photons`` (or ``intensities``) [N, panels, rows, columns]; ``pixel_position_reciprocal``
+[panels, rows, columns, 3] in m⁻¹ without 2π, which is our s; ``pixel_index_map``; ``polarization``
+and ``solid_angle`` [panels, rows, columns]. The wavelength follows from the Ewald sphere.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from xraisim.atomic import whole_file
+from xraisim.core.errors import FormatError
+from xraisim.core.types import Photons
+from xraisim.core.units import HC_EV_ANGSTROM
+from xraisim.experiment import Experiment, Known
+from xraisim.formats import counts
+from xraisim.formats.base import Append, Source, Target
+from xraisim.formats.frames import append_frames
+
+RECIPROCAL = "pixel_position_reciprocal"
+_M_TO_ANGSTROM = 1e-10  # of reciprocal lengths
+_CARRIED = {"photons", "intensities", RECIPROCAL, "pixel_index_map", "polarization", "solid_angle"}
+
+
+def open_skopi(path: Path, dataset: str | None = None) -> Source:
+    """Open a skopi or spinifel file; ``dataset`` names the patterns if they are elsewhere."""
+    file = h5py.File(path, "r")
+    try:
+        return _open(path, file, dataset)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open(path: Path, file: h5py.File, dataset: str | None) -> Source:
+    name = dataset or ("photons" if "photons" in file else "intensities")
+    data = file.get(name)
+    if not isinstance(data, h5py.Dataset) or RECIPROCAL not in file:
+        raise FormatError(
+            f"{path}: expected datasets photons or intensities, and {RECIPROCAL}; found "
+            f"{', '.join(file)}; name the patterns with --dataset if they are elsewhere"
+        )
+    pixels = int(np.prod(data.shape[1:]))
+    mask = file["mask"][()].ravel() != 0 if "mask" in file else None
+
+    def read(start: int, stop: int) -> Photons:
+        return counts.sparse(data[start:stop], start, f"{path}, {name}", mask)
+
+    left = sorted(set(file) - _CARRIED - {"mask", name})
+    notices = [f"left out of the pattern file, as truth: {', '.join(left)}"] if left else []
+    shape = (int(np.prod(data.shape[1:-1])), int(data.shape[-1]))
+    return Source(
+        path=path,
+        patterns=len(data),
+        known=_known(path, file, pixels, shape, mask),
+        read=read,
+        close=file.close,
+        notices=notices,
+    )
+
+
+def _known(
+    path: Path, file: h5py.File, pixels: int, shape: tuple[int, int], mask: np.ndarray | None
+) -> Known:
+    s = _vectors(path, file, pixels)
+    lit = np.linalg.norm(s, axis=1) > 0
+    # on the sphere |s + z/λ| = 1/λ, hence λ = −2 s_z/|s|²
+    wavelength = -2 * s[lit, 2] / (s[lit] ** 2).sum(1)
+    middle = float(np.median(wavelength))
+    if not (middle > 0 and np.abs(wavelength / middle - 1).max() < 0.01):
+        raise FormatError(
+            f"{path}: {RECIPROCAL} does not lie on one Ewald sphere around −z; expected s = "
+            "(k_out − k_in) in m⁻¹ without 2π, the beam along +z"
+        )
+    direction = s * middle + np.array([0.0, 0.0, 1.0])
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    return Known(
+        pixels=pixels,
+        shape=shape,
+        photon_energy_ev=HC_EV_ANGSTROM / middle,
+        direction=direction,
+        solid_angle_sr=_per_pixel(path, file, "solid_angle", pixels),
+        polarisation_factor=_per_pixel(path, file, "polarization", pixels),
+        mask=mask,
+    )
+
+
+def _vectors(path: Path, file: h5py.File, pixels: int) -> np.ndarray:
+    values = np.asarray(file[RECIPROCAL][()], float)
+    if values.size != 3 * pixels or 3 not in (values.shape[0], values.shape[-1]):
+        raise FormatError(
+            f"{path}: {RECIPROCAL} has shape {values.shape}, expected 3 components for each of the "
+            f"{pixels} pixels of a pattern"
+        )
+    last = values if values.shape[-1] == 3 else np.moveaxis(values, 0, -1)
+    return last.reshape(pixels, 3) * _M_TO_ANGSTROM
+
+
+def _per_pixel(path: Path, file: h5py.File, name: str, pixels: int) -> np.ndarray | None:
+    if name not in file:
+        return None
+    values = np.asarray(file[name][()], float).ravel()
+    if len(values) != pixels:
+        raise FormatError(f"{path}: {name} has {len(values)} values for {pixels} pixels")
+    return values
+
+
+@contextmanager
+def create_skopi(path: Path, target: Target) -> Iterator[Append]:
+    """Create a file that spinifel reads: one panel, counts, and the geometry if it is known."""
+    with whole_file(path) as whole, h5py.File(whole, "w") as file:
+        append = append_frames(path, file, "photons", target, (1,))
+        file["intensities"] = file["photons"]  # the name that spinifel looks for; the same dataset
+        if target.experiment is not None:
+            _write_geometry(file, target.experiment)
+        yield append
+
+
+def _write_geometry(file: h5py.File, experiment: Experiment) -> None:
+    detector = experiment.detector
+    panel = (1, *detector.shape)
+    file[RECIPROCAL] = detector.s.astype(float).reshape(*panel, 3) / _M_TO_ANGSTROM
+    file["pixel_index_map"] = np.moveaxis(np.indices(detector.shape), 0, -1)[None].astype(np.int32)
+    file["polarization"] = detector.polarisation.reshape(panel)
+    file["solid_angle"] = detector.solid_angle_sr.reshape(panel)
+    file["mask"] = detector.mask.reshape(panel).astype(np.uint8)

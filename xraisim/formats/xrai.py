@@ -1,0 +1,87 @@
+"""Our own pattern file, as one format among the others."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from xraisim.beam import Beam
+from xraisim.core.errors import ConfigError
+from xraisim.detector import Geometry
+from xraisim.experiment import Experiment, Known
+from xraisim.formats.base import Append, Source, Target
+from xraisim.patterns import PatternReader, PatternWriter
+
+
+def open_xrai(path: Path, dataset: str | None = None) -> Source:
+    """Open a pattern file of ``xrai-sim make`` or of an earlier conversion."""
+    reader = PatternReader(path)
+    try:
+        experiment = _experiment(path, reader)
+    except BaseException:
+        reader.close()
+        raise
+    known = Known(
+        pixels=len(experiment.detector.mask), shape=reader.detector_shape, experiment=experiment
+    )
+    return Source(
+        path=path,
+        patterns=reader.n_patterns,
+        known=known,
+        read=reader.read_raw,
+        close=reader.close,
+    )
+
+
+def _experiment(path: Path, reader: PatternReader) -> Experiment:
+    with h5py.File(path, "r") as file:
+        group = file["detector"]
+        detector = Geometry(
+            shape=reader.detector_shape,
+            position_mm=group["position"][()].astype(float),
+            s=group["s"][()].astype(float),
+            solid_angle_sr=group["solid_angle"][()].astype(float),
+            polarisation=group["polarisation"][()].astype(float),
+            gain=group["gain"][()].astype(float),
+            mask=group["mask"][()].astype(bool),
+        )
+        background = group["background"][()].astype(float)
+        polarisation = str(file["beam"].attrs["polarisation"])
+    beam = Beam(
+        photon_energy_ev=reader.info["photon_energy_ev"],
+        # a focus of 1 µm² makes the photons per pulse the fluence
+        photons_per_pulse=reader.info["fluence_photons_per_um2"],
+        focus_radius_um=float(1 / np.sqrt(np.pi)),
+        polarisation=polarisation,
+    )
+    return Experiment(
+        detector=detector,
+        beam=beam,
+        background=background,
+        particle_diameter_angstrom=reader.info["particle_diameter_angstrom"],
+    )
+
+
+@contextmanager
+def create_xrai(path: Path, target: Target) -> Iterator[Append]:
+    """Create a pattern file; photons on masked pixels must have been taken out."""
+    experiment = target.experiment
+    if experiment is None:
+        raise ConfigError("a pattern file needs to know beam and detector")
+    diameter = experiment.particle_diameter_angstrom
+    if diameter is None:
+        raise ConfigError(
+            "the particle's diameter is not in the file; give an estimate with --diameter (Å) or "
+            "as particle_diameter_angstrom in --config: it sets the support and the sampling"
+        )
+    with PatternWriter(
+        path,
+        detector=experiment.detector,
+        beam=experiment.beam,
+        background=experiment.background,
+        particle_diameter_angstrom=diameter,
+        provenance=target.provenance,
+    ) as writer:
+        yield writer.append
