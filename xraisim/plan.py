@@ -170,12 +170,13 @@ def assess(
     area = detector.solid_angle_sr[good] / wavelength_angstrom**2  # of the Ewald sphere, Å⁻²
     edges = shell_edges(float(radius.min()), float(radius.max()), D)
     member = np.clip(np.digitize(radius, edges) - 1, 0, len(edges) - 2)
+    bins = len(edges) - 1
+    pixels = np.bincount(member, minlength=bins)
     columns = (photons, background[good], area)
-    sums = [np.bincount(member, values, minlength=len(edges) - 1) for values in columns]
-    pixels = np.bincount(member, minlength=len(edges) - 1)
+    sums = np.stack([np.bincount(member, values, minlength=bins) for values in columns])
     shells = [
-        _shell(inner, outer, int(count), *sum_, D, wavelength_angstrom, correlation)
-        for inner, outer, count, *sum_ in zip(edges[:-1], edges[1:], pixels, *sums, strict=True)
+        _shell(edges[i : i + 2], int(pixels[i]), sums[:, i], D, wavelength_angstrom, correlation)
+        for i in np.flatnonzero(pixels)
     ]
     reach = float(radius.max()) * D
     level = math.ceil(reach)
@@ -200,7 +201,7 @@ def assess(
         dragonfly_orientations=formulas.dragonfly_orientations(level),
         crowther_views=formulas.crowther_views(D, float(radius.max())),
         orientation_photons=formulas.orientation_photons(orientations),
-        shells=tuple(shell for shell in shells if shell.pixels),
+        shells=tuple(shells),
     )
 
 
@@ -227,37 +228,35 @@ def _s_step(detector: Geometry, wavelength_angstrom: float) -> float:
 
 
 def _shell(
-    inner: float,
-    outer: float,
+    edges: np.ndarray,
     pixels: int,
-    photons: float,
-    background: float,
-    area: float,
+    sums: np.ndarray,
     diameter: float,
     wavelength: float,
     correlation: float,
 ) -> Shell:
-    """Return a shell from the sums over its pixels; ``area`` in Å⁻²."""
+    """Return a shell from its pixels' summed photons, background and area (Å⁻²), ``sums`` [3]."""
+    inner, outer = (float(edge) for edge in edges)
+    photons, background, area = (float(value) for value in sums)
     middle = (inner + outer) / 2
     voxels = formulas.shannon_voxels(inner, outer, diameter)
-    per_voxel, noise_per_voxel = photons / voxels, background / voxels
     met = area * diameter**2 / (2 * voxels)  # both mates of a nearly flat slice meet one voxel
     return Shell(
-        s_min_per_angstrom=float(inner),
-        s_max_per_angstrom=float(outer),
+        s_min_per_angstrom=inner,
+        s_max_per_angstrom=outer,
         pixels=pixels,
-        coverage=float(area / (math.pi * (outer**2 - inner**2))),
-        photons_per_pixel=float(photons / max(pixels, 1)),
-        background_per_pixel=float(background / max(pixels, 1)),
-        photons_per_pattern=float(photons),
+        coverage=area / (math.pi * (outer**2 - inner**2)),
+        photons_per_pixel=photons / pixels,
+        background_per_pixel=background / pixels,
+        photons_per_pattern=photons,
         voxels=voxels,
-        photons_per_voxel=float(per_voxel),
-        background_per_voxel=float(noise_per_voxel),
+        photons_per_voxel=photons / voxels,
+        background_per_voxel=background / voxels,
         curvature_voxels=formulas.curvature(middle, wavelength) * diameter,
         blind_fraction=formulas.blind_fraction(middle, wavelength),
         orientations=so3.grid_size(1 / max(outer * diameter, 1.0)),
         patterns_for_photons=formulas.patterns_for_correlation(
-            float(per_voxel), float(noise_per_voxel), correlation
+            photons / voxels, background / voxels, correlation
         ),
-        patterns_for_coverage=formulas.patterns_for_coverage(voxels, float(met)),
+        patterns_for_coverage=formulas.patterns_for_coverage(voxels, met),
     )
