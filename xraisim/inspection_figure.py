@@ -91,6 +91,8 @@ def show(
         image, norm=norm, extent=assembly.extent, origin="lower", cmap="magma",
         interpolation="nearest",
     )  # fmt: skip
+    left, right, bottom, top = assembly.window(masked)
+    axis.set(xlim=(left, right), ylim=(bottom, top), facecolor=_GAP)
     axis.set_title(title, fontsize=10)
     axis.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
     return drawn

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 _MOST_CELLS = 1400  # along the longer side
 _REACH = 0.75  # of the pitch, from a pixel to the cells that it fills: over half a diagonal
 _PITCH_PIXELS = 4000
+_MARGIN = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,22 @@ class Assembly:
     def gaps(self) -> np.ndarray:
         """Return True where the image has no pixel, bool [rows, columns]."""
         return self.pixel < 0
+
+    def window(self, mask: np.ndarray) -> tuple[float, float, float, float]:
+        """Return the part of ``extent`` with pixels that ``mask`` [P] leaves, and a margin."""
+        left, right, bottom, top = self.extent
+        rows, columns = self.pixel.shape
+        seen = (self.pixel >= 0) & ~mask[self.pixel]
+        x = _span(seen.any(0)) * (right - left) / columns + left
+        y = _span(seen.any(1)) * (top - bottom) / rows + bottom
+        margin = _MARGIN * max(np.ptp(x), np.ptp(y))
+        return x[0] - margin, x[1] + margin, y[0] - margin, y[1] + margin
+
+
+def _span(seen: np.ndarray) -> np.ndarray:
+    """Return where True begins and ends, in cells [2]; everything if there is none."""
+    found = np.flatnonzero(seen)
+    return np.array([found[0], found[-1] + 1.0] if len(found) else [0.0, len(seen)])
 
 
 def assemble(position_mm: np.ndarray) -> Assembly:
