@@ -7,11 +7,12 @@ import numpy as np
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons, Pixels
+from xraisim.pattern_schema import LARGEST_COUNT
 from xraisim.patterns import PatternReader
 
 MOST_PATTERNS = 100_000
 _MOST_ENTRIES = 2 * 10**8  # a minute of reading; brighter files are sampled more thinly
-_BLOCK_ENTRIES = 2**22
+_BLOCK_ENTRIES = 2**20
 _BLOCK_PATTERNS = 2048
 _SHOWN = 6
 _PROBED = 16
@@ -125,9 +126,12 @@ def _totals(block: Photons, usable: np.ndarray) -> np.ndarray:
 
 def _brightest(block: Photons) -> int:
     """Return the most photons of any pixel; a large count is stored in several entries."""
+    largest = int(block.count.max(initial=0))
+    if largest < LARGEST_COUNT:
+        return largest
     pixel = np.stack([block.rows(), block.pixel])
     first = np.flatnonzero(np.append(True, (np.diff(pixel) != 0).any(0)))
-    return int(np.add.reduceat(block.count, first).max()) if len(block.pixel) else 0
+    return int(np.add.reduceat(block.count, first).max())
 
 
 def _dense(reader: PatternReader, number: int, pixels: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from xraisim.core.types import Photons
 from xraisim.pattern_schema import COUNT, OFFSETS, PIXEL
 
 _BLOCK_PATTERNS = 4096
-_BLOCK_ENTRIES = 2**22
+_BLOCK_ENTRIES = 2**20
 _CHUNKS = Check(name="chunks", title="Every chunk of photons can be read", severity="error")
 _RANGE = Check(name="range", title="Every pixel lies on the detector", severity="error")
 

@@ -95,17 +95,15 @@ class Duplicates:
     """No pattern occurs twice."""
 
     def __init__(self, patterns: PatternFile) -> None:
+        self._weight = _scrambled(patterns.n_pixels)
         self._digests: list[np.ndarray] = []
         self._numbers: list[np.ndarray] = []
 
     def add(self, start: int, block: Photons) -> None:
-        """Remember a 64-bit digest of every pattern that is not too short to tell."""
-        length = np.diff(block.offsets)
-        rows = np.flatnonzero(length >= _SHORTEST_DUPLICATE)
-        if not len(rows):
-            return
+        """Remember Σ count · weight(pixel) mod 2⁶⁴ of every pattern long enough to tell."""
+        rows = np.flatnonzero(np.diff(block.offsets) >= _SHORTEST_DUPLICATE)
         running = np.zeros(len(block.pixel) + 1, np.uint64)
-        np.cumsum(_mixed(block.pixel, block.count), out=running[1:])
+        np.cumsum(self._weight[block.pixel] * block.count.astype(np.uint64), out=running[1:])
         self._digests.append(running[block.offsets[rows + 1]] - running[block.offsets[rows]])
         self._numbers.append(start + rows)
 
@@ -121,11 +119,10 @@ class Duplicates:
             yield f"{len(again)} patterns repeat an earlier one, such as {other} that of {one}"
 
 
-def _mixed(pixel: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Return a well-mixed uint64 per entry (SplitMix64's finaliser: Steele et al. 2014)."""
+def _scrambled(n: int) -> np.ndarray:
+    """Return SplitMix64 of 0 … n − 1, uint64 [n] (Steele, Lea & Flood 2014)."""
     with np.errstate(over="ignore"):
-        x = (pixel.astype(np.uint64) << np.uint64(32)) + count.astype(np.uint64)
-        x += np.uint64(0x9E3779B97F4A7C15)
+        x = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return x ^ (x >> np.uint64(31))
