@@ -78,10 +78,14 @@ def write_figure(figure: Figure, path: Path) -> None:
 def show(
     axis: Axes, values: np.ndarray, masked: np.ndarray, assembly: Assembly, title: str
 ) -> matplotlib.image.AxesImage:
-    """Draw photons [P] where the pixels are, on a scale that is linear near zero, else a log."""
+    """Draw photons [P] where the pixels are, on a scale that is linear near zero, else a log.
+
+    Counts are linear up to one photon, means up to a thousandth of the brightest pixel.
+    """
     image = assembly.image(values.astype(float), masked)
     top = max(float(image.max()) if image.count() else 0.0, 1e-3)
-    norm = matplotlib.colors.SymLogNorm(linthresh=max(1e-3 * top, 1e-6), vmin=0, vmax=top)
+    linear = 1.0 if np.issubdtype(values.dtype, np.integer) else max(1e-3 * top, 1e-6)
+    norm = matplotlib.colors.SymLogNorm(linthresh=linear, vmin=0, vmax=max(top, linear))
     axis.imshow(
         np.where(assembly.gaps(), 1.0, 0.0), extent=assembly.extent, origin="lower",
         cmap=matplotlib.colors.ListedColormap([_MASKED, _GAP]), vmin=0, vmax=1,

@@ -1,6 +1,8 @@
-"""A plan as text: rows of a summary, and a table of the resolution shells."""
+"""A plan as text: rows of a summary, tables of the resolution shells, cautions, and JSON."""
 
+import dataclasses
 import math
+from typing import Any
 
 from rich.table import Table
 
@@ -29,7 +31,7 @@ def summary(plan: Plan) -> list[tuple[str, str]]:
             f"level {plan.dragonfly_level}, {plan.dragonfly_orientations:,} rotations",
         ),
         ("views about one axis", f"{plan.crowther_views:,}"),
-        ("photons to tell an orientation", f"{plan.orientation_photons:.3g} or more, beyond 1/D"),
+        ("photons to tell an orientation", f"{plan.orientation_photons:.3g} or more beyond 1/D"),
         *[(f"{n:,} patterns suffice to", _resolution(plan, n)) for n in _PATTERNS],
     ]
 
@@ -42,44 +44,87 @@ def _resolution(plan: Plan, patterns: int) -> str:
     return f"{found:.3g} Å" + (", the corner" if beyond else "")
 
 
-def shell_table(plan: Plan) -> Table:
-    """Return one row per shell."""
-    table = Table(title=f"Shells of {plan.structure} on {plan.instrument}")
-    for name in (
-        "d (Å)",
-        "coverage",
-        "photons\nper pixel",
-        "photons\nper pattern",
-        "per voxel",
-        "background\nper voxel",
-        "curvature\n(1/D)",
-        "blind",
-        "orientations",
-        "patterns,\nphotons",
-        "patterns,\ncoverage",
-    ):
-        table.add_column(name, justify="right")
+def cautions(plan: Plan) -> list[str]:
+    """Return what stands against the experiment, a sentence each."""
+    found = []
+    if plan.pixels_per_speckle < 1:
+        found.append(
+            f"speckles are undersampled: {plan.pixels_per_speckle:.2g} pixels per 1/(2D); move the "
+            "detector away, use smaller pixels or a longer wavelength"
+        )
+    if plan.photons_beyond_centre < plan.orientation_photons:
+        found.append(
+            f"{plan.photons_beyond_centre:.3g} photons beyond 1/D cannot tell one of "
+            f"{plan.orientations:,} orientations; no single pattern can be oriented, at best all "
+            "of them together"
+        )
+    if plan.missing_speckles > 1:
+        found.append(
+            f"the innermost {plan.missing_speckles:.2g} speckles are hidden: size and mean density "
+            "have to come from elsewhere"
+        )
+    if plan.edge_resolution_angstrom is None:
+        found.append("a direction around the beam has no usable pixel at all")
+    return found
+
+
+def shell_tables(plan: Plan) -> tuple[Table, Table]:
+    """Return the shells' photons, and their geometry with the patterns needed."""
+    photons = _table(
+        f"Photons of {plan.structure} on {plan.instrument}",
+        (
+            "d (Å)",
+            "pixels",
+            "coverage",
+            "per\npixel",
+            "back-\nground",
+            "per\npattern",
+            "per\nvoxel",
+        ),
+    )
+    needs = _table(
+        "Orientations and patterns needed",
+        ("d (Å)", "curvature\n(1/D)", "blind", "rotations", "patterns,\nphotons", "coverage"),
+    )
     for shell in plan.shells:
-        table.add_row(
-            f"{_inner(shell.s_min_per_angstrom)} – {shell.resolution_angstrom:.3g}",
+        inner = f"{1 / shell.s_min_per_angstrom:.3g}" if shell.s_min_per_angstrom > 0 else "∞"
+        name = f"{inner} – {shell.resolution_angstrom:.3g}"
+        photons.add_row(
+            name,
+            f"{shell.pixels:,}",
             f"{100 * shell.coverage:.0f} %",
             f"{shell.photons_per_pixel:.3g}",
+            f"{shell.background_per_pixel:.3g}",
             f"{shell.photons_per_pattern:.3g}",
             f"{shell.photons_per_voxel:.3g}",
-            f"{shell.background_per_voxel:.3g}",
+        )
+        needs.add_row(
+            name,
             f"{shell.curvature_voxels:.2g}",
             f"{100 * shell.blind_fraction:.2g} %",
             f"{shell.orientations:,}",
-            count(shell.patterns_for_photons),
-            count(shell.patterns_for_coverage),
+            _count(shell.patterns_for_photons),
+            _count(shell.patterns_for_coverage),
         )
+    return photons, needs
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(title=title)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
-def _inner(s: float) -> str:
-    return f"{1 / s:.3g}" if s > 0 else "∞"
-
-
-def count(patterns: float) -> str:
+def _count(patterns: float) -> str:
     """Return a number of patterns, rounded up; ``"∞"`` where none suffices."""
     return "∞" if math.isinf(patterns) else f"{math.ceil(patterns):,}"
+
+
+def mapping(plan: Plan) -> dict[str, Any]:
+    """Return the plan as nested dictionaries that are valid JSON: None where nothing suffices."""
+    values = dataclasses.asdict(plan)
+    for shell, row in zip(plan.shells, values["shells"], strict=True):
+        row["resolution_angstrom"] = shell.resolution_angstrom
+        row |= {key: None for key, value in row.items() if value == math.inf}
+    return values

@@ -5,11 +5,13 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from xraisim import plan_formulas as formulas
 from xraisim.beam import Beam
 from xraisim.core.errors import SamplingError
 from xraisim.detector import Detector, geometry, pixel_positions, scattering_vectors
+from xraisim.figure_axes import resolution_axis
 from xraisim.form_factors import profile
 from xraisim.intensity import intensity_spline
 from xraisim.make import from_mapping
@@ -17,7 +19,7 @@ from xraisim.photons import draw_orientations, expected_photons
 from xraisim.plan import assess, edge_resolution, plan, shell_edges
 from xraisim.plan_figure import plan_figure
 from xraisim.plan_intensity import radial_intensity
-from xraisim.plan_table import shell_table, summary
+from xraisim.plan_table import cautions, mapping, shell_tables, summary
 from xraisim.scattering import electrons, structure_factor_direct
 
 ENERGY_EV = 4600.0
@@ -247,13 +249,48 @@ def test_a_plan_from_a_configuration(whole_plan):
     assert whole_plan.instrument == "xrai2025"
     assert whole_plan.background_per_pattern == pytest.approx(0.01 * 32**2)
     assert 0 < whole_plan.photons_beyond_centre < whole_plan.photons_per_pattern
-    json.dumps(dataclasses.asdict(whole_plan), allow_nan=False)
+
+
+def test_cautions_are_about_what_is_wrong(whole_plan):
+    sound = dataclasses.replace(
+        whole_plan, pixels_per_speckle=1.5, photons_beyond_centre=1e4, missing_speckles=0.3
+    )
+    assert cautions(sound) == []
+    for change, word in (
+        ({"pixels_per_speckle": 0.7}, "undersampled"),
+        ({"photons_beyond_centre": 3.0}, "no single pattern can be oriented"),
+        ({"missing_speckles": 2.5}, "hidden"),
+        ({"edge_resolution_angstrom": None}, "no usable pixel"),
+    ):
+        (found,) = cautions(dataclasses.replace(sound, **change))
+        assert word in found
+
+
+def test_a_plan_is_json_even_where_nothing_suffices(whole_plan):
+    dark = dataclasses.replace(whole_plan.shells[0], patterns_for_photons=math.inf)
+    found = json.loads(
+        json.dumps(mapping(dataclasses.replace(whole_plan, shells=(dark,))), allow_nan=False)
+    )
+    assert found["shells"][0]["patterns_for_photons"] is None
+    assert found["shells"][0]["resolution_angstrom"] == dark.resolution_angstrom
+    assert found["diameter_angstrom"] == whole_plan.diameter_angstrom
+
+
+def test_the_upper_axis_reads_resolutions():
+    axes = Figure().subplots()
+    axes.set_xlim(0, 0.1)
+    resolution_axis(axes)
+    (above,) = (other for other in axes.figure.axes if other is not axes)
+    labels = [float(label.get_text()) for label in above.get_xticklabels()]
+    np.testing.assert_allclose(above.get_xticks(), 1 / np.array(labels))
+    assert {10, 50} <= set(labels)
+    assert np.abs(np.diff(above.get_xticks())).min() > 0.007
 
 
 def test_table_and_picture(whole_plan, tmp_path):
     rows = dict(summary(whole_plan))
     assert f"{whole_plan.corner_resolution_angstrom:.3g} Å" in rows["corner resolution"]
-    assert shell_table(whole_plan).row_count == len(whole_plan.shells)
+    assert [t.row_count for t in shell_tables(whole_plan)] == [len(whole_plan.shells)] * 2
     path = tmp_path / "plan.png"
     plan_figure(whole_plan, path)
     assert path.read_bytes().startswith(b"\x89PNG")
