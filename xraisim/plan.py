@@ -66,7 +66,7 @@ class Shell:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to expect of an experiment; the shells go outwards.
+    """What to expect of an experiment; the shells go outwards, those without pixels included.
 
     ``edge_resolution_angstrom`` is reached in every direction (None if some direction has no
     usable pixel), ``corner_resolution_angstrom`` in the best. ``pixels_per_speckle``: pixels along
@@ -168,16 +168,7 @@ def assess(
     radius = np.linalg.norm(detector.s[good], axis=1)
     photons = detector.gain[good] * intensity(radius)
     area = detector.solid_angle_sr[good] / wavelength_angstrom**2  # of the Ewald sphere, Å⁻²
-    edges = shell_edges(float(radius.min()), float(radius.max()), D)
-    member = np.clip(np.digitize(radius, edges) - 1, 0, len(edges) - 2)
-    bins = len(edges) - 1
-    pixels = np.bincount(member, minlength=bins)
-    columns = (photons, background[good], area)
-    sums = np.stack([np.bincount(member, values, minlength=bins) for values in columns])
-    shells = [
-        _shell(edges[i : i + 2], int(pixels[i]), sums[:, i], D, wavelength_angstrom, correlation)
-        for i in np.flatnonzero(pixels)
-    ]
+    values = np.stack([photons, background[good], area])
     reach = float(radius.max()) * D
     level = math.ceil(reach)
     orientations = so3.grid_size(1 / max(reach, 1.0))
@@ -201,7 +192,7 @@ def assess(
         dragonfly_orientations=formulas.dragonfly_orientations(level),
         crowther_views=formulas.crowther_views(D, float(radius.max())),
         orientation_photons=formulas.orientation_photons(orientations),
-        shells=tuple(shells),
+        shells=_shells(radius, values, D, wavelength_angstrom, correlation),
     )
 
 
@@ -227,6 +218,21 @@ def _s_step(detector: Geometry, wavelength_angstrom: float) -> float:
     return math.sqrt(float(detector.solid_angle_sr.max())) / wavelength_angstrom
 
 
+def _shells(
+    radius: np.ndarray, values: np.ndarray, diameter: float, wavelength: float, correlation: float
+) -> tuple[Shell, ...]:
+    """Return the shells of usable pixels at ``radius`` [P]; ``values`` [3, P] as in `_shell`."""
+    edges = shell_edges(float(radius.min()), float(radius.max()), diameter)
+    bins = len(edges) - 1
+    member = np.clip(np.digitize(radius, edges) - 1, 0, bins - 1)
+    pixels = np.bincount(member, minlength=bins)
+    sums = np.stack([np.bincount(member, row, minlength=bins) for row in values], axis=1)
+    return tuple(
+        _shell(edges[i : i + 2], int(pixels[i]), sums[i], diameter, wavelength, correlation)
+        for i in range(bins)
+    )
+
+
 def _shell(
     edges: np.ndarray,
     pixels: int,
@@ -246,8 +252,8 @@ def _shell(
         s_max_per_angstrom=outer,
         pixels=pixels,
         coverage=area / (math.pi * (outer**2 - inner**2)),
-        photons_per_pixel=photons / pixels,
-        background_per_pixel=background / pixels,
+        photons_per_pixel=photons / max(pixels, 1),
+        background_per_pixel=background / max(pixels, 1),
         photons_per_pattern=photons,
         voxels=voxels,
         photons_per_voxel=photons / voxels,

@@ -238,6 +238,17 @@ def test_weaker_shells_need_more_patterns_and_background_still_more(small_geomet
     assert clean.resolution_with(middle.patterns) >= middle.resolution_angstrom
 
 
+def test_a_gap_between_shells_ends_what_is_resolved(small_geometry):
+    whole = assessed(small_geometry, porod)
+    hidden = whole.shells[2]
+    radius = np.linalg.norm(small_geometry.s, axis=1)
+    ring = (radius >= hidden.s_min_per_angstrom) & (radius < hidden.s_max_per_angstrom)
+    found = assessed(dataclasses.replace(small_geometry, mask=ring), porod)
+    assert (found.shells[2].pixels, found.shells[2].photons_per_pixel) == (0, 0)
+    assert found.shells[2].patterns == math.inf
+    assert found.resolution_with(1e12) == found.shells[1].resolution_angstrom
+
+
 @pytest.fixture
 def whole_plan(small_particle):
     mapping = {"structure": str(small_particle), "background_photons_per_pixel": 0.01}
