@@ -16,9 +16,10 @@ from xraisim.form_factors import profile
 from xraisim.intensity import intensity_spline
 from xraisim.make import from_mapping
 from xraisim.photons import draw_orientations, expected_photons
-from xraisim.plan import assess, edge_resolution, plan, shell_edges
+from xraisim.plan import assess, edge_resolution, plan
 from xraisim.plan_figure import plan_figure
 from xraisim.plan_intensity import radial_intensity
+from xraisim.plan_shells import shell_edges
 from xraisim.plan_table import cautions, mapping, shell_tables, summary
 from xraisim.scattering import electrons, structure_factor_direct
 
