@@ -1,0 +1,21 @@
+"""What the simulator's pictures share: an axis of resolutions in Å above one of s in 1/Å."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+_TICKS_ANGSTROM = (1000, 500, 200, 100, 50, 30, 20, 15, 12, 10, 8, 6, 5, 4, 3, 2.5, 2, 1.5, 1)
+_ROOM = 0.07  # of the axis between two labels
+
+
+def resolution_axis(axes: Axes) -> None:
+    """Add an axis of d = 1/s above ``axes``, whose horizontal axis is s in 1/Å and has limits."""
+    low, high = axes.get_xlim()
+    chosen: list[float] = []
+    for tick in reversed(_TICKS_ANGSTROM):  # the fine end matters most
+        room = (1 / chosen[-1] if chosen else np.inf) - 1 / tick
+        if low <= 1 / tick <= high and room > _ROOM * (high - low):
+            chosen.append(tick)
+    above = axes.twiny()
+    above.set(xlim=(low, high), xticks=[1 / tick for tick in chosen])
+    above.set_xticklabels([f"{tick:g}" for tick in chosen])
+    above.set_xlabel("resolution d (Å)")
