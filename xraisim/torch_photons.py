@@ -7,8 +7,8 @@ The bound only saves look-ups: the photons are those that λ and w alone give.
 
 In plain torch every operation goes through the device's memory, which should limit a GPU. Counted,
 as the bytes of the tensors that go into and come out of every operation: 0.44 kB per usable pixel
-for its word, 0.32 kB for bound and comparison, and 3.9 kB per packed pixel. With one pixel in 5.5
-packed (50S subunit to 18 Å, 1,000 photons) that is 1.5 kB per pixel.
+for its word, 0.33 kB for bound and comparison, and 4 kB per packed pixel. With one pixel in six
+packed (50S subunit to 18 Å, 1,000 photons per pattern) that is 1.4 kB per pixel.
 
 Philox counters: (block, stream, shot low, shot high). Stream 0 holds four pixels' words per block,
 stream 1 + p the attempts at pixel p where it is bright. So a pattern depends on its number and the
