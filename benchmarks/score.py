@@ -44,12 +44,11 @@ class ScoreConfig:
 class Truth:
     """What was simulated. ``orientations`` [N, 4]; ``s_range`` of the measured pixels in Å⁻¹.
 
-    ``photon_energy_ev`` is None where f′ and f″ were left out, ``b_factors`` whether B was used.
+    ``photon_energy_ev`` is None where f′ and f″ were left out.
     """
 
     atoms: Atoms
     photon_energy_ev: float | None
-    b_factors: bool = True
     orientations: Float[Tensor, "N 4"]
     s_range: tuple[float, float]
 
@@ -136,7 +135,7 @@ def _structure_factors(
 
 def _grid(atoms: Atoms, truth: Truth, grid: int, spacing: float) -> Complex[Tensor, "G G G"]:
     energy = truth.photon_energy_ev
-    F = structure_factor_grid(atoms, grid, spacing, energy, b_factors=truth.b_factors)
+    F = structure_factor_grid(atoms, grid, spacing, energy)
     return torch.from_numpy(F)
 
 

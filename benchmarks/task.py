@@ -12,10 +12,10 @@ from baselines.phasing.config import PhasingConfig
 from benchmarks.oracle import MergeConfig
 from benchmarks.score import ScoreConfig
 from xrai.config import TrainConfig
-from xraisim import make
+from xraisim import simulation
 from xraisim.core import config
 from xraisim.core.errors import ConfigError
-from xraisim.make import SimulationConfig
+from xraisim.simulation import SimulationConfig
 
 _TASKS = Path(str(files("benchmarks"))) / "tasks"
 
@@ -70,5 +70,5 @@ def _read(path: Path) -> Task:
 
 def from_mapping(mapping: dict[str, Any]) -> Task:
     """Build a task; ``simulate`` starts from its instrument's preset."""
-    made = make.from_mapping(mapping.get("simulate", {}))
+    made = simulation.from_mapping(mapping.get("simulate", {}))
     return config.from_mapping(Task, mapping | {"simulate": config.to_mapping(made)})

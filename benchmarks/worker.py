@@ -26,10 +26,10 @@ from benchmarks.task import Task
 from xraisim import make
 from xraisim.console import progress, say
 from xraisim.core import config
-from xraisim.core.errors import FormatError, UserError
-from xraisim.locate import locate
+from xraisim.core.errors import ConfigError, FormatError, UserError
 from xraisim.patterns import PatternReader
-from xraisim.structure import read_atoms
+from xraisim.species import load_species
+from xraisim.structure import Atoms
 from xraisim.truth import read_truth, truth_path
 from xraisim.volumes import read_attributes, read_volume
 
@@ -188,12 +188,16 @@ def _read_poses(path: Path) -> dict[str, torch.Tensor]:
 
 def _truth(job: Job, s_range: tuple[float, float]) -> score.Truth:
     simulated = job.task.simulate
-    path = locate(simulated.structure)
     known = read_truth(truth_path(job.dataset.patterns))
+    particles = [load_species(one) for one in simulated.sample]
+    if len(particles) != 1 or not isinstance(particles[0], Atoms):
+        raise ConfigError(
+            f"task {job.task.name} has {len(particles)} species or one that is not atoms alone; "
+            "scoring needs one structure without solvent"
+        )
     return score.Truth(
-        atoms=read_atoms(path, chains=simulated.chains, assembly=simulated.assembly),
-        photon_energy_ev=simulated.beam.photon_energy_ev if simulated.anomalous else None,
-        b_factors=simulated.b_factors,
+        atoms=particles[0],
+        photon_energy_ev=simulated.sample[0].photon_energy_ev(simulated.beam.photon_energy_ev),
         orientations=torch.from_numpy(known.orientations),
         s_range=s_range,
     )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xraisim.intensity import IntensitySpline
-from xraisim.spline_kernels import ceilings
+from xraisim.spline_kernels import upper_bounds
 from xraisim.thinning_kernels import CHUNK
 
 
@@ -71,7 +71,7 @@ def pad(values: np.ndarray) -> np.ndarray:
 
 def make_lookup(volume: IntensitySpline, screen: Screen) -> Lookup:
     """Return the tables of a volume; the coefficients are shared, not copied."""
-    blocks, shells = ceilings(volume.coefficients)
+    blocks, shells = upper_bounds(volume.coefficients)
     code, ceiling = encode(blocks.reshape(-1))
     radius = np.linalg.norm(screen.s.astype(np.float64), axis=0) / volume.spacing
     envelope = screen.gain * shells[radius.astype(int)]

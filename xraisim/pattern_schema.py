@@ -17,8 +17,8 @@ UNITS = {
     "detector/gain": "photons/electron^2",
     "detector/background": "photons",
     "detector/panel": "number of the panel",
-    "detector/mask": "0 where the pixel is used, else why not: 1 beamstop, 2 outside the kept range, "
-    "4 mask file, 8 defect, 16 bad region",
+    "detector/mask": "0 where used; reasons why not, added up: 1 beamstop, 2 outside the kept "
+    "range, 4 mask file, 8 defect, 16 bad region",
     "beam/photon_energy": "eV",
     "beam/wavelength": "angstrom",
     "beam/fluence": "photons/um^2",

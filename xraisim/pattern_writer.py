@@ -27,8 +27,9 @@ class PatternWriter:
     """Writes a pattern file; use as a context manager.
 
     Blocks are appended to ``<path>.partial``, which is renamed to ``path`` when the context ends
-    without an error. ``photons``: how many were appended. After an error it is removed, unless it holds patterns that a run can resume
-    from (:func:`xraisim.resume.recover`). Raises :class:`UserError` if the disk is full.
+    without an error. After an error it is removed, unless it holds patterns that a run can resume
+    from (:func:`xraisim.resume.recover`). ``photons``: how many were appended so far. Raises
+    :class:`UserError` if the disk is full.
     """
 
     def __init__(

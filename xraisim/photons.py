@@ -22,7 +22,7 @@ from xraisim.row_kernels import merge_rows, merged_lengths
 from xraisim.shots import Shots
 
 _EXTRA_SLOT, _BACKGROUND_SLOT = 254, 255  # the last of a shot's 256 ranges of random numbers
-_ENVELOPED_BELOW = 0.03  # events of the envelope per pixel from which the blocks' bounds are cheaper
+_ENVELOPED_BELOW = 0.03  # events of the envelope per pixel; with more, block bounds are cheaper
 _ENTRIES = 2**24  # that a block of rows may have room for: 134 MB
 
 
@@ -137,8 +137,8 @@ class PhotonSource:
         if outside.any():
             e = int(np.argmax(outside))
             raise SamplingError(
-                f"pixels reach s = {self._reach * shots.scale[e]:.5g} Å⁻¹, the intensity volume was "
-                f"made to {self._s_max[shots.model[e]]:.5g} Å⁻¹; make it for the detector's largest s"
+                f"pixels reach s = {self._reach * shots.scale[e]:.5g} Å⁻¹, the intensity volume "
+                f"was made to {self._s_max[shots.model[e]]:.5g} Å⁻¹; make it for the largest s"
             )
 
     def _fill(
@@ -186,4 +186,3 @@ class PhotonSource:
                 count,
                 length,
             )
-

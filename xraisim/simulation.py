@@ -96,12 +96,13 @@ def _refuse_old_keys(mapping: dict[str, Any]) -> None:
         )
 
 
-
 def _refuse_two_samples(mapping: dict[str, Any]) -> None:
     if not mapping.get("species"):
         return
     default = configuration.to_mapping(SimulationConfig())
-    given = [name for name in _OF_ONE_STRUCTURE if mapping.get(name, default[name]) != default[name]]
+    given = [
+        name for name in _OF_ONE_STRUCTURE if mapping.get(name, default[name]) != default[name]
+    ]
     if given:
         raise ConfigError(
             f"both [[species]] and {', '.join(given)} are given; say what the sample is in one of "

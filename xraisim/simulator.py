@@ -1,6 +1,5 @@
 """An experiment set up from its configuration: it says what shot i meets and draws its photons."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -10,7 +9,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from xraisim.background import mean_photons
-from xraisim.core import config as configuration
 from xraisim.core.errors import SamplingError
 from xraisim.core.types import Photons
 from xraisim.defects import DEAD, respond
@@ -23,7 +21,7 @@ from xraisim.readout import counted, saturate
 from xraisim.shapes import Body
 from xraisim.shots import ShotRecipe, Shots, draw_shots
 from xraisim.simulation import SimulationConfig
-from xraisim.species import Species, abundances, conformations, load_species
+from xraisim.species import abundances, conformations, load_species
 from xraisim.torch_photons import TorchPhotonSource
 
 
@@ -99,7 +97,7 @@ class Simulator:
         return {path.name: sha256(path) for path in sorted(paths)}
 
     def _make_volumes(self) -> list[IntensitySpline]:
-        """Return the intensity volume of every species, and of the contaminant where there is one."""
+        """Return the volumes of every species, and of the contaminant where there is one."""
         particles = [load_species(one, directory=self._directory) for one in self._sample]
         self.diameter_angstrom = max(particle.diameter_angstrom for particle in particles)
         check_speckle_sampling(self.diameter_angstrom, self.geometry, self._wavelength)

@@ -84,7 +84,7 @@ def _line_ceilings(ceiling, line, V, x, y):
 
 
 @njit(parallel=True, cache=True, fastmath=True)
-def ceilings(V):
+def upper_bounds(V):
     """Return upper bounds of the spline in every block of 4³ voxels, and in every shell.
 
     Both are float32 ≥ 0; the first [blocks, blocks, blocks]. Shell k holds the points from k to

@@ -12,8 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from xraisim.intensity import IntensitySpline
-
-_BLOCK_BITS = 2  # blocks of 4³ voxels
+from xraisim.spline_kernels import BLOCK_BITS, upper_bounds
 
 Point = tuple[Tensor, Tensor, Tensor]
 
@@ -27,12 +26,11 @@ class SplineVolumes:
 
     def __init__(self, volumes: Sequence[IntensitySpline], device: torch.device) -> None:
         """Copy the volumes to ``device``."""
-        coefficients = [torch.from_numpy(v.coefficients).to(device) for v in volumes]
-        blocks = [block_ceilings(cube) for cube in coefficients]
-        self._coefficients, self._base = _end_to_end(coefficients)
-        self._ceilings, self._block_base = _end_to_end(blocks)
-        self._grid = torch.tensor([len(cube) for cube in coefficients], device=device)
-        self._blocks = torch.tensor([len(cube) for cube in blocks], device=device)
+        ceilings = [upper_bounds(volume.coefficients)[0] for volume in volumes]
+        self._coefficients, self._base = _end_to_end([v.coefficients for v in volumes], device)
+        self._ceilings, self._block_base = _end_to_end(ceilings, device)
+        self._grid = torch.tensor([volume.grid for volume in volumes], device=device)
+        self._blocks = torch.tensor([len(c) for c in ceilings], device=device)
 
     def voxels(
         self, rotation: Float[Tensor, "9 *#a"], model: Int[Tensor, "*#a"], s: Float[Tensor, "3 *#b"]
@@ -47,7 +45,7 @@ class SplineVolumes:
 
     def ceilings(self, point: Point, model: Int[Tensor, "*#a"]) -> Float[Tensor, "..."]:
         """Return what the values at the points cannot exceed, float32: one look-up each."""
-        x, y, z = ((coordinate + 0.5).int() >> _BLOCK_BITS for coordinate in point)
+        x, y, z = ((coordinate + 0.5).int() >> BLOCK_BITS for coordinate in point)
         blocks = self._blocks[model].int()
         x *= blocks
         x += y
@@ -80,32 +78,11 @@ class SplineVolumes:
         return total
 
 
-def block_ceilings(coefficients: Float[Tensor, "G G G"]) -> Float[Tensor, "B B B"]:
-    """Return, for every block of 4³ voxels, what max(0, spline) cannot exceed in it.
-
-    Along an axis, the piece of a quadratic B-spline with coefficients a, b, c around a voxel lies
-    between the least and the largest of (a + b)/2, b and (b + c)/2, its control values in Bézier
-    form (Farin, Curves and Surfaces for CAGD, 2002). The weights of the other axes are positive and
-    sum to 1, so the bounds of one axis may be bounded along the next.
-    """
-    for axis in range(3):
-        line = coefficients.movedim(axis, -1)
-        middle = 0.5 * (line[..., 1:] + line[..., :-1])
-        control = torch.stack([line[..., :-1], middle], dim=-1).flatten(-2)
-        blocks = (line.shape[-1] >> _BLOCK_BITS) + 1
-        # Block b has the control values from 8b − 1 to 8b + 7: those on its faces are shared.
-        after = 8 * blocks - control.shape[-1]
-        padded = torch.nn.functional.pad(control, (1, after), value=-torch.inf)
-        padded[..., control.shape[-1] + 1] = line[..., -1]
-        coefficients = padded.unfold(-1, 9, 8).amax(-1).movedim(-1, axis)
-    return coefficients.clamp(min=0).contiguous()
-
-
-def _end_to_end(cubes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def _end_to_end(cubes: Sequence[np.ndarray], device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the cubes as one flat tensor, and where each begins (int64)."""
-    ends = np.cumsum([0, *(cube.numel() for cube in cubes)])
-    flat = torch.cat([cube.reshape(-1) for cube in cubes])
-    return flat, torch.from_numpy(ends[:-1]).to(flat.device)
+    ends = np.cumsum([0, *(cube.size for cube in cubes)])
+    flat = torch.cat([torch.from_numpy(cube).reshape(-1) for cube in cubes])
+    return flat.to(device), torch.from_numpy(ends[:-1]).to(device)
 
 
 def _along(column: Tensor, s: Tensor, centre: Tensor) -> Tensor:

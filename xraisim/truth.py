@@ -1,5 +1,6 @@
 """The truth file beside a simulated pattern file: what only the scoring may open."""
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,13 +20,13 @@ from xraisim.shots import Shots
 
 FORMAT, VERSION = "x-rai truth", 2
 
-_SHOT = {
+_SHOT: dict[str, tuple[type, str]] = {
     "fluence": (np.float32, "relative to the mean, summed over the particles hit"),
     "strength": (np.float32, "of the background, relative to its mean"),
     "energy": (np.float32, "mean photon energy of the pulse, relative to the beam's"),
     "hit": (np.uint8, ", ".join(f"{k} {name}" for k, name in enumerate(HIT_NAMES))),
 }
-_PARTICLE = {
+_PARTICLE: dict[str, tuple[type, tuple[int, ...], str]] = {
     "model": (np.int32, (), "number of the species, from 0; the one after the last: contaminant"),
     "orientation": (np.float32, (4,), "quaternion w, x, y, z"),
     "fluence": (np.float32, (), "on the particle, relative to the mean"),
@@ -95,7 +96,9 @@ def write_truth(
 
 
 def _create(file: h5py.File) -> None:
-    columns = {f"shots/{name}": (dtype, (), units) for name, (dtype, units) in _SHOT.items()}
+    columns: dict[str, tuple[type, tuple[int, ...], str]] = {
+        f"shots/{name}": (dtype, (), units) for name, (dtype, units) in _SHOT.items()
+    }
     columns |= {f"particles/{name}": column for name, column in _PARTICLE.items()}
     columns["particles/offsets"] = (np.int64, (), "particles")
     for name, (dtype, shape, units) in columns.items():
@@ -138,11 +141,8 @@ def _read(path: Path) -> Truth:
                     f"{path}: found {found}, expected {FORMAT!r}, version {VERSION}; make the data "
                     "set again"
                 )
-            shots = {name: file["shots"][name][()] for name in _SHOT}
-            about = {
-                name: json.loads(file.attrs[name])
-                for name in _ABOUT
-            }
+            shots: dict[str, Any] = {name: file["shots"][name][()] for name in _SHOT}
+            about = {name: json.loads(file.attrs[name]) for name in _ABOUT}
             about["species"] = tuple(about["species"])
             return Truth(
                 hits=shots.pop("hit"),
@@ -162,20 +162,13 @@ def _joined(truths: list[Truth]) -> Truth:
     first, particles = truths[0], [truth.particles for truth in truths]
     ends = np.cumsum([0, *(len(part.model) for part in particles)])
     offsets = [part.offsets[1:] + end for part, end in zip(particles, ends, strict=False)]
-    return Truth(
-        **{
-            name: np.concatenate([getattr(truth, name) for truth in truths])
-            for name in ("fluence", "strength", "energy", "hits")
-        },
-        particles=Particles(
-            offsets=np.concatenate([np.zeros(1, np.int64), *offsets]),
-            **{
-                name: np.concatenate([getattr(part, name) for part in particles])
-                for name in _PARTICLE
-            },
-        ),
-        **{
-            name: getattr(first, name)
-            for name in (*_ABOUT, "defect")
-        },
-    )
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(truth, name) for truth in truths])
+        for name in ("fluence", "strength", "energy", "hits")
+    }
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in particles]) for name in _PARTICLE
+    }
+    start = np.zeros(1, np.int64)
+    columns["particles"] = Particles(offsets=np.concatenate([start, *offsets]), **joined)
+    return dataclasses.replace(first, **columns)

@@ -6,12 +6,13 @@ patterns; the figure to quote is ``1024 / min`` (other work on the machine only 
 
 import pytest
 
-from xraisim.beam import FluenceSpread
 from xraisim.detector import geometry
 from xraisim.instruments import preset
 from xraisim.intensity import intensity_spline
-from xraisim.make import SimulationConfig, simulate
+from xraisim.make import simulate
 from xraisim.photons import PhotonSource
+from xraisim.shots import ShotRecipe, draw_shots
+from xraisim.simulation import SimulationConfig
 from xraisim.structure import locate, read_atoms
 
 PATTERNS = 1024
@@ -22,12 +23,13 @@ def source() -> PhotonSource:
     instrument, atoms = preset("xrai2025"), read_atoms(locate("4v5d"))
     seen = geometry(instrument.detector, instrument.beam)
     volume = intensity_spline(atoms, seen.s_max, instrument.beam.photon_energy_ev)
-    return PhotonSource(volume, seen, FluenceSpread(), 0.0, seed=0)
+    return PhotonSource([volume], seen, seed=0)
 
 
 def test_draw(benchmark, source):
     benchmark.extra_info["patterns"] = PATTERNS
-    benchmark.pedantic(source.draw, args=(0, PATTERNS), rounds=15, warmup_rounds=1)
+    shots = draw_shots(ShotRecipe(), 0, 0, PATTERNS)
+    benchmark.pedantic(source.draw, args=(shots, 0), rounds=15, warmup_rounds=1)
 
 
 def test_make_with_file(benchmark, tmp_path):

@@ -13,6 +13,7 @@ from baselines.emc import EmcConfig, Level, reconstruct
 from baselines.emc.iterate import Estimate, iterate
 from baselines.emc.stage import make_stage
 from xraisim import make
+from xraisim.background import Background
 from xraisim.beam import Beam
 from xraisim.core import config as toml
 from xraisim.core import rotations, so3
@@ -24,6 +25,7 @@ from xraisim.core.types import Volume
 from xraisim.detector import Detector
 from xraisim.patterns import PatternReader
 from xraisim.scattering import structure_factor_grid
+from xraisim.simulation import SimulationConfig
 from xraisim.structure import read_atoms
 from xraisim.truth import read_truth, truth_path
 from xraisim.volumes import read_volume
@@ -51,11 +53,11 @@ def _simulate(path, background=0.0):
         for i, (x, y, z) in enumerate(rng.normal(size=(40, 3)) * (14, 11, 8), 1)
     ]
     structure.write_text("".join(lines) + "END\n")
-    config = make.SimulationConfig(
+    config = SimulationConfig(
         structure=str(structure),
         patterns=PATTERNS,
         seed=1,
-        background_photons_per_pixel=background,
+        background=Background(photons_per_pixel=background),
         beam=Beam(photons_per_pulse=4e17),
         detector=Detector(
             rows=25, columns=25, pixel_size_mm=3.0, distance_mm=200, s_min_per_angstrom=0.004

@@ -9,6 +9,7 @@ import torch
 
 from xrai.config import EncoderConfig, RefineConfig, SearchConfig, StartConfig, TrainConfig
 from xraisim import make
+from xraisim.simulation import from_mapping
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -35,11 +36,11 @@ def write_particle(path: Path) -> Path:
 
 def simulate_particle(directory: Path, *, background: float = 0.0, patterns: int = 900) -> Path:
     """Simulate the particle on a 64 × 64 detector, kept to 25 Å."""
-    settings = make.from_mapping(
+    settings = from_mapping(
         {
             "structure": str(write_particle(directory / "particle.pdb")),
             "patterns": patterns,
-            "background_photons_per_pixel": background,
+            "background": {"photons_per_pixel": background},
             "beam": {"photons_per_pulse": 2e15},
             "detector": {
                 "rows": 64,

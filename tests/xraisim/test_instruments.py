@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from xraisim import make
 from xraisim.core import config
 from xraisim.detector import Detector, geometry
 from xraisim.instruments import PRESETS, describe, preset
+from xraisim.simulation import from_mapping
 
 REAL = ("lcls-pnccd", "lcls-cspad", "lcls-epix10k2m", "euxfel-agipd1m", "jungfrau")
 
@@ -33,7 +33,7 @@ def test_the_pnccd_preset_has_the_resolution_of_its_experiment():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_survive_the_configuration_file(name):
-    made = make.from_mapping({"instrument": name})
+    made = from_mapping({"instrument": name})
     assert made.detector == preset(name).detector
     assert made.beam == preset(name).beam
     assert len(config.dumps(made)) < 4096

@@ -309,17 +309,16 @@ def test_shards_share_the_patterns_out():
 def test_a_growing_file_can_be_read(tmp_path):
     """Whole chunks of patterns appear while it is written; all of them when it is done."""
     many = as_photons([{i % 48: 1 + i % 3} for i in range(5000)])
-    with writer(tmp_path / "p.h5") as file:
-        with PatternReader(tmp_path / "p.h5.partial") as reader:
-            assert reader.n_patterns == 0
-            for _ in range(120):  # entries appear 2¹⁸ at a time
-                file.append(many)
-            count = reader.refresh()
-            assert 0 < count < 600_000
-            assert (count + 1) % 2048 == 0
-            assert as_dicts(reader.read_raw(count - 2, count)) == as_dicts(
-                many.take(np.arange(count - 2, count) % 5000)
-            )
+    with writer(tmp_path / "p.h5") as file, PatternReader(tmp_path / "p.h5.partial") as reader:
+        assert reader.n_patterns == 0
+        for _ in range(120):  # entries appear 2¹⁸ at a time
+            file.append(many)
+        count = reader.refresh()
+        assert 0 < count < 600_000
+        assert (count + 1) % 2048 == 0
+        assert as_dicts(reader.read_raw(count - 2, count)) == as_dicts(
+            many.take(np.arange(count - 2, count) % 5000)
+        )
     with PatternReader(tmp_path / "p.h5") as reader:
         assert reader.n_patterns == 600_000
 
@@ -354,6 +353,6 @@ def test_what_a_failed_run_wrote_is_kept(tmp_path):
             assert one[name].id.get_num_chunks() == other[name].id.get_num_chunks()
             for chunk in range(one[name].id.get_num_chunks()):
                 where = one[name].id.get_chunk_info(chunk).chunk_offset
-                assert one[name].id.read_direct_chunk(where) == other[
-                    name
-                ].id.read_direct_chunk(where)
+                assert one[name].id.read_direct_chunk(where) == other[name].id.read_direct_chunk(
+                    where
+                )

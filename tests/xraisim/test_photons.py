@@ -16,7 +16,7 @@ from xraisim.photon_kernels import poisson_large
 from xraisim.photons import PhotonSource, expected_photons, look_up
 from xraisim.scattering import structure_factor_direct
 from xraisim.shots import SINGLE, ShotRecipe, Shots, draw_orientations, draw_shots
-from xraisim.spline_kernels import ceilings
+from xraisim.spline_kernels import upper_bounds
 from xraisim.structure import locate, read_atoms
 
 ENERGY_EV = 4600.0
@@ -115,7 +115,9 @@ def test_photons_have_the_mean_and_variance_of_poisson(
     assert stats.kstest(z, "norm").pvalue > 1e-3
     assert abs(z.mean()) * 40 < 4
     ratio = counts.var(0) / mean
-    assert ratio.mean() == pytest.approx(1, abs=4 * np.sqrt((2 + 1 / mean.mean()) / n / 1600) + 0.002)
+    assert ratio.mean() == pytest.approx(
+        1, abs=4 * np.sqrt((2 + 1 / mean.mean()) / n / 1600) + 0.002
+    )
     total = counts.sum(1)
     assert total.var() / total.mean() == pytest.approx(1, abs=5 * np.sqrt(2 / n))
 
@@ -222,7 +224,7 @@ def test_bounds_are_bounds():
     )
     s = rng.uniform(-14, 14, (100_000, 3))
     value = look_up(volume, s)
-    blocks, shells = ceilings(volume.coefficients)
+    blocks, shells = upper_bounds(volume.coefficients)
     block = np.floor(s + grid // 2 + 0.5).astype(int) >> 2
     radius = np.linalg.norm(s, axis=1).astype(int)
     for bound, tightest in ((blocks[tuple(block.T)], 0.6), (shells[radius], 0.5)):
