@@ -7,8 +7,8 @@ The bound only saves look-ups: the photons are those that λ and w alone give.
 
 In plain torch every operation goes through the device's memory, which should limit a GPU. Counted,
 as the bytes of the tensors that go into and come out of every operation: 0.44 kB per usable pixel
-for its word, 0.32 kB for bound and comparison, and 3.9 kB per packed pixel. With one pixel in 5.5
-packed (50S subunit to 18 Å, 1,000 photons) that is 1.5 kB per pixel.
+for its word, 0.33 kB for bound and comparison, and 4 kB per packed pixel. With one pixel in six
+packed (50S subunit to 18 Å, 1,000 photons per pattern) that is 1.4 kB per pixel.
 
 Philox counters: (block, stream, shot low, shot high). Stream 0 holds four pixels' words per block,
 stream 1 + p the attempts at pixel p where it is bright. So a pattern depends on its number and the
@@ -55,13 +55,13 @@ class TorchPhotonSource:
         volumes: Sequence[IntensitySpline],
         geometry: Geometry,
         *,
-        gain: np.ndarray,
-        background: np.ndarray,
-        extra: np.ndarray,
+        gain: np.ndarray | None = None,
+        background: np.ndarray | float = 0.0,
+        extra: np.ndarray | float = 0.0,
         seed: int,
         device: str = "auto",
     ) -> None:
-        """``gain``, ``background``, ``extra`` [P], as in :class:`xraisim.photons.PhotonSource`."""
+        """``gain``, ``background``, ``extra``: as for :class:`xraisim.photons.PhotonSource`."""
         self.device = choose_device(device)
         low, high = stream_key(seed, "photons-torch")
         self._key = int(low), int(high)
@@ -70,12 +70,14 @@ class TorchPhotonSource:
         self._spacing = np.array([volume.spacing for volume in volumes])
         self._check_reach(np.arange(len(volumes)), np.ones(len(volumes)))
         self._volumes = SplineVolumes(volumes, self.device)
-        good = geometry.good
+        good, gain = geometry.good, geometry.gain if gain is None else gain
         self._flat = upload(good.astype(np.int32), self.device)
         self._s = upload(geometry.s[good].T.astype(np.float32), self.device)
         self._gain = upload(gain[good].astype(np.float32), self.device)
-        self._background = upload(background[good].astype(np.float32), self.device)
-        self._extra = upload(extra[good].astype(np.float32), self.device)
+        self._background, self._extra = (
+            upload(np.broadcast_to(x, len(geometry.mask))[good].astype(np.float32), self.device)
+            for x in (background, extra)
+        )
         self._shots_at_a_time = max(1, _room(self.device) // len(good))
 
     def draw(self, shots: Shots, first: int) -> Photons:
@@ -94,7 +96,7 @@ class TorchPhotonSource:
         self._check_reach(shots.model, shots.scale)
         step = self._shots_at_a_time
         parts = [
-            self._draw_batch(self._batch(shots, at, min(at + step, len(shots)), first))
+            self._draw_batch(self._batch(shots.part(at, min(at + step, len(shots))), first + at))
             for at in range(0, len(shots), step)
         ]
         if not parts:
@@ -105,7 +107,7 @@ class TorchPhotonSource:
 
     def expected(self, shots: Shots) -> Float[Tensor, "n P"]:
         """Return λ of the usable pixels, float32 on the device: dense, for checks."""
-        batch = self._batch(shots, 0, len(shots), 0)
+        batch = self._batch(shots, 0)
         shot, pixel = torch.ones(
             len(shots), len(self._flat), dtype=torch.bool, device=self.device
         ).nonzero(as_tuple=True)
@@ -121,8 +123,8 @@ class TorchPhotonSource:
                 "the detector and the photon energies"
             )
 
-    def _batch(self, shots: Shots, start: int, stop: int, first: int) -> DeviceShots:
-        return upload_shots(shots, start, stop, first, self._spacing, self.device)
+    def _batch(self, shots: Shots, first: int) -> DeviceShots:
+        return upload_shots(shots, first, self._spacing, self.device)
 
     def _draw_batch(self, batch: DeviceShots) -> tuple[Tensor, Tensor, Tensor]:
         """Return the entries per shot, and all their pixels and counts."""

@@ -50,26 +50,24 @@ class DeviceShots:
 
 
 def upload_shots(
-    shots: Shots, start: int, stop: int, first: int, spacing: np.ndarray, device: torch.device
+    shots: Shots, first: int, spacing: np.ndarray, device: torch.device
 ) -> DeviceShots:
-    """Copy shots ``start … stop − 1`` to ``device``; ``spacing`` [models] of the volumes in Å⁻¹.
+    """Copy shots to ``device``: patterns ``first`` and on.
 
-    ``first`` is the number of the pattern of shot 0.
+    ``spacing`` [models] of the volumes in Å⁻¹.
     """
-    offsets = shots.offsets[start : stop + 1]
-    exposures, rows = np.diff(offsets), slice(offsets[0], offsets[-1])
-    model = shots.model[rows].astype(np.int64)
-    per_voxel = (shots.scale[rows] / spacing[model]).astype(np.float32)
-    rotation = rotations.to_matrix(torch.from_numpy(shots.orientation[rows])).numpy()
+    exposures, model = np.diff(shots.offsets), shots.model.astype(np.int64)
+    per_voxel = (shots.scale / spacing[model]).astype(np.float32)
+    rotation = rotations.to_matrix(torch.from_numpy(shots.orientation)).numpy()
     return DeviceShots(
-        number=upload(np.arange(first + start, first + stop), device),
-        start=upload(offsets[:-1] - offsets[0], device),
+        number=upload(np.arange(first, first + len(shots)), device),
+        start=upload(shots.offsets[:-1], device),
         exposures=upload(exposures, device),
         most_exposures=int(exposures.max(initial=0)),
-        strength=upload(shots.strength[start:stop], device),
+        strength=upload(shots.strength, device),
         rotation=upload((rotation.reshape(-1, 9) * per_voxel[:, None]).T, device),
         model=upload(model, device),
-        weight=upload(shots.weight[rows], device),
+        weight=upload(shots.weight, device),
     )
 
 

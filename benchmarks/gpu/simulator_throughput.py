@@ -35,12 +35,14 @@ from xraisim.instruments import preset
 from xraisim.intensity import IntensitySpline, intensity_spline
 from xraisim.locate import locate
 from xraisim.patterns import PatternWriter
-from xraisim.photons import draw_orientations, look_up
-from xraisim.shots import SINGLE, Shots
+from xraisim.photons import look_up
+from xraisim.shots import ShotRecipe, Shots, draw_shots
 from xraisim.structure import read_atoms
 from xraisim.torch_photons import TorchPhotonSource
 
 _SEED = 1
+_RECIPE = ShotRecipe()  # single hits in uniform orientations, log-normal fluences
+_CONSTANT = ShotRecipe(fluence=FluenceSpread(distribution="constant"))
 _SIGNIFICANCE = 1e-4  # a correct draw fails a check once in ten thousand runs
 _BATCHES = (256, 1024, 4096, 16384)
 _AT_LEAST_S = 5.0  # for each line of the table of batch sizes
@@ -57,9 +59,8 @@ class Experiment:
 
     def source(self, device: str) -> TorchPhotonSource:
         """Return a source of the experiment's patterns, without background."""
-        dark = np.zeros(len(self.gain))
         return TorchPhotonSource(
-            [self.volume], self.seen, gain=self.gain, background=dark, seed=_SEED, device=device
+            [self.volume], self.seen, gain=self.gain, seed=_SEED, device=device
         )
 
     def means(self, shots: Shots) -> np.ndarray:
@@ -84,24 +85,20 @@ def prepare(arguments: argparse.Namespace) -> Experiment:
     unit = Experiment(
         volume=volume, seen=seen, gain=seen.gain, diameter_angstrom=atoms.diameter_angstrom
     )
-    found = unit.means(hits(np.arange(64), constant=True)).sum(axis=1).mean()
+    found = unit.means(hits(0, 64, _CONSTANT)).sum(axis=1).mean()
     return dataclasses.replace(unit, gain=seen.gain * arguments.photons / found)
 
 
-def hits(indices: np.ndarray, constant: bool = False) -> Shots:
-    """Return single hits in uniform orientations; fluences log-normal (σ = 0.3) unless constant."""
-    n = len(indices)
-    spread = FluenceSpread(distribution="constant" if constant else "lognormal")
-    fluence = spread.draw(_SEED, indices)
+def hits(first: int, n: int, recipe: ShotRecipe = _RECIPE) -> Shots:
+    """Return shots ``first … first + n − 1`` of the recipe."""
+    return draw_shots(recipe, _SEED, first, n)
+
+
+def repeated(shot: Shots, n: int) -> Shots:
+    """Return a single hit n times."""
+    fields = (f.name for f in dataclasses.fields(Shots) if f.name != "offsets")
     return Shots(
-        offsets=np.arange(n + 1),
-        model=np.zeros(n, np.int32),
-        orientation=draw_orientations(_SEED, indices),
-        weight=fluence,
-        scale=np.ones(n, np.float32),
-        fluence=fluence,
-        strength=np.ones(n, np.float32),
-        hit=np.full(n, SINGLE, np.uint8),
+        offsets=np.arange(n + 1), **{x: np.concatenate([getattr(shot, x)] * n) for x in fields}
     )
 
 
@@ -111,17 +108,15 @@ def check(experiment: Experiment, device: str) -> dict[str, float]:
     Returns p-values, and the share of entries that differ from the torch draw on the CPU with the
     same seed. Raises :class:`UserError` if one of them says that the photons are wrong.
     """
-    source, n, indices = experiment.source(device), 20_000, np.arange(256)
-    one = hits(np.zeros(n, np.int64), constant=True)
-    mean = experiment.means(hits(indices[:1], constant=True))[0]
-    seen = source.draw(one, 0)
+    source, n, one = experiment.source(device), 20_000, hits(0, 1, _CONSTANT)
+    mean, seen = experiment.means(one)[0], source.draw(repeated(one, n), 0)
     counts = np.bincount(seen.pixel, seen.count, len(experiment.gain))[experiment.seen.good]
     lit = n * mean > 10
     pixel = int(np.argmin(np.abs(mean - 0.5)))
     at_pixel = np.zeros(n, int)
     chosen = seen.pixel == experiment.seen.good[pixel]
     at_pixel[seen.rows()[chosen]] = seen.count[chosen]
-    shots = hits(indices)
+    shots = hits(0, 256)
     drawn, expected = source.draw(shots, n), experiment.means(shots).sum(axis=1)
     found = {
         "mean pattern, chi-square": chi_square(counts[lit], n * mean[lit]),
@@ -155,7 +150,7 @@ def dispersion(counts: np.ndarray, mean: float) -> float:
 
 def rate(draw: Callable[[Shots, int], Any], batch: int, device: torch.device) -> float:
     """Return patterns per second of repeated calls for ``batch`` shots, after a first one."""
-    shots, calls = hits(np.arange(batch)), 0
+    shots, calls = hits(0, batch), 0
     draw(shots, 0)
     wait(device)
     started = time.perf_counter()
@@ -188,8 +183,7 @@ def make_file(experiment: Experiment, arguments: argparse.Namespace) -> dict[str
     written: Future[None] | None = None
     with writer, ThreadPoolExecutor(1) as thread:
         for first in range(0, total, arguments.batch):
-            indices = np.arange(first, min(first + arguments.batch, total))
-            block = source.draw(hits(indices), first)
+            block = source.draw(hits(first, min(arguments.batch, total - first)), first)
             photons += int(block.count.sum())
             if written is not None:
                 written.result()
