@@ -1,9 +1,11 @@
 """Dragonfly's simulator (PyPI ``dragonfly-spi``) on our structure, detector and photon count.
 
 Its own chain is run: ``make_densities`` → ``make_intensities`` → ``make_detector`` → ``make_data``.
-``make_data`` looks every pixel up by trilinear interpolation of |F|² on a grid of one voxel per
-pixel and draws a Poisson number for each that is not masked. All patterns stay in memory until they
-are written, orientations are not kept, the seed is the clock's and the file is always HDF5.
+``make_data`` looks every pixel up by trilinear interpolation of |F|², on a grid of one voxel per
+pixel unless told otherwise, and draws a Poisson number for each that is not masked. All patterns
+stay in memory until they are written, orientations are not kept, the seed is the clock's and the
+file is always HDF5. Atoms are points of Z + f′ electrons, without form factors or B factors, and
+the density is smoothed twice.
 """
 
 import re
@@ -16,7 +18,6 @@ import numpy as np
 from benchmarks.perf.measured_command import CommandError, Measured, measure, thread_limit
 from xraisim.beam import Beam
 from xraisim.detector import Detector, Geometry
-from xraisim.scattering import structure_factor_grid
 from xraisim.structure import Atoms
 
 _INTENSITY, _PHOTONS = "intensities.bin", "photons.h5"
@@ -27,6 +28,7 @@ detd = {detector.distance_mm!r}
 lambda = {beam.wavelength_angstrom!r}
 detsize = {detector.columns} {detector.rows}
 pixsize = {detector.pixel_size_mm!r}
+ewald_rad = {ewald_voxels!r}
 stoprad = 0
 polarization = {beam.polarisation}
 
@@ -68,14 +70,24 @@ class DragonflyRun:
 class Dragonfly:
     """The programs of an environment's ``bin`` directory, working in ``folder``.
 
-    ``beam`` is polarised along x or y. Raises :class:`CommandError` if the programs are not there.
+    ``beam`` is polarised along x or y; ``voxels_per_pixel`` refines its grid beyond its default.
+    Raises :class:`CommandError` if the programs are not there.
     """
 
     def __init__(
-        self, programs: Path, folder: Path, *, beam: Beam, detector: Detector, threads: int
+        self,
+        programs: Path,
+        folder: Path,
+        *,
+        beam: Beam,
+        detector: Detector,
+        threads: int,
+        voxels_per_pixel: int = 1,
     ) -> None:
         self._programs, self._folder, self._threads = programs.absolute(), folder, threads
         self._beam, self._detector = beam, detector
+        pixels = detector.distance_mm / detector.pixel_size_mm
+        self._ewald_voxels = voxels_per_pixel * pixels  # radius of the Ewald sphere
         if not (self._programs / "dragonfly.utils.make_data").exists():
             raise CommandError(
                 f"{programs} has no dragonfly.utils.make_data; expected the directory of "
@@ -125,17 +137,11 @@ class Dragonfly:
         self._configure(1, f"fluence = {self._beam.fluence_photons_per_um2!r}")
         return _figure(r"Target mean_count = (\S+) for", self._run("make_data").stderr)
 
-    def use_our_intensity(self, atoms: Atoms) -> None:
-        """Put our |F|² (form factors, B factors) on its voxels in place of its own."""
-        ewald_voxels = self._detector.distance_mm / self._detector.pixel_size_mm
-        spacing = 1 / (self._beam.wavelength_angstrom * ewald_voxels)
-        F = structure_factor_grid(atoms, self.grid, spacing, self._beam.photon_energy_ev)
-        (np.abs(F).astype(np.float64) ** 2).tofile(self._folder / _INTENSITY)
-
     def _configure(self, patterns: int, scaling: str) -> None:
         text = _CONFIG.format(
             detector=self._detector,
             beam=self._beam,
+            ewald_voxels=self._ewald_voxels,
             threads=self._threads,
             tables=self._tables,
             intensity=_INTENSITY,
