@@ -1,7 +1,8 @@
 """Our simulator beside others: same structure, detector and photon count, same cores, one table.
 
 ``python -m benchmarks.perf.simulator_peers --dragonfly BIN --structures DIR --out runs/peers``,
-where BIN holds the executables of an environment with dragonfly-spi (or set DRAGONFLY_BIN).
+where BIN holds the executables of an environment with dragonfly-spi (or set DRAGONFLY_BIN);
+``--skopi PYTHON`` adds skopi.
 
 Every figure is of a whole command, its file included. Programs take turns; each makes two numbers
 of patterns in turn, and the rate is the slope between them, so that start, structure and volume
@@ -16,44 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.perf import peer_figures, perf_record
-from benchmarks.perf.dragonfly_peer import Dragonfly
-from benchmarks.perf.our_simulator import MakeRun, run_make, settings
+from benchmarks.perf.our_simulator import settings
 from benchmarks.perf.peer_figures import Peer
+from benchmarks.perf.peer_programs import (
+    QUOTED,
+    SKOPI,
+    Program,
+    Task,
+    dragonfly_program,
+    our_program,
+    skopi_program,
+)
 from xraisim import console
-from xraisim.detector import Geometry, geometry
+from xraisim.detector import geometry
 from xraisim.locate import locate
-from xraisim.make import SimulationConfig, from_mapping
-from xraisim.structure import Atoms, read_atoms
-
-_QUOTED = "quoted: measured earlier, two cores of a shared x86 with AVX-512"
-DRAGONFLY = Peer(
-    name="Dragonfly make_data",
-    version="0.1.0",
-    pixels=22_500,
-    patterns_per_s=1270.0,
-    slowest=1050.0,
-    fastest=1490.0,
-    setup_s=4.0,
-    photons_per_pattern=896.0,
-    remark=f"{_QUOTED}; 4BED, middle of the range",
-)
-OTHERS = (
-    Peer(
-        name="skopi (NumPy)",
-        version="",
-        pixels=128**2,
-        patterns_per_s=162.0,
-        setup_s=229.0,
-        remark=f"{_QUOTED}; 2,451 atoms, 151³ voxels, per second of one core",
-    ),
-    Peer(
-        name="Condor",
-        version="1.0.7",
-        pixels=128**2,
-        patterns_per_s=2.4,
-        remark=f"{_QUOTED}; 2,452 atoms (552,920 atoms: 93 s per pattern)",
-    ),
-)
+from xraisim.make import from_mapping
+from xraisim.structure import read_atoms
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
@@ -62,74 +41,51 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     config = from_mapping(settings(options.structure, 1))
     atoms = read_atoms(locate(options.structure, directory=options.structures))
     seen = geometry(config.detector, config.beam)
-
-    def ours(patterns: int) -> MakeRun:
-        return run_make(
-            settings(options.structure, patterns),
-            options.out / "ours",
-            structures=options.structures,
-            threads=options.threads,
+    task = Task(options=options, config=config, atoms=atoms, seen=seen)
+    programs, at_same_fluence = prepare(task, record["versions"]["x-rai"])
+    turns = {program.name: (program.run, program.sizes) for program in programs}
+    pairs = peer_figures.take_turns(turns, options.repeats)
+    peers = [
+        peer_figures.peer(
+            pairs[program.name],
+            name=program.name,
+            version=program.version,
+            pixels=len(seen.good),
+            before_s=program.before_s,
+            remark=program.remark,
         )
-
-    console.say("ours, once to compile its kernels and to count its photons")
-    photons = ours(options.ours[0]).photons_per_pattern
-    programs: dict[str, Any] = {"ours": (ours, options.ours)}
-    mean_photons = {"ours": photons}
-    if options.dragonfly:
-        theirs, before_s, expected = prepare_dragonfly(options, config, atoms, seen)
-        mean_photons |= expected
-        programs["dragonfly"] = lambda n: theirs.make(n, photons), options.dragonfly_patterns
-    pairs = peer_figures.take_turns(programs, options.repeats)
-    pixels, version = len(seen.good), record["versions"]["x-rai"]
-    peers = [peer_figures.peer(pairs["ours"], name="xrai-sim make", version=version, pixels=pixels)]
-    if options.dragonfly:
-        peers.append(
-            peer_figures.peer(
-                pairs["dragonfly"],
-                name=DRAGONFLY.name,
-                version=theirs.version,
-                pixels=pixels,
-                before_s=before_s,
-                remark=f"{theirs.grid}³ voxels",
-            )
-        )
-    else:
-        peers.append(DRAGONFLY)
+        for program in programs
+    ]
+    measured = {row.name: row for row in peers}
+    if SKOPI in measured:
+        at_same_fluence[SKOPI] = measured[SKOPI].photons_per_pattern or 0.0
+    peers += [row for row in QUOTED if row.name not in measured]
     return record | {
         "structure": options.structure,
         "atoms": len(atoms),
         "threads": options.threads,
-        "mean_photons_at_this_fluence": mean_photons,
+        "photons_at_same_fluence": at_same_fluence,
         "runs": {
-            name: [[dataclasses.asdict(run) for run in pair] for pair in found]
+            name: [[dict(vars(run)) for run in pair] for pair in found]
             for name, found in pairs.items()
         },
-        "peers": [dataclasses.asdict(row) for row in (*peers, *OTHERS)],
+        "peers": [dataclasses.asdict(row) for row in peers],
     }
 
 
-def prepare_dragonfly(
-    options: argparse.Namespace, config: SimulationConfig, atoms: Atoms, seen: Geometry
-) -> tuple[Dragonfly, float, dict[str, float]]:
-    """Return Dragonfly at its own grid, its preparation in s, and its photons on two grids.
-
-    The finer grid tells how much of a difference in photons is its interpolation.
-    """
-    prepared, seconds, photons = {}, {}, {}
-    for voxels in (1, 2):
-        console.say(f"Dragonfly's volume, voxels per pixel: {voxels}")
-        prepared[voxels] = Dragonfly(
-            options.dragonfly,
-            options.out / f"dragonfly-{voxels}",
-            beam=config.beam,
-            detector=config.detector,
-            threads=options.threads,
-            voxels_per_pixel=voxels,
-        )
-        seconds[voxels] = prepared[voxels].prepare(atoms, seen)
-        name = f"Dragonfly, {prepared[voxels].grid}³ voxels"
-        photons[name] = prepared[voxels].photons_at_fluence()
-    return prepared[1], seconds[1], photons
+def prepare(task: Task, version: str) -> tuple[list[Program], dict[str, float]]:
+    """Return the programs to run, ours first, and the photons that some expect at our fluence."""
+    ours = our_program(task, version)
+    console.say("ours, once to compile its kernels and to count its photons")
+    photons = ours.run(task.options.ours[0]).photons_per_pattern
+    programs, at_same_fluence = [ours], {ours.name: photons}
+    if task.options.dragonfly:
+        program, expected = dragonfly_program(task, photons)
+        programs.append(program)
+        at_same_fluence |= expected
+    if task.options.skopi:
+        programs.append(skopi_program(task))
+    return programs, at_same_fluence
 
 
 def show(record: dict[str, Any]) -> None:
@@ -137,8 +93,8 @@ def show(record: dict[str, Any]) -> None:
     peers = [Peer(**row) for row in record["peers"]]
     title = f"{record['structure']}, {peers[0].pixels:,} pixels, {record['threads']} threads"
     console.out.print(peer_figures.table(peers, perf_record.heading(title, record)))
-    ours = record["mean_photons_at_this_fluence"]["ours"]
-    for name, photons in record["mean_photons_at_this_fluence"].items():
+    ours = record["photons_at_same_fluence"][peers[0].name]
+    for name, photons in record["photons_at_same_fluence"].items():
         console.out.print(
             f"photons per pattern at the same fluence, {name}: {photons:,.1f} "
             f"({photons / ours - 1:+.1%})"
@@ -158,6 +114,10 @@ def _options() -> argparse.Namespace:
         default=Path(given) if given else None,
         help="directory of Dragonfly's executables; without it, it is quoted",
     )
+    parser.add_argument(
+        "--skopi", type=Path, help="a Python that has skopi; without it, it is quoted"
+    )
+    parser.add_argument("--skopi-patterns", type=int, nargs=2, default=[100, 900], metavar="N")
     parser.add_argument("--ours", type=int, nargs=2, default=[20_000, 220_000], metavar="N")
     parser.add_argument(
         "--dragonfly-patterns", type=int, nargs=2, default=[2_000, 22_000], metavar="N"
