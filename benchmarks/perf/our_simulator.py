@@ -43,8 +43,9 @@ def settings(
     structure: str, patterns: int, photons_per_pulse: float = PHOTONS_PER_PULSE
 ) -> dict[str, Any]:
     """Return the configuration: the published detector, equal pulses, no background."""
+    path = Path(structure)  # the command runs in another directory
     return {
-        "structure": structure,
+        "structure": str(path.resolve()) if path.is_file() else structure,
         "patterns": patterns,
         "instrument": "xrai2025",
         "beam": {"photons_per_pulse": photons_per_pulse},

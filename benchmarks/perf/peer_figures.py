@@ -107,15 +107,16 @@ def peer(
 
 
 def table(peers: Sequence[Peer], title: str) -> Table:
-    """Return one line per simulator; what is not known is left empty."""
-    out = Table(title=title, box=box.SIMPLE)
-    out.add_column("simulator")
-    names = ("patterns per s", "extremes", "million pixels per s", "set-up s", "photons each")
-    for name in (*names, "peak GiB", "bytes per photon"):
+    """Return one line per simulator, remarks below; what is not known is left empty."""
+    notes = [f"{row.name}: {row.remark}" for row in peers if row.remark]
+    out = Table(title=title, caption="\n".join(notes), caption_justify="left", box=box.SIMPLE)
+    out.add_column("simulator", min_width=19)
+    names = ("per s", "from–to", "Mpixel/s", "set-up s", "photons", "GiB", "B/photon")
+    for name in names:
         out.add_column(name, justify="right")
     for row in peers:
         out.add_row(
-            f"{row.name} {row.version}".rstrip() + (f"\n  {row.remark}" if row.remark else ""),
+            f"{row.name} {row.version}".rstrip(),
             f"{row.patterns_per_s:,.4g}",
             f"{_text(row.slowest, ',.0f')}–{_text(row.fastest, ',.0f')}" if row.fastest else "",
             f"{row.pixels_per_s / 1e6:,.3g}",
