@@ -1,0 +1,42 @@
+"""What every performance record states beside its figures, and how it is kept."""
+
+import dataclasses
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import environment
+from benchmarks.record import write_text
+
+
+def circumstances() -> dict[str, Any]:
+    """Return date, command, commit, versions, hardware and the load before the measurement.
+
+    The load average over a minute says how busy the machine was with other work: on two cores
+    figures taken at more than about 0.2 are not those of a quiet machine.
+    """
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "commit": environment.commit(),
+        "versions": environment.versions(),
+        "hardware": dataclasses.asdict(environment.hardware()),
+        "load_average": round(os.getloadavg()[0], 2),
+    }
+
+
+def write(path: Path, record: dict[str, Any]) -> None:
+    """Write ``record`` as JSON; the file appears under its name only when it is whole."""
+    write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
+
+
+def heading(title: str, record: dict[str, Any]) -> str:
+    """Return ``title`` with the processor, cores and load, for above a table."""
+    hardware = record["hardware"]
+    return (
+        f"{title}\n{hardware['cpu']}, {hardware['cores']} cores, load average "
+        f"{record['load_average']} before"
+    )
