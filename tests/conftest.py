@@ -36,11 +36,16 @@ _SHAPED = [
     "xraisim.core.fsc",
     "xraisim.core.likelihood",
     "xraisim.core.merge",
+    "xraisim.core.philox_torch",
     "xraisim.core.rotations",
     "xraisim.core.sampling",
     "xraisim.core.search",
     "xraisim.core.so3",
     "xraisim.core.types",
+    "xraisim.torch_photons",
+    "xraisim.torch_poisson",
+    "xraisim.torch_shots",
+    "xraisim.torch_spline",
 ]
 install_import_hook(_SHAPED, "beartype.beartype")
 

@@ -147,6 +147,14 @@ def scattering_vectors(position_mm: np.ndarray, wavelength_angstrom: float) -> n
     return (direction - np.array([0.0, 0.0, 1.0])) / wavelength_angstrom
 
 
+def square_pixel_step(solid_angle_sr: np.ndarray, wavelength_angstrom: float) -> float:
+    """Return the largest |Δs| between neighbours, Å⁻¹, of square pixels: √ΔΩ/λ.
+
+    For a detector whose pixels are known one by one, but not their order on panels.
+    """
+    return math.sqrt(float(solid_angle_sr.max())) / wavelength_angstrom
+
+
 def polarisation_factor(position_mm: np.ndarray, polarisation: str) -> np.ndarray:
     """Return |ε̂ × k̂_out|²: 1 − (x/ρ)² for x, 1 − (y/ρ)² for y, (1 + cos²2θ)/2 for neither."""
     direction = position_mm / np.linalg.norm(position_mm, axis=1, keepdims=True)

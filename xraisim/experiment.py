@@ -13,13 +13,17 @@ from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
 from xraisim.detector import (
     Detector,
     Geometry,
+    MaskReason,
     geometry,
+    mask_reasons,
     pixel_positions,
     polarisation_factor,
+    read_layout,
     scattering_vectors,
-    solid_angles,
+    square_pixel_step,
 )
 from xraisim.instruments import preset
+from xraisim.panels import solid_angles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +180,7 @@ def _geometry(known: Known, setting: Detector, beam: Beam) -> Geometry:
         position = pixel_positions(setting) + np.array(shift) * setting.pixel_size_mm
     if position is None:
         flat = geometry(setting, beam)
-        return flat if known.mask is None else replace(flat, mask=flat.mask | known.mask)
+        return replace(flat, reasons=flat.reasons | _masked_by_file(known))
     return _placed(known, setting, beam, position)
 
 
@@ -185,23 +189,29 @@ def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -
     s = scattering_vectors(position, beam.wavelength_angstrom)
     solid_angle, factor = known.solid_angle_sr, known.polarisation_factor
     if solid_angle is None:
-        solid_angle = solid_angles(position, setting.pixel_size_mm)
+        facing = np.array([0.0, 0.0, setting.pixel_size_mm**2])
+        solid_angle = solid_angles(position, facing)
     if factor is None:
         factor = polarisation_factor(position, beam.polarisation)
-    radius = np.linalg.norm(s, axis=1)
-    mask = np.zeros(known.pixels, bool) if known.mask is None else known.mask.copy()
-    mask |= np.hypot(position[:, 0], position[:, 1]) < setting.beamstop_radius_mm
-    mask |= (radius < setting.s_min_per_angstrom) | (radius > setting.s_max_per_angstrom)
+    reasons = mask_reasons(setting, read_layout(setting), position, s)
     per_steradian = beam.fluence_photons_per_um2 * CLASSICAL_ELECTRON_RADIUS_UM**2
     return Geometry(
-        shape=setting.shape,
+        shape=(setting.rows, setting.columns),
         position_mm=position,
         s=s,
         solid_angle_sr=solid_angle,
         polarisation=factor,
         gain=per_steradian * solid_angle * factor,
-        mask=mask,
+        panel=np.zeros(known.pixels, np.int32),
+        s_step=square_pixel_step(solid_angle, beam.wavelength_angstrom),
+        reasons=reasons | _masked_by_file(known),
     )
+
+
+def _masked_by_file(known: Known) -> np.ndarray:
+    """Return the reasons, uint8 [P], that the file itself gives not to use a pixel."""
+    mask = np.zeros(known.pixels, bool) if known.mask is None else known.mask
+    return np.where(mask, np.uint8(MaskReason.FILE), np.uint8(0))
 
 
 def pixel_pitch_mm(detector: Geometry) -> float:

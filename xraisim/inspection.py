@@ -33,7 +33,7 @@ def inspect(
         taken = sample(reader, most, progress)
         figures = summarise(reader, taken)
         if picture is not None or page is not None:
-            assembly = assemble(_positions(path))
+            assembly = assemble(_positions(reader.files[0]))
             if picture is not None:
                 write_figure(overview(reader, taken, assembly), Path(picture))
             if page is not None:

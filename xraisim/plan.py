@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from xraisim import plan_formulas as formulas
+from xraisim.background import mean_photons
 from xraisim.core import so3
 from xraisim.detector import Geometry, geometry
-from xraisim.locate import locate
-from xraisim.make import SimulationConfig
 from xraisim.plan_intensity import radial_intensity
 from xraisim.plan_shells import Shell, shells
-from xraisim.structure import read_atoms
+from xraisim.simulation import SimulationConfig
+from xraisim.species import abundances, conformations, load_species
 
 _SECTORS = 36  # of half a turn: Friedel's law gives the other half
 
@@ -87,22 +87,23 @@ def plan(
     (0.5 is the rule ``icc_truth_0.5``). Raises the :class:`UserError` family for a structure that
     cannot be read and a detector without usable pixels.
     """
-    atoms = read_atoms(
-        locate(config.structure, directory=structures),
-        chains=config.chains,
-        assembly=config.assembly,
-    )
+    sample = conformations(config.sample, directory=structures)
+    particles = [load_species(one, directory=structures) for one in sample]
     detector = geometry(config.detector, config.beam)
-    energy = config.beam.photon_energy_ev if config.anomalous else None
-    mean = radial_intensity(atoms, detector.s_max, energy, b_factors=config.b_factors)
-    background = np.full(len(detector.mask), config.background_photons_per_pixel)
+    means = [
+        radial_intensity(
+            particle, detector.s_max, one.photon_energy_ev(config.beam.photon_energy_ev)
+        )
+        for particle, one in zip(particles, sample, strict=True)
+    ]
+    shares = abundances(sample)
     return assess(
         detector,
-        background,
-        mean.at,
-        structure=config.structure,
+        mean_photons(config.background, detector),
+        lambda s: sum(share * mean.at(s) for share, mean in zip(shares, means, strict=True)),
+        structure=", ".join(one.label for one in sample),
         instrument=config.instrument,
-        diameter_angstrom=atoms.diameter_angstrom,
+        diameter_angstrom=max(particle.diameter_angstrom for particle in particles),
         wavelength_angstrom=config.beam.wavelength_angstrom,
         fluence_photons_per_um2=config.beam.fluence_photons_per_um2,
         correlation=correlation,
@@ -145,7 +146,7 @@ def assess(
         background_per_pattern=float(background[good].sum()),
         edge_resolution_angstrom=edge_resolution(detector.s[good]),
         corner_resolution_angstrom=1 / float(radius.max()),
-        pixels_per_speckle=1 / (2 * D * _s_step(detector, wavelength_angstrom)),
+        pixels_per_speckle=1 / (2 * D * detector.s_step),
         missing_speckles=float(radius.min()) * D,
         flat_resolution_angstrom=math.sqrt(wavelength_angstrom * D),
         orientations=orientations,
@@ -166,8 +167,3 @@ def edge_resolution(s: np.ndarray) -> float | None:
     reach = np.zeros(_SECTORS)
     np.maximum.at(reach, sector, np.linalg.norm(s, axis=1))
     return 1 / float(reach.min()) if reach.min() > 0 else None
-
-
-def _s_step(detector: Geometry, wavelength_angstrom: float) -> float:
-    """Return the largest step from pixel to pixel, Å⁻¹: a square pixel's edge is √ΔΩ/λ."""
-    return math.sqrt(float(detector.solid_angle_sr.max())) / wavelength_angstrom

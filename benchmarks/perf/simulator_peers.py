@@ -31,7 +31,7 @@ from benchmarks.perf.peer_programs import (
 from xraisim import console
 from xraisim.detector import geometry
 from xraisim.locate import locate
-from xraisim.make import from_mapping
+from xraisim.simulation import from_mapping
 from xraisim.structure import read_atoms
 
 

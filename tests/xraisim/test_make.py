@@ -206,7 +206,9 @@ def test_everything_at_once_does_not_depend_on_the_batch(everything):
 
 def test_a_sample_is_described_in_one_way(mapping):
     with pytest.raises(ConfigError, match="say what the sample is in one of the two ways"):
-        from_mapping({**mapping, "species": [{"shape": "cube", "size_nm": 3.0, "material": "gold"}]})
+        from_mapping(
+            {**mapping, "species": [{"shape": "cube", "size_nm": 3.0, "material": "gold"}]}
+        )
 
 
 def test_the_old_name_of_the_background_is_explained():

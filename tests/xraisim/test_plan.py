@@ -8,20 +8,21 @@ import pytest
 from matplotlib.figure import Figure
 
 from xraisim import plan_formulas as formulas
-from xraisim.beam import Beam
+from xraisim.beam import Beam, FluenceSpread
 from xraisim.core.errors import SamplingError
 from xraisim.detector import Detector, geometry, pixel_positions, scattering_vectors
 from xraisim.figure_axes import resolution_axis
 from xraisim.form_factors import profile
 from xraisim.intensity import intensity_spline
-from xraisim.make import from_mapping
-from xraisim.photons import draw_orientations, expected_photons
+from xraisim.photons import expected_photons
 from xraisim.plan import assess, edge_resolution, plan
 from xraisim.plan_figure import plan_figure
 from xraisim.plan_intensity import radial_intensity
 from xraisim.plan_shells import shell_edges
 from xraisim.plan_table import cautions, mapping, shell_tables, summary
-from xraisim.scattering import electrons, structure_factor_direct
+from xraisim.scattering import structure_factor_direct
+from xraisim.shots import ShotRecipe, draw_shots
+from xraisim.simulation import from_mapping
 
 ENERGY_EV = 4600.0
 BEAM = Beam(photons_per_pulse=5e17)
@@ -77,18 +78,16 @@ def test_the_mean_intensity_is_debyes(cloud, mean):
 
 
 def test_at_zero_it_is_the_electrons_squared(cloud):
-    found = radial_intensity(cloud, 0.05, None, b_factors=False)
-    assert found.at(np.zeros(1))[0] == pytest.approx(electrons(cloud) ** 2, rel=1e-3)
+    found = radial_intensity(cloud.at_rest(), 0.05, None)
+    assert found.at(np.zeros(1))[0] == pytest.approx(cloud.electrons**2, rel=1e-3)
 
 
 def test_photons_are_those_of_the_simulation(cloud, small_geometry, mean):
     """Per shell against the mean of what the simulator expects over 600 random orientations."""
     found = assessed(small_geometry, mean.at, cloud.diameter_angstrom)
     volume = intensity_spline(cloud, small_geometry.s_max, ENERGY_EV)
-    drawn = draw_orientations(0, np.arange(600))
-    expected = np.mean(
-        [expected_photons(volume, small_geometry, one, 1.0, 0.0) for one in drawn], axis=0
-    )
+    recipe = ShotRecipe(fluence=FluenceSpread(distribution="constant"))
+    expected = expected_photons([volume], small_geometry, draw_shots(recipe, 0, 0, 600)).mean(0)
     radius = np.linalg.norm(small_geometry.s, axis=1)
     total = 0.0
     for shell in found.shells:

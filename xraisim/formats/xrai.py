@@ -9,7 +9,7 @@ import numpy as np
 
 from xraisim.beam import Beam
 from xraisim.core.errors import ConfigError
-from xraisim.detector import Geometry
+from xraisim.detector import Geometry, square_pixel_step
 from xraisim.experiment import Experiment, Known
 from xraisim.formats.base import Append, Source, Target
 from xraisim.patterns import PatternReader, PatternWriter
@@ -19,7 +19,7 @@ def open_xrai(path: Path, dataset: str | None = None) -> Source:
     """Open a pattern file of ``xrai-sim make`` or of an earlier conversion."""
     reader = PatternReader(path)
     try:
-        experiment = _experiment(path, reader)
+        experiment = _experiment(reader)
     except BaseException:
         reader.close()
         raise
@@ -35,8 +35,8 @@ def open_xrai(path: Path, dataset: str | None = None) -> Source:
     )
 
 
-def _experiment(path: Path, reader: PatternReader) -> Experiment:
-    with h5py.File(path, "r") as file:
+def _experiment(reader: PatternReader) -> Experiment:
+    with h5py.File(reader.files[0], "r") as file:
         group = file["detector"]
         detector = Geometry(
             shape=reader.detector_shape,
@@ -45,7 +45,9 @@ def _experiment(path: Path, reader: PatternReader) -> Experiment:
             solid_angle_sr=group["solid_angle"][()].astype(float),
             polarisation=group["polarisation"][()].astype(float),
             gain=group["gain"][()].astype(float),
-            mask=group["mask"][()].astype(bool),
+            panel=group["panel"][()],
+            s_step=square_pixel_step(group["solid_angle"][()], reader.info["wavelength_angstrom"]),
+            reasons=group["mask"][()],
         )
         background = group["background"][()].astype(float)
         polarisation = str(file["beam"].attrs["polarisation"])

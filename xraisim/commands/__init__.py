@@ -1,0 +1,1 @@
+"""The commands of ``xrai-sim``, as functions for typer."""

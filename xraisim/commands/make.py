@@ -1,0 +1,56 @@
+"""``xrai-sim make``."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xraisim import console
+from xraisim.commands import options
+from xraisim.make import simulate
+from xraisim.shards import Shard
+
+
+def make_command(
+    pdb: options.Structure = None,
+    n: Annotated[int | None, typer.Option(help="Number of patterns, over all shards.")] = None,
+    out: Annotated[Path, typer.Option(help="Pattern file to write.")] = Path("patterns.h5"),
+    chains: options.Chains = None,
+    assembly: options.Assembly = None,
+    instrument: options.Instrument = None,
+    resolution: options.Resolution = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    engine: Annotated[str | None, typer.Option(help="What draws: cpu or cuda.")] = None,
+    shard: Annotated[
+        str, typer.Option(help="Make part k of n, as 3/8; readers take all parts as one.")
+    ] = "1/1",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what an interrupted run left, if anything.")
+    ] = False,
+    structures: options.Structures = None,
+    config: options.Settings = None,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Make a pattern file, and its truth file beside it.
+
+    The whole configuration is written into the file. Structures are looked for as a path, in
+    --structures, in $XRAI_STRUCTURES, among those shipped, in the cache, and are then fetched.
+    """
+    flags = {"structure": pdb, "patterns": n, "chains": chains, "assembly": assembly}
+    flags |= {"instrument": instrument, "seed": seed, "engine": engine}
+    settings, part = options.settings(config, flags, resolution), Shard.parse(shard)
+    names = ", ".join(one.label for one in settings.sample)
+    total = len(part.patterns(settings.patterns))
+    with options.warnings_said():
+        console.say(f"simulating {names} on {settings.instrument}")
+        with console.progress("patterns", total) as advance:
+            summary = simulate(
+                settings, out, structures=structures, shard=part, resume=resume, progress=advance
+            )
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(summary), indent=2))
+    else:
+        table = options.key_value_table(dataclasses.asdict(summary), "Simulated patterns")
+        console.out.print(table)

@@ -1,0 +1,70 @@
+"""Options that several commands share, and the configuration that they make."""
+
+import tomllib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from xraisim import console
+from xraisim.core.errors import ConfigError
+from xraisim.simulation import SimulationConfig, from_mapping
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Structure = Annotated[str | None, typer.Option(help="Structure: a path or a PDB identifier.")]
+Chains = Annotated[str | None, typer.Option(help="Chains to keep, such as 'B*,C'.")]
+Assembly = Annotated[str | None, typer.Option(help="Biological assembly, such as 1.")]
+Instrument = Annotated[str | None, typer.Option(help="Preset; see instruments.")]
+Resolution = Annotated[float | None, typer.Option(help="Keep pixels to this resolution d in Å.")]
+Structures = Annotated[Path | None, typer.Option(help="Directory to look for structures in first.")]
+Settings = Annotated[
+    Path | None, typer.Option(help="TOML file with any of the settings; flags win over it.")
+]
+
+
+def settings(
+    config: Path | None, flags: dict[str, Any], resolution: float | None
+) -> SimulationConfig:
+    """Return the configuration of a TOML file, if any, with the flags that were given over it."""
+    mapping = _read_toml(config) if config else {}
+    mapping |= {key: value for key, value in flags.items() if value is not None}
+    if resolution is not None:
+        if not resolution > 0:
+            raise ConfigError(f"--resolution is {resolution}; it is a distance in Å above zero")
+        mapping["detector"] = {**mapping.get("detector", {}), "s_max_per_angstrom": 1 / resolution}
+    return from_mapping(mapping)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+@contextmanager
+def warnings_said() -> Iterator[None]:
+    """Say the warnings of a block when it is done, one line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in caught:
+        console.say(f"warning: {warning.message}")
+
+
+def key_value_table(values: dict[str, Any], title: str) -> Table:
+    """Return a table of names and values."""
+    table = Table(title=title, show_header=False)
+    for key, value in values.items():
+        table.add_row(key, _text(value))
+    return table
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " … ".join(_text(item) for item in value)
+    return f"{value:,.5g}" if isinstance(value, float) else str(value)
