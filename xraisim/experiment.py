@@ -13,11 +13,10 @@ from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
 from xraisim.detector import (
     Detector,
     Geometry,
+    MaskReason,
     geometry,
-    pixel_positions,
     polarisation_factor,
     scattering_vectors,
-    solid_angles,
 )
 from xraisim.instruments import preset
 
@@ -144,40 +143,51 @@ def _detector(known: Known, config: ExperimentConfig) -> Detector:
             values["distance_mm"] = known.distance_pixels * values["pixel_size_mm"]
         elif "distance_mm" in values:
             values["pixel_size_mm"] = values["distance_mm"] / known.distance_pixels
+    elsewhere = values.get("geometry_file") or values.get("panels")
+    if not elsewhere and values.get("layout", "flat") == "flat":
+        _require_flat(values)
+    fixed = {"rows": 1, "columns": known.pixels}
+    if known.shape is not None:
+        fixed = {"rows": known.shape[0], "columns": known.shape[1]}
+    if "rows" not in config.detector and not config.instrument:
+        values |= fixed
+    return configuration.from_mapping(Detector, values, "detector.")
+
+
+def _require_flat(values: dict[str, Any]) -> None:
     missing = [name for name in ("distance_mm", "pixel_size_mm") if name not in values]
     if missing:
         raise ConfigError(
             f"the detector's {' and '.join(missing)} are not in the file; give --instrument PRESET,"
             f" or in --config: [detector] {', '.join(f'{name} = …' for name in missing)}"
         )
-    if known.shape is not None:
-        given = {"rows": known.shape[0], "columns": known.shape[1]}
-        if "rows" not in config.detector and not config.instrument:
-            values |= given
-    elif "rows" not in values:
-        values |= {"rows": 1, "columns": known.pixels}
-    setting = configuration.from_mapping(Detector, values, "detector.")
-    if setting.rows * setting.columns != known.pixels:
-        raise ConfigError(
-            f"the file's patterns have {known.shape or known.pixels} pixels, the detector given "
-            f"{setting.rows} × {setting.columns}; they must agree: set [detector] rows and columns,"
-            " or leave them out"
-        )
-    return setting
 
 
 def _geometry(known: Known, setting: Detector, beam: Beam) -> Geometry:
     position = known.position_mm
     if position is None and known.direction is not None:
         position = known.direction * (setting.distance_mm / known.direction[:, 2:])
-    if position is None and known.centre is not None:
+    if position is not None:
+        return _placed(known, setting, beam, position)
+    placed = geometry(setting, beam)
+    if len(placed.reasons) != known.pixels:
+        raise ConfigError(
+            f"the file's patterns have {known.shape or known.pixels} pixels, the detector given "
+            f"{placed.shape}; they must agree: choose another instrument, or set the table's "
+            "[detector] rows and columns, or leave them out"
+        )
+    if known.centre is not None:
         row, column = known.centre
         shift = ((setting.columns - 1) / 2 - column, (setting.rows - 1) / 2 - row, 0.0)
-        position = pixel_positions(setting) + np.array(shift) * setting.pixel_size_mm
-    if position is None:
-        flat = geometry(setting, beam)
-        return flat if known.mask is None else replace(flat, mask=flat.mask | known.mask)
-    return _placed(known, setting, beam, position)
+        return _placed(
+            known, setting, beam, placed.position_mm + np.array(shift) * setting.pixel_size_mm
+        )
+    return replace(placed, reasons=placed.reasons | _file_reason(known))
+
+
+def _file_reason(known: Known) -> np.ndarray:
+    mask = np.zeros(known.pixels, bool) if known.mask is None else known.mask
+    return np.where(mask, MaskReason.FILE, 0).astype(np.uint8)
 
 
 def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -> Geometry:
@@ -185,23 +195,37 @@ def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -
     s = scattering_vectors(position, beam.wavelength_angstrom)
     solid_angle, factor = known.solid_angle_sr, known.polarisation_factor
     if solid_angle is None:
-        solid_angle = solid_angles(position, setting.pixel_size_mm)
+        rho = np.linalg.norm(position, axis=1)
+        solid_angle = setting.pixel_size_mm**2 * position[:, 2] / rho**3  # pixels facing the beam
     if factor is None:
         factor = polarisation_factor(position, beam.polarisation)
-    radius = np.linalg.norm(s, axis=1)
-    mask = np.zeros(known.pixels, bool) if known.mask is None else known.mask.copy()
-    mask |= np.hypot(position[:, 0], position[:, 1]) < setting.beamstop_radius_mm
-    mask |= (radius < setting.s_min_per_angstrom) | (radius > setting.s_max_per_angstrom)
+    if setting.mask_file or setting.binning != 1:
+        raise ConfigError(
+            "detector.mask_file and binning do not go with a file that places its own pixels; put "
+            "the mask into that file, and bin beforehand"
+        )
+    radius, reasons = np.linalg.norm(s, axis=1), _file_reason(known)
+    stopped = np.hypot(position[:, 0], position[:, 1]) < setting.beamstop_radius_mm
+    outside = (radius < setting.s_min_per_angstrom) | (radius > setting.s_max_per_angstrom)
+    reasons[stopped] |= np.uint8(MaskReason.BEAMSTOP)
+    reasons[outside] |= np.uint8(MaskReason.RANGE)
     per_steradian = beam.fluence_photons_per_um2 * CLASSICAL_ELECTRON_RADIUS_UM**2
     return Geometry(
-        shape=setting.shape,
+        shape=known.shape or (setting.rows, setting.columns),
         position_mm=position,
         s=s,
         solid_angle_sr=solid_angle,
         polarisation=factor,
         gain=per_steradian * solid_angle * factor,
-        mask=mask,
+        panel=np.zeros(known.pixels, np.int32),
+        s_step=step_from(solid_angle, beam),
+        reasons=reasons,
     )
+
+
+def step_from(solid_angle_sr: np.ndarray, beam: Beam) -> float:
+    """Return √ΔΩ/λ of the largest pixel, Å⁻¹: the step of s where no neighbours are known."""
+    return float(np.sqrt(solid_angle_sr.max())) / beam.wavelength_angstrom
 
 
 def pixel_pitch_mm(detector: Geometry) -> float:

@@ -45,7 +45,9 @@ def _experiment(path: Path, reader: PatternReader) -> Experiment:
             solid_angle_sr=group["solid_angle"][()].astype(float),
             polarisation=group["polarisation"][()].astype(float),
             gain=group["gain"][()].astype(float),
-            mask=group["mask"][()].astype(bool),
+            panel=group["panel"][()],
+            s_step=0.0,
+            reasons=group["mask"][()],
         )
         background = group["background"][()].astype(float)
         polarisation = str(file["beam"].attrs["polarisation"])
