@@ -211,7 +211,7 @@ def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -
     reasons[outside] |= np.uint8(MaskReason.RANGE)
     per_steradian = beam.fluence_photons_per_um2 * CLASSICAL_ELECTRON_RADIUS_UM**2
     return Geometry(
-        shape=known.shape or (setting.rows, setting.columns),
+        shape=_shape(known, setting),
         position_mm=position,
         s=s,
         solid_angle_sr=solid_angle,
@@ -221,6 +221,14 @@ def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -
         s_step=step_from(solid_angle, beam),
         reasons=reasons,
     )
+
+
+def _shape(known: Known, setting: Detector) -> tuple[int, int]:
+    """Return the file's rows and columns, else those given if they fit, else one row."""
+    given = setting.rows, setting.columns
+    if known.shape is not None:
+        return known.shape
+    return given if given[0] * given[1] == known.pixels else (1, known.pixels)
 
 
 def step_from(solid_angle_sr: np.ndarray, beam: Beam) -> float:
