@@ -15,15 +15,11 @@ from xraisim.detector import (
     Geometry,
     MaskReason,
     geometry,
-    mask_reasons,
-    pixel_positions,
     polarisation_factor,
-    read_layout,
     scattering_vectors,
     square_pixel_step,
 )
 from xraisim.instruments import preset
-from xraisim.panels import solid_angles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,40 +144,51 @@ def _detector(known: Known, config: ExperimentConfig) -> Detector:
             values["distance_mm"] = known.distance_pixels * values["pixel_size_mm"]
         elif "distance_mm" in values:
             values["pixel_size_mm"] = values["distance_mm"] / known.distance_pixels
+    elsewhere = values.get("geometry_file") or values.get("panels")
+    if not elsewhere and values.get("layout", "flat") == "flat":
+        _require_flat(values)
+    fixed = {"rows": 1, "columns": known.pixels}
+    if known.shape is not None:
+        fixed = {"rows": known.shape[0], "columns": known.shape[1]}
+    if "rows" not in config.detector and not config.instrument:
+        values |= fixed
+    return configuration.from_mapping(Detector, values, "detector.")
+
+
+def _require_flat(values: dict[str, Any]) -> None:
     missing = [name for name in ("distance_mm", "pixel_size_mm") if name not in values]
     if missing:
         raise ConfigError(
             f"the detector's {' and '.join(missing)} are not in the file; give --instrument PRESET,"
             f" or in --config: [detector] {', '.join(f'{name} = …' for name in missing)}"
         )
-    if known.shape is not None:
-        given = {"rows": known.shape[0], "columns": known.shape[1]}
-        if "rows" not in config.detector and not config.instrument:
-            values |= given
-    elif "rows" not in values:
-        values |= {"rows": 1, "columns": known.pixels}
-    setting = configuration.from_mapping(Detector, values, "detector.")
-    if setting.rows * setting.columns != known.pixels:
-        raise ConfigError(
-            f"the file's patterns have {known.shape or known.pixels} pixels, the detector given "
-            f"{setting.rows} × {setting.columns}; they must agree: set [detector] rows and columns,"
-            " or leave them out"
-        )
-    return setting
 
 
 def _geometry(known: Known, setting: Detector, beam: Beam) -> Geometry:
     position = known.position_mm
     if position is None and known.direction is not None:
         position = known.direction * (setting.distance_mm / known.direction[:, 2:])
-    if position is None and known.centre is not None:
+    if position is not None:
+        return _placed(known, setting, beam, position)
+    placed = geometry(setting, beam)
+    if len(placed.reasons) != known.pixels:
+        raise ConfigError(
+            f"the file's patterns have {known.shape or known.pixels} pixels, the detector given "
+            f"{placed.shape}; they must agree: choose another instrument, or set the table's "
+            "[detector] rows and columns, or leave them out"
+        )
+    if known.centre is not None:
         row, column = known.centre
         shift = ((setting.columns - 1) / 2 - column, (setting.rows - 1) / 2 - row, 0.0)
-        position = pixel_positions(setting) + np.array(shift) * setting.pixel_size_mm
-    if position is None:
-        flat = geometry(setting, beam)
-        return replace(flat, reasons=flat.reasons | _masked_by_file(known))
-    return _placed(known, setting, beam, position)
+        return _placed(
+            known, setting, beam, placed.position_mm + np.array(shift) * setting.pixel_size_mm
+        )
+    return replace(placed, reasons=placed.reasons | _file_reason(known))
+
+
+def _file_reason(known: Known) -> np.ndarray:
+    mask = np.zeros(known.pixels, bool) if known.mask is None else known.mask
+    return np.where(mask, MaskReason.FILE, 0).astype(np.uint8)
 
 
 def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -> Geometry:
@@ -189,14 +196,23 @@ def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -
     s = scattering_vectors(position, beam.wavelength_angstrom)
     solid_angle, factor = known.solid_angle_sr, known.polarisation_factor
     if solid_angle is None:
-        facing = np.array([0.0, 0.0, setting.pixel_size_mm**2])
-        solid_angle = solid_angles(position, facing)
+        rho = np.linalg.norm(position, axis=1)
+        solid_angle = setting.pixel_size_mm**2 * position[:, 2] / rho**3  # pixels facing the beam
     if factor is None:
         factor = polarisation_factor(position, beam.polarisation)
-    reasons = mask_reasons(setting, read_layout(setting), position, s)
+    if setting.mask_file or setting.binning != 1:
+        raise ConfigError(
+            "detector.mask_file and binning do not go with a file that places its own pixels; put "
+            "the mask into that file, and bin beforehand"
+        )
+    radius, reasons = np.linalg.norm(s, axis=1), _file_reason(known)
+    stopped = np.hypot(position[:, 0], position[:, 1]) < setting.beamstop_radius_mm
+    outside = (radius < setting.s_min_per_angstrom) | (radius > setting.s_max_per_angstrom)
+    reasons[stopped] |= np.uint8(MaskReason.BEAMSTOP)
+    reasons[outside] |= np.uint8(MaskReason.RANGE)
     per_steradian = beam.fluence_photons_per_um2 * CLASSICAL_ELECTRON_RADIUS_UM**2
     return Geometry(
-        shape=(setting.rows, setting.columns),
+        shape=_shape(known, setting),
         position_mm=position,
         s=s,
         solid_angle_sr=solid_angle,
@@ -204,14 +220,16 @@ def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -
         gain=per_steradian * solid_angle * factor,
         panel=np.zeros(known.pixels, np.int32),
         s_step=square_pixel_step(solid_angle, beam.wavelength_angstrom),
-        reasons=reasons | _masked_by_file(known),
+        reasons=reasons,
     )
 
 
-def _masked_by_file(known: Known) -> np.ndarray:
-    """Return the reasons, uint8 [P], that the file itself gives not to use a pixel."""
-    mask = np.zeros(known.pixels, bool) if known.mask is None else known.mask
-    return np.where(mask, np.uint8(MaskReason.FILE), np.uint8(0))
+def _shape(known: Known, setting: Detector) -> tuple[int, int]:
+    """Return the file's rows and columns, else those given if they fit, else one row."""
+    given = setting.rows, setting.columns
+    if known.shape is not None:
+        return known.shape
+    return given if given[0] * given[1] == known.pixels else (1, known.pixels)
 
 
 def pixel_pitch_mm(detector: Geometry) -> float:

@@ -122,7 +122,9 @@ def skopi(tmp_path):
     """Two panels of 3 × 4 pixels at 4,000 eV, as skopi's scripts lay a file out."""
     path = tmp_path / "skopi.h5"
     rng = np.random.default_rng(4)
-    place = np.concatenate([rng.uniform(-40, 40, (2, 3, 4, 2)), np.full((2, 3, 4, 1), 90.0)], -1)
+    y, x = np.indices((3, 4)).astype(float)
+    panel = np.stack([x - 1.5, y + 2.0, np.full((3, 4), 90.0)], -1)
+    place = np.stack([panel, panel - np.array([0.3, 8.0, 0.0])])
     wave = 4000.0 / 12398.419843320026e-10  # 1/λ in 1/m
     out = place / np.linalg.norm(place, axis=-1, keepdims=True)
     with h5py.File(path, "w") as file:

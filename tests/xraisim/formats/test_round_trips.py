@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -7,12 +8,14 @@ import pytest
 from xraisim import convert as conversion
 from xraisim.convert import convert
 from xraisim.core.errors import ConfigError, FormatError
-from xraisim.experiment import ExperimentConfig
+from xraisim.detector import geometry
+from xraisim.experiment import ExperimentConfig, pixel_pitch_mm
 from xraisim.formats import recognise
-from xraisim.patterns import PatternReader
+from xraisim.instruments import preset
+from xraisim.patterns import PatternReader, PatternWriter
 from xraisim.validate import validate
 
-from .conftest import BEAM, PATTERNS, frames_in
+from .conftest import BEAM, PATTERNS, as_photons, frames_in
 
 NAMES = {
     "emc": "out.emc",
@@ -91,6 +94,8 @@ def test_geometry_is_the_same_where_the_format_carries_it(there, patterns, tmp_p
     with h5py.File(patterns) as first, h5py.File(back) as second:
         for field in carried:
             one, other = (f[f"detector/{field}"][()].astype(float) for f in (first, second))
+            if field == "mask":  # the reasons are our own; other formats know yes and no
+                one, other = one != 0, other != 0
             np.testing.assert_allclose(other, one, rtol=3e-6, atol=3e-6 * np.abs(one).max())
         assert (first["detector"].attrs["shape"] == second["detector"].attrs["shape"]).all()
         assert second["beam"].attrs["polarisation"] == "y"
@@ -176,3 +181,32 @@ def test_requests_that_make_no_sense_are_refused(patterns, tmp_path):
         convert(patterns, tmp_path / "x.emc", config=ExperimentConfig(instrument="xrai2025"))
     with pytest.raises(FormatError, match="did you mean skopi"):
         convert(patterns, tmp_path / "x.h5", target="skopy")
+
+
+@pytest.mark.parametrize("name", ["emc", "cxi"])
+def test_panels_with_gaps_keep_their_places(name, tmp_path):
+    instrument = preset("lcls-pnccd")
+    detector = geometry(replace(instrument.detector, binning=8), instrument.beam)
+    with PatternWriter(
+        tmp_path / "patterns.h5",
+        detector=detector,
+        beam=instrument.beam,
+        background=0.0,
+        particle_diameter_angstrom=80.0,
+        provenance={"versions": {}},
+    ) as writer:
+        counts = np.random.default_rng(3).poisson(0.1, (4, len(detector.mask)))
+        writer.append(as_photons(counts * ~detector.mask))
+    done = convert(tmp_path / "patterns.h5", tmp_path / "there", target=name)
+    told = ExperimentConfig(
+        particle_diameter_angstrom=80.0,
+        beam={"photon_energy_ev": instrument.beam.photon_energy_ev},
+        detector={} if name == "cxi" else {"pixel_size_mm": pixel_pitch_mm(detector)},
+    )
+    beside = done.detector_path or None
+    convert(tmp_path / "there", tmp_path / "back.h5", target="xrai", config=told, detector=beside)
+    with h5py.File(tmp_path / "back.h5") as file:
+        np.testing.assert_allclose(file["detector/s"], detector.s, atol=1e-8)
+        np.testing.assert_allclose(file["detector/position"], detector.position_mm, atol=1e-4)
+        np.testing.assert_allclose(file["detector/solid_angle"], detector.solid_angle_sr, rtol=1e-5)
+    assert (frames_in(tmp_path / "back.h5") == counts * ~detector.mask).all()
