@@ -109,9 +109,15 @@ def peer(
 def table(peers: Sequence[Peer], title: str) -> Table:
     """Return one line per simulator, remarks below; what is not known is left empty."""
     notes = [f"{row.name}: {row.remark}" for row in peers if row.remark]
-    out = Table(title=title, caption="\n".join(notes), caption_justify="left", box=box.SIMPLE)
-    out.add_column("simulator", min_width=19)
-    names = ("per s", "from–to", "Mpixel/s", "set-up s", "photons", "GiB", "B/photon")
+    out = Table(
+        title=title,
+        caption="\n".join(notes),
+        caption_justify="left",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
+    out.add_column("simulator")
+    names = ("per s", "from–to", "Mpixel/s", "set-up s", "photons", "GiB", "B/ph")
     for name in names:
         out.add_column(name, justify="right")
     for row in peers:
