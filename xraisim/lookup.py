@@ -57,7 +57,7 @@ class Exposures(NamedTuple):
 def make_screen(good: np.ndarray, s: np.ndarray, gain: np.ndarray) -> Screen:
     """Return the screen of the pixels ``good`` (flat indices) of a detector with s [P, 3]."""
     return Screen(
-        s=pad(s[good].T.astype(np.float32)),
+        s=pad(np.ascontiguousarray(s[good].T, np.float32)),
         gain=pad(gain[good].astype(np.float32)),
         flat=pad(good.astype(np.int32)),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, prange
 
 from xraisim.core.kernels.philox import philox4x32, unit_interval
-from xraisim.spline_kernels import BLOCK_BITS, spline, voxel
+from xraisim.spline_kernels import BLOCK_BITS, fetch_ahead, spline, voxel
 from xraisim.thinning_kernels import (
     CHUNK,
     DRAWS,
@@ -25,6 +25,7 @@ from xraisim.thinning_kernels import (
 
 _SLOT_BITS = 24
 _BLOCK_EDGE = 1 << BLOCK_BITS
+_AHEAD = 16  # look-ups between asking for memory and using it
 _BATCH = 32  # exposures that share scratch arrays
 _BRIGHT = 10.0  # expected photons from which rejection beats counting them one by one
 
@@ -54,12 +55,21 @@ def poisson_large(mean, stream, low, high, k0, k1):
 
 
 @njit(cache=True, fastmath=True)
-def _look_up(mean, where, found, V, G, R, centre, s, gain, weight):
-    """Write λ of the listed pixels: a loop of its own, so that the memory accesses overlap."""
-    for j in range(found):
-        p = where[j]
-        x, y, z = voxel(R, s[0, p], s[1, p], s[2, p], centre)
-        mean[j] = weight * gain[p] * spline(V, G, x, y, z)
+def _look_up(mean, point, where, found, V, G, R, centre, s, gain, weight):
+    """Write λ of the listed pixels; ask for a look-up's memory some look-ups ahead.
+
+    ``point`` [3, room] is scratch. In a loop of its own, or the processor waits for each in turn.
+    """
+    for j in range(found + _AHEAD):
+        if j < found:
+            p = where[j]
+            x, y, z = voxel(R, s[0, p], s[1, p], s[2, p], centre)
+            point[0, j], point[1, j], point[2, j] = x, y, z
+            fetch_ahead(V, G, x, y, z)
+        i = j - _AHEAD
+        if i >= 0:
+            value = spline(V, G, point[0, i], point[1, i], point[2, i])
+            mean[i] = weight * gain[where[i]] * value
 
 
 @njit(cache=True)
@@ -120,7 +130,7 @@ def _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length):
     total = np.empty(pixels // CHUNK, np.float32)
     room = 2 * pixels + 1024  # more events than that: once in 10⁵⁰ exposures
     where, offset = np.empty(room, np.int32), np.empty(room, np.float32)
-    mean = np.empty(room, np.float32)
+    mean, point = np.empty(room, np.float32), np.empty((3, room), np.float32)
     centre = np.float32(G // 2)
     block_centre = (centre + np.float32(0.5)) / np.float32(_BLOCK_EDGE)
     for i in some:
@@ -138,7 +148,7 @@ def _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length):
             locate_blocks(at, lookup.blocks, to_blocks, block_centre, s)
             bound_pixels(bound, total, at, lookup.code, lookup.ceiling * weight, gain)
             found = select_bounded(where, offset, bound, total, stream + 1, low, high, k0, k1)
-        _look_up(mean, where, found, lookup.V, G, R, centre, s, gain, weight)
+        _look_up(mean, point, where, found, lookup.V, G, R, centre, s, gain, weight)
         length[row] = _count(
             pixel[row], count[row], flat, where, offset, mean, found, stream, low, high, k0, k1
         )

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from xraisim.core.kernels.prefetch import prefetch
+
 BLOCK_BITS = 2  # blocks of 4³ voxels
 _HALF = 0.87  # voxels: from a voxel's centre to its corner, √3/2
 
@@ -16,6 +18,19 @@ def voxel(R, s0, s1, s2, centre):
     y = R[1] * s0 + R[4] * s1 + R[7] * s2 + centre
     z = R[2] * s0 + R[5] * s1 + R[8] * s2 + centre
     return x, y, z
+
+
+@njit(inline="always", fastmath=True)
+def fetch_ahead(V, G, x, y, z):
+    """Ask for the nine rows of coefficients that a look-up at a point in voxels will need."""
+    half, one = np.float32(0.5), np.int64(1)
+    corner = (np.int64(x + half) - one) * G + np.int64(y + half) - one
+    corner = corner * G + np.int64(z + half) - one
+    for plane in range(3):
+        at = corner + plane * np.int64(G) * G
+        prefetch(V, at)
+        prefetch(V, at + G)
+        prefetch(V, at + 2 * G)
 
 
 @njit(inline="always", fastmath=True)

@@ -39,10 +39,11 @@ def locate_blocks(block, blocks, R, centre, s):
     ``R`` is the rotation times blocks per Å⁻¹, ``centre`` the place of s = 0, half a voxel on.
     """
     s0, s1, s2 = s[0], s[1], s[2]
+    a, b, c, d, e, f, g, h, i = R[0], R[1], R[2], R[3], R[4], R[5], R[6], R[7], R[8]
     for p in range(len(block)):
-        x = R[0] * s0[p] + R[3] * s1[p] + R[6] * s2[p] + centre
-        y = R[1] * s0[p] + R[4] * s1[p] + R[7] * s2[p] + centre
-        z = R[2] * s0[p] + R[5] * s1[p] + R[8] * s2[p] + centre
+        x = a * s0[p] + d * s1[p] + g * s2[p] + centre
+        y = b * s0[p] + e * s1[p] + h * s2[p] + centre
+        z = c * s0[p] + f * s1[p] + i * s2[p] + centre
         block[p] = (np.int32(x) * blocks + np.int32(y)) * blocks + np.int32(z)
 
 
