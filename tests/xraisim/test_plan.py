@@ -206,7 +206,7 @@ def test_coverage_follows_the_mask():
     for shell in inside[1:]:
         assert shell.coverage == pytest.approx(1, abs=0.06)
     assert whole[-1].coverage < 0.3
-    half = dataclasses.replace(detector, mask=detector.position_mm[:, 1] > 0)
+    half = dataclasses.replace(detector, reasons=(detector.position_mm[:, 1] > 0).astype(np.uint8))
     for shell in assessed(half, porod).shells[1 : len(inside)]:
         assert shell.coverage == pytest.approx(0.5, abs=0.04)
 
@@ -243,7 +243,7 @@ def test_a_gap_between_shells_ends_what_is_resolved(small_geometry):
     hidden = whole.shells[2]
     radius = np.linalg.norm(small_geometry.s, axis=1)
     ring = (radius >= hidden.s_min_per_angstrom) & (radius < hidden.s_max_per_angstrom)
-    found = assessed(dataclasses.replace(small_geometry, mask=ring), porod)
+    found = assessed(dataclasses.replace(small_geometry, reasons=ring.astype(np.uint8)), porod)
     assert (found.shells[2].pixels, found.shells[2].photons_per_pixel) == (0, 0)
     assert found.shells[2].patterns == math.inf
     assert found.resolution_with(1e12) == found.shells[1].resolution_angstrom
@@ -251,7 +251,7 @@ def test_a_gap_between_shells_ends_what_is_resolved(small_geometry):
 
 @pytest.fixture
 def whole_plan(small_particle):
-    mapping = {"structure": str(small_particle), "background_photons_per_pixel": 0.01}
+    mapping = {"structure": str(small_particle), "background": {"photons_per_pixel": 0.01}}
     mapping["detector"] = {"rows": 32, "columns": 32, "pixel_size_mm": 3.0}
     return plan(from_mapping(mapping))
 
