@@ -13,7 +13,7 @@ from baselines.phasing.output import summary, write_result
 from baselines.phasing.run import phase as run_phasing
 from xraisim.console import entry_point, make_app, out, progress, say
 from xraisim.core import config as toml
-from xraisim.volumes import read_attributes, read_volume
+from xraisim.files.volumes import read_attributes, read_volume
 
 app = make_app(
     "Classical reconstruction: orientations by EMC, phases by iterated projections.",

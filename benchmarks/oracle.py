@@ -18,9 +18,9 @@ from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
-from xraisim.patterns import PatternReader
-from xraisim.truth import read_truth, truth_path
-from xraisim.volumes import write_volume
+from xraisim.files.patterns import PatternReader
+from xraisim.files.truth import read_truth, truth_path
+from xraisim.files.volumes import write_volume
 
 _BLOCK = 2048
 

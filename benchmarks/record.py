@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xraisim.atomic import disk_errors, partial_path
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, FormatError
 from xraisim.core.fsc import Resolution
+from xraisim.files.atomic import disk_errors, partial_path
 
 SCHEMA = 1
 RECORD_FILE = "record.json"  # in the directory of a run

@@ -13,8 +13,8 @@ from benchmarks import figures, leaderboard, record
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE, Slices
 from xraisim import __version__
-from xraisim.atomic import disk_errors
 from xraisim.core.errors import FormatError
+from xraisim.files.atomic import disk_errors
 
 _CURVES = (
     ("fsc_truth", "Density against the truth: Fourier shell correlation", 0.5),

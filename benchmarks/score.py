@@ -22,8 +22,8 @@ from xraisim.core.fourier import reciprocal, to_structure_factors
 from xraisim.core.fsc import Resolution, first_crossing, fsc, intensity_correlation, shell_s
 from xraisim.core.merge import intensity_grid
 from xraisim.core.types import Volume
-from xraisim.scattering import structure_factor_grid
-from xraisim.structure import Atoms
+from xraisim.sample.structure import Atoms
+from xraisim.scattering.structure_factor import structure_factor_grid
 
 _REFERENCE_OVERSAMPLING = 4.0  # samples per 1/D of the volume that is only aligned with
 _SLICE_REACH = 0.55  # of the diameter: the particle and a margin

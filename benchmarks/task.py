@@ -12,10 +12,10 @@ from baselines.phasing.config import PhasingConfig
 from benchmarks.oracle import MergeConfig
 from benchmarks.score import ScoreConfig
 from xrai.config import TrainConfig
-from xraisim import simulation
 from xraisim.core import config
 from xraisim.core.errors import ConfigError
-from xraisim.simulation import SimulationConfig
+from xraisim.simulation import config as simulation
+from xraisim.simulation.config import SimulationConfig
 
 _TASKS = Path(str(files("benchmarks"))) / "tasks"
 

@@ -23,15 +23,15 @@ from benchmarks.methods import METHODS
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
-from xraisim import make
 from xraisim.console import progress, say
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, FormatError, UserError
-from xraisim.patterns import PatternReader
-from xraisim.species import load_species
-from xraisim.structure import Atoms
-from xraisim.truth import read_truth, truth_path
-from xraisim.volumes import read_attributes, read_volume
+from xraisim.files.patterns import PatternReader
+from xraisim.files.truth import read_truth, truth_path
+from xraisim.files.volumes import read_attributes, read_volume
+from xraisim.sample.species import load_species
+from xraisim.sample.structure import Atoms
+from xraisim.simulation import make
 
 #: conditions outside the program that no further run could get around
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})

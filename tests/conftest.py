@@ -42,10 +42,10 @@ _SHAPED = [
     "xraisim.core.search",
     "xraisim.core.so3",
     "xraisim.core.types",
-    "xraisim.torch_photons",
-    "xraisim.torch_poisson",
-    "xraisim.torch_shots",
-    "xraisim.torch_spline",
+    "xraisim.photons.torch_source",
+    "xraisim.photons.torch_poisson",
+    "xraisim.photons.torch_shots",
+    "xraisim.photons.torch_spline",
 ]
 install_import_hook(_SHAPED, "beartype.beartype")
 

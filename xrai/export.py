@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 
 from xrai.checkpoint import State
-from xraisim.atomic import disk_errors, partial_path
-from xraisim.volumes import write_volume
+from xraisim.files.atomic import disk_errors, partial_path
+from xraisim.files.volumes import write_volume
 
 Summary = dict[str, float | int | str]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons, Pixels
-from xraisim.patterns import PatternReader
+from xraisim.files.patterns import PatternReader
 
 
 class PatternStream:

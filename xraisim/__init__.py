@@ -4,7 +4,7 @@ import importlib
 import os
 from importlib.metadata import PackageNotFoundError, version
 
-_PUBLIC = {"stream": "xraisim.streaming", "SimulationConfig": "xraisim.simulation"}
+_PUBLIC = {"stream": "xraisim.simulation.stream", "SimulationConfig": "xraisim.simulation.config"}
 
 # torch's threads otherwise spin while they wait for one another, which on a shared machine takes
 # the cores from whoever would finish the work (measured: four times the CPU time, three times the

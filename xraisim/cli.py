@@ -1,10 +1,10 @@
 """``xrai-sim``: make, plan, convert, inspect and validate pattern files; list the instruments."""
 
 from xraisim import console
+from xraisim.commands.convert import convert_command
 from xraisim.commands.look import inspect_command, instruments_command, validate_command
 from xraisim.commands.make import make_command
 from xraisim.commands.plan import plan_command
-from xraisim.formats.command import convert_command
 
 _EXAMPLES = """\
 xrai-sim plan --pdb 4v6x --instrument euxfel-agipd1m

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from baselines.emc.iterate import Estimate, Poses
-from xraisim.atomic import disk_errors, partial_path
 from xraisim.core.errors import FormatError, UserError
 from xraisim.core.types import Volume
+from xraisim.files.atomic import disk_errors, partial_path
 
 NAME = "checkpoint.pt"
 _FORMAT = "x-rai emc checkpoint 1"

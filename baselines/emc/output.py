@@ -13,10 +13,10 @@ import torch
 
 from baselines.emc.checkpoint import State
 from baselines.emc.stage import Stage
-from xraisim.atomic import disk_errors, partial_path
 from xraisim.core import so3
-from xraisim.patterns import PatternReader
-from xraisim.volumes import write_volume
+from xraisim.files.atomic import disk_errors, partial_path
+from xraisim.files.patterns import PatternReader
+from xraisim.files.volumes import write_volume
 
 _FORMAT = "x-rai poses 1"
 

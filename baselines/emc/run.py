@@ -18,7 +18,7 @@ from xraisim.console import Advance
 from xraisim.core import config as toml
 from xraisim.core.device import choose_device
 from xraisim.core.random import generator
-from xraisim.patterns import PatternReader
+from xraisim.files.patterns import PatternReader
 
 _STEADY = 2  # iterations at the level's last β before its gain is judged
 

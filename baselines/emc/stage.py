@@ -12,7 +12,7 @@ from xraisim.core import rotations, so3
 from xraisim.core.errors import SamplingError
 from xraisim.core.merge import intensity_grid
 from xraisim.core.types import Pixels
-from xraisim.patterns import PatternReader
+from xraisim.files.patterns import PatternReader
 
 _FEWEST_PIXELS = 32
 

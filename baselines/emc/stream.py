@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xraisim.patterns import PatternReader
+from xraisim.files.patterns import PatternReader
 
 
 @dataclass(kw_only=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.run import PhasingResult
-from xraisim.atomic import disk_errors, partial_path
 from xraisim.core import config as toml
-from xraisim.volumes import write_volume
+from xraisim.files.atomic import disk_errors, partial_path
+from xraisim.files.volumes import write_volume
 
 
 def summary(result: PhasingResult) -> dict[str, Any]:

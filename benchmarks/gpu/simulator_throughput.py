@@ -26,19 +26,19 @@ from scipy import stats
 
 from benchmarks import environment
 from benchmarks.record import write_text
-from xraisim.beam import FluenceSpread
 from xraisim.core.device import choose_device
 from xraisim.core.errors import UserError
 from xraisim.core.rotations import to_matrix
-from xraisim.detector import Geometry, geometry
-from xraisim.instruments import preset
-from xraisim.intensity import IntensitySpline, intensity_spline
-from xraisim.locate import locate
-from xraisim.patterns import PatternWriter
-from xraisim.photons import look_up
-from xraisim.shots import ShotRecipe, Shots, draw_shots
-from xraisim.structure import read_atoms
-from xraisim.torch_photons import TorchPhotonSource
+from xraisim.files.patterns import PatternWriter
+from xraisim.instrument.beam import FluenceSpread
+from xraisim.instrument.detector import Geometry, geometry
+from xraisim.instrument.presets import preset
+from xraisim.photons.shots import ShotRecipe, Shots, draw_shots
+from xraisim.photons.source import look_up
+from xraisim.photons.torch_source import TorchPhotonSource
+from xraisim.sample.locate import locate
+from xraisim.sample.structure import read_atoms
+from xraisim.scattering.intensity import IntensitySpline, intensity_spline
 
 _SEED = 1
 _RECIPE = ShotRecipe()  # single hits in uniform orientations, log-normal fluences

@@ -16,9 +16,9 @@ import gemmi
 import numpy as np
 
 from benchmarks.perf.measured_command import CommandError, Measured, measure, thread_limit
-from xraisim.beam import Beam
-from xraisim.detector import Detector, Geometry
-from xraisim.structure import Atoms
+from xraisim.instrument.beam import Beam
+from xraisim.instrument.detector import Detector, Geometry
+from xraisim.sample.structure import Atoms
 
 _INTENSITY, _PHOTONS = "intensities.bin", "photons.h5"
 _BAD = 2  # in its masks: a pixel that is not simulated

@@ -10,9 +10,9 @@ from benchmarks.perf.our_simulator import MakeRun, run_make, settings
 from benchmarks.perf.peer_figures import Peer, Run
 from benchmarks.perf.skopi_peer import GRID, Skopi
 from xraisim import console
-from xraisim.detector import Geometry
-from xraisim.make import SimulationConfig
-from xraisim.structure import Atoms
+from xraisim.instrument.detector import Geometry
+from xraisim.sample.structure import Atoms
+from xraisim.simulation.make import SimulationConfig
 
 _QUOTED = "quoted: measured earlier, two cores of a shared x86 with AVX-512"
 DRAGONFLY, SKOPI = "Dragonfly make_data", "skopi (NumPy)"

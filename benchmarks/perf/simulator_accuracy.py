@@ -11,13 +11,18 @@ import itertools
 
 import numpy as np
 
-from xraisim.detector import geometry
-from xraisim.instruments import preset
-from xraisim.intensity import VOXELS_PER_SPECKLE, intensity_cube, intensity_spline, plan_grid
-from xraisim.locate import locate
-from xraisim.photons import look_up
-from xraisim.scattering import structure_factor_direct
-from xraisim.structure import Atoms, read_atoms
+from xraisim.instrument.detector import geometry
+from xraisim.instrument.presets import preset
+from xraisim.photons.source import look_up
+from xraisim.sample.locate import locate
+from xraisim.sample.structure import Atoms, read_atoms
+from xraisim.scattering.intensity import (
+    VOXELS_PER_SPECKLE,
+    intensity_cube,
+    intensity_spline,
+    plan_grid,
+)
+from xraisim.scattering.structure_factor import structure_factor_direct
 
 
 def shell_points(edges: np.ndarray, per_shell: int) -> np.ndarray:

@@ -29,10 +29,10 @@ from benchmarks.perf.peer_programs import (
     skopi_program,
 )
 from xraisim import console
-from xraisim.detector import geometry
-from xraisim.locate import locate
-from xraisim.simulation import from_mapping
-from xraisim.structure import read_atoms
+from xraisim.instrument.detector import geometry
+from xraisim.sample.locate import locate
+from xraisim.sample.structure import read_atoms
+from xraisim.simulation.config import from_mapping
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.perf.measured_command import measure, thread_limit
-from xraisim.beam import Beam
-from xraisim.detector import Detector, Geometry
-from xraisim.scattering import structure_factor_grid
-from xraisim.structure import Atoms
+from xraisim.instrument.beam import Beam
+from xraisim.instrument.detector import Detector, Geometry
+from xraisim.sample.structure import Atoms
+from xraisim.scattering.structure_factor import structure_factor_grid
 
 GRID = 151  # skopi's own default
 

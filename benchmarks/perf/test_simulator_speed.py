@@ -6,14 +6,14 @@ patterns; the figure to quote is ``1024 / min`` (other work on the machine only 
 
 import pytest
 
-from xraisim.detector import geometry
-from xraisim.instruments import preset
-from xraisim.intensity import intensity_spline
-from xraisim.make import simulate
-from xraisim.photons import PhotonSource
-from xraisim.shots import ShotRecipe, draw_shots
-from xraisim.simulation import SimulationConfig
-from xraisim.structure import locate, read_atoms
+from xraisim.instrument.detector import geometry
+from xraisim.instrument.presets import preset
+from xraisim.photons.shots import ShotRecipe, draw_shots
+from xraisim.photons.source import PhotonSource
+from xraisim.sample.structure import locate, read_atoms
+from xraisim.scattering.intensity import intensity_spline
+from xraisim.simulation.config import SimulationConfig
+from xraisim.simulation.make import simulate
 
 PATTERNS = 1024
 

@@ -12,9 +12,6 @@ from baselines import cli
 from baselines.emc import EmcConfig, Level, reconstruct
 from baselines.emc.iterate import Estimate, iterate
 from baselines.emc.stage import make_stage
-from xraisim import make
-from xraisim.background import Background
-from xraisim.beam import Beam
 from xraisim.core import config as toml
 from xraisim.core import rotations, so3
 from xraisim.core.align import align_intensity
@@ -22,13 +19,15 @@ from xraisim.core.errors import ConfigError, FormatError, SamplingError, UserErr
 from xraisim.core.fourier import coordinates
 from xraisim.core.fsc import intensity_correlation, shell_s
 from xraisim.core.types import Volume
-from xraisim.detector import Detector
-from xraisim.patterns import PatternReader
-from xraisim.scattering import structure_factor_grid
-from xraisim.simulation import SimulationConfig
-from xraisim.structure import read_atoms
-from xraisim.truth import read_truth, truth_path
-from xraisim.volumes import read_volume
+from xraisim.files.patterns import PatternReader
+from xraisim.files.truth import read_truth, truth_path
+from xraisim.files.volumes import read_volume
+from xraisim.instrument.background import Background
+from xraisim.instrument.beam import Beam
+from xraisim.instrument.detector import Detector
+from xraisim.sample.structure import read_atoms
+from xraisim.scattering.structure_factor import structure_factor_grid
+from xraisim.simulation.config import SimulationConfig, make
 
 PATTERNS = 600
 LEVELS = (

@@ -6,7 +6,7 @@ import torch
 from baselines import cli
 from xraisim.core.fourier import radius, reciprocal, to_structure_factors
 from xraisim.core.types import Volume
-from xraisim.volumes import read_volume, write_volume
+from xraisim.files.volumes import read_volume, write_volume
 
 GRID, VOXEL = 25, 6.0
 QUICK = """

@@ -15,8 +15,8 @@ from xraisim.core.align import Alignment, shift_structure_factors
 from xraisim.core.fourier import reciprocal, to_density
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
-from xraisim.scattering import structure_factor_grid
-from xraisim.structure import Atoms
+from xraisim.sample.structure import Atoms
+from xraisim.scattering.structure_factor import structure_factor_grid
 
 GRID, SPACING, ENERGY = 45, 0.003, 4600.0
 S_RANGE = (0.006, 0.06)

@@ -13,8 +13,8 @@ from benchmarks.perf.dragonfly_peer import Dragonfly, pdb_text
 from benchmarks.perf.measured_command import CommandError, measure
 from benchmarks.perf.our_simulator import MakeRun, settings
 from benchmarks.perf.simulator_scale import extrapolated_s, flatness
-from xraisim.make import from_mapping
-from xraisim.structure import Atoms
+from xraisim.sample.structure import Atoms
+from xraisim.simulation.config import from_mapping
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from xrai.config import EncoderConfig, RefineConfig, SearchConfig, StartConfig, TrainConfig
-from xraisim import make
-from xraisim.simulation import from_mapping
+from xraisim.simulation.config import from_mapping, make
 
 
 @pytest.fixture(autouse=True, scope="session")

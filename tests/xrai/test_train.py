@@ -17,8 +17,8 @@ from xrai.train import plan, resume, train
 from xraisim.core import rotations, so3
 from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
-from xraisim.truth import read_truth, truth_path
-from xraisim.volumes import read_volume
+from xraisim.files.truth import read_truth, truth_path
+from xraisim.files.volumes import read_volume
 
 
 @pytest.fixture(scope="module")

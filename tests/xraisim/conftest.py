@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xraisim.structure import Atoms
+from xraisim.sample.structure import Atoms
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from xraisim import cli
+from xraisim.checks.validate import listing
 from xraisim.core.config import to_mapping
-from xraisim.detector import geometry
-from xraisim.make import simulate
-from xraisim.patterns import PatternReader
-from xraisim.simulation import SimulationConfig, from_mapping
-from xraisim.simulator import check_speckle_sampling
-from xraisim.truth import read_truth
-from xraisim.validate import listing
+from xraisim.files.patterns import PatternReader
+from xraisim.files.truth import read_truth
+from xraisim.instrument.detector import geometry
+from xraisim.simulation.config import SimulationConfig, from_mapping
+from xraisim.simulation.make import simulate
+from xraisim.simulation.simulator import check_speckle_sampling
 
 CONFIG = """
 patterns = 5

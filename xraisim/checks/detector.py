@@ -8,8 +8,8 @@ from scipy.spatial import cKDTree
 
 from xraisim.checks.registry import PatternFile, check
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM, wavelength_angstrom
-from xraisim.detector import scattering_vectors
-from xraisim.pattern_schema import SCALARS
+from xraisim.files.pattern_schema import SCALARS
+from xraisim.instrument.detector import scattering_vectors
 
 _TREE_PIXELS = 4000  # from which the pitch is taken
 _AREA_RANGE = (0.2, 5.0)  # of a pixel's area over its pitch squared: panels tilt, pixels are oblong

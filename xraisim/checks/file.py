@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from xraisim.checks.registry import PatternFile, check
-from xraisim.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, UNITS, VERSION
+from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, UNITS, VERSION
 
 _TRUTH_NAMES = ("orientation", "quaternion", "rotation", "hit", "conformation", "truth")
 

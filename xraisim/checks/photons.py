@@ -6,7 +6,7 @@ import numpy as np
 
 from xraisim.checks.registry import PatternFile, stream_check
 from xraisim.core.types import Photons
-from xraisim.pattern_schema import LARGEST_COUNT
+from xraisim.files.pattern_schema import LARGEST_COUNT
 
 _SHORTEST_DUPLICATE = 12  # entries: shorter patterns coincide by chance
 

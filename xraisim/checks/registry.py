@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from xraisim.core.types import Photons
-from xraisim.pattern_schema import OFFSETS
+from xraisim.files.pattern_schema import OFFSETS
 
 Severity = Literal["error", "warning"]
 

@@ -9,11 +9,11 @@ import typer
 from rich.table import Table
 
 from xraisim import console
+from xraisim.checks.validate import Finding, failed, listing, validate
 from xraisim.commands import options
-from xraisim.inspection import inspect
-from xraisim.instruments import PRESETS, describe
-from xraisim.patterns import PatternReader
-from xraisim.validate import Finding, failed, listing, validate
+from xraisim.files.patterns import PatternReader
+from xraisim.inspection.inspect import inspect
+from xraisim.instrument.presets import PRESETS, describe
 
 _SAMPLED = 100_000
 

@@ -9,8 +9,8 @@ import typer
 
 from xraisim import console
 from xraisim.commands import options
-from xraisim.make import simulate
-from xraisim.shards import Shard
+from xraisim.files.shards import Shard
+from xraisim.simulation.make import simulate
 
 
 def make_command(

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from xraisim import console
 from xraisim.core.errors import ConfigError
-from xraisim.simulation import SimulationConfig, from_mapping
+from xraisim.simulation.config import SimulationConfig, from_mapping
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Structure = Annotated[str | None, typer.Option(help="Structure: a path or a PDB identifier.")]

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from xraisim import console
 from xraisim.commands import options
-from xraisim.plan import plan
-from xraisim.plan_figure import plan_figure
-from xraisim.plan_table import cautions, mapping, shell_tables, summary
+from xraisim.planning.figure import plan_figure
+from xraisim.planning.plan import plan
+from xraisim.planning.table import cautions, mapping, shell_tables, summary
 
 
 def plan_command(

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from xraisim.core.types import Photons
-from xraisim.experiment import Experiment, Known
+from xraisim.formats.experiment import Experiment, Known
 
 Append = Callable[[Photons], None]
 Read = Callable[[int, int], Photons]

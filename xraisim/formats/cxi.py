@@ -14,12 +14,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from xraisim.atomic import whole_file
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
-from xraisim.experiment import Experiment, Known, pixel_pitch_mm
+from xraisim.files.atomic import whole_file
 from xraisim.formats import counts
 from xraisim.formats.base import Append, Source, Target
+from xraisim.formats.experiment import Experiment, Known, pixel_pitch_mm
 from xraisim.formats.frames import append_frames
 
 JOULE_PER_EV = 1.602176634e-19

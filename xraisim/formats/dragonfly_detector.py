@@ -11,11 +11,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xraisim.atomic import whole_file
-from xraisim.beam import POLARISATIONS
 from xraisim.core.errors import FormatError
-from xraisim.detector import polarisation_factor
-from xraisim.experiment import Experiment, Known, pixel_pitch_mm
+from xraisim.files.atomic import whole_file
+from xraisim.formats.experiment import Experiment, Known, pixel_pitch_mm
+from xraisim.instrument.beam import POLARISATIONS
+from xraisim.instrument.detector import polarisation_factor
 
 GOOD, NOT_FOR_ORIENTATION, BAD = 0, 1, 2
 NAMES = ("qx", "qy", "qz", "corr", "mask", "detd", "ewald_rad")

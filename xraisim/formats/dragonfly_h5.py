@@ -11,12 +11,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xraisim.atomic import require_space, whole_file
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
-from xraisim.experiment import Known
+from xraisim.files.atomic import require_space, whole_file
 from xraisim.formats import counts
 from xraisim.formats.base import Append, Source, Target
+from xraisim.formats.experiment import Known
 
 NAMES = ("place_ones", "place_multi", "count_multi")
 

@@ -14,12 +14,12 @@ from typing import IO
 
 import numpy as np
 
-from xraisim.atomic import require_space, whole_file
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
-from xraisim.experiment import Known
+from xraisim.files.atomic import require_space, whole_file
 from xraisim.formats import counts
 from xraisim.formats.base import Append, Read, Source, Target
+from xraisim.formats.experiment import Known
 
 HEADER_BYTES = 1024
 SPARSE, DENSE_INT, DENSE_DOUBLE = 0, 1, 2

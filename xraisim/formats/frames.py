@@ -5,8 +5,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xraisim.atomic import require_space
 from xraisim.core.types import Photons
+from xraisim.files.atomic import require_space
 from xraisim.formats import counts
 from xraisim.formats.base import Append, Target
 

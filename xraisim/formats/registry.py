@@ -8,9 +8,9 @@ from pathlib import Path
 import h5py
 
 from xraisim.core.errors import FormatError
+from xraisim.files.pattern_schema import FORMAT
 from xraisim.formats import cxi, dragonfly_detector, dragonfly_h5, emc, skopi, stack, xrai
 from xraisim.formats.base import Format, Source
-from xraisim.pattern_schema import FORMAT
 
 DETECTOR = "dragonfly-detector"
 

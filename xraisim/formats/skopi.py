@@ -12,13 +12,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xraisim.atomic import whole_file
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 from xraisim.core.units import HC_EV_ANGSTROM
-from xraisim.experiment import Experiment, Known
+from xraisim.files.atomic import whole_file
 from xraisim.formats import counts
 from xraisim.formats.base import Append, Source, Target
+from xraisim.formats.experiment import Experiment, Known
 from xraisim.formats.frames import append_frames
 
 RECIPROCAL = "pixel_position_reciprocal"

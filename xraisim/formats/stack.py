@@ -14,12 +14,12 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from xraisim.atomic import require_space, whole_file
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
-from xraisim.experiment import Known
+from xraisim.files.atomic import require_space, whole_file
 from xraisim.formats import counts
 from xraisim.formats.base import Append, Source, Target
+from xraisim.formats.experiment import Known
 from xraisim.formats.frames import append_frames
 
 _KEY = "patterns"

@@ -7,12 +7,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xraisim.beam import Beam
 from xraisim.core.errors import ConfigError
-from xraisim.detector import Geometry, square_pixel_step
-from xraisim.experiment import Experiment, Known
+from xraisim.files.patterns import PatternReader, PatternWriter
 from xraisim.formats.base import Append, Source, Target
-from xraisim.patterns import PatternReader, PatternWriter
+from xraisim.formats.experiment import Experiment, Known
+from xraisim.instrument.beam import Beam
+from xraisim.instrument.detector import Geometry, square_pixel_step
 
 
 def open_xrai(path: Path, dataset: str | None = None) -> Source:

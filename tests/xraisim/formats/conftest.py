@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xraisim.beam import Beam
 from xraisim.core.types import Photons
-from xraisim.detector import Detector, geometry
+from xraisim.files.patterns import PatternWriter
 from xraisim.formats import open_source
 from xraisim.formats.counts import dense
-from xraisim.patterns import PatternWriter
+from xraisim.instrument.beam import Beam
+from xraisim.instrument.detector import Detector, geometry
 
 SETTING = Detector(rows=6, columns=8, pixel_size_mm=9.0, distance_mm=120.0, beamstop_radius_mm=8.0)
 BEAM = Beam(photon_energy_ev=3000.0, polarisation="y")

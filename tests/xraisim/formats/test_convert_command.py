@@ -5,9 +5,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from xraisim.commands.convert import convert_command
 from xraisim.core.errors import ConfigError
-from xraisim.formats.command import convert_command
-from xraisim.patterns import PatternReader
+from xraisim.files.patterns import PatternReader
 
 app = typer.Typer()
 app.command()(convert_command)

@@ -2,12 +2,12 @@ import h5py
 import numpy as np
 import pytest
 
-from xraisim.convert import convert
+from xraisim.checks.validate import validate
 from xraisim.core.errors import ConfigError, FormatError
-from xraisim.experiment import ExperimentConfig
+from xraisim.files.patterns import PatternReader
 from xraisim.formats import open_source, recognise
-from xraisim.patterns import PatternReader
-from xraisim.validate import validate
+from xraisim.formats.convert import convert
+from xraisim.formats.experiment import ExperimentConfig
 
 from .conftest import frames_in
 

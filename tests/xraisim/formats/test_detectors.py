@@ -4,12 +4,12 @@ import h5py
 import numpy as np
 import pytest
 
-from xraisim.convert import convert
 from xraisim.core.errors import FormatError
-from xraisim.experiment import ExperimentConfig
+from xraisim.files.patterns import PatternReader
 from xraisim.formats import dragonfly_detector as dragonfly
 from xraisim.formats import recognise
-from xraisim.patterns import PatternReader
+from xraisim.formats.convert import convert
+from xraisim.formats.experiment import ExperimentConfig
 
 DISTANCE, WAVELENGTH, PIXEL = 30.0, 5.0, 0.4  # pixel sizes, Å, mm
 

@@ -12,11 +12,11 @@ import warnings
 import numpy as np
 import pytest
 
-from xraisim.convert import convert
-from xraisim.experiment import ExperimentConfig
+from xraisim.checks.validate import validate
+from xraisim.files.patterns import PatternReader
 from xraisim.formats import dragonfly_detector, recognise
-from xraisim.patterns import PatternReader
-from xraisim.validate import validate
+from xraisim.formats.convert import convert
+from xraisim.formats.experiment import ExperimentConfig
 
 from .conftest import BEAM, frames_in
 

@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from xraisim.convert import convert
 from xraisim.core.errors import FormatError
 from xraisim.formats import open_source, recognise
+from xraisim.formats.convert import convert
 
 from .conftest import frames_in
 

@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from xraisim.convert import convert
-from xraisim.experiment import ExperimentConfig
-from xraisim.inspection import inspect
-from xraisim.patterns import PatternReader
-from xraisim.validate import validate
+from xraisim.checks.validate import validate
+from xraisim.files.patterns import PatternReader
+from xraisim.formats.convert import convert
+from xraisim.formats.experiment import ExperimentConfig
+from xraisim.inspection.inspect import inspect
 
 FILE = "pr772_50patterns_labelled_128.h5"
 

@@ -5,15 +5,15 @@ import h5py
 import numpy as np
 import pytest
 
-from xraisim import convert as conversion
-from xraisim.convert import convert
+from xraisim.checks.validate import validate
 from xraisim.core.errors import ConfigError, FormatError
-from xraisim.detector import geometry
-from xraisim.experiment import ExperimentConfig, pixel_pitch_mm
+from xraisim.files.patterns import PatternReader, PatternWriter
+from xraisim.formats import convert as conversion
 from xraisim.formats import recognise
-from xraisim.instruments import preset
-from xraisim.patterns import PatternReader, PatternWriter
-from xraisim.validate import validate
+from xraisim.formats.convert import convert
+from xraisim.formats.experiment import ExperimentConfig, pixel_pitch_mm
+from xraisim.instrument.detector import geometry
+from xraisim.instrument.presets import preset
 
 from .conftest import BEAM, PATTERNS, as_photons, frames_in
 

@@ -1,0 +1,1 @@
+"""Pattern, truth and volume files: written whole, in shards, resumed; read."""

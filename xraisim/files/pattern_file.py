@@ -1,0 +1,134 @@
+"""One open pattern file of HDF5."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  (registers the compression filters with HDF5)
+import numpy as np
+
+from xraisim.core.errors import FormatError
+from xraisim.core.types import Photons
+from xraisim.files.atomic import is_partial
+from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, TABLES, VERSION
+from xraisim.files.pixel_order import PixelOrder
+
+_DETECTOR = ("s", "gain", "background", "mask")
+
+
+class PatternFile:
+    """A pattern file that is open for reading; raises :class:`FormatError` if it is not whole.
+
+    ``n_patterns``, ``info`` as in :class:`PatternReader`; ``order``: of the usable
+    pixels; ``shape`` of the detector.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open ``path`` and read the detector."""
+        self.path = path
+        self._growing = is_partial(path)
+        self._file = _open(path, self._growing)
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def refresh(self) -> None:
+        """Look again how many patterns there are."""
+        if self._growing:
+            for dataset in (self._offsets, self._pixel, self._count):
+                dataset.refresh()
+            self.n_patterns = len(self._offsets) - 1
+
+    def same_experiment(self, other: "PatternFile") -> bool:
+        """Whether detector, beam and configuration are the same."""
+        return (
+            all(np.array_equal(self._detector[n], other._detector[n]) for n in _DETECTOR)
+            and self.info["provenance"].get("config") == other.info["provenance"].get("config")
+            and all(self.info[key] == other.info[key] for key in SCALARS)
+        )
+
+    def read(self, start: int, stop: int) -> Photons:
+        """Return patterns ``start … stop − 1`` with flat detector indices."""
+        try:
+            offsets = self._offsets[start : stop + 1]
+            pixel = self._pixel[offsets[0] : offsets[-1]].astype(np.int32)
+            count = self._count[offsets[0] : offsets[-1]].astype(np.int32)
+        except OSError as error:
+            raise FormatError(f"{self.path}: patterns cannot be read ({error})") from error
+        if (np.diff(offsets) < 0).any() or pixel.max(initial=0) >= len(self.order.rank):
+            raise FormatError(f"{self.path}: patterns {start} … {stop} hold impossible entries")
+        return Photons(offsets=offsets - offsets[0], pixel=pixel, count=count)
+
+    def _load(self) -> None:
+        file = self._file
+        try:
+            self._offsets, self._pixel, self._count = (file[n] for n in (OFFSETS, PIXEL, COUNT))
+            self.n_patterns = len(self._offsets) - 1
+            ends = int(self._offsets[0]), int(self._offsets[-1])
+            rows, columns = (int(n) for n in file["detector"].attrs["shape"])
+            self.shape = rows, columns
+            self.info = self._read_info()
+            self._detector = {name: file["detector"][name][()] for name in _DETECTOR}
+            self.order = self._make_order()
+        except (KeyError, OSError, ValueError, IndexError) as error:
+            if isinstance(error, FormatError):
+                raise
+            raise FormatError(
+                f"{self.path}: incomplete pattern file ({error}); it may be truncated, "
+                "make it again"
+            ) from error
+        entries = len(self._pixel)
+        whole = ends == (0, entries) and len(self._count) == entries
+        begun = self._growing and 0 == ends[0] <= ends[1] <= min(entries, len(self._count))
+        if self.n_patterns < 0 or not (whole or begun):
+            raise FormatError(
+                f"{self.path}: offsets run over {ends}, but there are {entries} pixel and "
+                f"{len(self._count)} count entries; the file is truncated or damaged"
+            )
+
+    def _read_info(self) -> dict[str, Any]:
+        info: dict[str, Any] = {key: float(self._file[name][()]) for key, name in SCALARS.items()}
+        for key, value in info.items():
+            if not (np.isfinite(value) and value > 0):
+                raise FormatError(f"{self.path}: {key} is {value}; expected a positive number")
+        info["detector_shape"] = self.shape
+        info["provenance"] = {
+            key: json.loads(value) if key in TABLES else value
+            for key, value in self._file["provenance"].attrs.items()
+        }
+        return info
+
+    def _make_order(self) -> PixelOrder:
+        s, gain, background, mask = (self._detector[name] for name in _DETECTOR)
+        good = mask == 0
+        for name, values in (("s", s), ("gain", gain), ("background", background)):
+            if not np.isfinite(values[good]).all():
+                raise FormatError(f"{self.path}: detector/{name} holds NaN or infinity")
+        if not good.any():
+            raise FormatError(f"{self.path}: the mask leaves no usable pixel")
+        return PixelOrder.of(s, gain, background, mask, self.shape)
+
+
+def _open(path: Path, growing: bool) -> h5py.File:
+    try:
+        file = h5py.File(path, "r", swmr=growing)
+    except OSError as error:
+        raise FormatError(
+            f"{path}: not a readable HDF5 file ({error}); expected a pattern file of xrai-sim make"
+        ) from error
+    found, version = file.attrs.get("format"), file.attrs.get("version")
+    if found != FORMAT or version != VERSION:
+        file.close()
+        what = f"format {found!r}, version {version}" if found else "an HDF5 file without a format"
+        raise FormatError(
+            f"{path}: found {what}; expected {FORMAT!r}, version {VERSION}, as written by "
+            "xrai-sim make"
+        )
+    return file

@@ -1,0 +1,174 @@
+"""The truth file beside a simulated pattern file: what only the scoring may open."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from xraisim.core.errors import FormatError
+from xraisim.files.atomic import require_space, whole_file
+from xraisim.files.shards import files_of
+from xraisim.photons.hits import HIT_NAMES
+from xraisim.photons.particles import Particles
+from xraisim.photons.shots import Shots
+
+FORMAT, VERSION = "x-rai truth", 2
+
+_SHOT: dict[str, tuple[type, str]] = {
+    "fluence": (np.float32, "relative to the mean, summed over the particles hit"),
+    "strength": (np.float32, "of the background, relative to its mean"),
+    "energy": (np.float32, "mean photon energy of the pulse, relative to the beam's"),
+    "hit": (np.uint8, ", ".join(f"{k} {name}" for k, name in enumerate(HIT_NAMES))),
+}
+_PARTICLE: dict[str, tuple[type, tuple[int, ...], str]] = {
+    "model": (np.int32, (), "number of the species, from 0; the one after the last: contaminant"),
+    "orientation": (np.float32, (4,), "quaternion w, x, y, z"),
+    "fluence": (np.float32, (), "on the particle, relative to the mean"),
+    "size": (np.float32, (), "a contaminant's radius relative to the median, else 1"),
+}
+_ABOUT = ("seed", "species", "structures_sha256", "config")
+_BYTES = {"shot": 21, "particle": 28}
+_CHUNK = 2**14
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What each pattern was made of.
+
+    ``fluence``, ``strength``, ``energy`` float32 [N] and ``hits`` uint8 [N] as in
+    :class:`Shots`; ``particles``: those in each shot. ``species``: their names.
+    ``structures_sha256``: of their files; ``seed``; ``config``: the whole configuration as TOML.
+    ``defect`` uint8 [P]: each detector pixel's state
+    (:mod:`xraisim.instrument.defects`).
+    """
+
+    fluence: np.ndarray
+    strength: np.ndarray
+    energy: np.ndarray
+    hits: np.ndarray
+    particles: Particles
+    species: tuple[str, ...]
+    seed: int
+    structures_sha256: dict[str, str]
+    config: str
+    defect: np.ndarray
+
+    @cached_property
+    def orientations(self) -> np.ndarray:
+        """The orientation of each shot's first particle, float32 [N, 4]; no turn where blank."""
+        hit = np.diff(self.particles.offsets) > 0
+        out = np.tile(np.array([1, 0, 0, 0], np.float32), (len(hit), 1))
+        out[hit] = self.particles.orientation[self.particles.offsets[:-1][hit]]
+        return out
+
+
+def truth_path(patterns: Path | str) -> Path:
+    """Return ``<stem>.truth.h5`` beside a pattern file."""
+    path = Path(patterns)
+    return path.with_name(f"{path.stem}.truth.h5")
+
+
+def write_truth(
+    path: Path | str, blocks: Iterable[Shots], about: Mapping[str, Any], defect: np.ndarray
+) -> None:
+    """Write the shots of ``blocks`` to a truth file, whole or not at all.
+
+    ``about``: ``seed``, ``species``, ``structures_sha256`` and ``config``; they and ``defect`` as
+    in :class:`Truth`.
+    """
+    path = Path(path)
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
+        for name, value in about.items():
+            file.attrs[name] = json.dumps(value)
+        dataset = file.create_dataset("detector/defect", data=defect, compression="gzip")
+        dataset.attrs["units"] = "0 good, 1 dead, 2 hot, 3 noisy"
+        _create(file)
+        for shots in blocks:
+            require_space(path, sum(_BYTES.values()) * len(shots.model) + 8 * len(shots))
+            _append(file, shots)
+
+
+def _create(file: h5py.File) -> None:
+    columns: dict[str, tuple[type, tuple[int, ...], str]] = {
+        f"shots/{name}": (dtype, (), units) for name, (dtype, units) in _SHOT.items()
+    }
+    columns |= {f"particles/{name}": column for name, column in _PARTICLE.items()}
+    columns["particles/offsets"] = (np.int64, (), "particles")
+    for name, (dtype, shape, units) in columns.items():
+        dataset = file.create_dataset(
+            name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(_CHUNK, *shape)
+        )
+        dataset.attrs["units"] = units
+    file["particles/offsets"].resize((1,))
+
+
+def _append(file: h5py.File, shots: Shots) -> None:
+    particles = shots.particles()
+    before = len(file["particles/model"])
+    columns = {f"shots/{name}": getattr(shots, name) for name in _SHOT}
+    columns |= {f"particles/{name}": getattr(particles, name) for name in _PARTICLE}
+    columns["particles/offsets"] = before + particles.offsets[1:]
+    for name, values in columns.items():
+        dataset = file[name]
+        start = len(dataset)
+        dataset.resize(start + len(values), axis=0)
+        dataset[start:] = values
+
+
+def read_truth(path: Path | str) -> Truth:
+    """Read a truth file, or all shards of it; raises :class:`FormatError` if it is not one."""
+    path = Path(path)
+    files = files_of(path, ".truth")
+    if not files:
+        raise FormatError(f"{path}: no such truth file")
+    truths = [_read(file) for file in files]
+    return truths[0] if len(truths) == 1 else _joined(truths)
+
+
+def _read(path: Path) -> Truth:
+    try:
+        with h5py.File(path, "r") as file:
+            found = file.attrs.get("format"), file.attrs.get("version")
+            if found != (FORMAT, VERSION):
+                raise FormatError(
+                    f"{path}: found {found}, expected {FORMAT!r}, version {VERSION}; make the data "
+                    "set again"
+                )
+            shots: dict[str, Any] = {name: file["shots"][name][()] for name in _SHOT}
+            about = {name: json.loads(file.attrs[name]) for name in _ABOUT}
+            about["species"] = tuple(about["species"])
+            return Truth(
+                hits=shots.pop("hit"),
+                **shots,
+                particles=Particles(
+                    offsets=file["particles/offsets"][()],
+                    **{name: file["particles"][name][()] for name in _PARTICLE},
+                ),
+                defect=file["detector/defect"][()],
+                **about,
+            )
+    except (OSError, KeyError) as error:
+        raise FormatError(f"{path}: not a whole truth file ({error})") from error
+
+
+def _joined(truths: list[Truth]) -> Truth:
+    first, particles = truths[0], [truth.particles for truth in truths]
+    ends = np.cumsum([0, *(len(part.model) for part in particles)])
+    offsets = [part.offsets[1:] + end for part, end in zip(particles, ends, strict=False)]
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(truth, name) for truth in truths])
+        for name in ("fluence", "strength", "energy", "hits")
+    }
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in particles]) for name in _PARTICLE
+    }
+    start = np.zeros(1, np.int64)
+    columns["particles"] = Particles(offsets=np.concatenate([start, *offsets]), **joined)
+    return dataclasses.replace(first, **columns)

@@ -1,0 +1,204 @@
+"""Convert pattern files from any format to any other, block by block."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xraisim.core import config as configuration
+from xraisim.core.errors import ConfigError, FormatError
+from xraisim.core.types import Photons
+from xraisim.formats import dragonfly_detector
+from xraisim.formats.base import Source, Target, overlay
+from xraisim.formats.experiment import Experiment, ExperimentConfig, Known, assemble
+from xraisim.formats.registry import (
+    DETECTOR,
+    FORMATS,
+    known_format,
+    open_source,
+    recognise,
+    target_format,
+)
+from xraisim.sample.locate import sha256
+
+_BLOCK_VALUES, _LARGEST_BLOCK = 2**23, 4096
+_DRAGONFLY = ("emc", "emc-int", "emc-double", "dragonfly-h5")
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What a conversion did; ``masked_photons`` lay on unused pixels and were left out."""
+
+    path: str
+    source_format: str
+    target_format: str
+    patterns: int
+    photons: int
+    masked_photons: int
+    detector_path: str
+    notices: tuple[str, ...]
+
+
+def convert(
+    source: Path | str,
+    out: Path | str,
+    *,
+    source_format: str | None = None,
+    target: str | None = None,
+    config: ExperimentConfig | None = None,
+    detector: Path | str | None = None,
+    dataset: str | None = None,
+    progress: Progress | None = None,
+) -> Conversion:
+    """Write the patterns of ``source`` to ``out`` and return what was done.
+
+    ``source_format`` and ``target`` are names in :data:`FORMATS`, by default told by the content of
+    the one and the name of the other. ``config``: what the file does not know of its experiment.
+    ``detector``: a Dragonfly detector file. ``dataset``: where in the file the frames are.
+    ``progress`` is called with the number of patterns just written. Memory is bounded by a block.
+    Dragonfly formats get a detector file ``<stem>.detector.h5`` beside them if the experiment is
+    known. Raises the :class:`UserError` family; ``out`` appears whole or not at all.
+    """
+    source, out = Path(source), Path(out)
+    if source.resolve() == out.resolve():
+        raise FormatError(f"{out}: source and target are the same file; write to another name")
+    found = known_format(source_format) if source_format else recognise(source)
+    wanted = known_format(target) if target else target_format(out, found)
+    config = config or ExperimentConfig()
+    if DETECTOR in (found, wanted):
+        return _convert_detector(source, out, found, wanted, config)
+    if found == wanted == "xrai":
+        raise FormatError(f"{source} is a pattern file already; choose another format with --to")
+    with open_source(source, found, dataset) as opened:
+        known = opened.known
+        if detector is not None:
+            known = _with_detector(known, detector)
+        experiment = _experiment(known, config, wanted, opened)
+        job = Target(
+            patterns=opened.patterns,
+            pixels=known.pixels,
+            shape=experiment.detector.shape if experiment else known.shape or (1, known.pixels),
+            experiment=experiment,
+            provenance=_provenance(source, found, config) if wanted == "xrai" else {},
+        )
+        photons, masked = _copy(opened, job, out, wanted, progress)
+        return Conversion(
+            path=str(out),
+            source_format=found,
+            target_format=wanted,
+            patterns=opened.patterns,
+            photons=photons,
+            masked_photons=masked,
+            detector_path=_write_detector(out, wanted, experiment),
+            notices=tuple(opened.notices),
+        )
+
+
+def _with_detector(known: Known, path: Path | str) -> Known:
+    if known.experiment is not None:
+        raise FormatError(f"a pattern file holds its own detector; leave out --detector {path}")
+    given = dragonfly_detector.known(dragonfly_detector.read_detector(path))
+    if given.pixels != known.pixels:
+        raise FormatError(
+            f"{path}: {given.pixels} pixels, but the patterns have {known.pixels}; "
+            "this detector does not belong to them"
+        )
+    return overlay(known, given)
+
+
+def _experiment(
+    known: Known, config: ExperimentConfig, wanted: str, opened: Source
+) -> Experiment | None:
+    """Return the experiment, or None where it is neither needed nor known."""
+    try:
+        experiment = assemble(known, config)
+    except ConfigError:
+        if FORMATS[wanted].needs_experiment or config != ExperimentConfig():
+            raise
+        opened.notices.append("beam and detector are not known and were not written")
+        return None
+    if known.experiment is None and "photons_per_pulse" not in config.beam:
+        opened.notices.append(
+            f"fluence {experiment.beam.fluence_photons_per_um2:.3g} photons/µm² assumed: it sets "
+            "the scale of |F|², nothing else ([beam] photons_per_pulse, focus_radius_um)"
+        )
+    return experiment
+
+
+def _copy(
+    opened: Source, job: Target, out: Path, wanted: str, progress: Progress | None
+) -> tuple[int, int]:
+    """Write all blocks; return the photons written and those left out as masked."""
+    step = int(np.clip(_BLOCK_VALUES // job.pixels, 1, _LARGEST_BLOCK))
+    mask = job.experiment.detector.mask if job.experiment is not None else None
+    written = left_out = 0
+    with FORMATS[wanted].create(out, job) as append:
+        for start in range(0, opened.patterns, step):
+            block = opened.read(start, min(start + step, opened.patterns))
+            photons = int(block.count.sum(dtype=np.int64))
+            if mask is not None:
+                block = _unmasked(block, mask)
+            kept = int(block.count.sum(dtype=np.int64))
+            append(block)
+            written, left_out = written + kept, left_out + photons - kept
+            if progress is not None:
+                progress(len(block))
+    return written, left_out
+
+
+def _unmasked(photons: Photons, mask: np.ndarray) -> Photons:
+    keep = ~mask[photons.pixel]
+    if keep.all():
+        return photons
+    edges = np.concatenate([[0], np.cumsum(keep)])
+    return Photons(
+        offsets=edges[photons.offsets], pixel=photons.pixel[keep], count=photons.count[keep]
+    )
+
+
+def _write_detector(out: Path, wanted: str, experiment: Experiment | None) -> str:
+    if experiment is None or wanted not in _DRAGONFLY:
+        return ""
+    path = out.with_name(f"{out.stem}.detector.h5")
+    dragonfly_detector.write_detector(path, dragonfly_detector.from_experiment(experiment))
+    return str(path)
+
+
+def _convert_detector(
+    source: Path, out: Path, found: str, wanted: str, config: ExperimentConfig
+) -> Conversion:
+    """Write a detector file from a detector file (.dat and .h5) or from a pattern file."""
+    if wanted != DETECTOR:
+        raise FormatError(f"{source}: a detector, no patterns; it can become .dat or .h5 only")
+    if found == DETECTOR:
+        detector = dragonfly_detector.read_detector(source)
+    else:
+        with open_source(source, found) as opened:
+            detector = dragonfly_detector.from_experiment(assemble(opened.known, config))
+    dragonfly_detector.write_detector(out, detector)
+    lost = detector.background is not None and out.suffix == ".dat"
+    return Conversion(
+        path=str(out),
+        source_format=found,
+        target_format=wanted,
+        patterns=0,
+        photons=0,
+        masked_photons=0,
+        detector_path=str(out),
+        notices=("a .dat detector cannot hold the background",) if lost else (),
+    )
+
+
+def _provenance(source: Path, found: str, config: ExperimentConfig) -> dict[str, Any]:
+    return {
+        "source": source.name,
+        "source_format": found,
+        "source_sha256": sha256(source),
+        "config": configuration.dumps(config),
+        "versions": {name: version(name) for name in ("x-rai", "numpy", "h5py")},
+    }

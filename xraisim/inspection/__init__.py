@@ -1,0 +1,1 @@
+"""What a pattern file looks like: figures, a picture, a page."""

@@ -1,0 +1,1 @@
+"""Beam, detector, background and read-out: what the experiment adds to the particle."""

@@ -1,0 +1,115 @@
+"""Photons that do not come from the particle: their mean on each pixel, and their strength."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from xraisim.core.errors import ConfigError
+from xraisim.instrument.beam import FluenceSpread
+from xraisim.instrument.detector import Geometry
+
+KINDS = ("flat", "exponential", "profile", "image")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Background:
+    """The mean background in photons per pixel and shot; by default none.
+
+    ``kind``: ``"flat"``, ``photons_per_pixel`` everywhere; ``"exponential"``,
+    photons_per_pixel · exp(−|s|/``decay_per_angstrom``); ``"profile"``, a text ``file`` of two
+    columns, |s| in Å⁻¹, ascending, and photons per pixel, linear in between; ``"image"``, a
+    ``.npy`` ``file`` of photons per pixel, rows × columns. ``strength``: how all of it varies from
+    shot to shot; the mean is what a reconstructor is told, the shot's strength is truth.
+    Raises :class:`ConfigError` for values that no background can have.
+    """
+
+    kind: str = "flat"
+    photons_per_pixel: float = 0.0
+    decay_per_angstrom: float = 0.02
+    file: str = ""
+    strength: FluenceSpread = field(default_factory=lambda: FluenceSpread(distribution="constant"))
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(
+                f"background.kind is {self.kind!r}; expected one of {', '.join(KINDS)}"
+            )
+        if not 0 <= self.photons_per_pixel < math.inf:
+            raise ConfigError(
+                f"background.photons_per_pixel is {self.photons_per_pixel}; it must be zero or "
+                "positive"
+            )
+        if not 0 < self.decay_per_angstrom < math.inf:
+            raise ConfigError(
+                f"background.decay_per_angstrom is {self.decay_per_angstrom}; it must be a "
+                "positive number"
+            )
+        if bool(self.file) != self.from_file:
+            raise ConfigError(
+                f"background.kind is {self.kind!r} and background.file is {self.file!r}; the kinds "
+                "profile and image need a file, the others have none"
+            )
+        if self.from_file and self.photons_per_pixel:
+            raise ConfigError(
+                f"background.photons_per_pixel is {self.photons_per_pixel}, but the photons of a "
+                f"background of kind {self.kind!r} are in its file; leave it out"
+            )
+
+    @property
+    def from_file(self) -> bool:
+        """Whether the photons are in a file."""
+        return self.kind in ("profile", "image")
+
+
+def mean_photons(background: Background, geometry: Geometry) -> np.ndarray:
+    """Return the mean background photons of every detector pixel, float64 [P]; 0 where masked.
+
+    Raises :class:`ConfigError` for a file that cannot be read or does not fit the detector.
+    """
+    mean = _photons(background, geometry)
+    mean[geometry.mask] = 0
+    if not (np.isfinite(mean) & (mean >= 0)).all():
+        raise ConfigError(
+            f"{background.file}: the background has negative or non-finite values in usable "
+            "pixels; expected photons per pixel, zero or positive"
+        )
+    return mean
+
+
+def _photons(background: Background, geometry: Geometry) -> np.ndarray:
+    radius = np.linalg.norm(geometry.s, axis=1)
+    if background.kind == "flat":
+        return np.full(len(radius), background.photons_per_pixel)
+    if background.kind == "exponential":
+        return background.photons_per_pixel * np.exp(-radius / background.decay_per_angstrom)
+    path = Path(background.file)
+    try:
+        if background.kind == "profile":
+            return _interpolate(np.loadtxt(path, ndmin=2), radius, geometry.mask)
+        return _flatten(np.load(path, allow_pickle=False), geometry.shape)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"background.file {path}: {error}") from error
+
+
+def _interpolate(table: np.ndarray, radius: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    if table.shape[1] != 2 or len(table) < 2 or not (np.diff(table[:, 0]) > 0).all():
+        raise ValueError(
+            f"found an array of shape {table.shape}; expected two columns, |s| in Å⁻¹, ascending, "
+            "and photons per pixel"
+        )
+    s, photons = table.T
+    used = radius[~mask]
+    if used.min() < s[0] or used.max() > s[-1]:
+        raise ValueError(
+            f"the profile covers |s| from {s[0]:.4g} to {s[-1]:.4g} Å⁻¹, the usable pixels "
+            f"{used.min():.4g} to {used.max():.4g} Å⁻¹; extend it or narrow the kept range"
+        )
+    return np.interp(radius, s, photons)
+
+
+def _flatten(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    if image.shape != shape:
+        raise ValueError(f"the image has shape {image.shape}, the detector {shape}; must agree")
+    return image.astype(np.float64).reshape(-1)

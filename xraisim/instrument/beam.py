@@ -1,0 +1,164 @@
+"""The X-ray beam: photon energy, focus, fluence on the particle, polarisation, pulse-to-pulse."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaincinv, ndtri
+
+from xraisim.core.errors import ConfigError
+from xraisim.core.random import uniforms
+from xraisim.core.units import wavelength_angstrom
+
+POLARISATIONS = ("x", "y", "unpolarised")
+FOCI = ("top-hat", "gaussian")
+DISTRIBUTIONS = ("constant", "lognormal", "gamma")
+LARGEST_ENERGY_SPREAD = 0.1  # relative rms; more is no longer a line of an X-ray source
+MOST_LINES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beam:
+    """A focused pulse and how it and the particle's place in it vary from shot to shot.
+
+    ``focus``: ``"top-hat"``, a uniform disc of radius ``focus_radius_um``; or ``"gaussian"``, whose
+    fluence falls to 1/e² at ``focus_radius_um`` = w, from a peak of 2N/(πw²) for N photons.
+    ``polarisation`` is the direction of the electric field: ``"x"``, ``"y"`` or ``"unpolarised"``.
+    ``position_jitter_um``: rms distance of the particle from the beam's axis, along x and along y.
+    ``pulse_energy_jitter``: relative rms, gamma-distributed: the energy of a SASE pulse of M modes
+    has the shape M = jitter⁻² (Saldin, Schneidmiller & Yurkov 1998), 1 being a single mode.
+    ``energy_jitter``: relative rms of the pulse's mean photon energy. ``bandwidth``: relative rms
+    width of the spectrum within a pulse, drawn as ``spectral_lines`` discrete lines (1:
+    monochromatic); see :mod:`xraisim.instrument.spectrum`.
+    Raises :class:`ConfigError` for values that no beam can have.
+    """
+
+    photon_energy_ev: float = 4600.0
+    photons_per_pulse: float = 1e13
+    focus: str = "top-hat"
+    focus_radius_um: float = 0.5
+    polarisation: str = "x"
+    position_jitter_um: float = 0.0
+    pulse_energy_jitter: float = 0.0
+    energy_jitter: float = 0.0
+    bandwidth: float = 0.0
+    spectral_lines: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("photon_energy_ev", "photons_per_pulse", "focus_radius_um"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"beam.{name} is {value}; it must be a positive number")
+        self._check_choice("polarisation", POLARISATIONS)
+        self._check_choice("focus", FOCI)
+        self._check_range("position_jitter_um", math.inf)
+        self._check_range("pulse_energy_jitter", 1.0)
+        self._check_range("energy_jitter", LARGEST_ENERGY_SPREAD)
+        self._check_range("bandwidth", LARGEST_ENERGY_SPREAD)
+        if not 1 <= self.spectral_lines <= MOST_LINES:
+            raise ConfigError(
+                f"beam.spectral_lines is {self.spectral_lines}; expected 1 to {MOST_LINES}"
+            )
+        if (self.bandwidth > 0) != (self.spectral_lines > 1):
+            raise ConfigError(
+                f"beam.bandwidth is {self.bandwidth} with {self.spectral_lines} spectral lines; a "
+                "bandwidth needs spectral_lines = 2 or more, and one line has no bandwidth"
+            )
+
+    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        if getattr(self, name) not in choices:
+            raise ConfigError(
+                f"beam.{name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}"
+            )
+
+    def _check_range(self, name: str, largest: float) -> None:
+        value = getattr(self, name)
+        if not (math.isfinite(value) and 0 <= value <= largest):
+            expected = f"from 0 to {largest:g}" if math.isfinite(largest) else "zero or positive"
+            raise ConfigError(f"beam.{name} is {value}; expected a number {expected}")
+
+    @property
+    def wavelength_angstrom(self) -> float:
+        """Wavelength in Å."""
+        return wavelength_angstrom(self.photon_energy_ev)
+
+    @property
+    def fluence_photons_per_um2(self) -> float:
+        """Mean photons per µm² on a particle that is hit, J₀.
+
+        Top-hat: the pulse spread over the disc, N/(πR²). Gaussian: the peak 2N/(πw²) times
+        w²/(w² + 4σ²), the mean of exp(−2r²/w²) over positions of rms σ along x and along y.
+        """
+        per_disc = self.photons_per_pulse / (math.pi * self.focus_radius_um**2)
+        if self.focus == "top-hat":
+            return per_disc
+        return 2 * per_disc / (1 + 4 * (self.position_jitter_um / self.focus_radius_um) ** 2)
+
+    @property
+    def hit_fraction(self) -> float:
+        """Share of the particles that get photons: those inside a top-hat's disc, 1 − e^(−R²/2σ²).
+
+        A Gaussian focus lights every particle, however dimly.
+        """
+        if self.focus == "gaussian" or self.position_jitter_um == 0:
+            return 1.0
+        return -math.expm1(-0.5 * (self.focus_radius_um / self.position_jitter_um) ** 2)
+
+    def draw_focus(self, seed: int, indices: np.ndarray, stream: str = "position") -> np.ndarray:
+        """Return the fluence over J₀ where the particles of shots ``indices`` are, float64 [n].
+
+        The distance r from the axis of a place N(0, σ²) along x and y is σ·√(−2 ln u). Outside a
+        top-hat's disc the fluence is zero; inside it, and on average over a Gaussian, it is 1.
+        """
+        if self.position_jitter_um == 0:
+            return np.ones(len(indices))
+        ratio = (self.position_jitter_um / self.focus_radius_um) ** 2
+        uniform = uniforms(seed, stream, indices, 1)[:, 0]
+        squared_distance = -2 * ratio * np.log(uniform)  # in units of the focus radius
+        if self.focus == "top-hat":
+            return (squared_distance < 1).astype(np.float64)
+        return (1 + 4 * ratio) * np.exp(-2 * squared_distance)
+
+    def draw_pulse_energy(self, seed: int, indices: np.ndarray) -> np.ndarray:
+        """Return the energies of pulses ``indices`` over their mean, float64 [n]."""
+        if self.pulse_energy_jitter == 0:
+            return np.ones(len(indices))
+        modes = self.pulse_energy_jitter**-2
+        return gammaincinv(modes, uniforms(seed, "pulse energy", indices, 1)[:, 0]) / modes
+
+
+@dataclass(frozen=True, kw_only=True)
+class FluenceSpread:
+    """How the fluence on the particle varies from shot to shot, relative to its mean of 1.
+
+    ``"constant"``; ``"lognormal"`` with ``sigma``, the standard deviation of ln φ; ``"gamma"`` with
+    ``shape``, so that the relative standard deviation is shape^-½ (Dragonfly uses shape 2). It
+    multiplies what the :class:`Beam`'s jitters make of the fluence.
+    """
+
+    distribution: str = "lognormal"
+    sigma: float = 0.3
+    shape: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.distribution not in DISTRIBUTIONS:
+            raise ConfigError(
+                f"the spread's distribution is {self.distribution!r}; expected one of "
+                f"{', '.join(DISTRIBUTIONS)}"
+            )
+        if not (math.isfinite(self.sigma) and 0 <= self.sigma <= 2):
+            raise ConfigError(f"the spread's sigma is {self.sigma}; expected a number from 0 to 2")
+        if not (math.isfinite(self.shape) and self.shape > 0):
+            raise ConfigError(f"the spread's shape is {self.shape}; it must be a positive number")
+
+    def relative(self, uniform: np.ndarray) -> np.ndarray:
+        """Map uniforms on (0, 1) to relative fluences of mean 1 by the inverse distribution."""
+        if self.distribution == "constant":
+            return np.ones_like(uniform)
+        if self.distribution == "lognormal":
+            return np.exp(self.sigma * ndtri(uniform) - 0.5 * self.sigma**2)
+        return gammaincinv(self.shape, uniform) / self.shape
+
+    def draw(self, seed: int, indices: np.ndarray, stream: str = "fluence") -> np.ndarray:
+        """Return the relative fluence of patterns ``indices``, float32 [n], for ``seed``."""
+        return self.relative(uniforms(seed, stream, indices, 1)[:, 0]).astype(np.float32)

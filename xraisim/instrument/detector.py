@@ -1,0 +1,237 @@
+"""The detector: where its pixels are, what scattering vector each sees, which are usable."""
+
+import enum
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xraisim.core.errors import ConfigError, SamplingError
+from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
+from xraisim.instrument.beam import Beam
+from xraisim.instrument.crystfel import read_geometry
+from xraisim.instrument.layouts import LAYOUTS, check_layout
+from xraisim.instrument.panels import Layout, Panel
+
+
+class MaskReason(enum.IntFlag):
+    """Why a pixel is not used; reasons add up."""
+
+    BEAMSTOP = 1
+    RANGE = 2
+    FILE = 4
+    DEFECT = 8
+    BAD_REGION = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detector:
+    """Pixels in space, and which of them are used.
+
+    Where they are comes from the first of: ``geometry_file``, a CrystFEL ``.geom``; ``panels``;
+    ``layout``, a name in :data:`LAYOUTS`; or, for the layout ``"flat"``, a square
+    grid of ``rows`` × ``columns`` pixels of ``pixel_size_mm`` centred on the beam and perpendicular
+    to it, columns along x and rows along y. Panels are stacked along the rows: pixel (row, column)
+    of a panel has the flat index ``row * columns + column`` after all pixels of earlier panels.
+    ``distance_mm`` from the particle holds unless the geometry file states its own.
+
+    ``binning``: so many × so many pixels of a panel are read out as one; rows and columns left over
+    at a panel's end are dropped. ``saturation_photons``: the largest count of a pixel, 0 for none.
+
+    Pixels inside the circular beamstop, outside ``s_min … s_max`` (Å⁻¹), non-zero in the mask file
+    (``.npy``, rows × columns before binning) or bad by the geometry file are not used; a binned
+    pixel is not if one of its pixels is not.
+    """
+
+    layout: str = "flat"
+    rows: int = 128
+    columns: int = 128
+    pixel_size_mm: float = 100.0 / 128
+    distance_mm: float = 200.0
+    panels: tuple[Panel, ...] = ()
+    geometry_file: str = ""
+    binning: int = 1
+    saturation_photons: int = 0
+    beamstop_radius_mm: float = 0.0
+    s_min_per_angstrom: float = 0.0
+    s_max_per_angstrom: float = math.inf
+    mask_file: str = ""
+
+    def __post_init__(self) -> None:
+        check_layout(self.layout)
+        for name in ("rows", "columns", "pixel_size_mm", "distance_mm", "binning"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"detector.{name} is {value}; it must be a positive number")
+        for name in ("beamstop_radius_mm", "s_min_per_angstrom", "saturation_photons"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"detector.{name} is {getattr(self, name)}; it must be zero or positive"
+                )
+        if not self.s_max_per_angstrom > self.s_min_per_angstrom:
+            raise ConfigError(
+                f"detector keeps s from {self.s_min_per_angstrom} to {self.s_max_per_angstrom} Å⁻¹;"
+                " s_max_per_angstrom must be the larger (s = 1/d: 20 Å is 0.05 Å⁻¹)"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """What a detector measures in a given beam; arrays are over the flattened detector, float64.
+
+    ``shape``: rows of all panels and columns. ``position_mm`` [P, 3] in the lab frame; ``s`` [P, 3]
+    in Å⁻¹; ``solid_angle_sr`` [P]; ``polarisation`` [P], dimensionless; ``gain`` [P], photons per
+    electron² at relative fluence 1; ``panel`` int32 [P], the panel's number; ``s_step``, the
+    largest |Δs| between neighbouring pixels of a panel, Å⁻¹; ``reasons`` uint8 [P], why the pixel
+    is not used (:class:`MaskReason`), 0 where it is.
+    """
+
+    shape: tuple[int, int]
+    position_mm: np.ndarray
+    s: np.ndarray
+    solid_angle_sr: np.ndarray
+    polarisation: np.ndarray
+    gain: np.ndarray
+    panel: np.ndarray
+    s_step: float
+    reasons: np.ndarray
+
+    @property
+    def mask(self) -> np.ndarray:
+        """True where the pixel is not used, bool [P]."""
+        return self.reasons != 0
+
+    @property
+    def good(self) -> np.ndarray:
+        """Flat indices of the usable pixels, ascending."""
+        return np.flatnonzero(self.reasons == 0)
+
+    @property
+    def s_max(self) -> float:
+        """Largest |s| of a usable pixel, Å⁻¹."""
+        return float(np.linalg.norm(self.s[self.good], axis=1).max())
+
+
+def read_layout(detector: Detector) -> Layout:
+    """Return the panels of a detector before binning; raises :class:`ConfigError`."""
+    if detector.geometry_file:
+        return read_geometry(detector.geometry_file, detector.distance_mm)
+    panels = detector.panels
+    if not panels:
+        panels = (_flat(detector),) if detector.layout == "flat" else LAYOUTS[detector.layout]()
+    bad = np.zeros(sum(len(panel) for panel in panels), bool)
+    return Layout(panels=panels, distance_mm=detector.distance_mm, bad=bad)
+
+
+def _flat(detector: Detector) -> Panel:
+    pixel = detector.pixel_size_mm
+    return Panel(
+        name="flat",
+        rows=detector.rows,
+        columns=detector.columns,
+        corner_mm=(-0.5 * detector.columns * pixel, -0.5 * detector.rows * pixel, 0.0),
+        fs_mm=(pixel, 0.0, 0.0),
+        ss_mm=(0.0, pixel, 0.0),
+    )
+
+
+def pixel_positions(detector: Detector) -> np.ndarray:
+    """Return pixel centres in the lab frame, after binning, float64 [P, 3], mm."""
+    return read_layout(detector).binned(detector.binning).positions_mm()
+
+
+def scattering_vectors(position_mm: np.ndarray, wavelength_angstrom: float) -> np.ndarray:
+    """Return s = (k̂_out − ẑ)/λ, Å⁻¹, for positions [P, 3]: on the Ewald sphere."""
+    direction = position_mm / np.linalg.norm(position_mm, axis=1, keepdims=True)
+    return (direction - np.array([0.0, 0.0, 1.0])) / wavelength_angstrom
+
+
+def square_pixel_step(solid_angle_sr: np.ndarray, wavelength_angstrom: float) -> float:
+    """Return the largest |Δs| between neighbours, Å⁻¹, of square pixels: √ΔΩ/λ.
+
+    For a detector whose pixels are known one by one, but not their order on panels.
+    """
+    return math.sqrt(float(solid_angle_sr.max())) / wavelength_angstrom
+
+
+def polarisation_factor(position_mm: np.ndarray, polarisation: str) -> np.ndarray:
+    """Return |ε̂ × k̂_out|²: 1 − (x/ρ)² for x, 1 − (y/ρ)² for y, (1 + cos²2θ)/2 for neither."""
+    direction = position_mm / np.linalg.norm(position_mm, axis=1, keepdims=True)
+    along_x, along_y = 1 - direction[:, 0] ** 2, 1 - direction[:, 1] ** 2
+    if polarisation == "x":
+        return along_x
+    if polarisation == "y":
+        return along_y
+    return (along_x + along_y) / 2
+
+
+def geometry(detector: Detector, beam: Beam) -> Geometry:
+    """Return pixel positions, s-vectors, solid angles, polarisation, gain and mask.
+
+    The gain is J₀·r_e²·ΔΩ·P (Thomson scattering; Als-Nielsen & McMorrow, eq. 1.11). Raises
+    :class:`SamplingError` if no pixel is left.
+    """
+    read_out = read_layout(detector)
+    layout = read_out.binned(detector.binning)
+    position = layout.positions_mm()
+    s = scattering_vectors(position, beam.wavelength_angstrom)
+    solid_angle = layout.solid_angles(position)
+    polarisation = polarisation_factor(position, beam.polarisation)
+    per_steradian = beam.fluence_photons_per_um2 * CLASSICAL_ELECTRON_RADIUS_UM**2
+    return Geometry(
+        shape=layout.shape,
+        position_mm=position,
+        s=s,
+        solid_angle_sr=solid_angle,
+        polarisation=polarisation,
+        gain=per_steradian * solid_angle * polarisation,
+        panel=layout.panel,
+        s_step=layout.largest_step(s),
+        reasons=mask_reasons(detector, read_out, position, s),
+    )
+
+
+def mask_reasons(
+    detector: Detector, layout: Layout, position_mm: np.ndarray, s: np.ndarray
+) -> np.ndarray:
+    """Return why each pixel is not used, uint8 [P] of :class:`MaskReason`, 0 where it is.
+
+    ``layout`` as read out, before binning; ``position_mm`` and ``s`` (Å⁻¹) [P, 3] after it. Raises
+    :class:`SamplingError` if no pixel is left.
+    """
+    radius = np.linalg.norm(s, axis=1)
+    unused = {
+        MaskReason.BEAMSTOP: np.hypot(position_mm[:, 0], position_mm[:, 1])
+        < detector.beamstop_radius_mm,
+        MaskReason.RANGE: (radius < detector.s_min_per_angstrom)
+        | (radius > detector.s_max_per_angstrom),
+        MaskReason.BAD_REGION: layout.bin_mask(layout.bad, detector.binning),
+    }
+    if detector.mask_file:
+        masked = _read_mask(Path(detector.mask_file), layout.shape)
+        unused[MaskReason.FILE] = layout.bin_mask(masked.reshape(-1), detector.binning)
+    reasons = np.zeros(len(s), np.uint8)
+    for reason, pixels in unused.items():
+        reasons[pixels] |= np.uint8(reason)
+    if reasons.all():
+        raise SamplingError(
+            f"no usable pixel is left: the detector sees s = {radius.min():.4g} … "
+            f"{radius.max():.4g} Å⁻¹, kept are {detector.s_min_per_angstrom:.4g} … "
+            f"{detector.s_max_per_angstrom:.4g} Å⁻¹ outside a beamstop of "
+            f"{detector.beamstop_radius_mm:g} mm; widen the kept range or check the mask"
+        )
+    return reasons
+
+
+def _read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    try:
+        mask = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"cannot read the mask {path}: {error}; expected a .npy array") from error
+    if mask.shape != shape:
+        raise ConfigError(
+            f"the mask {path} has shape {mask.shape}, the detector {shape} before binning; "
+            "they must agree (non-zero means not used)"
+        )
+    return np.asarray(mask != 0)

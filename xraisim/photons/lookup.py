@@ -1,0 +1,111 @@
+"""What the photon loops need of a volume and a detector: look-up tables and upper bounds."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from xraisim.photons.spline_kernels import upper_bounds
+from xraisim.photons.thinning_kernels import CHUNK
+from xraisim.scattering.intensity import IntensitySpline
+
+
+class Screen(NamedTuple):
+    """The usable pixels, ascending, padded to whole chunks with pixels that see nothing.
+
+    ``s`` float32 [3, P], Å⁻¹; ``gain`` float32 [P]; ``flat`` int32 [P]: index on the detector.
+    """
+
+    s: np.ndarray
+    gain: np.ndarray
+    flat: np.ndarray
+
+
+class Lookup(NamedTuple):
+    """One intensity volume: coefficients, block ceilings, and its envelope on the screen.
+
+    ``V`` float32 [G³]; ``inverse``: voxels per Å⁻¹; ``ceiling[code]``: the blocks' ceilings,
+    uint8 [blocks³] into float32 [256], rounded up by at most an eighth; ``running`` float64
+    [P + 1]: the envelope added up over the pixels, photons at weight 1; ``guide``: where in it to
+    start looking (:func:`xraisim.photons.thinning_kernels.piece`).
+    """
+
+    V: np.ndarray
+    G: int
+    inverse: np.float32
+    code: np.ndarray
+    ceiling: np.ndarray
+    blocks: np.int32
+    running: np.ndarray
+    guide: np.ndarray
+
+
+class Exposures(NamedTuple):
+    """Exposures of one volume: see :class:`xraisim.photons.shots.Shots` and ``photon_kernels``.
+
+    ``row``, ``shot``, ``slot`` int64 [n]; ``R`` float32 [n, 9], times the scale; ``weight``
+    float32 [n]; ``enveloped`` bool [n]: thin the envelope, not the blocks' ceilings.
+    """
+
+    row: np.ndarray
+    shot: np.ndarray
+    slot: np.ndarray
+    R: np.ndarray
+    weight: np.ndarray
+    enveloped: np.ndarray
+
+
+def make_screen(good: np.ndarray, s: np.ndarray, gain: np.ndarray) -> Screen:
+    """Return the screen of the pixels ``good`` (flat indices) of a detector with s [P, 3]."""
+    return Screen(
+        s=pad(np.ascontiguousarray(s[good].T, np.float32)),
+        gain=pad(gain[good].astype(np.float32)),
+        flat=pad(good.astype(np.int32)),
+    )
+
+
+def pad(values: np.ndarray) -> np.ndarray:
+    """Return ``values`` [..., P] with zeros up to whole chunks of pixels."""
+    missing = -values.shape[-1] % CHUNK
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
+
+
+def make_lookup(volume: IntensitySpline, screen: Screen) -> Lookup:
+    """Return the tables of a volume; the coefficients are shared, not copied."""
+    blocks, shells = upper_bounds(volume.coefficients)
+    code, ceiling = encode(blocks.reshape(-1))
+    radius = np.linalg.norm(screen.s.astype(np.float64), axis=0) / volume.spacing
+    envelope = screen.gain * shells[radius.astype(int)]
+    running = running_sum(envelope)
+    return Lookup(
+        V=volume.coefficients.reshape(-1),
+        G=volume.grid,
+        inverse=np.float32(1 / volume.spacing),
+        code=code,
+        ceiling=ceiling,
+        blocks=np.int32(len(blocks)),
+        running=running,
+        guide=make_guide(running),
+    )
+
+
+def encode(bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes, uint8 [n], and values, float32 [256], with ``values[codes] ≥ bounds`` ≥ 0.
+
+    A code is the exponent and the first three bits of the mantissa of a float32, counted down
+    from the largest: 32 octaves. So the whole table of ceilings stays in the processor's cache.
+    """
+    level = (bounds.view(np.uint32).astype(np.int64) + (1 << 20) - 1) >> 20
+    base = max(int(level.max()) - 255, 1)
+    values = ((np.arange(256) + base) << 20).astype(np.uint32).view(np.float32)
+    return np.maximum(level - base, 0).astype(np.uint8), values
+
+
+def running_sum(values: np.ndarray) -> np.ndarray:
+    """Return 0 and the sums of the first 1, 2, … values, float64 [n + 1]."""
+    return np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+
+
+def make_guide(running: np.ndarray) -> np.ndarray:
+    """Return, for P equal steps along ``running``, the first pixel that may lie there, int32."""
+    steps = np.arange(len(running) - 1) / (len(running) - 1) * running[-1]
+    return np.searchsorted(running[1:-1], steps, side="right").astype(np.int32)

@@ -1,0 +1,1 @@
+"""Is an experiment worth its beam time? Photons, sampling, orientations, patterns needed."""

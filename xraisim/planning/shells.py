@@ -1,0 +1,109 @@
+"""The resolution shells of a plan: photons, geometry and patterns needed in each."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from xraisim.core import so3
+from xraisim.planning import formulas
+
+_MOST_SHELLS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """One resolution shell; photons are means over orientations, at relative fluence 1.
+
+    ``coverage``: share of the Ewald sphere in the shell that usable pixels see. ``voxels``:
+    independent voxels of edge 1/D, Friedel mates counted once. ``photons_per_voxel``,
+    ``background_per_voxel``: per pattern. ``curvature_voxels``: how far the Ewald sphere lies from
+    its tangent plane, in 1/D. ``blind_fraction``: what a rotation about one axis never reaches.
+    ``patterns_for_photons``: until the correlation with the truth is the plan's ``correlation``
+    (infinite where no photon arrives); ``patterns_for_coverage``: until every voxel was met.
+    """
+
+    s_min_per_angstrom: float
+    s_max_per_angstrom: float
+    pixels: int
+    coverage: float
+    photons_per_pixel: float
+    background_per_pixel: float
+    photons_per_pattern: float
+    voxels: float
+    photons_per_voxel: float
+    background_per_voxel: float
+    curvature_voxels: float
+    blind_fraction: float
+    orientations: int
+    patterns_for_photons: float
+    patterns_for_coverage: float
+
+    @property
+    def resolution_angstrom(self) -> float:
+        """d = 1/s at the shell's outer edge, Å."""
+        return 1 / self.s_max_per_angstrom
+
+    @property
+    def patterns(self) -> float:
+        """Patterns needed for both photons and coverage."""
+        return max(self.patterns_for_photons, self.patterns_for_coverage)
+
+
+def shell_edges(s_min: float, s_max: float, diameter_angstrom: float) -> np.ndarray:
+    """Return the edges (Å⁻¹) of equally wide shells: 16, or fewer where 1/D is wider."""
+    number = max(1, min(_MOST_SHELLS, int((s_max - s_min) * diameter_angstrom)))
+    return np.linspace(s_min, s_max, number + 1)
+
+
+def shells(
+    radius: np.ndarray, values: np.ndarray, diameter: float, wavelength: float, correlation: float
+) -> tuple[Shell, ...]:
+    """Return the shells, going outwards, of usable pixels at |s| = ``radius`` [P], Å⁻¹.
+
+    ``values`` [3, P]: expected photons, background photons, and area on the Ewald sphere in Å⁻².
+    """
+    edges = shell_edges(float(radius.min()), float(radius.max()), diameter)
+    bins = len(edges) - 1
+    member = np.clip(np.digitize(radius, edges) - 1, 0, bins - 1)
+    pixels = np.bincount(member, minlength=bins)
+    sums = np.stack([np.bincount(member, row, minlength=bins) for row in values], axis=1)
+    return tuple(
+        _shell(edges[i : i + 2], int(pixels[i]), sums[i], diameter, wavelength, correlation)
+        for i in range(bins)
+    )
+
+
+def _shell(
+    edges: np.ndarray,
+    pixels: int,
+    sums: np.ndarray,
+    diameter: float,
+    wavelength: float,
+    correlation: float,
+) -> Shell:
+    """Return a shell from its pixels' summed photons, background and area (Å⁻²), ``sums`` [3]."""
+    inner, outer = (float(edge) for edge in edges)
+    photons, background, area = (float(value) for value in sums)
+    middle = (inner + outer) / 2
+    voxels = formulas.shannon_voxels(inner, outer, diameter)
+    met = area * diameter**2 / (2 * voxels)  # both mates of a nearly flat slice meet one voxel
+    return Shell(
+        s_min_per_angstrom=inner,
+        s_max_per_angstrom=outer,
+        pixels=pixels,
+        coverage=area / (math.pi * (outer**2 - inner**2)),
+        photons_per_pixel=photons / max(pixels, 1),
+        background_per_pixel=background / max(pixels, 1),
+        photons_per_pattern=photons,
+        voxels=voxels,
+        photons_per_voxel=photons / voxels,
+        background_per_voxel=background / voxels,
+        curvature_voxels=formulas.curvature(middle, wavelength) * diameter,
+        blind_fraction=formulas.blind_fraction(middle, wavelength),
+        orientations=so3.grid_size(1 / max(outer * diameter, 1.0)),
+        patterns_for_photons=formulas.patterns_for_correlation(
+            photons / voxels, background / voxels, correlation
+        ),
+        patterns_for_coverage=formulas.patterns_for_coverage(voxels, met),
+    )

@@ -1,0 +1,154 @@
+"""What is in the sample: structures, their models, or homogeneous bodies, with their abundances."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from xraisim.core.errors import ConfigError
+from xraisim.sample.locate import locate
+from xraisim.sample.shapes import Body
+from xraisim.sample.solvent import Solvent, hydrate
+from xraisim.sample.structure import read_atoms
+from xraisim.sample.structure_file import count_models
+from xraisim.scattering.friedel import Scatterer
+
+_OF_STRUCTURES = ("chains", "assembly", "model", "all_models", "add_hydrogens", "solvent")
+_OF_SHAPES = ("size_nm", "material", "electrons_per_angstrom3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Species:
+    """One kind of particle: a ``structure`` or a ``shape``.
+
+    ``name`` labels it; ``weight`` is its abundance relative to the others' weights.
+
+    A structure: a path or an identifier; ``chains``: shell patterns; ``assembly``: its name, empty
+    for the atoms as deposited; ``model``: its number in the file from 1, 0 for the first;
+    ``all_models``: every model of the file as a conformation of equal weight; ``b_factors``,
+    ``anomalous``: whether B factors and f′, f″ are used; ``add_hydrogens``: those that the file
+    leaves out; ``solvent``: the water around it.
+
+    A shape: ``"sphere"``, ``"cube"``, ``"octahedron"`` or ``"icosahedron"`` of ``size_nm``, the
+    diameter of a sphere and the edge of the others, filled with a ``material`` (``"gold"``,
+    ``"protein"``, ``"water"``) or with ``electrons_per_angstrom3``.
+
+    Raises :class:`ConfigError` for anything else.
+    """
+
+    name: str = ""
+    weight: float = 1.0
+    structure: str = ""
+    chains: str = "*"
+    assembly: str = ""
+    model: int = 0
+    all_models: bool = False
+    b_factors: bool = True
+    anomalous: bool = True
+    add_hydrogens: bool = False
+    solvent: Solvent = field(default_factory=Solvent)
+    shape: str = ""
+    size_nm: float = 0.0
+    material: str = ""
+    electrons_per_angstrom3: float = 0.0
+
+    def __post_init__(self) -> None:
+        if bool(self.structure) == bool(self.shape):
+            raise ConfigError(
+                "a species is either a structure or a shape; found structure "
+                f"{self.structure!r} and shape {self.shape!r}"
+            )
+        if not 0 < self.weight < math.inf:
+            raise ConfigError(f"{self.label}: weight is {self.weight}; it must be positive")
+        self._refuse(_OF_SHAPES if self.structure else _OF_STRUCTURES)
+        if self.model < 0 or (self.model and self.all_models):
+            raise ConfigError(
+                f"{self.label}: model is {self.model} and all_models {self.all_models}; give a "
+                "model's number from 1, or all of them"
+            )
+        if self.shape:
+            self.body()
+
+    def _refuse(self, names: Sequence[str]) -> None:
+        """Raise :class:`ConfigError` if a setting of the other kind of species was changed."""
+        for known in dataclasses.fields(self):
+            unset = known.default if known.default is not dataclasses.MISSING else Solvent()
+            if known.name in names and getattr(self, known.name) != unset:
+                kind = "a structure" if self.structure else "a shape"
+                raise ConfigError(
+                    f"{self.label} is {kind}, which has no {known.name}; leave it out"
+                )
+
+    @property
+    def label(self) -> str:
+        """The name, or else what it is made of."""
+        return self.name or self.structure or self.shape
+
+    def photon_energy_ev(self, beam_ev: float) -> float | None:
+        """Return the energy at which f′ and f″ are taken, None if they are left out."""
+        return beam_ev if self.anomalous else None
+
+    def body(self) -> Body:
+        """Return the homogeneous body of a shape."""
+        return Body(
+            shape=self.shape,
+            size_angstrom=10 * self.size_nm,
+            material=self.material,
+            electrons_per_angstrom3=self.electrons_per_angstrom3,
+        )
+
+
+def load_species(species: Species, *, directory: Path | str | None = None) -> Scatterer:
+    """Return the particle of a species, centred; its structure is sought in ``directory`` first.
+
+    Raises :class:`StructureError` for a structure that cannot be found or read, and
+    :class:`ConfigError` for ``all_models``, which :func:`conformations` resolves.
+    """
+    if species.shape:
+        return species.body()
+    if species.all_models:
+        raise ConfigError(f"{species.label} stands for several models; take its conformations")
+    atoms = read_atoms(
+        locate(species.structure, directory=directory),
+        chains=species.chains,
+        assembly=species.assembly,
+        model=species.model,
+        add_hydrogens=species.add_hydrogens,
+    )
+    atoms = atoms if species.b_factors else atoms.at_rest()
+    return hydrate(atoms, species.solvent) if species.solvent.enabled else atoms
+
+
+def conformations(
+    species: Sequence[Species], *, directory: Path | str | None = None
+) -> tuple[Species, ...]:
+    """Return the species with each ``all_models`` replaced by its models, which share its weight.
+
+    Model k of species ``name`` is called ``name model k``. Raises :class:`StructureError`.
+    """
+    out: list[Species] = []
+    for one in species:
+        if not one.all_models:
+            out.append(one)
+            continue
+        models = count_models(locate(one.structure, directory=directory))
+        out += [
+            dataclasses.replace(
+                one,
+                name=f"{one.label} model {number}",
+                model=number,
+                all_models=False,
+                weight=one.weight / models,
+            )
+            for number in range(1, models + 1)
+        ]
+    return tuple(out)
+
+
+def abundances(species: Sequence[Species]) -> np.ndarray:
+    """Return the weights scaled to add up to 1, float64 [M]."""
+    weights = np.array([one.weight for one in species])
+    return weights / weights.sum()

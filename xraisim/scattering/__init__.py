@@ -1,0 +1,1 @@
+"""From a particle to the intensity that it scatters, |F(s)|²."""

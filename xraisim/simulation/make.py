@@ -1,0 +1,156 @@
+"""Make a data set: structure → intensity → expected photons → pattern file and truth file."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from xraisim.core import config as configuration
+from xraisim.files.atomic import whole_file
+from xraisim.files.patterns import PatternReader, PatternWriter
+from xraisim.files.resume import check_same, copy_patterns, recover, refuse_leftovers
+from xraisim.files.shards import Shard
+from xraisim.files.truth import truth_path, write_truth
+from xraisim.photons.shots import Shots
+from xraisim.sample.locate import sha256
+from xraisim.simulation.config import SimulationConfig
+from xraisim.simulation.simulator import Simulator
+
+_BLOCK = 1024
+_PACKAGES = ("x-rai", "numpy", "gemmi", "finufft", "numba", "h5py")
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a simulation made and how fast.
+
+    ``patterns`` in the file, of which ``resumed`` had been made before; ``patterns_per_s``: of
+    those made now, the set-up not counted.
+    """
+
+    path: str
+    truth_path: str
+    patterns: int
+    resumed: int
+    photons_per_pattern: float
+    bytes_per_photon: float
+    setup_s: float
+    patterns_per_s: float
+    sha256: str
+
+
+def simulate(
+    config: SimulationConfig,
+    out: Path | str,
+    *,
+    structures: Path | str | None = None,
+    shard: Shard | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Summary:
+    """Write ``out``, or a shard of it, and its truth file ``<stem>.truth.h5``.
+
+    ``structures`` is a directory to look for structures in; ``resume`` goes on with what an
+    interrupted run left, if anything; ``progress`` is called with the number of patterns just
+    written. Raises the :class:`UserError` family; nothing is left behind under the final names
+    unless both files are whole.
+    """
+    started = time.perf_counter()
+    shard = shard or Shard()
+    out, mine = shard.path(Path(out)), shard.patterns(config.patterns)
+    if not resume:
+        refuse_leftovers(out)
+    simulator = Simulator(config, structures=structures)
+    provenance = _provenance(simulator, shard)
+    if resume and out.exists():
+        return _finish(simulator, out, mine, provenance, started)
+    left = recover(out) if resume else None
+    simulator.photons(mine.start, 1)  # compiles the kernels, so that the rate below is the rate
+    ready = time.perf_counter()
+    writer = PatternWriter(
+        out,
+        detector=simulator.geometry,
+        beam=config.beam,
+        background=simulator.background,
+        particle_diameter_angstrom=simulator.diameter_angstrom,
+        provenance=provenance,
+    )
+    # Both get their final names at the end of the block, or neither does.
+    with whole_file(truth_path(out)) as truth_file, writer:
+        done = copy_patterns(left, writer, provenance) if left else 0
+        if progress is not None and done:
+            progress(done)
+        for block in _blocks(mine[done:]):
+            writer.append(simulator.photons(block.start, len(block)))
+            if progress is not None:
+                progress(len(block))
+        write_truth(truth_file, _shots(simulator, mine), _about(simulator), simulator.defect)
+    if left:
+        left.unlink()
+    seconds = time.perf_counter() - ready
+    rate = (len(mine) - done) / seconds
+    return _summary(out, len(mine), done, writer.photons, ready - started, rate)
+
+
+def _finish(
+    simulator: Simulator, out: Path, mine: range, provenance: dict[str, Any], started: float
+) -> Summary:
+    """Summarise a file that is whole; write its truth if the run was killed just before that."""
+    with PatternReader(out) as reader:
+        check_same(out, reader.info["provenance"], provenance)
+        blocks = (reader.read_raw(block.start, block.stop) for block in _blocks(range(len(mine))))
+        photons = sum(int(block.count.sum()) for block in blocks)
+    if not truth_path(out).exists():
+        shots = _shots(simulator, mine)
+        write_truth(truth_path(out), shots, _about(simulator), simulator.defect)
+    return _summary(out, len(mine), len(mine), photons, time.perf_counter() - started, 0.0)
+
+
+def _summary(
+    out: Path, patterns: int, resumed: int, photons: int, setup_s: float, patterns_per_s: float
+) -> Summary:
+    return Summary(
+        path=str(out),
+        truth_path=str(truth_path(out)),
+        patterns=patterns,
+        resumed=resumed,
+        photons_per_pattern=photons / max(patterns, 1),
+        bytes_per_photon=out.stat().st_size / max(photons, 1),
+        setup_s=setup_s,
+        patterns_per_s=patterns_per_s,
+        sha256=sha256(out),
+    )
+
+
+def _blocks(numbers: range) -> Iterator[range]:
+    for start in range(0, len(numbers), _BLOCK):
+        yield numbers[start : start + _BLOCK]
+
+
+def _shots(simulator: Simulator, numbers: range) -> Iterator[Shots]:
+    return (simulator.shots(block.start, len(block)) for block in _blocks(numbers))
+
+
+def _about(simulator: Simulator) -> dict[str, Any]:
+    return {
+        "seed": simulator.config.seed,
+        "species": simulator.species,
+        "structures_sha256": simulator.checksums,
+        "config": configuration.dumps(simulator.config),
+    }
+
+
+def _provenance(simulator: Simulator, shard: Shard) -> dict[str, Any]:
+    config = simulator.config
+    about = {
+        "structure": ", ".join(simulator.species),
+        "structures_sha256": simulator.checksums,
+        "config": configuration.dumps(config),
+        "seed": config.seed,
+        "versions": {name: version(name) for name in _PACKAGES},
+    }
+    return about if shard.total == 1 else {**about, "shard": f"{shard.index}/{shard.total}"}

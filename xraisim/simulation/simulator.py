@@ -1,0 +1,160 @@
+"""An experiment set up from its configuration: it says what shot i meets and draws its photons."""
+
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from xraisim.core.errors import SamplingError
+from xraisim.core.types import Photons
+from xraisim.instrument.background import mean_photons
+from xraisim.instrument.defects import DEAD, respond
+from xraisim.instrument.detector import Geometry, geometry
+from xraisim.instrument.readout import counted, saturate
+from xraisim.photons.shots import ShotRecipe, Shots, draw_shots
+from xraisim.photons.source import PhotonSource
+from xraisim.photons.torch_source import TorchPhotonSource
+from xraisim.sample.locate import locate, sha256
+from xraisim.sample.shapes import Body
+from xraisim.sample.species import abundances, conformations, load_species
+from xraisim.scattering.friedel import Scatterer
+from xraisim.scattering.intensity import VOXELS_PER_SPECKLE, IntensitySpline, intensity_spline
+from xraisim.simulation.config import SimulationConfig
+
+#: voxels per 1/D for an error below 1 % in every shell; sharp edges need more than atoms
+_ATOMS_VOXELS, _BODY_VOXELS = VOXELS_PER_SPECKLE, 5.0
+
+
+class Source(Protocol):
+    """What draws photons: :class:`PhotonSource` or :class:`TorchPhotonSource`."""
+
+    def draw(self, shots: Shots, first: int) -> Photons:
+        """Return the photons of ``shots``, numbers ``first`` and on."""
+
+
+class Simulator:
+    """An experiment that can be asked for any of its shots.
+
+    ``config``; ``geometry``: the detector as the experimenter believes it to be; ``background``
+    float64 [P]: the mean that the experimenter knows, photons; ``diameter_angstrom``: of the
+    largest species; ``defect`` uint8 [P]: the pixels' true states; ``species``: every volume's
+    name. Raises the :class:`UserError` family for what cannot be simulated.
+    """
+
+    def __init__(self, config: SimulationConfig, *, structures: Path | str | None = None) -> None:
+        """Read the structures (sought in ``structures`` first) and make the intensity volumes."""
+        self.config = config
+        self._directory = structures
+        self._sample = conformations(config.sample, directory=structures)
+        detector = geometry(config.detector, config.beam)
+        response = respond(detector, config.defects, config.seed)
+        self.geometry, self.defect = response.believed, response.defect
+        self.background = mean_photons(config.background, self.geometry)
+        self._recipe = ShotRecipe(
+            beam=config.beam,
+            fluence=config.fluence,
+            hits=config.hits,
+            strength=config.background.strength,
+            species_weights=tuple(abundances(self._sample)),
+        )
+        volumes = self._make_volumes()
+        seen = np.where(self.defect == DEAD, 0.0, self.background)
+        kind = TorchPhotonSource if config.engine == "cuda" else PhotonSource
+        arguments: dict[str, Any] = {"device": "cuda"} if config.engine == "cuda" else {}
+        self._source: Source = kind(
+            volumes,
+            self.geometry,
+            gain=response.gain,
+            background=seen,
+            extra=response.extra_photons,
+            seed=config.seed,
+            **arguments,
+        )
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """The names of the species, in the order of the shots' ``model``."""
+        return tuple(one.label for one in self._sample)
+
+    def shots(self, first: int, n: int) -> Shots:
+        """Return what shots ``first … first + n − 1`` meet: the truth."""
+        return draw_shots(self._recipe, self.config.seed, first, n)
+
+    def photons(self, first: int, n: int) -> Photons:
+        """Return the photons counted in shots ``first … first + n − 1``, flat detector indices."""
+        drawn = self._source.draw(self.shots(first, n), first)
+        drawn = saturate(drawn, self.config.detector.saturation_photons)
+        return counted(drawn, self.geometry, self.config.readout, self.config.seed, first)
+
+    @cached_property
+    def checksums(self) -> dict[str, str]:
+        """The SHA-256 of every structure file that the sample is made of, by file name."""
+        paths = {
+            locate(one.structure, directory=self._directory)
+            for one in self._sample
+            if one.structure
+        }
+        return {path.name: sha256(path) for path in sorted(paths)}
+
+    def _make_volumes(self) -> list[IntensitySpline]:
+        """Return the volumes of every species, and of the contaminant where there is one."""
+        particles = [load_species(one, directory=self._directory) for one in self._sample]
+        self.diameter_angstrom = max(particle.diameter_angstrom for particle in particles)
+        check_speckle_sampling(self.diameter_angstrom, self.geometry, self._wavelength)
+        energies = [one.photon_energy_ev(self.config.beam.photon_energy_ev) for one in self._sample]
+        hits = self.config.hits
+        if hits.contaminant_fraction > 0:
+            sphere = Body(
+                shape="sphere",
+                size_angstrom=2 * hits.contaminant_radius_angstrom,
+                electrons_per_angstrom3=hits.contaminant_electrons_per_angstrom3,
+            )
+            largest = sphere.diameter_angstrom * hits.largest_size
+            check_speckle_sampling(largest, self.geometry, self._wavelength)
+            particles, energies = [*particles, sphere], [*energies, None]
+        return self._volumes(particles, energies)
+
+    def _volumes(
+        self, particles: Sequence[Scatterer], energies: Sequence[float | None]
+    ) -> list[IntensitySpline]:
+        s_max = self.geometry.s_max
+        return [
+            intensity_spline(
+                particle,
+                s_max * self._recipe.largest_scale(model),
+                energy,
+                voxels_per_speckle=_BODY_VOXELS if isinstance(particle, Body) else _ATOMS_VOXELS,
+            )
+            for model, (particle, energy) in enumerate(zip(particles, energies, strict=True))
+        ]
+
+    @property
+    def _wavelength(self) -> float:
+        return self.config.beam.wavelength_angstrom
+
+
+def check_speckle_sampling(
+    diameter_angstrom: float, detector: Geometry, wavelength_angstrom: float
+) -> None:
+    """Check that the pixels resolve the particle's speckles, 1/(2D) wide.
+
+    Above 1/D from pixel to pixel neighbouring speckles fall on one pixel: :class:`SamplingError`.
+    Between 1/(2D) and 1/D, a :class:`UserWarning`.
+    """
+    ratio = 2 * diameter_angstrom * detector.s_step
+    if ratio <= 1:
+        return
+    distance = float(detector.position_mm[:, 2].min())
+    pixel = wavelength_angstrom * distance * detector.s_step
+    advice = (
+        f"speckles of a {diameter_angstrom:.0f} Å particle are 1/(2D) = "
+        f"{0.5 / diameter_angstrom:.3g} Å⁻¹ wide and the pixels are {detector.s_step:.3g} Å⁻¹ "
+        f"apart; sample them with pixels of {pixel / ratio:.3g} mm or less at {distance:g} mm "
+        f"(less binning), or {distance * ratio:.4g} mm away or farther"
+    )
+    if ratio > 2:
+        raise SamplingError(f"the particle is too large for the pixel size: {advice}")
+    warnings.warn(f"speckles are undersampled: {advice}", stacklevel=2)

@@ -1,0 +1,75 @@
+"""Simulated patterns as a data set that is nowhere: drawn when they are asked for."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from xraisim.core.types import Photons
+from xraisim.files.pixel_order import PixelOrder
+from xraisim.simulation.config import SimulationConfig, from_mapping
+from xraisim.simulation.simulator import Simulator
+
+
+class SimulatedPatterns:
+    """The patterns of a simulation, drawn in memory whenever they are read.
+
+    The same as :class:`PatternReader` to a reconstructor, and the same patterns as
+    a file made with that configuration would hold. It knows no more than such a file.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
+        beam = simulator.config.beam
+        self._simulator, self.path = simulator, Path("simulated")
+        self.n_patterns, self.detector_shape = simulator.config.patterns, simulator.geometry.shape
+        self._order = PixelOrder.of(
+            simulator.geometry.s,
+            simulator.geometry.gain,
+            simulator.background,
+            simulator.geometry.mask,
+            simulator.geometry.shape,
+        )
+        self.pixels = self._order.pixels
+        self.info: dict[str, Any] = {
+            "photon_energy_ev": beam.photon_energy_ev,
+            "wavelength_angstrom": beam.wavelength_angstrom,
+            "fluence_photons_per_um2": beam.fluence_photons_per_um2,
+            "particle_diameter_angstrom": simulator.diameter_angstrom,
+            "detector_shape": simulator.geometry.shape,
+            "provenance": {},
+        }
+
+    def __enter__(self) -> "SimulatedPatterns":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Do nothing: there is no file."""
+
+    def read_raw(self, start: int, stop: int) -> Photons:
+        """Return patterns ``start … stop − 1`` with flat detector indices."""
+        if not 0 <= start <= stop <= self.n_patterns:
+            raise ValueError(f"patterns {start} … {stop} asked for, there are {self.n_patterns}")
+        return self._simulator.photons(start, stop - start)
+
+    def read(self, start: int, stop: int) -> Photons:
+        """Return patterns ``start … stop − 1`` as numbers into ``pixels``."""
+        return self._order.ranked(self.read_raw(start, stop))
+
+
+def stream(
+    config: SimulationConfig | dict[str, Any], *, structures: Path | str | None = None
+) -> SimulatedPatterns:
+    """Return the patterns of a simulation without a file, for a reconstructor to read.
+
+    ``config``: a configuration, or the mapping that a TOML file of one gives. ``structures`` is a
+    directory to look for structures in. Raises the :class:`UserError` family.
+    """
+    settings = config if isinstance(config, SimulationConfig) else from_mapping(config)
+    return SimulatedPatterns(Simulator(settings, structures=structures))
