@@ -27,7 +27,8 @@ from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Detector
 from xraisim.sample.structure import read_atoms
 from xraisim.scattering.structure_factor import structure_factor_grid
-from xraisim.simulation.config import SimulationConfig, make
+from xraisim.simulation import make
+from xraisim.simulation.config import SimulationConfig
 
 PATTERNS = 600
 LEVELS = (

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from xrai.config import EncoderConfig, RefineConfig, SearchConfig, StartConfig, TrainConfig
-from xraisim.simulation.config import from_mapping, make
+from xraisim.simulation import make
+from xraisim.simulation.config import from_mapping
 
 
 @pytest.fixture(autouse=True, scope="session")
