@@ -6,17 +6,22 @@ from pathlib import Path
 import numpy as np
 
 from xraisim.core.errors import FormatError
-from xraisim.core.types import Photons, Pixels
+from xraisim.core.types import PatternSource, Photons, Pixels
 from xraisim.files.patterns import PatternReader
 
 
 class PatternStream:
-    """Blocks of patterns in file order; a block is read again only if it did not fit in memory."""
+    """Blocks of patterns in file order; a block is read again only if it did not fit in memory.
 
-    def __init__(self, path: Path | str, block: int, memory_gib: float) -> None:
-        self._reader = PatternReader(path)
+    ``patterns`` is a file, or what gives patterns without one (``xraisim.stream``).
+    """
+
+    def __init__(self, patterns: Path | str | PatternSource, block: int, memory_gib: float) -> None:
+        self._reader: PatternSource = (
+            PatternReader(patterns) if isinstance(patterns, str | Path) else patterns
+        )
         if self._reader.n_patterns == 0:
-            raise FormatError(f"{path} holds no patterns; there is nothing to reconstruct")
+            raise FormatError(f"{patterns} holds no patterns; there is nothing to reconstruct")
         self._block = block
         self._free_bytes = memory_gib * 2**30
         self._kept: dict[int, Photons] = {}
@@ -29,6 +34,11 @@ class PatternStream:
 
     def __exit__(self, *_: object) -> None:
         self._reader.close()
+
+    @property
+    def path(self) -> Path:
+        """Where the patterns are, or the name of what gives them."""
+        return self._reader.path
 
     @property
     def pixels(self) -> Pixels:

@@ -24,6 +24,7 @@ from xrai.stream import PatternStream
 from xraisim.core import config as configuration
 from xraisim.core.device import choose_device
 from xraisim.core.errors import UserError
+from xraisim.core.types import PatternSource
 
 CONFIG = "config.toml"
 
@@ -37,9 +38,16 @@ class Stage:
 
 
 def train(
-    patterns: Path | str, run_directory: Path | str, config: TrainConfig, *, quiet: bool = False
+    patterns: Path | str | PatternSource,
+    run_directory: Path | str,
+    config: TrainConfig,
+    *,
+    quiet: bool = False,
 ) -> dict[str, float | int | str]:
     """Reconstruct ``patterns`` into a new run directory; return the summary written there.
+
+    ``patterns`` is a file, or gives patterns without one (``xraisim.stream``); such a run cannot be
+    resumed from its directory alone.
 
     Raises :class:`UserError` if the directory already holds a run, :class:`DeviceError` for a
     device that is not there, :class:`FormatError` for an unusable pattern file.
@@ -55,7 +63,7 @@ def train(
         directory.mkdir(parents=True, exist_ok=True)
         (directory / CONFIG).write_text(configuration.dumps(config), encoding="utf-8")
         (directory / "metrics.jsonl").unlink(missing_ok=True)
-        state = State.fresh(Path(patterns), len(stream), _extent(stream))
+        state = State.fresh(stream.path, len(stream), _extent(stream))
         return _run(stream, directory, config, state, device, quiet)
 
 

@@ -4,10 +4,14 @@ The 70S ribosome on the full published detector. One line of the table is one ca
 patterns; the figure to quote is ``1024 / min`` (other work on the machine only ever slows it down).
 """
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 from xraisim.instrument.detector import geometry
 from xraisim.instrument.presets import preset
+from xraisim.photons import source as photon_source
 from xraisim.photons.shots import ShotRecipe, draw_shots
 from xraisim.photons.source import PhotonSource
 from xraisim.sample.structure import locate, read_atoms
@@ -30,6 +34,19 @@ def test_draw(benchmark, source):
     benchmark.extra_info["patterns"] = PATTERNS
     shots = draw_shots(ShotRecipe(), 0, 0, PATTERNS)
     benchmark.pedantic(source.draw, args=(shots, 0), rounds=15, warmup_rounds=1)
+
+
+@pytest.mark.parametrize("photons", [1000, 300, 100, 30, 10])
+@pytest.mark.parametrize("bound", ["blocks", "envelope"])
+def test_thinning(benchmark, source, monkeypatch, photons, bound):
+    """Either bound at fewer and fewer photons per pattern: where one overtakes the other."""
+    monkeypatch.setattr(photon_source, "_ENVELOPED_BELOW", np.inf if bound == "envelope" else 0)
+    shots = draw_shots(ShotRecipe(), 0, 0, PATTERNS)
+    mean = source.draw(shots, 0).totals().mean()
+    weight = (shots.weight * photons / mean).astype(np.float32)
+    shots = dataclasses.replace(shots, weight=weight)
+    benchmark.extra_info["patterns"] = PATTERNS
+    benchmark.pedantic(source.draw, args=(shots, 0), rounds=10, warmup_rounds=1)
 
 
 def test_make_with_file(benchmark, tmp_path):

@@ -99,7 +99,7 @@ def test_a_failing_command_shows_what_it_printed() -> None:
 def test_the_setting_is_a_valid_configuration() -> None:
     config = from_mapping(settings("4v6x", 10, 2e12))
     assert config.beam.photons_per_pulse == 2e12
-    assert (config.detector.shape, config.detector.s_min_per_angstrom) == ((128, 128), 0.004)
+    assert (config.detector.rows, config.detector.s_min_per_angstrom) == (128, 0.004)
 
 
 def test_dragonfly_reads_the_same_atoms() -> None:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import tomllib
 
 import h5py
 import numpy as np
 import pytest
 import torch
 
+import xraisim
 from xrai import checkpoint
 from xrai.infer import infer
 from xrai.march import March, ladder, limits
@@ -17,6 +19,7 @@ from xrai.train import plan, resume, train
 from xraisim.core import rotations, so3
 from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
+from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_volume
 
@@ -113,6 +116,26 @@ def test_single_pass_reads_every_pattern_once(patterns, quick_config, tmp_path):
     train(patterns, tmp_path / "run", config, quiet=True)
     found, true = found_orientations(tmp_path / "run/poses.h5"), true_orientations(patterns)
     assert share_within(found, true, 10.0) > 0.5
+
+
+def test_patterns_without_a_file_are_those_of_the_file(patterns):
+    with PatternReader(patterns) as reader:
+        made = xraisim.stream(tomllib.loads(reader.info["provenance"]["config"]))
+    with PatternStream(patterns, 400, 1.0) as stored, PatternStream(made, 400, 1.0) as drawn:
+        assert len(stored) == len(drawn)
+        assert stored.diameter_angstrom == drawn.diameter_angstrom
+        for (rows, one), (_, other) in zip(stored.blocks(150), drawn.blocks(150), strict=True):
+            assert rows.stop - rows.start == len(one)
+            pixels = len(stored.pixels)  # a file splits counts above 255 into several entries
+            assert torch.equal(one.dense(pixels), other.dense(pixels))
+
+
+def test_a_reconstruction_needs_no_file(patterns, quick_config, run, tmp_path):
+    with PatternReader(patterns) as reader:
+        made = xraisim.stream(tomllib.loads(reader.info["provenance"]["config"]))
+    train(made, tmp_path / "run", quick_config, quiet=True)
+    found = found_orientations(tmp_path / "run/poses.h5")
+    assert torch.equal(found, found_orientations(run[0] / "poses.h5"))
 
 
 def test_known_background_is_honoured(simulate, quick_config, tmp_path):

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -109,6 +111,25 @@ class Photons:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         entry = np.arange(offsets[-1]) + np.repeat(self.offsets[selection] - offsets[:-1], lengths)
         return Photons(offsets=offsets, pixel=self.pixel[entry], count=self.count[entry])
+
+
+class PatternSource(Protocol):
+    """What a reconstructor reads: a pattern file, or patterns that are drawn when they are read.
+
+    ``path``: its name; ``n_patterns``; ``pixels``: the usable ones by |s|; ``info``: what a
+    beamline knows, such as ``particle_diameter_angstrom``.
+    """
+
+    path: Path
+    n_patterns: int
+    pixels: Pixels
+    info: dict[str, Any]
+
+    def read(self, start: int, stop: int) -> Photons:
+        """Return patterns ``start … stop − 1`` as numbers into ``pixels``."""
+
+    def close(self) -> None:
+        """Give back what is held open."""
 
 
 @dataclass(frozen=True, kw_only=True)

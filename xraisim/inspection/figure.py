@@ -11,7 +11,7 @@ from xraisim.figure_axes import resolution_axis
 from xraisim.files.atomic import whole_file
 from xraisim.files.patterns import PatternReader
 from xraisim.inspection.image import Assembly
-from xraisim.inspection.sample import PatternSample, radial_profile
+from xraisim.inspection.sampling import PatternSample, radial_profile
 
 _GAP = "0.97"  # where there is no pixel
 _MASKED = "0.8"

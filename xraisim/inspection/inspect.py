@@ -9,7 +9,7 @@ from xraisim.files.patterns import PatternReader
 from xraisim.inspection.figure import overview, write_figure
 from xraisim.inspection.image import assemble
 from xraisim.inspection.page import write_page
-from xraisim.inspection.sample import MOST_PATTERNS, Progress, sample
+from xraisim.inspection.sampling import MOST_PATTERNS, Progress, sample
 from xraisim.inspection.summary import Inspection, summarise
 
 __all__ = ["Inspection", "inspect"]

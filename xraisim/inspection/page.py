@@ -14,7 +14,7 @@ from xraisim.files.atomic import whole_file
 from xraisim.files.patterns import PatternReader
 from xraisim.inspection import figure as inspection_figure
 from xraisim.inspection.image import Assembly
-from xraisim.inspection.sample import PatternSample
+from xraisim.inspection.sampling import PatternSample
 from xraisim.inspection.summary import Inspection
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from xraisim.files.patterns import PatternReader
-from xraisim.inspection.sample import PatternSample
+from xraisim.inspection.sampling import PatternSample
 
 
 @dataclass(frozen=True, kw_only=True)

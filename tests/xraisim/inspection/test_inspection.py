@@ -8,10 +8,10 @@ import torch
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons, Pixels
 from xraisim.files.patterns import PatternReader, PatternWriter
+from xraisim.inspection import sampling as inspection_sample
 from xraisim.inspection.image import assemble
 from xraisim.inspection.inspect import inspect
-from xraisim.inspection.inspect import sample as inspection_sample
-from xraisim.inspection.sample import radial_profile, sample, spans
+from xraisim.inspection.sampling import radial_profile, sample, spans
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Detector, geometry, pixel_positions
 
