@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,7 @@ import typer
 
 from xraisim import console
 from xraisim.commands import options
+from xraisim.files.resume import leftovers
 from xraisim.files.shards import Shard
 from xraisim.simulation.make import simulate
 
@@ -43,7 +46,7 @@ def make_command(
     settings, part = options.settings(config, flags, resolution), Shard.parse(shard)
     names = ", ".join(one.label for one in settings.sample)
     total = len(part.patterns(settings.patterns))
-    with options.warnings_said():
+    with options.warnings_said(), _leftovers_said(part.path(out)):
         console.say(f"simulating {names} on {settings.instrument}")
         with console.progress("patterns", total) as advance:
             summary = simulate(
@@ -54,3 +57,14 @@ def make_command(
     else:
         table = options.key_value_table(dataclasses.asdict(summary), "Simulated patterns")
         console.out.print(table)
+
+
+@contextmanager
+def _leftovers_said(out: Path) -> Iterator[None]:
+    """Say what is left to go on with when a run is interrupted."""
+    try:
+        yield
+    except BaseException:
+        if left := leftovers(out):
+            console.say(f"interrupted: {left}; go on with --resume")
+        raise

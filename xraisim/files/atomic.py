@@ -55,8 +55,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         # HDF5 wraps the system's error in a message of its own and may lose the number.
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
             raise UserError(
-                f"no space left on the disk while writing {path}; nothing was kept. Free some "
-                "space, write elsewhere (--out), or make fewer patterns"
+                f"no space left on the disk while writing {path}. Free some space, write "
+                "elsewhere (--out), or make fewer patterns"
             ) from error
         if isinstance(error, RuntimeError):
             raise

@@ -20,14 +20,21 @@ def interrupted_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.interrupted.partial")
 
 
-def refuse_leftovers(path: Path) -> None:
-    """Raise :class:`ConfigError` if an interrupted run left patterns that would be lost."""
+def leftovers(path: Path) -> str:
+    """Return in words what an interrupted run left of ``path``; empty if there is nothing."""
     for left in (partial_path(path), interrupted_path(path)):
         if count := _patterns(left):
-            raise ConfigError(
-                f"{left} holds {count} patterns of a run that was interrupted, or still goes on; "
-                "continue it with --resume, or remove the file"
-            )
+            return f"{left} holds {count:,} patterns"
+    return ""
+
+
+def refuse_leftovers(path: Path) -> None:
+    """Raise :class:`ConfigError` if an interrupted run left patterns that would be lost."""
+    if left := leftovers(path):
+        raise ConfigError(
+            f"{left} of a run that was interrupted, or still goes on; continue it with --resume, "
+            "or remove the file"
+        )
 
 
 def recover(path: Path) -> Path | None:
