@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xraisim.photons.spline_kernels import upper_bounds
+from xraisim.photons.spline_kernels import brick_strides, fill_bricks, upper_bounds
 from xraisim.photons.thinning_kernels import CHUNK
 from xraisim.scattering.intensity import IntensitySpline
+
+_CACHE_LINE = 64  # bytes
 
 
 class Screen(NamedTuple):
@@ -23,13 +25,13 @@ class Screen(NamedTuple):
 class Lookup(NamedTuple):
     """One intensity volume: coefficients, block ceilings, and its envelope on the screen.
 
-    ``V`` float32 [G³]; ``inverse``: voxels per Å⁻¹; ``ceiling[code]``: the blocks' ceilings,
-    uint8 [blocks³] into float32 [256], rounded up by at most an eighth; ``running`` float64
-    [P + 1]: the envelope added up over the pixels, photons at weight 1; ``guide``: where in it to
-    start looking (:func:`xraisim.photons.thinning_kernels.piece`).
+    ``bricks``: the coefficients, rearranged (``spline_kernels.fill_bricks``); ``inverse``: voxels
+    per Å⁻¹; ``ceiling[code]``: the blocks' ceilings, uint8 [blocks³] into float32 [256], rounded up
+    by at most an eighth; ``running`` float64 [P + 1]: the envelope added up over the pixels, photons
+    at weight 1; ``guide``: where in it to start looking (``thinning_kernels.piece``).
     """
 
-    V: np.ndarray
+    bricks: np.ndarray
     G: int
     inverse: np.float32
     code: np.ndarray
@@ -70,14 +72,14 @@ def pad(values: np.ndarray) -> np.ndarray:
 
 
 def make_lookup(volume: IntensitySpline, screen: Screen) -> Lookup:
-    """Return the tables of a volume; the coefficients are shared, not copied."""
+    """Return the tables of a volume; it is copied, and not needed any more."""
     blocks, shells = upper_bounds(volume.coefficients)
     code, ceiling = encode(blocks.reshape(-1))
     radius = np.linalg.norm(screen.s.astype(np.float64), axis=0) / volume.spacing
     envelope = screen.gain * shells[radius.astype(int)]
     running = running_sum(envelope)
     return Lookup(
-        V=volume.coefficients.reshape(-1),
+        bricks=make_bricks(volume.coefficients),
         G=volume.grid,
         inverse=np.float32(1 / volume.spacing),
         code=code,
@@ -86,6 +88,16 @@ def make_lookup(volume: IntensitySpline, screen: Screen) -> Lookup:
         running=running,
         guide=make_guide(running),
     )
+
+
+def make_bricks(coefficients: np.ndarray) -> np.ndarray:
+    """Return the coefficients in bricks, each on a cache line, float32."""
+    size = int(brick_strides(len(coefficients))[0]) * -(-len(coefficients) // 2)
+    room = np.empty(size + _CACHE_LINE // 4, np.float32)
+    start = -room.ctypes.data % _CACHE_LINE // 4
+    bricks = room[start : start + size]
+    fill_bricks(bricks, coefficients)
+    return bricks
 
 
 def encode(bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

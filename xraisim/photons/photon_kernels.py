@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, prange
 
 from xraisim.core.kernels.philox import philox4x32, unit_interval
-from xraisim.photons.spline_kernels import BLOCK_BITS, fetch_ahead, spline, voxel
+from xraisim.photons.spline_kernels import BLOCK_BITS, brick_strides, fetch_ahead, spline, voxel
 from xraisim.photons.thinning_kernels import (
     CHUNK,
     DRAWS,
@@ -55,20 +55,21 @@ def poisson_large(mean, stream, low, high, k0, k1):
 
 
 @njit(cache=True, fastmath=True)
-def _look_up(mean, point, where, found, V, G, R, centre, s, gain, weight):
+def _look_up(mean, point, where, found, bricks, strides, R, centre, s, gain, weight):
     """Write λ of the listed pixels; ask for a look-up's memory some look-ups ahead.
 
     ``point`` [3, room] is scratch. In a loop of its own, or the processor waits for each in turn.
     """
+    plane, line = strides
     for j in range(found + _AHEAD):
         if j < found:
             p = where[j]
             x, y, z = voxel(R, s[0, p], s[1, p], s[2, p], centre)
             point[0, j], point[1, j], point[2, j] = x, y, z
-            fetch_ahead(V, G, x, y, z)
+            fetch_ahead(bricks, plane, line, x, y, z)
         i = j - _AHEAD
         if i >= 0:
-            value = spline(V, G, point[0, i], point[1, i], point[2, i])
+            value = spline(bricks, plane, line, point[0, i], point[1, i], point[2, i])
             mean[i] = weight * gain[where[i]] * value
 
 
@@ -125,6 +126,7 @@ def draw_exposures(lookup, screen, exposures, k0, k1, pixel, count, length):
 def _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length):
     """Draw exposures ``some``, one by one in the same scratch arrays."""
     s, gain, flat, G = screen.s, screen.gain, screen.flat, lookup.G
+    strides = brick_strides(G)
     pixels = len(flat)
     at, bound = np.empty(pixels, np.int32), np.empty(pixels, np.float32)
     total = np.empty(pixels // CHUNK, np.float32)
@@ -148,7 +150,7 @@ def _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length):
             locate_blocks(at, lookup.blocks, to_blocks, block_centre, s)
             bound_pixels(bound, total, at, lookup.code, lookup.ceiling * weight, gain)
             found = select_bounded(where, offset, bound, total, stream + 1, low, high, k0, k1)
-        _look_up(mean, point, where, found, lookup.V, G, R, centre, s, gain, weight)
+        _look_up(mean, point, where, found, lookup.bricks, strides, R, centre, s, gain, weight)
         length[row] = _count(
             pixel[row], count[row], flat, where, offset, mean, found, stream, low, high, k0, k1
         )

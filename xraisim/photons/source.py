@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numba import parallel_chunksize
 
 from xraisim.core import rotations
 from xraisim.core.errors import SamplingError
@@ -170,7 +171,8 @@ class PhotonSource:
                 & (events > 0)
                 & (events < _ENVELOPED_BELOW * len(self._screen.flat)),
             )
-            draw_exposures(lookup, self._screen, exposures, *self._key, pixel, count, length)
+            with parallel_chunksize(1):  # the batches are dealt out as the cores come free
+                draw_exposures(lookup, self._screen, exposures, *self._key, pixel, count, length)
         for place, (slot, addition) in enumerate(self._additions.items(), 1):
             strength = shots.strength if slot == _BACKGROUND_SLOT else np.ones(len(shots))
             lit = np.flatnonzero(strength > 0)

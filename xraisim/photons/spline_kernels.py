@@ -20,51 +20,85 @@ def voxel(R, s0, s1, s2, centre):
     return x, y, z
 
 
+@njit(parallel=True, cache=True)
+def fill_bricks(out, V):
+    """Copy a cube into bricks of 2 × 2 × 4 coefficients, a cache line each.
+
+    A look-up touches 6 lines of them on average, and 11 of a plain cube. ``out``: see
+    :func:`brick_strides`.
+    """
+    plane, line = brick_strides(V.shape[0])
+    for x in prange(V.shape[0]):
+        for y in range(V.shape[0]):
+            start = _along(x, plane, 8) + _along(y, line, 4)
+            for z in range(V.shape[0]):
+                out[start + _along_z(z)] = V[x, y, z]
+
+
+@njit(cache=True)
+def brick_strides(G):
+    """Return how many floats apart bricks are along x and along y; there are G/2 along x."""
+    line = np.int64((G + 3) // 4 * 16)
+    return (G + 1) // 2 * line, line
+
+
+@njit(inline="always")
+def _along(i, stride, within):
+    """Return the offset of coefficient ``i`` along x or y."""
+    return (i >> 1) * stride + (i & 1) * within
+
+
+@njit(inline="always")
+def _along_z(i):
+    """Return the offset of coefficient ``i`` along z."""
+    return (i >> 2) * 16 + (i & 3)
+
+
 @njit(inline="always", fastmath=True)
-def fetch_ahead(V, G, x, y, z):
-    """Ask for the nine rows of coefficients that a look-up at a point in voxels will need."""
+def fetch_ahead(bricks, plane, line, x, y, z):
+    """Ask for the bricks that a look-up at a point in voxels will need."""
     half, one = np.float32(0.5), np.int64(1)
-    corner = (np.int64(x + half) - one) * G + np.int64(y + half) - one
-    corner = corner * G + np.int64(z + half) - one
-    for plane in range(3):
-        at = corner + plane * np.int64(G) * G
-        prefetch(V, at)
-        prefetch(V, at + G)
-        prefetch(V, at + 2 * G)
+    ix, iy, iz = np.int64(x + half), np.int64(y + half), np.int64(z + half)
+    x0, x1 = ((ix - one) >> 1) * plane, ((ix + one) >> 1) * plane
+    y0, y1 = ((iy - one) >> 1) * line, ((iy + one) >> 1) * line
+    z0, z1 = ((iz - one) >> 2) * 16, ((iz + one) >> 2) * 16
+    for at in (x0 + y0, x0 + y1, x1 + y0, x1 + y1):
+        prefetch(bricks, at + z0)
+        prefetch(bricks, at + z1)
 
 
 @njit(inline="always", fastmath=True)
-def _row(V, at, a, b, c):
+def _row(V, at, z0, z1, z2, a, b, c):
     """Return three neighbours along z weighted by a, b, c; unsigned, to skip the sign test."""
-    return V[np.uintp(at)] * a + V[np.uintp(at + 1)] * b + V[np.uintp(at + 2)] * c
+    return V[np.uintp(at + z0)] * a + V[np.uintp(at + z1)] * b + V[np.uintp(at + z2)] * c
 
 
 @njit(inline="always", fastmath=True)
-def spline(V, G, x, y, z):
-    """Return max(0, quadratic B-spline of the flat coefficients at a point in voxels)."""
+def spline(V, plane, line, x, y, z):
+    """Return max(0, quadratic B-spline of the coefficients in bricks at a point in voxels)."""
     half, flat = np.float32(0.5), np.float32(0.75)
-    ix, iy, iz = np.int32(x + half), np.int32(y + half), np.int32(z + half)
+    ix, iy, iz = np.int64(x + half), np.int64(y + half), np.int64(z + half)
     tx, ty, tz = x - np.float32(ix), y - np.float32(iy), z - np.float32(iz)
     lx, mx, ux = half * (half - tx) * (half - tx), flat - tx * tx, half * (half + tx) * (half + tx)
     ly, my, uy = half * (half - ty) * (half - ty), flat - ty * ty, half * (half + ty) * (half + ty)
     a, b, c = half * (half - tz) * (half - tz), flat - tz * tz, half * (half + tz) * (half + tz)
-    p0 = ((np.int64(ix) - 1) * G + iy - 1) * G + iz - 1
-    p1 = p0 + G * G
-    p2 = p1 + G * G
+    x0, x1, x2 = _along(ix - 1, plane, 8), _along(ix, plane, 8), _along(ix + 1, plane, 8)
+    y0, y1, y2 = _along(iy - 1, line, 4), _along(iy, line, 4), _along(iy + 1, line, 4)
+    z0, z1, z2 = _along_z(iz - 1), _along_z(iz), _along_z(iz + 1)
     v0 = (
-        ly * _row(V, p0, a, b, c)
-        + my * _row(V, p0 + G, a, b, c)
-        + uy * _row(V, p0 + 2 * G, a, b, c)
+        ly * _row(V, x0 + y0, z0, z1, z2, a, b, c)
+        + my * _row(V, x0 + y1, z0, z1, z2, a, b, c)
+        + uy * _row(V, x0 + y2, z0, z1, z2, a, b, c)
     )
     v1 = (
-        ly * _row(V, p1, a, b, c)
-        + my * _row(V, p1 + G, a, b, c)
-        + uy * _row(V, p1 + 2 * G, a, b, c)
+        ly * _row(V, x1 + y0, z0, z1, z2, a, b, c)
+        + my * _row(V, x1 + y1, z0, z1, z2, a, b, c)
+        + uy * _row(V, x1 + y2, z0, z1, z2, a, b, c)
     )
     v2 = (
-        ly * _row(V, p2, a, b, c)
-        + my * _row(V, p2 + G, a, b, c)
-        + uy * _row(V, p2 + 2 * G, a, b, c)
+        ly * _row(V, x2 + y0, z0, z1, z2, a, b, c)
+        + my * _row(V, x2 + y1, z0, z1, z2, a, b, c)
+        + uy * _row(V, x2 + y2, z0, z1, z2, a, b, c)
     )
     return max(lx * v0 + mx * v1 + ux * v2, np.float32(0))
 

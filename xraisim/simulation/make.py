@@ -18,7 +18,7 @@ from xraisim.sample.locate import sha256
 from xraisim.simulation.config import SimulationConfig
 from xraisim.simulation.simulator import Simulator
 
-_BLOCK = 1024
+_BLOCK = 4096
 _PACKAGES = ("x-rai", "numpy", "gemmi", "finufft", "numba", "h5py")
 
 Progress = Callable[[int], None]
