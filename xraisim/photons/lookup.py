@@ -27,8 +27,8 @@ class Lookup(NamedTuple):
 
     ``bricks``: the coefficients, rearranged (``spline_kernels.fill_bricks``); ``inverse``: voxels
     per Å⁻¹; ``ceiling[code]``: the blocks' ceilings, uint8 [blocks³] into float32 [256], rounded up
-    by at most an eighth; ``running`` float64 [P + 1]: the envelope added up over the pixels, photons
-    at weight 1; ``guide``: where in it to start looking (``thinning_kernels.piece``).
+    by at most an eighth; ``running`` float64 [P + 1]: the envelope added up over the pixels, in
+    photons at weight 1; ``guide``: where in it to start looking (``thinning_kernels.piece``).
     """
 
     bricks: np.ndarray

@@ -109,7 +109,7 @@ def _count(pixel, count, flat, where, offset, mean, found, stream, low, high, k0
     return entries
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, nogil=True, cache=True)
 def draw_exposures(lookup, screen, exposures, k0, k1, pixel, count, length):
     """Draw exposures of one volume into rows of ``pixel`` and ``count`` [rows, capacity].
 
@@ -156,7 +156,7 @@ def _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length):
         )
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, nogil=True, cache=True)
 def draw_background(screen, background, shot, slot, strength, row, k0, k1, pixel, count, length):
     """Draw the background of shots ``shot`` into rows, as :func:`draw_exposures` does.
 

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit, prange
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, nogil=True, cache=True)
 def merged_lengths(pixel, length, rows):
     """Return how many different pixels the rows ``rows[i]:rows[i + 1]`` of each shot hold."""
     out = np.empty(len(rows) - 1, np.int64)
@@ -19,7 +19,7 @@ def merged_lengths(pixel, length, rows):
     return out
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, nogil=True, cache=True)
 def merge_rows(pixel, count, length, rows, offsets, merged_pixel, merged_count):
     """Write each shot's entries, ascending, to its place; counts of equal pixels are added."""
     for i in prange(len(rows) - 1):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -84,16 +85,30 @@ def simulate(
         done = copy_patterns(left, writer, provenance) if left else 0
         if progress is not None and done:
             progress(done)
-        for block in _blocks(mine[done:]):
-            writer.append(simulator.photons(block.start, len(block)))
-            if progress is not None:
-                progress(len(block))
+        _draw_and_write(simulator, writer, mine[done:], progress)
         write_truth(truth_file, _shots(simulator, mine), _about(simulator), simulator.defect)
     if left:
         left.unlink()
     seconds = time.perf_counter() - ready
     rate = (len(mine) - done) / seconds
     return _summary(out, len(mine), done, writer.photons, ready - started, rate)
+
+
+def _draw_and_write(
+    simulator: Simulator, writer: PatternWriter, numbers: range, progress: Progress | None
+) -> None:
+    """Draw patterns and append them; a block is written while the next one is drawn."""
+    with ThreadPoolExecutor(1) as pool:
+        writing: Future[None] | None = None
+        for block in _blocks(numbers):
+            photons = simulator.photons(block.start, len(block))
+            if writing is not None:
+                writing.result()
+            writing = pool.submit(writer.append, photons)
+            if progress is not None:
+                progress(len(block))
+        if writing is not None:
+            writing.result()
 
 
 def _finish(
