@@ -36,11 +36,11 @@ def test_draw(benchmark, source):
     benchmark.pedantic(source.draw, args=(shots, 0), rounds=15, warmup_rounds=1)
 
 
-@pytest.mark.parametrize("photons", [1000, 300, 100, 30, 10])
+@pytest.mark.parametrize("photons", [300, 100, 30, 10, 3])
 @pytest.mark.parametrize("bound", ["blocks", "envelope"])
 def test_thinning(benchmark, source, monkeypatch, photons, bound):
     """Either bound at fewer and fewer photons per pattern: where one overtakes the other."""
-    monkeypatch.setattr(photon_source, "_ENVELOPED_BELOW", np.inf if bound == "envelope" else 0)
+    monkeypatch.setattr(photon_source, "_ENVELOPED_BELOW", 1.0 if bound == "envelope" else 0)
     shots = draw_shots(ShotRecipe(), 0, 0, PATTERNS)
     mean = source.draw(shots, 0).totals().mean()
     weight = (shots.weight * photons / mean).astype(np.float32)

@@ -23,7 +23,7 @@ from xraisim.photons.shots import Shots
 from xraisim.scattering.intensity import IntensitySpline
 
 _EXTRA_SLOT, _BACKGROUND_SLOT = 254, 255  # the last of a shot's 256 ranges of random numbers
-_ENVELOPED_BELOW = 0.03  # events of the envelope per pixel; with more, block bounds are cheaper
+_ENVELOPED_BELOW = 0.05  # events of the envelope per pixel; with more, block bounds are cheaper
 _ENTRIES = 2**24  # that a block of rows may have room for: 134 MB
 
 
