@@ -14,7 +14,7 @@ from xraisim.core.kernels.philox import philox4x32, unit_interval
 from xraisim.photons.spline_kernels import BLOCK_BITS, brick_strides, fetch_ahead, spline, voxel
 from xraisim.photons.thinning_kernels import (
     CHUNK,
-    DRAWS,
+    GAPS,
     bound_pixels,
     fill,
     locate_blocks,
@@ -81,10 +81,10 @@ def _count(pixel, count, flat, where, offset, mean, found, stream, low, high, k0
     each pixel in turn: a photon whenever the running sum of λ passes the next unit-exponential
     gap; where λ is large, one draw by rejection instead.
     """
-    draws = np.empty(DRAWS)
-    fill(draws, 0, stream, low, high, k0, k1)
+    gaps = np.empty(GAPS)
+    fill(gaps, 0, stream, low, high, k0, k1)
     block, at, entries, last = 1, 1, 0, -1
-    need = -math.log(draws[0])
+    need = gaps[0]
     for j in range(found):
         p, expected, photons = where[j], mean[j], 0
         if offset[j] >= 0:
@@ -95,10 +95,10 @@ def _count(pixel, count, flat, where, offset, mean, found, stream, low, high, k0
             need -= expected
         while need <= 0:
             photons += 1
-            if at == DRAWS:
-                fill(draws, block, stream, low, high, k0, k1)
+            if at == GAPS:
+                fill(gaps, block, stream, low, high, k0, k1)
                 block, at = block + 1, 0
-            need -= math.log(draws[at])
+            need += gaps[at]
             at += 1
         if photons > 0:
             entries += int(p != last)
@@ -174,14 +174,14 @@ def draw_background(screen, background, shot, slot, strength, row, k0, k1, pixel
 @njit(cache=True)
 def _count_events(pixel, count, flat, running, guide, strength, stream, low, high, k0, k1):
     """Take every event on ``running`` for a photon; return how many entries they make."""
-    draws = np.empty(DRAWS)
-    block, at, entries, last = 0, DRAWS, 0, -1
+    gaps = np.empty(GAPS)
+    block, at, entries, last = 0, GAPS, 0, -1
     y = 0.0
     while True:
-        if at == DRAWS:
-            fill(draws, block, stream, low, high, k0, k1)
+        if at == GAPS:
+            fill(gaps, block, stream, low, high, k0, k1)
             block, at = block + 1, 0
-        y -= math.log(draws[at]) / strength
+        y += gaps[at] / strength
         at += 1
         if y >= running[-1]:
             return entries

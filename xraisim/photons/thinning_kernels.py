@@ -14,22 +14,27 @@ from numba import njit
 
 from xraisim.core.kernels.philox import philox4x32, unit_interval
 
-DRAWS = 64  # uniforms made at a time, so that the generator's loop vectorises
+GAPS = 64  # random numbers made at a time, so that the generator's loop vectorises
 CHUNK = 16  # pixels whose bounds are added up, so that most are passed over together
 _THIN_BELOW = np.float32(0.8)  # bounds on λ from which a look-up is cheaper than thinning
 
 
 @njit(cache=True)
-def fill(draws, block, stream, low, high, k0, k1):
-    """Fill ``draws`` with uniforms of the ``block``-th batch of the stream."""
+def fill(gaps, block, stream, low, high, k0, k1):
+    """Fill ``gaps`` with unit-exponential numbers of the ``block``-th batch of the stream.
+
+    Made ahead of their use, so that no branch has to wait for a logarithm.
+    """
     stream = np.uint32(stream)
-    for b in range(DRAWS // 4):
-        counter = np.uint32(block * (DRAWS // 4) + b)
+    for b in range(GAPS // 4):
+        counter = np.uint32(block * (GAPS // 4) + b)
         words = philox4x32(counter, stream, low, high, k0, k1)
-        draws[4 * b] = unit_interval(words[0])
-        draws[4 * b + 1] = unit_interval(words[1])
-        draws[4 * b + 2] = unit_interval(words[2])
-        draws[4 * b + 3] = unit_interval(words[3])
+        gaps[4 * b] = unit_interval(words[0])
+        gaps[4 * b + 1] = unit_interval(words[1])
+        gaps[4 * b + 2] = unit_interval(words[2])
+        gaps[4 * b + 3] = unit_interval(words[3])
+    for i in range(len(gaps)):
+        gaps[i] = -math.log(gaps[i])
 
 
 @njit(cache=True, fastmath=True)
@@ -67,10 +72,10 @@ def select_bounded(where, offset, bound, total, stream, low, high, k0, k1):
     A pixel is listed once per event, with the event's ``offset`` d in photons. Bright pixels are
     always listed, with offset −1. Random numbers are those of ``stream``.
     """
-    draws = np.empty(DRAWS)
-    fill(draws, 0, stream, low, high, k0, k1)
+    gaps = np.empty(GAPS)
+    fill(gaps, 0, stream, low, high, k0, k1)
     block, at, found = 1, 1, 0
-    need = -math.log(draws[0])
+    need = gaps[0]
     for chunk in range(len(total)):
         if total[chunk] < _THIN_BELOW and need >= total[chunk]:
             need -= total[chunk]
@@ -83,10 +88,10 @@ def select_bounded(where, offset, bound, total, stream, low, high, k0, k1):
             while need < bound[p]:
                 where[found], offset[found] = p, need
                 found += 1
-                if at == DRAWS:
-                    fill(draws, block, stream, low, high, k0, k1)
+                if at == GAPS:
+                    fill(gaps, block, stream, low, high, k0, k1)
                     block, at = block + 1, 0
-                need -= math.log(draws[at])
+                need += gaps[at]
                 at += 1
             need -= bound[p]
     return found
@@ -100,14 +105,14 @@ def select_enveloped(where, offset, lookup, screen, R, weight, centre, stream, l
     """
     s, gain, running = screen.s, screen.gain, lookup.running
     code, ceiling, blocks = lookup.code, lookup.ceiling, lookup.blocks
-    draws = np.empty(DRAWS)
-    block, at, found = 0, DRAWS, 0
+    gaps = np.empty(GAPS)
+    block, at, found = 0, GAPS, 0
     y = 0.0
     while True:
-        if at == DRAWS:
-            fill(draws, block, stream, low, high, k0, k1)
+        if at == GAPS:
+            fill(gaps, block, stream, low, high, k0, k1)
             block, at = block + 1, 0
-        y -= math.log(draws[at]) / weight
+        y += gaps[at] / weight
         at += 1
         if y >= running[-1]:
             return found
