@@ -1,7 +1,6 @@
 """Pattern files: reading them. Sparse patterns, detector and beam; never any truth."""
 
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -48,12 +47,7 @@ class PatternReader:
     def __enter__(self) -> "PatternReader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

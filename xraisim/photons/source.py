@@ -127,7 +127,7 @@ class PhotonSource:
     def _scratch(self, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return pixels and counts [rows, capacity] and lengths [rows]: the last ones, if they fit.
 
-        Fresh memory would cost a tenth of the draw's time in page faults.
+        Fresh memory would be faulted in, page by page, for every block.
         """
         kept = self._kept
         if len(kept[2]) < rows or kept[0].shape[1] != self._capacity:

@@ -1,7 +1,6 @@
 """Simulated patterns as a data set that is nowhere: drawn when they are asked for."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from xraisim.core.types import Photons
@@ -41,12 +40,7 @@ class SimulatedPatterns:
     def __enter__(self) -> "SimulatedPatterns":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -17,16 +17,11 @@ from xraisim.photons.source import look_up
 from xraisim.photons.torch_source import TorchPhotonSource
 from xraisim.scattering.intensity import intensity_spline
 
+from .conftest import poisson_pvalue
+
 ENERGY_EV = 4600.0
 PIXELS = 1600
 EXTRA = 0.01
-
-_NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-
-
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, _NO_GPU])])
-def device(request) -> str:
-    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -114,21 +109,6 @@ def plain_means(volumes, seen, shots: Shots, gain: float = 1.0, extra: float = E
             out[i, good] += shots.weight[e] * gain * seen.gain[good] * value
     out[:, seen.mask] = 0
     return out
-
-
-def poisson_pvalue(counts: np.ndarray, mean: float) -> float:
-    """Chi-square of counts against Poisson, in bins of at least five expected."""
-    edges = [-1]
-    while stats.poisson.sf(edges[-1], mean) * len(counts) >= 10:
-        top = edges[-1] + 1
-        while (stats.poisson.cdf(top, mean) - stats.poisson.cdf(edges[-1], mean)) * len(counts) < 5:
-            top += 1
-        edges.append(top)
-    share = np.diff([*stats.poisson.cdf(edges[:-1], mean), 1.0])
-    found = np.searchsorted(edges[1:-1], counts)
-    return float(
-        stats.chisquare(np.bincount(found, minlength=len(share)), share * len(counts)).pvalue
-    )
 
 
 def test_expected_photons_are_those_of_the_plain_formula(make_source, volumes, seen):

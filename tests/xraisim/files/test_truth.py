@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from xraisim.core.errors import FormatError
+from xraisim.files.truth import read_truth, truth_path, write_truth
+from xraisim.instrument.beam import Beam
+from xraisim.photons.hits import Hits
+from xraisim.photons.shots import BLANK, MULTIPLE, SINGLE, ShotRecipe, draw_shots
+
+
+def test_truth_makes_the_round_trip(tmp_path):
+    """Of shots with blanks and several particles, in blocks and in shards."""
+    recipe = ShotRecipe(
+        beam=Beam(spectral_lines=3, bandwidth=0.01),
+        hits=Hits(blank_fraction=0.3, multiple_fraction=0.3),
+        species_weights=(1.0, 2.0),
+    )
+    about = {"seed": 7, "species": ("a", "b"), "structures_sha256": {"a": "0"}, "config": "x = 1\n"}
+    defect = np.array([0, 1, 0], np.uint8)
+
+    def blocks(first, stop):
+        return [draw_shots(recipe, 7, i, min(20, stop - i)) for i in range(first, stop, 20)]
+
+    path = truth_path(tmp_path / "patterns.h5")
+    assert path.name == "patterns.truth.h5"
+    write_truth(path, blocks(0, 90), about, defect)
+    whole = draw_shots(recipe, 7, 0, 90)
+    for k, (first, stop) in enumerate([(0, 30), (30, 60), (60, 90)], 1):
+        name = truth_path(tmp_path / f"parts.shard-{k}-of-3.h5")
+        write_truth(name, blocks(first, stop), about, defect)
+    for found in (read_truth(path), read_truth(truth_path(tmp_path / "parts.h5"))):
+        assert (found.hits == whole.hit).all()
+        assert set(found.hits) == {BLANK, SINGLE, MULTIPLE}
+        for name in ("fluence", "strength", "energy"):
+            assert (getattr(found, name) == getattr(whole, name)).all()
+        for name in ("offsets", "model", "orientation", "fluence", "size"):
+            assert (getattr(found.particles, name) == getattr(whole.particles(), name)).all()
+        assert (found.seed, found.species, found.config) == (7, ("a", "b"), "x = 1\n")
+        assert (found.defect == defect).all()
+        np.testing.assert_array_equal(found.orientations[found.hits == BLANK][0], [1, 0, 0, 0])
+        first = whole.orientation[whole.offsets[:-1][whole.hit != BLANK]]
+        assert (found.orientations[found.hits != BLANK] == first).all()
+    with pytest.raises(FormatError, match="no such truth file"):
+        read_truth(tmp_path / "absent.h5")
