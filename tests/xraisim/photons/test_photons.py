@@ -19,6 +19,8 @@ from xraisim.sample.structure import locate, read_atoms
 from xraisim.scattering.intensity import IntensitySpline, intensity_spline, plan_grid
 from xraisim.scattering.structure_factor import structure_factor_direct
 
+from .conftest import poisson_pvalue
+
 ENERGY_EV = 4600.0
 
 
@@ -133,7 +135,7 @@ def test_counts_follow_the_poisson_distribution(volume, small_geometry):
     mean = expected_photons([volume], small_geometry, shots.part(0, 1))[0]
     for target in (0.3, 1.5, 6.0, 15.0):
         pixel = int(np.argmin(np.abs(mean - target)))
-        assert _poisson_pvalue(counts[:, pixel].astype(int), mean[pixel]) > 1e-3
+        assert poisson_pvalue(counts[:, pixel].astype(int), mean[pixel]) > 1e-3
 
 
 @pytest.mark.parametrize("mean", [10.0, 37.5, 1000.0])
@@ -145,16 +147,7 @@ def test_large_poisson_numbers_follow_their_distribution(mean):
             out[i] = poisson_large(mean, 2, np.uint32(i), np.uint32(0), k0, k1)
         return out
 
-    assert _poisson_pvalue(draw(mean, 50_000, *stream_key(3, "test")), mean) > 1e-3
-
-
-def _poisson_pvalue(counts: np.ndarray, mean: float) -> float:
-    low, high = stats.poisson.ppf([0.01, 0.99], mean).astype(int)
-    bins = np.arange(low, high + 2)
-    observed = np.bincount(np.clip(counts, low, high) - low, minlength=len(bins) - 1)
-    share = np.diff(stats.poisson.cdf(bins - 1, mean))
-    share[0], share[-1] = stats.poisson.cdf(low, mean), stats.poisson.sf(high - 1, mean)
-    return float(stats.chisquare(observed, len(counts) * share / share.sum()).pvalue)
+    assert poisson_pvalue(draw(mean, 50_000, *stream_key(3, "test")), mean) > 1e-3
 
 
 def test_patterns_depend_on_seed_and_number_alone(volume, small_geometry):
