@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from baselines.emc.iterate import Estimate, Poses
+from baselines.emc.models import Model
 from xraisim.core.errors import FormatError, UserError
 from xraisim.core.types import Volume
 from xraisim.files.atomic import disk_errors, partial_path
 
 NAME = "checkpoint.pt"
-_FORMAT = "x-rai emc checkpoint 1"
+_FORMAT = "x-rai emc checkpoint 2"
 
 
 @dataclass(kw_only=True)
@@ -21,19 +22,23 @@ class State:
     """Everything that the next iteration needs.
 
     ``key``: settings and patterns it belongs to. ``stage``, ``iteration``: where the march is.
-    ``evidence``: log-likelihood per photon of the last iteration of this stage. ``starts``: the
-    final one of each random start; ``leader``: the estimate of the likeliest. ``lines``: entries
-    in metrics.jsonl. ``seconds``: time spent.
+    ``estimates``: of all patterns, or of each half-set. ``poses_level``: the level whose columns
+    ``poses`` names. ``evidence``: log-likelihood per photon of the last iteration of this stage.
+    ``beta``: of the last iteration. ``starts``: the final evidence of each random start;
+    ``leader``: the estimate of the likeliest. ``lines``: entries in metrics.jsonl. ``seconds``:
+    time spent.
     """
 
     key: str
     stage: int = 0
     iteration: int = 0
-    estimate: Estimate | None = None
+    estimates: list[Estimate] = field(default_factory=list)
     poses: Poses | None = None
+    poses_level: int = 0
     evidence: float | None = None
+    beta: float | None = None
     starts: list[float] = field(default_factory=list)
-    leader: Estimate | None = None
+    leader: list[Estimate] = field(default_factory=list)
     lines: int = 0
     seconds: float = 0.0
 
@@ -61,8 +66,8 @@ def load(directory: Path, key: str, device: torch.device) -> State:
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content.pop("format") != _FORMAT:
             raise KeyError("format")
-        for name in ("estimate", "leader"):
-            content[name] = _estimate(content[name], device)
+        for name in ("estimates", "leader"):
+            content[name] = [_estimate(one, device) for one in content[name]]
         if content["poses"] is not None:
             content["poses"] = Poses(**content["poses"])
         state = State(**content)
@@ -76,12 +81,7 @@ def load(directory: Path, key: str, device: torch.device) -> State:
     return state
 
 
-def _estimate(content: dict[str, Any] | None, device: torch.device) -> Estimate | None:
-    if content is None:
-        return None
-    volume = Volume(**content["volume"])
-    return Estimate(
-        volume=replace(volume, values=volume.values.to(device)),
-        fluence=content["fluence"].to(device),
-        covered=content["covered"],
-    )
+def _estimate(content: dict[str, Any], device: torch.device) -> Estimate:
+    models = [Model(**model | {"volume": Volume(**model["volume"])}) for model in content["models"]]
+    placed = [replace(model, volume=model.volume.to(device)) for model in models]
+    return Estimate(models=placed, fluence=content["fluence"], known=content["known"])

@@ -27,6 +27,7 @@ class Level:
     beta: float = 1.0
     growth: float = 1.0
     beta_end: float = 1.0
+    search: str = "global"
 
     def __post_init__(self) -> None:
         _require(self.speckles > 0, "speckles", self.speckles, "above 0")
@@ -85,8 +86,14 @@ class EmcConfig:
     threshold: float = 1e-6
     tolerance: float = 2e-5
     fluence_classes: int = 4
+    classes: int = 1
+    junk: bool = False
+    halves: bool = False
+    engine: str = "harmonic"
+    rings_per_speckle: float = 4.0
+    band: float = 1.0
     block_patterns: int = 1024
-    cache_gib: float = 1.0
+    cache_gib: float = 2.0
     seed: int = 0
     device: str = "cpu"
 
@@ -106,6 +113,11 @@ class EmcConfig:
         _require(self.fluence_classes >= 1, "fluence_classes", self.fluence_classes, "at least 1")
         _require(self.block_patterns >= 1, "block_patterns", self.block_patterns, "at least 1")
         _require(self.cache_gib >= 0, "cache_gib", self.cache_gib, "0 or more")
+
+    @property
+    def isotropic(self) -> list[bool]:
+        """Which models look the same from everywhere: those for junk."""
+        return [False] * self.classes + [True] * self.junk
 
     @property
     def iterations(self) -> int:

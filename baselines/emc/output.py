@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from baselines.emc.checkpoint import State
+from baselines.emc.orientations import oriented
 from baselines.emc.stage import Stage
 from xraisim.core import so3
 from xraisim.files.atomic import disk_errors, partial_path
@@ -62,8 +63,7 @@ def write_results(
     directory: Path, reader: PatternReader, stage: Stage, state: State, device: torch.device
 ) -> Summary:
     """Write volume, poses and summary of a finished march; return the summary."""
-    assert state.estimate is not None
-    volume = state.estimate.volume
+    volume = state.estimates[0].models[0].volume
     attributes = {
         "method": "emc",
         "particle_diameter_angstrom": reader.info["particle_diameter_angstrom"],
@@ -82,7 +82,7 @@ def write_results(
 def _summarise(stage: Stage, state: State, device: torch.device) -> Summary:
     assert state.poses is not None
     assert state.evidence is not None
-    patterns, rotations = stage.blocks.patterns, len(stage.orientations)
+    patterns, rotations = int(stage.chosen.sum()), len(stage.orientations)
     return Summary(
         patterns=patterns,
         iterations=state.lines,
@@ -93,7 +93,7 @@ def _summarise(stage: Stage, state: State, device: torch.device) -> Summary:
         grid_spacing_deg=float(np.rad2deg(so3.spacing(rotations))),
         log_likelihood_per_photon=state.evidence,
         starts=tuple(state.starts),
-        occupancy=float(state.poses.occupancy.mean()),
+        occupancy=float(state.poses.occupancy[stage.chosen].mean()),
         peak_memory_gib=_peak_gib(device),
         device=str(device),
     )
@@ -108,11 +108,12 @@ def _peak_gib(device: torch.device) -> float:
 
 def _write_poses(path: Path, stage: Stage, state: State) -> None:
     assert state.poses is not None
-    assert state.estimate is not None
     poses = state.poses
+    column, angle = poses.best.unbind(1)
+    frames = stage.columns.frames.cpu()[column]
     columns: Mapping[str, torch.Tensor] = {
-        "orientations": stage.orientations.cpu()[poses.best],
-        "fluence": state.estimate.fluence.cpu(),
+        "orientations": oriented(frames, angle, stage.columns.angles),
+        "fluence": state.estimates[0].fluence,
         "likelihood": poses.likelihood.float(),
         "occupancy": poses.occupancy.float(),
     }

@@ -1,46 +1,96 @@
-"""Blocks of dense counts from a pattern file, kept in memory as far as a budget goes."""
+"""Blocks of patterns from a file, in the form that an engine works on, as far as memory allows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xraisim.files.patterns import PatternReader
+from xraisim.core.types import Photons, PatternSource, Pixels
 
 
 @dataclass(kw_only=True)
-class CountBlocks:
-    """The first ``patterns`` patterns of a file, their first ``pixels`` pixels, block by block."""
+class PatternBlocks:
+    """Patterns of a source in blocks of ``block`` in the file's order.
 
-    reader: PatternReader
-    patterns: int
-    pixels: int
+    ``chosen`` [N]: which patterns of the source take part; ``prepare`` turns photons into rows on
+    the device, which are kept up to ``cache_gib`` and made again in every pass beyond it. Of
+    ``shares`` equal shares of the blocks, as processes work on them, this is number ``share``.
+    """
+
+    source: PatternSource
+    chosen: Bool[Tensor, "N"]
     block: int
+    prepare: Callable[[Photons], Tensor]
     cache_gib: float
-    device: torch.device
+    share: int = 0
+    shares: int = 1
     _cache: dict[int, Tensor] = field(default_factory=dict)
 
-    def __iter__(self) -> Iterator[tuple[slice, Float[Tensor, "n P"]]]:
-        """Yield (which patterns, their counts as float32 on the device)."""
-        for start in range(0, self.patterns, self.block):
-            where = slice(start, min(start + self.block, self.patterns))
-            yield where, self._counts(where)
+    def __call__(self, members: Bool[Tensor, "N"]) -> Iterator[tuple[Int[Tensor, "n"], Tensor]]:
+        """Yield (pattern numbers, their rows) of the ``members``; blocks without any are left out."""
+        for start in range(self.share * self.block, len(self.chosen), self.shares * self.block):
+            numbers = start + self.chosen[start : start + self.block].nonzero()[:, 0]
+            wanted = members[numbers]
+            if not bool(wanted.any()):
+                continue
+            rows = self._rows(start, numbers)
+            if bool(wanted.all()):
+                yield numbers, rows
+            else:
+                yield numbers[wanted], rows[wanted.to(rows.device)]
 
-    def _counts(self, where: slice) -> Tensor:
-        if where.start in self._cache:
-            return self._cache[where.start]
-        counts = self.reader.read(where.start, where.stop).dense(self.pixels).to(self.device)
+    def _rows(self, start: int, numbers: Tensor) -> Tensor:
+        if start in self._cache:
+            return self._cache[start]
+        rows = self.prepare(read(self.source, numbers))
         held = sum(block.nbytes for block in self._cache.values())
-        if held + counts.nbytes <= self.cache_gib * 2**30:
-            self._cache[where.start] = counts
-        return counts
+        if held + rows.nbytes <= self.cache_gib * 2**30:
+            self._cache[start] = rows
+        return rows
 
-    def survey(self) -> tuple[Float[Tensor, "N"], Float[Tensor, "P"]]:
-        """Return the photons of each pattern and the mean counts of each pixel."""
-        totals, sums = [], torch.zeros(self.pixels, dtype=torch.float64, device=self.device)
-        for _, counts in self:
-            totals.append(counts.sum(1))
-            sums += counts.sum(0)
-        return torch.cat(totals), (sums / self.patterns).float()
+
+def read(source: PatternSource, numbers: Int[Tensor, "n"]) -> Photons:
+    """Return patterns by their ascending numbers, which should be close together."""
+    first, stop = int(numbers[0]), int(numbers[-1]) + 1
+    photons = source.read(first, stop)
+    return photons if stop - first == len(numbers) else photons.take(numbers.numpy() - first)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What one pass over the patterns tells: each one's photons, and the mean of each pixel.
+
+    ``totals`` [N]: photons within the pixels; ``constant`` [N]: Σ k log gain, the part of the
+    log-likelihood that no orientation changes; ``mean`` [P]: mean counts.
+    """
+
+    totals: Float[Tensor, "N"]
+    constant: Float[Tensor, "N"]
+    mean: Float[Tensor, "P"]
+
+    @classmethod
+    def of(cls, source: PatternSource, chosen: Bool[Tensor, "N"], pixels: Pixels, block: int) -> "Survey":
+        """Read the ``chosen`` patterns once; the others count as dark."""
+        log_gain = np.append(pixels.gain.log().double().numpy(), 0.0)
+        totals = torch.zeros(len(chosen), dtype=torch.float64)
+        constant, sums = torch.zeros_like(totals), np.zeros(len(pixels) + 1)
+        for start in range(0, len(chosen), block):
+            numbers = start + chosen[start : start + block].nonzero()[:, 0]
+            if not len(numbers):
+                continue
+            photons = read(source, numbers)
+            pixel = np.minimum(photons.pixel, len(pixels))
+            inside = np.where(pixel < len(pixels), photons.count, 0)
+            rows = photons.rows()
+            totals[numbers] = _per_row(rows, inside, len(numbers))
+            constant[numbers] = _per_row(rows, inside * log_gain[pixel], len(numbers))
+            sums += np.bincount(pixel, inside, len(pixels) + 1)
+        mean = torch.from_numpy(sums[:-1] / int(chosen.sum())).float()
+        return cls(totals=totals.float(), constant=constant, mean=mean)
+
+
+def _per_row(rows: np.ndarray, values: np.ndarray, count: int) -> Tensor:
+    return torch.from_numpy(np.bincount(rows, values, count))

@@ -1,0 +1,166 @@
+"""The polar grid of a resolution: rings of equal |s|, azimuths about the beam, harmonics.
+
+A turn about the beam maps the Ewald sphere onto itself. With an orientation written R = Rz(α)·Q, Q
+turning a view direction of the particle onto the beam, the slice V(Rᵀs) at azimuth ϕ is the slice
+of Q at azimuth ϕ − α, so that whatever sums over a ring is a correlation in α, and a product in
+angular harmonics m.
+
+Harmonics are kept up to the band limit of each ring: the speckles of a particle of diameter D are
+1/D apart, and |F|² around a ring of radius s has m up to about 2πsD. They are packed into one row:
+for each m the real parts of all rings that reach it, then the imaginary parts. One more ring, the
+*exposure ring*, has every m and carries fluence against expected photons, so that the whole Poisson
+log-likelihood is one product of rows (:mod:`baselines.emc.correlate`).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from xraisim.core.errors import SamplingError
+from xraisim.core.types import Pixels
+
+_MARGIN = 8  # harmonics beyond the band limit, which matters on the innermost rings
+_TAPS = 4
+_FLATNESS = 0.02  # how far a pixel may be off the Ewald sphere, relative to |s|
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolarGrid:
+    """Rings and harmonics for pixels on an Ewald sphere.
+
+    ``radius`` [Q]: |s| of the rings (Å⁻¹), evenly spaced; ``height`` [Q]: s along the beam;
+    ``limits`` [Q]: highest harmonic kept on each ring, ascending; ``angles``: in-plane angles that
+    are searched, an even number; ``inner`` [P]: the innermost of the four rings that each pixel is
+    interpolated from, by cubic polynomials with weights ``weight`` [P, 4]; ``azimuth`` [P]: radians.
+    """
+
+    radius: Float[Tensor, "Q"]
+    height: Float[Tensor, "Q"]
+    limits: Int[Tensor, "Q"]
+    angles: int
+    inner: Int[Tensor, "P"]
+    weight: Float[Tensor, "P 4"]
+    azimuth: Float[Tensor, "P"]
+
+    @classmethod
+    def of(
+        cls,
+        pixels: Pixels,
+        diameter_angstrom: float,
+        *,
+        angles: int,
+        rings_per_speckle: float,
+        band: float,
+    ) -> "PolarGrid":
+        """Lay rings ``rings_per_speckle`` to 1/D; ``band`` scales the limit 2πsD.
+
+        Raises :class:`SamplingError` for pixels that are not on one Ewald sphere.
+        """
+        s = pixels.s.double().cpu()
+        near, far = float(pixels.radius[0]), float(pixels.radius[-1])
+        count = max(_TAPS, math.ceil((far - near) * diameter_angstrom * rings_per_speckle) + 1)
+        radius = torch.linspace(near, far, count, dtype=torch.float64)
+        curvature = _curvature(s)
+        place = (s.norm(dim=1) - near) * ((count - 1) / max(far - near, 1e-30))
+        inner = (place.floor() - 1).clamp(0, count - _TAPS)
+        limits = (2 * math.pi * band * diameter_angstrom * radius + _MARGIN).floor().long()
+        return cls(
+            radius=radius.float(),
+            height=(curvature * radius**2).float(),
+            limits=limits,
+            angles=angles,
+            inner=inner.int(),
+            weight=_cubic(place - inner).float(),
+            azimuth=torch.atan2(s[:, 1], s[:, 0]).float(),
+        )
+
+    @property
+    def rings(self) -> int:
+        """Rings, without the exposure ring."""
+        return len(self.radius)
+
+    @property
+    def highest(self) -> int:
+        """Highest harmonic."""
+        return int(self.limits[-1])
+
+    @property
+    def azimuths(self) -> int:
+        """Points of a ring in real space, enough for the highest harmonic, and fast to transform."""
+        return 32 * math.ceil((2 * self.highest + 2) / 32)
+
+    @cached_property
+    def orders(self) -> list[int]:
+        """The harmonics as they are packed: even ones first, for they turn with period π."""
+        return [*range(0, self.highest + 1, 2), *range(1, self.highest + 1, 2)]
+
+    @cached_property
+    def first_ring(self) -> list[int]:
+        """The innermost ring that has each of :attr:`orders`."""
+        return torch.searchsorted(self.limits, torch.tensor(self.orders)).tolist()
+
+    @cached_property
+    def columns(self) -> list[tuple[int, int]]:
+        """Where each of :attr:`orders` begins in a row, and how many rings it has, exposure included."""
+        lengths = [self.rings + 1 - first for first in self.first_ring]
+        starts = np.cumsum([0, *(2 * length for length in lengths)])
+        return list(zip(starts[:-1].tolist(), lengths, strict=True))
+
+    @property
+    def width(self) -> int:
+        """Floats in a packed row."""
+        start, length = self.columns[-1]
+        return start + 2 * length
+
+    @cached_property
+    def fluence_columns(self) -> Int[Tensor, "M"]:
+        """Where the real part of the exposure ring lies, for each of :attr:`orders`."""
+        return torch.tensor([start + length - 1 for start, length in self.columns])
+
+    @cached_property
+    def points(self) -> Float[Tensor, "QA 3"]:
+        """Every point of the grid, ring after ring, in Å⁻¹."""
+        phi = torch.arange(self.azimuths, dtype=torch.float64) * (2 * math.pi / self.azimuths)
+        flat = (self.radius.double() ** 2 - self.height.double() ** 2).clamp_min(0).sqrt()
+        x, y = flat[:, None] * phi.cos(), flat[:, None] * phi.sin()
+        z = self.height.double()[:, None].expand_as(x)
+        return torch.stack([x, y, z], -1).reshape(-1, 3).float()
+
+    def waves(self, even: bool, device: torch.device | str) -> Float[Tensor, "J M2"]:
+        """Return cos mα and sin mα at the angles of the first half turn, as the columns go.
+
+        For one parity of m: the second half turn has the same values for even m, and their
+        negatives for odd m.
+        """
+        chosen = [m for m in self.orders if (m % 2 == 0) == even]
+        alpha = torch.arange(self.angles // 2, dtype=torch.float64) * (2 * math.pi / self.angles)
+        phase = alpha[:, None] * torch.tensor(chosen, dtype=torch.float64)
+        return torch.stack([phase.cos(), phase.sin()], -1).flatten(1).float().to(device)
+
+
+def _cubic(place: Float[Tensor, "P"]) -> Float[Tensor, "P 4"]:
+    """Return Lagrange's weights of the nodes 0, 1, 2, 3 for the polynomial through them."""
+    columns = []
+    for node in range(_TAPS):
+        others = [other for other in range(_TAPS) if other != node]
+        factors = [(place - other) / (node - other) for other in others]
+        columns.append(torch.stack(factors).prod(0))
+    return torch.stack(columns, 1)
+
+
+def _curvature(s: Float[Tensor, "P 3"]) -> float:
+    """Return c of the paraboloid s_z = c·|s|², which every Ewald sphere is: c = −λ/2."""
+    square = s.square().sum(1)
+    curvature = float((s[:, 2] @ square) / (square @ square).clamp_min(1e-300))
+    off = (s[:, 2] - curvature * square).abs().max() / s.norm(dim=1).max()
+    if off > _FLATNESS:
+        raise SamplingError(
+            f"pixels lie up to {float(off):.1%} of |s| off one Ewald sphere; the harmonic E-step "
+            'needs them on it: use engine = "dense"'
+        )
+    return curvature
