@@ -94,13 +94,18 @@ class Detector:
 
 
 def slices(
-    volume: Volume, profile: Profile, grid: PolarGrid, frames: Float[Tensor, "D 4"]
+    volume: Volume, profile: Profile, grid: PolarGrid, frames: Float[Tensor, "D 4"], known: float
 ) -> Float[Tensor, "D Q A"]:
-    """Return the intensity (electrons²) on the polar grid of every direction, positive."""
+    """Return the intensity (electrons²) on the polar grid of every direction, positive.
+
+    On rings beyond |s| = ``known`` it is the profile.
+    """
     flat = volume.values / profile.at(radius(volume.grid, volume.spacing)).to(volume.values)
-    points = grid.points.to(flat.device)
+    inside = grid.rings_within(known)
+    points = grid.points[: inside * grid.azimuths].to(flat.device)
     cut = slice_volume(flat, rotations.to_matrix(frames), points, volume.spacing)
-    rate = cut.view(len(frames), grid.rings, grid.azimuths).clamp_min_(DARKEST)
+    rate = flat.new_ones(len(frames), grid.rings, grid.azimuths)
+    rate[:, :inside] = cut.view(len(frames), inside, -1).clamp_min_(DARKEST)
     return rate.mul_(profile.at(grid.radius).to(flat.device)[:, None])
 
 
@@ -124,14 +129,15 @@ def templates(
 
     Rings beyond what is known are zero, and tell orientations nothing.
     """
-    inside = (grid.radius <= known.s_max_per_angstrom * (1 + 1e-6)).to(frames)[:, None]
+    inside = grid.rings_within(known.s_max_per_angstrom)
 
     def rows(rate: Tensor) -> Tensor:
-        exposure = (transform(grid, rate) * detector.gain * inside).sum(1, keepdim=True)
-        lit = detector.lit(rate, known.fluence).log_()
-        return torch.cat([transform(grid, lit) * inside, exposure], 1)
+        exposure = (transform(grid, rate) * detector.gain)[:, :inside].sum(1, keepdim=True)
+        found = transform(grid, detector.lit(rate, known.fluence).log_())
+        found[:, inside:] = 0
+        return torch.cat([found, exposure], 1)
 
-    return _packed(volume, profile, grid, frames, rows)
+    return _packed(volume, profile, grid, frames, known, rows)
 
 
 def shares(
@@ -143,13 +149,14 @@ def shares(
     known: Known,
 ) -> Float[Tensor, "D W"]:
     """Return packed harmonics of φW/(φW + b), the probability that a photon is signal."""
-    inside = (grid.radius <= known.s_max_per_angstrom * (1 + 1e-6)).to(frames)[:, None]
+    inside = grid.rings_within(known.s_max_per_angstrom)
 
     def rows(rate: Tensor) -> Tensor:
-        share = transform(grid, detector.share(rate, known.fluence)) * inside
+        share = transform(grid, detector.share(rate, known.fluence))
+        share[:, inside:] = 0
         return torch.cat([share, torch.zeros_like(share[:, :1])], 1)
 
-    return _packed(volume, profile, grid, frames, rows)
+    return _packed(volume, profile, grid, frames, known, rows)
 
 
 def _packed(
@@ -157,11 +164,13 @@ def _packed(
     profile: Profile,
     grid: PolarGrid,
     frames: Float[Tensor, "D 4"],
+    known: Known,
     rows: Callable[[Tensor], Tensor],
 ) -> Float[Tensor, "D W"]:
     out = torch.empty(len(frames), grid.width, device=frames.device)
     for part in torch.arange(len(frames)).split(max(1, _SAMPLES // len(grid.points))):
-        harmonics = rows(slices(volume, profile, grid, frames[part]))
+        rate = slices(volume, profile, grid, frames[part], known.s_max_per_angstrom)
+        harmonics = rows(rate)
         out[part] = pack(grid, torch.view_as_real(harmonics.conj().resolve_conj()))
     return out
 

@@ -104,8 +104,7 @@ class HarmonicEngine:
     def signal(self, rows: Tensor, found: Posterior) -> Float[Tensor, "n"]:
         """Return all photons on the known rings, or those that count for the signal."""
         if self._shares is None:
-            inside = int((self._grid.radius <= self._known.s_max_per_angstrom * (1 + 1e-6)).sum())
-            return rows[:, :inside].sum(1)
+            return rows[:, : self._grid.rings_within(self._known.s_max_per_angstrom)].sum(1)
         values = [halves for _, halves in self._products(rows, self._shares)]
         if found.entries is not None:
             values = [(torch.cat([e for e, _ in values], 2), torch.cat([o for _, o in values], 2))]
@@ -128,9 +127,10 @@ class HarmonicEngine:
 
     def _share(self, model: Model, frames: Float[Tensor, "D 4"]) -> Float[Tensor, "D Q A"]:
         """Return the signal's share, beyond the known rings by the outermost of these."""
-        rate = slices(model.volume, self._profile, self._grid, frames)
+        known = self._known.s_max_per_angstrom
+        rate = slices(model.volume, self._profile, self._grid, frames, known)
         share = self._detector.share(rate, self._known.fluence)
-        inside = int((self._grid.radius <= self._known.s_max_per_angstrom * (1 + 1e-6)).sum())
+        inside = self._grid.rings_within(known)
         rim = share[:, max(0, inside - max(1, int(_RIM * inside))) : inside]
         share[:, inside:] = rim.mean((1, 2), keepdim=True)
         return share

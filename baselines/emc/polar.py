@@ -84,6 +84,10 @@ class PolarGrid:
         """Rings, without the exposure ring."""
         return len(self.radius)
 
+    def rings_within(self, s_max: float) -> int:
+        """Return how many rings have |s| up to ``s_max`` (Å⁻¹)."""
+        return int((self.radius <= s_max * (1 + 1e-6)).sum())
+
     @property
     def highest(self) -> int:
         """Highest harmonic."""
