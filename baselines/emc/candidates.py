@@ -48,9 +48,7 @@ def _neighbours(older: Columns, newer: Columns) -> Int[Tensor, "O k"]:
         near = tree.query_ball_point(old, 2 * math.sin(min(reach, math.pi) / 2))
         nearest = tree.query(old)[1]
         first = newer.start[number]
-        lists += [
-            first + np.array(some or [one]) for some, one in zip(near, nearest, strict=True)
-        ]
+        lists += [first + np.array(some or [one]) for some, one in zip(near, nearest, strict=True)]
     out = np.full((len(lists), max(map(len, lists))), -1, np.int32)
     for row, some in zip(out, lists, strict=True):
         row[: len(some)] = some

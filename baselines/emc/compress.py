@@ -19,7 +19,7 @@ from xraisim.core.fourier import radius, reciprocal, to_structure_factors
 from xraisim.core.merge import Accumulator, radial_mean
 from xraisim.core.types import Volume
 
-_SAMPLES = 2**22  # slice samples put back at once, which bounds the memory
+_SAMPLES = 2**23  # slice samples put back at once, which bounds the memory
 _BALL = 0.4  # radius of the random ball in diameters; particles are densest inside
 _DARKEST = 0.02  # of the radial mean: no voxel may start at zero, where its logarithm ends
 
@@ -31,31 +31,32 @@ def insert(
     grid: PolarGrid,
     detector: Detector,
     frames: Float[Tensor, "D 4"],
-    share: Callable[[Float[Tensor, "D 4"]], Float[Tensor, "D Q A"]] | None = None,
+    share: Callable[[Float[Tensor, "D 4"]], Float[Tensor, "D N"]] | None = None,
 ) -> None:
     """Add the patterns' sums of every direction to a volume of photons and exposures.
 
     Exposures are weighted by the radial profile, so that photons over exposure is the intensity
     relative to it. ``share`` gives the probability that a photon is signal, where not all are.
     """
-    points, weight = grid.points.to(sums.device), profile.at(grid.radius).to(sums.device)[:, None]
-    for part in torch.arange(len(frames)).split(max(1, _SAMPLES // len(grid.points))):
+    points = grid.points.to(sums.device)
+    weight = profile.at(grid.radius)[grid.ring_of_point].to(sums.device)
+    seen = sums[:, grid.fluence_columns[0]].nonzero()[:, 0]
+    for part in seen.split(max(1, _SAMPLES // len(grid.points))):
         photons, exposure = polar_sums(sums[part], grid, detector)
         exposure = exposure.mul_(weight)
         if share is not None:
             photons = photons * share(frames[part])
         turn = rotations.to_matrix(frames[part])
-        merged.add_slices(photons.flatten(1), exposure.flatten(1), turn, points)
+        merged.add_slices(photons, exposure, turn, points)
 
 
 def polar_sums(
     sums: Float[Tensor, "D W"], grid: PolarGrid, detector: Detector
-) -> tuple[Float[Tensor, "D Q A"], Float[Tensor, "D Q A"]]:
+) -> tuple[Float[Tensor, "D N"], Float[Tensor, "D N"]]:
     """Return photons and exposures (fluence × gain) in each point of the polar grid."""
     harmonics = torch.view_as_complex(unpack(grid, sums)).conj()
     photons, fluence = harmonics[:, :-1], -harmonics[:, -1:]
-    exposure = torch.fft.irfft(fluence * detector.gain.conj(), n=grid.azimuths)
-    return torch.fft.irfft(photons, n=grid.azimuths), exposure
+    return grid.inverse(photons), grid.inverse(fluence * detector.gain.conj())
 
 
 def volume_of(merged: Accumulator, profile: Profile, prior: float) -> Volume:

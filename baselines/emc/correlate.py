@@ -96,5 +96,7 @@ def correlate_candidates(
         row = patterns[:, None, start : start + 2 * length]
         template = chosen[..., start : start + 2 * length].flatten(0, 1)
         turned = swapped(template).unflatten(0, (n, K))
-        parts.append(torch.stack([(row * t).sum(-1) for t in (template.unflatten(0, (n, K)), turned)]))
+        parts.append(
+            torch.stack([(row * t).sum(-1) for t in (template.unflatten(0, (n, K)), turned)])
+        )
     return expand_angles(waves, torch.stack(parts))

@@ -29,9 +29,7 @@ _RIM = 0.1  # of the known pixels: where the share of signal is taken from for t
 class DenseEngine:
     """An :class:`baselines.emc.engine.Engine` on the pixels themselves."""
 
-    def __init__(
-        self, pixels: Pixels, columns: Columns, profile: Profile
-    ) -> None:
+    def __init__(self, pixels: Pixels, columns: Columns, profile: Profile) -> None:
         count = len(columns) * columns.angles
         if count * len(pixels) > _MOST_SAMPLES:
             raise ConfigError(

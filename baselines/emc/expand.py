@@ -33,9 +33,7 @@ class Profile:
     values: Float[Tensor, "B"]
 
     @classmethod
-    def of(
-        cls, pixels: Pixels, signal: Float[Tensor, "P"], diameter_angstrom: float
-    ) -> "Profile":
+    def of(cls, pixels: Pixels, signal: Float[Tensor, "P"], diameter_angstrom: float) -> "Profile":
         """Divide photons by exposures in shells half a speckle thick; ``signal``: mean counts."""
         s = pixels.radius.double()
         count = max(2, int((s[-1] - s[0]) * diameter_angstrom * _SHELLS))
@@ -63,50 +61,51 @@ class Profile:
 class Detector:
     """What the E- and M-step need of the detector: gain and background on the polar grid.
 
-    ``gain`` [Q, M+1]: Σ_p g_p exp(imϕ_p) on the rings; ``background`` [Q]: background over gain,
-    the mean of each ring.
+    ``gain`` [Q, M+1]: Σ_p g_p exp(imϕ_p) on the rings; ``background`` [N]: background over gain at the
+    points, the mean of each ring.
     """
 
     gain: Complex[Tensor, "Q M"]
-    background: Float[Tensor, "Q"]
+    background: Float[Tensor, "N"]
 
     @classmethod
     def of(cls, grid: PolarGrid, harmonics: PhotonHarmonics, pixels: Pixels) -> "Detector":
         """Take both from the pixels of a level."""
         gain = torch.view_as_complex(harmonics.rings_of_image(pixels.gain))
         light = torch.view_as_complex(harmonics.rings_of_image(pixels.background))
-        return cls(gain=gain, background=(light[:, 0].real / gain[:, 0].real.clamp_min(1e-30)))
+        mean = light[:, 0].real / gain[:, 0].real.clamp_min(1e-30)
+        return cls(gain=gain, background=mean[grid.ring_of_point.to(mean.device)])
 
     @property
     def has_background(self) -> bool:
         """Whether any photon may be background."""
         return bool((self.background > 0).any())
 
-    def lit(self, rate: Float[Tensor, "D Q A"], fluence: float) -> Float[Tensor, "D Q A"]:
+    def lit(self, rate: Float[Tensor, "D N"], fluence: float) -> Float[Tensor, "D N"]:
         """Return φW + b in units of the gain, or W where there is no background."""
         if not self.has_background:
             return rate.clone()
-        return rate * fluence + self.background[:, None]
+        return rate * fluence + self.background
 
-    def share(self, rate: Float[Tensor, "D Q A"], fluence: float) -> Float[Tensor, "D Q A"]:
+    def share(self, rate: Float[Tensor, "D N"], fluence: float) -> Float[Tensor, "D N"]:
         """Return φW/(φW + b)."""
-        return rate * fluence / (rate * fluence + self.background[:, None])
+        return rate * fluence / (rate * fluence + self.background)
 
 
 def slices(
     volume: Volume, profile: Profile, grid: PolarGrid, frames: Float[Tensor, "D 4"], known: float
-) -> Float[Tensor, "D Q A"]:
+) -> Float[Tensor, "D N"]:
     """Return the intensity (electrons²) on the polar grid of every direction, positive.
 
     On rings beyond |s| = ``known`` it is the profile.
     """
     flat = volume.values / profile.at(radius(volume.grid, volume.spacing)).to(volume.values)
-    inside = grid.rings_within(known)
-    points = grid.points[: inside * grid.azimuths].to(flat.device)
+    inside = grid.points_within(known)
+    points = grid.points[:inside].to(flat.device)
+    rate = flat.new_ones(len(frames), len(grid.points))
     cut = slice_volume(flat, rotations.to_matrix(frames), points, volume.spacing)
-    rate = flat.new_ones(len(frames), grid.rings, grid.azimuths)
-    rate[:, :inside] = cut.view(len(frames), inside, -1).clamp_min_(DARKEST)
-    return rate.mul_(profile.at(grid.radius).to(flat.device)[:, None])
+    rate[:, :inside] = cut.clamp_min_(DARKEST)
+    return rate.mul_(profile.at(grid.radius)[grid.ring_of_point].to(flat.device))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +131,8 @@ def templates(
     inside = grid.rings_within(known.s_max_per_angstrom)
 
     def rows(rate: Tensor) -> Tensor:
-        exposure = (transform(grid, rate) * detector.gain)[:, :inside].sum(1, keepdim=True)
-        found = transform(grid, detector.lit(rate, known.fluence).log_())
+        exposure = (grid.transform(rate) * detector.gain)[:, :inside].sum(1, keepdim=True)
+        found = grid.transform(detector.lit(rate, known.fluence).log_())
         found[:, inside:] = 0
         return torch.cat([found, exposure], 1)
 
@@ -152,7 +151,7 @@ def shares(
     inside = grid.rings_within(known.s_max_per_angstrom)
 
     def rows(rate: Tensor) -> Tensor:
-        share = transform(grid, detector.share(rate, known.fluence))
+        share = grid.transform(detector.share(rate, known.fluence))
         share[:, inside:] = 0
         return torch.cat([share, torch.zeros_like(share[:, :1])], 1)
 
@@ -173,10 +172,3 @@ def _packed(
         harmonics = rows(rate)
         out[part] = pack(grid, torch.view_as_real(harmonics.conj().resolve_conj()))
     return out
-
-
-def transform(grid: PolarGrid, values: Float[Tensor, "D Q A"]) -> Complex[Tensor, "D Q M"]:
-    """Return angular harmonics (1/A) Σ v exp(−imψ), doubled for m > 0, within the band limits."""
-    found = torch.fft.rfft(values)[..., : grid.highest + 1] * (2 / grid.azimuths)
-    found[..., 0] *= 0.5
-    return found

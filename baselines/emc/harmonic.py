@@ -30,9 +30,7 @@ _RIM = 0.1  # of the known rings: where the share of signal is taken from for th
 class HarmonicEngine:
     """An :class:`baselines.emc.engine.Engine` on a polar grid."""
 
-    def __init__(
-        self, pixels: Pixels, grid: PolarGrid, columns: Columns, profile: Profile
-    ) -> None:
+    def __init__(self, pixels: Pixels, grid: PolarGrid, columns: Columns, profile: Profile) -> None:
         device = columns.frames.device
         self._grid, self._columns, self._profile, self._device = grid, columns, profile, device
         self._harmonics = PhotonHarmonics(grid)
@@ -125,12 +123,12 @@ class HarmonicEngine:
                 partial(self._share, model) if self._shares is not None else None,
             )  # fmt: skip
 
-    def _share(self, model: Model, frames: Float[Tensor, "D 4"]) -> Float[Tensor, "D Q A"]:
+    def _share(self, model: Model, frames: Float[Tensor, "D 4"]) -> Float[Tensor, "D N"]:
         """Return the signal's share, beyond the known rings by the outermost of these."""
         known = self._known.s_max_per_angstrom
         rate = slices(model.volume, self._profile, self._grid, frames, known)
         share = self._detector.share(rate, self._known.fluence)
-        inside = self._grid.rings_within(known)
+        inside = self._grid.points_within(known)
         rim = share[:, max(0, inside - max(1, int(_RIM * inside))) : inside]
-        share[:, inside:] = rim.mean((1, 2), keepdim=True)
+        share[:, inside:] = rim.mean(1, keepdim=True)
         return share

@@ -71,5 +71,7 @@ class Columns:
     def log_prior(self, shares: list[float]) -> Float[Tensor, "K"]:
         """Return each column's log prior per angle: classes by their shares, orientations alike."""
         sizes = torch.tensor(self.start).diff().double()
-        per_class = torch.tensor(shares, dtype=torch.float64).clamp_min(1e-9) / (sizes * self.angles)
+        per_class = torch.tensor(shares, dtype=torch.float64).clamp_min(1e-9) / (
+            sizes * self.angles
+        )
         return per_class.log().float()[self.number]

@@ -41,7 +41,6 @@ class OrientationGrid:
         return rotations.to_matrix(self.frames)[:, 2]
 
 
-
 def oriented(
     frames: Float[Tensor, "*n 4"], angle: Int[Tensor, "*n"], angles: int
 ) -> Float[Tensor, "*n 4"]:

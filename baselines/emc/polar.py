@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from xraisim.core.errors import SamplingError
@@ -26,7 +26,22 @@ from xraisim.core.types import Pixels
 
 _MARGIN = 8  # harmonics beyond the band limit, which matters on the innermost rings
 _TAPS = 4
+_STEP = 32  # of the number of points on a ring: transforms of its multiples are fast
 _FLATNESS = 0.02  # how far a pixel may be off the Ewald sphere, relative to |s|
+
+
+@dataclass(frozen=True, kw_only=True)
+class Band:
+    """Rings with ``azimuths`` points each, and where their points lie."""
+
+    rings: slice
+    azimuths: int
+    points: slice
+
+    @property
+    def count(self) -> int:
+        """How many rings."""
+        return self.rings.stop - self.rings.start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +108,6 @@ class PolarGrid:
         """Highest harmonic."""
         return int(self.limits[-1])
 
-    @property
-    def azimuths(self) -> int:
-        """Points of a ring in real space, enough for the highest harmonic, and fast to transform."""
-        return 32 * math.ceil((2 * self.highest + 2) / 32)
-
     @cached_property
     def orders(self) -> list[int]:
         """The harmonics as they are packed: even ones first, for they turn with period π."""
@@ -127,13 +137,56 @@ class PolarGrid:
         return torch.tensor([start + length - 1 for start, length in self.columns])
 
     @cached_property
-    def points(self) -> Float[Tensor, "QA 3"]:
+    def bands(self) -> list["Band"]:
+        """Runs of rings that have the same number of points, as inner rings need fewer."""
+        azimuths = (_STEP * torch.ceil((2 * self.limits + 2) / _STEP)).int()
+        counts, lengths = azimuths.unique_consecutive(return_counts=True)
+        bands, ring, point = [], 0, 0
+        for count, length in zip(counts.tolist(), lengths.tolist(), strict=True):
+            rings, points = slice(ring, ring + length), slice(point, point + length * count)
+            bands.append(Band(rings=rings, azimuths=count, points=points))
+            ring, point = rings.stop, points.stop
+        return bands
+
+    @cached_property
+    def ring_of_point(self) -> Int[Tensor, "N"]:
+        """The ring of each point."""
+        counts = [band.azimuths for band in self.bands for _ in range(band.count)]
+        return torch.arange(self.rings).repeat_interleave(torch.tensor(counts))
+
+    @cached_property
+    def points(self) -> Float[Tensor, "N 3"]:
         """Every point of the grid, ring after ring, in Å⁻¹."""
-        phi = torch.arange(self.azimuths, dtype=torch.float64) * (2 * math.pi / self.azimuths)
         flat = (self.radius.double() ** 2 - self.height.double() ** 2).clamp_min(0).sqrt()
-        x, y = flat[:, None] * phi.cos(), flat[:, None] * phi.sin()
-        z = self.height.double()[:, None].expand_as(x)
-        return torch.stack([x, y, z], -1).reshape(-1, 3).float()
+        turns = [torch.arange(b.azimuths).repeat(b.count) / b.azimuths for b in self.bands]
+        phi = 2 * math.pi * torch.cat(turns).double()
+        ring = self.ring_of_point
+        x, y = flat[ring] * phi.cos(), flat[ring] * phi.sin()
+        return torch.stack([x, y, self.height.double()[ring]], -1).float()
+
+    def points_within(self, s_max: float) -> int:
+        """Return how many points have |s| up to ``s_max`` (Å⁻¹)."""
+        return int((self.ring_of_point < self.rings_within(s_max)).sum())
+
+    def transform(self, values: Float[Tensor, "D N"]) -> Complex[Tensor, "D Q M"]:
+        """Return angular harmonics Σ v exp(−imψ) / points, doubled for m > 0, within the limits."""
+        out = values.new_zeros(len(values), self.rings, self.highest + 1, dtype=torch.complex64)
+        for band in self.bands:
+            on_rings = values[:, band.points].unflatten(1, (band.count, band.azimuths))
+            most = min(band.azimuths // 2, self.highest + 1)
+            found = torch.fft.rfft(on_rings)[..., :most]
+            out[:, band.rings, :most] = found.mul_(2 / band.azimuths)
+        out[..., 0] *= 0.5
+        return out
+
+    def inverse(self, harmonics: Complex[Tensor, "D Q M"]) -> Float[Tensor, "D N"]:
+        """Return Σ h exp(imψ) / points on the points; the sum over a ring is its harmonic 0."""
+        parts = []
+        for band in self.bands:
+            most = min(band.azimuths // 2, self.highest + 1)
+            on_rings = harmonics[:, band.rings, :most]
+            parts.append(torch.fft.irfft(on_rings, n=band.azimuths).flatten(1))
+        return torch.cat(parts, 1)
 
     def waves(self, even: bool, device: torch.device | str) -> Float[Tensor, "J M2"]:
         """Return cos mα and sin mα at the angles of the first half turn, as the columns go.

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xraisim.core.types import Photons, PatternSource, Pixels
+from xraisim.core.types import PatternSource, Photons, Pixels
 
 
 @dataclass(kw_only=True)
@@ -72,7 +72,9 @@ class Survey:
     mean: Float[Tensor, "P"]
 
     @classmethod
-    def of(cls, source: PatternSource, chosen: Bool[Tensor, "N"], pixels: Pixels, block: int) -> "Survey":
+    def of(
+        cls, source: PatternSource, chosen: Bool[Tensor, "N"], pixels: Pixels, block: int
+    ) -> "Survey":
         """Read the ``chosen`` patterns once; the others count as dark."""
         log_gain = np.append(pixels.gain.log().double().numpy(), 0.0)
         totals = torch.zeros(len(chosen), dtype=torch.float64)

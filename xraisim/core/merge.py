@@ -18,7 +18,7 @@ from xraisim.core.likelihood import measurement, volume_and_pose
 from xraisim.core.sampling import (
     as_numpy,
     check_inside,
-    insert_slices,
+    insert_slice_pairs,
     insert_slices_reference,
     slice_volume,
     slice_volume_reference,
@@ -108,8 +108,12 @@ class Accumulator:
     ) -> None:
         """Add whole slices: signal photons and exposures already summed per rotation and pixel."""
         where = (rotation, s, self.spacing, self.photons.shape[0])
-        self.photons += insert_slices(photons, *where)
-        self.exposure += insert_slices(exposure, *where)
+        for total, added in zip(
+            (self.photons, self.exposure),
+            insert_slice_pairs(photons, exposure, *where),
+            strict=True,
+        ):
+            total += added
 
     def volume(self, prior: float) -> Volume:
         """Return the Friedel-averaged intensity, with ``prior`` × the median exposure as floor.

@@ -5,7 +5,9 @@ from numba import njit, prange
 
 
 @njit(parallel=True, fastmath=True, cache=True)
-def photon_harmonics(offsets, pixel, value, inner, weight, cosine, sine, limits, order, start, first):
+def photon_harmonics(
+    offsets, pixel, value, inner, weight, cosine, sine, limits, order, start, first
+):
     """Return packed rows [n, width] of Σ value·exp(i m ϕ) on the rings about each pixel.
 
     Entries of pattern i are ``offsets[i]:offsets[i+1]``; pixels beyond ``inner`` are left out.

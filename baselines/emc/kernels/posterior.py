@@ -101,7 +101,9 @@ def normalise(even, odd, prior, beta, lowest, peak, mass):
 
 
 @njit(parallel=True, fastmath=True, cache=True)
-def spread_entries(group, pattern, column_angle, weight, direction, cosine, sine, rows, start, rings, out):
+def spread_entries(
+    group, pattern, column_angle, weight, direction, cosine, sine, rows, start, rings, out
+):
     """Add sparse entries, sorted by direction, to the templates' adjoint ``out`` [D, W].
 
     Entries ``group[g]:group[g+1]`` have the direction ``direction[g]``, and patterns one after
