@@ -41,6 +41,7 @@ _SHAPED = [
     "xraisim.core.sampling",
     "xraisim.core.search",
     "xraisim.core.so3",
+    "xraisim.core.symmetry",
     "xraisim.core.types",
     "xraisim.photons.torch_source",
     "xraisim.photons.torch_poisson",
