@@ -21,6 +21,7 @@ _SHAPED = [
     "baselines.phasing.run",
     "baselines.phasing.stage",
     "baselines.phasing.support",
+    "baselines.report.patterns",
     "benchmarks.oracle",
     "benchmarks.score",
     "benchmarks.slices",
