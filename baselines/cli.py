@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from baselines.commands.report import report_command
 from baselines.emc import EmcConfig, reconstruct
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import summary, write_result
@@ -18,8 +19,10 @@ from xraisim.files.volumes import read_attributes, read_volume
 app = make_app(
     "Classical reconstruction: orientations by EMC, phases by iterated projections.",
     "xrai-baseline emc patterns.h5 --out run\n\n"
+    "xrai-baseline report run --patterns patterns.h5\n\n"
     "xrai-baseline phase run/intensity.h5 --out run/phasing",
 )
+app.command("report")(report_command)
 main = entry_point(app)
 
 
