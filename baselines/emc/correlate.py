@@ -9,6 +9,8 @@ X is one real product per m over the rings that have it, and LL one product over
 the mean of LL over a half turn apart, odd m half the difference, which halves the second product.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +23,7 @@ Halves = tuple[Float[Tensor, "J n D"], Float[Tensor, "J n D"]]
 
 
 def swapped(block: Float[Tensor, "n L2"]) -> Float[Tensor, "n L2"]:
-    """Return (−second half, first half) of each row: (Re, −Im) C becomes the one that gives Im X."""
+    """Return (−second half, first half) of each row, which gives Im X where a row gives Re X."""
     first, second = block.chunk(2, 1)
     return torch.cat([-second, first], 1)
 
@@ -91,12 +93,14 @@ def correlate_candidates(
         )
         return expand_angles(waves, product)
     chosen = templates[candidates.clamp_min(0)] * (candidates >= 0)[..., None]
-    parts = []
+    return expand_angles(waves, torch.stack(list(_per_order(grid, patterns, chosen))))
+
+
+def _per_order(
+    grid: PolarGrid, patterns: Float[Tensor, "n W"], chosen: Float[Tensor, "n K W"]
+) -> Iterator[Float[Tensor, "2 n K"]]:
     for start, length in grid.columns:
         row = patterns[:, None, start : start + 2 * length]
-        template = chosen[..., start : start + 2 * length].flatten(0, 1)
-        turned = swapped(template).unflatten(0, (n, K))
-        parts.append(
-            torch.stack([(row * t).sum(-1) for t in (template.unflatten(0, (n, K)), turned)])
-        )
-    return expand_angles(waves, torch.stack(parts))
+        template = chosen[..., start : start + 2 * length]
+        turned = swapped(template.flatten(0, 1)).view_as(template)
+        yield torch.stack([(row * template).sum(-1), (row * turned).sum(-1)])

@@ -61,8 +61,8 @@ class Profile:
 class Detector:
     """What the E- and M-step need of the detector: gain and background on the polar grid.
 
-    ``gain`` [Q, M+1]: Σ_p g_p exp(imϕ_p) on the rings; ``background`` [N]: background over gain at the
-    points, the mean of each ring.
+    ``gain`` [Q, M+1]: Σ_p g_p exp(imϕ_p) on the rings; ``background`` [N]: background over gain at
+    the points, the mean of each ring.
     """
 
     gain: Complex[Tensor, "Q M"]

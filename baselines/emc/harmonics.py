@@ -11,7 +11,7 @@ from xraisim.core.types import Photons
 
 
 class PhotonHarmonics:
-    """Turns sparse patterns into packed rows: Σ_p k_p exp(i m ϕ_p) on the rings about each pixel."""
+    """Turns sparse patterns into packed rows: Σ_p k_p exp(imϕ_p) on the rings about each pixel."""
 
     def __init__(self, grid: PolarGrid) -> None:
         phase = grid.azimuth.double()[:, None] * torch.arange(grid.highest + 1, dtype=torch.float64)

@@ -23,7 +23,7 @@ HYPOTHESES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Poses:
-    """What an iteration found of each pattern, on the CPU: see :class:`baselines.emc.posterior.Found`.
+    """What an iteration found of each pattern, on the CPU (see ``posterior.Found``).
 
     ``hypotheses`` [N, 8]: the columns that hold most of the posterior, −1 for none. ``likelihood``,
     ``evidence`` include everything but Σ log k!.

@@ -1,4 +1,4 @@
-"""What the patterns are compared with: one or more classes of particle, each along its directions."""
+"""What the patterns are compared with: classes of particles, each along its directions."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property

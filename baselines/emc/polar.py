@@ -51,7 +51,8 @@ class PolarGrid:
     ``radius`` [Q]: |s| of the rings (Å⁻¹), evenly spaced; ``height`` [Q]: s along the beam;
     ``limits`` [Q]: highest harmonic kept on each ring, ascending; ``angles``: in-plane angles that
     are searched, an even number; ``inner`` [P]: the innermost of the four rings that each pixel is
-    interpolated from, by cubic polynomials with weights ``weight`` [P, 4]; ``azimuth`` [P]: radians.
+    interpolated from, by cubic polynomials with weights ``weight`` [P, 4]; ``azimuth`` [P] in
+    radians.
     """
 
     radius: Float[Tensor, "Q"]
@@ -120,7 +121,7 @@ class PolarGrid:
 
     @cached_property
     def columns(self) -> list[tuple[int, int]]:
-        """Where each of :attr:`orders` begins in a row, and how many rings it has, exposure included."""
+        """Where each of :attr:`orders` begins in a row, and its rings, exposure included."""
         lengths = [self.rings + 1 - first for first in self.first_ring]
         starts = np.cumsum([0, *(2 * length for length in lengths)])
         return list(zip(starts[:-1].tolist(), lengths, strict=True))

@@ -78,18 +78,18 @@ def posterior(
 ) -> Posterior:
     """Return the posterior of the patterns of some tiles, whose halves may be overwritten.
 
-    Where the one tile's columns are each pattern's own ``candidates``, it is sparse and names these.
+    Where the one tile's columns are each pattern's ``candidates``, it is sparse and names these.
     """
     lowest, scale = np.float32(math.log(threshold)), np.float32(beta)
     arrays = [(*(half.numpy() for half in tile.halves), tile.prior.numpy()) for tile in tiles]
-    half, n, _ = arrays[0][0].shape
-    peak, best = np.full(n, -np.inf, np.float32), np.zeros((n, 2), np.int64)
+    n = arrays[0][0].shape[1]
+    peak, at = np.full(n, -np.inf, np.float32), np.zeros((n, 2), np.int64)
     for tile, array in zip(tiles, arrays, strict=True):
-        kernels.find_peaks(*array, scale, tile.first, peak, best)
+        kernels.find_peaks(*array, scale, tile.first, peak, at)
     sums = np.zeros((n, 4))
     for array in arrays:
         kernels.sum_weights(*array, scale, lowest, peak, sums)
-    found = _found(tiles, peak, best, sums, beta)
+    found = _found(tiles, peak, at, sums, beta)
     columns = sum(tile.halves[0].shape[2] for tile in tiles)
     if candidates is None and sums[:, 3].mean() > _DENSE_SHARE * columns:
         for array in arrays:

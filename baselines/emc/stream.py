@@ -30,7 +30,7 @@ class PatternBlocks:
     _cache: dict[int, Tensor] = field(default_factory=dict)
 
     def __call__(self, members: Bool[Tensor, "N"]) -> Iterator[tuple[Int[Tensor, "n"], Tensor]]:
-        """Yield (pattern numbers, their rows) of the ``members``; blocks without any are left out."""
+        """Yield (pattern numbers, rows) of the ``members``; blocks without any are left out."""
         for start in range(self.share * self.block, len(self.chosen), self.shares * self.block):
             numbers = start + self.chosen[start : start + self.block].nonzero()[:, 0]
             wanted = members[numbers]

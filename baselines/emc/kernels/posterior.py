@@ -84,7 +84,7 @@ def list_entries(even, odd, prior, beta, lowest, peak, mass, first, cursor, colu
 
 @njit(parallel=True, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, cache=True)
 def normalise(even, odd, prior, beta, lowest, peak, mass):
-    """Overwrite the halves of LL by those of the posterior: sum and difference of P half a turn on."""
+    """Overwrite the halves of LL by those of P: sum and difference of P half a turn apart."""
     J, n, K = even.shape
     shared = prior.shape[0] == 1
     for i in prange(n):
@@ -101,9 +101,7 @@ def normalise(even, odd, prior, beta, lowest, peak, mass):
 
 
 @njit(parallel=True, fastmath=True, cache=True)
-def spread_entries(
-    group, pattern, column_angle, weight, direction, cosine, sine, rows, start, rings, out
-):
+def spread_entries(group, pattern, angle, weight, direction, cosine, sine, rows, start, rings, out):
     """Add sparse entries, sorted by direction, to the templates' adjoint ``out`` [D, W].
 
     Entries ``group[g]:group[g+1]`` have the direction ``direction[g]``, and patterns one after
@@ -119,7 +117,7 @@ def spread_entries(
             i = pattern[entry]
             c[:], s[:] = 0, 0
             while entry < group[g + 1] and pattern[entry] == i:
-                a, w = column_angle[entry], weight[entry]
+                a, w = angle[entry], weight[entry]
                 for m in range(M):
                     c[m] += w * cosine[a, m]
                     s[m] += w * sine[a, m]

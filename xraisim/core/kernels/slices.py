@@ -128,7 +128,7 @@ def insert_forward(values, G, R, s, inverse, parts):
 
 @njit(parallel=True, fastmath=True, cache=True)
 def insert_pairs(first, second, G, R, s, inverse, parts):
-    """Return ``insert_forward`` of two sets of values at once, [parts, G³, 2]: one look-up for both."""
+    """Return ``insert_forward`` of two sets of values, [parts, G³, 2]: one look-up for both."""
     n, P = first.shape
     out = np.zeros((parts, G * G * G, 2), np.float32)
     row = np.uint64(G)
