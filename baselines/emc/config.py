@@ -12,21 +12,22 @@ def _require(holds: bool, name: str, value: object, expected: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """One stage of frequency marching: a resolution, a rotation grid and an annealing schedule.
+    """One stage of frequency marching: a resolution, a grid of orientations, an annealing schedule.
 
-    ``speckles``: reach s_max·D, in speckles 1/D of a particle of diameter D; the finest useful grid
-    has about 45·speckles³ rotations. ``rotations``: size of the grid. ``patterns``: the first so
-    many patterns are used, 0 for all. ``iterations``: the most that are made. β starts at ``beta``
-    and grows by ``growth`` per iteration to ``beta_end``.
+    ``speckles``: reach s_max·D, in speckles 1/D of a particle of diameter D. ``rotations``: size of
+    the grid of orientations; a finer one than 45·speckles³ is of little use. ``search``:
+    ``"global"``, or ``"local"`` around the directions that a pattern's posterior held before.
+    ``patterns``: the first so many patterns are used, 0 for all. ``iterations``: the most that are
+    made. β is set in every iteration such that the mean information Σ P log(P/π) is a share of log
+    ``rotations``, rising from ``information`` [0] to [1] over ``ramp`` iterations, but at most 1.
     """
 
     speckles: float
     rotations: int
     iterations: int
     patterns: int = 0
-    beta: float = 1.0
-    growth: float = 1.0
-    beta_end: float = 1.0
+    information: tuple[float, float] = (0.95, 0.95)
+    ramp: int = 1
     search: str = "global"
 
     def __post_init__(self) -> None:
@@ -34,33 +35,32 @@ class Level:
         _require(self.rotations >= 1, "rotations", self.rotations, "at least 1")
         _require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
         _require(self.patterns >= 0, "patterns", self.patterns, "0 (all) or more")
-        _require(self.growth >= 1, "growth", self.growth, "at least 1")
-        ordered = 0 < self.beta <= self.beta_end <= 1
-        _require(ordered, "beta", self.beta, f"above 0, up to beta_end = {self.beta_end} ≤ 1")
+        _require(self.ramp >= 1, "ramp", self.ramp, "at least 1")
+        low, high = self.information
+        _require(0 < low <= high <= 1, "information", (low, high), "two ascending shares in 0 … 1")
+        _require(self.search in ("global", "local"), "search", self.search, '"global" or "local"')
 
-    def beta_at(self, iteration: int) -> float:
-        """Return β of an iteration of this level, counted from 0."""
-        return float(min(self.beta_end, self.beta * self.growth**iteration))
+    def information_at(self, iteration: int) -> float:
+        """Return the share of information of an iteration of this level, counted from 0."""
+        low, high = self.information
+        return low + (high - low) * min(1.0, iteration / max(1, self.ramp - 1))
 
 
-# Random starts are decided at low resolution, by a few patterns; the levels above only refine. β
-# starts where the random speckles still tell orientations apart: colder, the volume would first
-# melt to its radial mean, and most starts then freeze into the same wrong one.
+# Random starts are decided at low resolution, by a few patterns; the levels above only refine.
 _START = Level(
     speckles=4.9,
     rotations=3_000,
     iterations=20,
     patterns=3_000,
-    beta=0.02,
-    growth=1.15,
-    beta_end=0.15,
+    information=(0.36, 0.9),
+    ramp=15,
 )
 DEFAULT_LEVELS = (
     _START,
-    Level(speckles=6.4, rotations=8_000, iterations=4, beta=0.15, growth=1.5, beta_end=0.5),
-    Level(speckles=8.2, rotations=16_000, iterations=3, beta=0.2, growth=1.5, beta_end=0.5),
-    Level(speckles=10.6, rotations=24_000, iterations=2, beta=0.3, growth=1.5, beta_end=0.5),
-    Level(speckles=17.0, rotations=24_000, iterations=2, beta=0.5, beta_end=0.5),
+    Level(speckles=7.0, rotations=16_000, iterations=4, information=(0.85, 0.95), ramp=3),
+    Level(speckles=10.0, rotations=60_000, iterations=3, search="local"),
+    Level(speckles=17.0, rotations=300_000, iterations=3, search="local"),
+    Level(speckles=17.0, rotations=2_000_000, iterations=2, search="local"),
 )
 
 
@@ -69,6 +69,9 @@ class EmcConfig:
     """Everything that determines a reconstruction besides the patterns.
 
     ``restarts``: random starts at the first level, of which the likeliest goes on.
+    ``start_information``: of the very first iteration, which should follow the random speckles
+    closely: colder, the volume would melt to its radial mean, and most starts would then freeze
+    into the same wrong one.
     ``d_min_angstrom``: march no further than this spacing. ``oversampling``: voxels per 1/D.
     ``prior``: floor of the merge, in median exposures. ``threshold``: posterior, relative to a
     pattern's best, below which a rotation is dropped. ``tolerance``: gain of log-likelihood per
@@ -80,6 +83,7 @@ class EmcConfig:
 
     levels: tuple[Level, ...] = DEFAULT_LEVELS
     restarts: int = 4
+    start_information: float = 0.6
     d_min_angstrom: float | None = None
     oversampling: float = 3.2
     prior: float = 0.02

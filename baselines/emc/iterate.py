@@ -1,5 +1,6 @@
 """One iteration of EMC: expand, maximize and compress, streaming over blocks of patterns."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -7,16 +8,19 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from baselines.emc.anneal import beta_for
 from baselines.emc.candidates import Candidates, column_mass, likeliest
 from baselines.emc.compress import volume_of
 from baselines.emc.config import EmcConfig
 from baselines.emc.models import Model
 from baselines.emc.posterior import Posterior, posterior
 from baselines.emc.stage import Stage
+from baselines.emc.stream import read
 from xraisim.core.merge import Accumulator
 
 _HALVES_FLOATS = 2**25  # log-likelihoods that are held at once
 _FEWEST_ROWS, _MOST_ROWS = 16, 512
+_SAMPLE = 64  # patterns that β is found from
 _TINY = 1e-12
 HYPOTHESES = 8
 
@@ -62,19 +66,39 @@ class Estimate:
 class Pass:
     """One pass over the patterns ``members``: the sums and records that it leaves."""
 
-    def __init__(self, stage: Stage, now: Estimate, beta: float, config: EmcConfig) -> None:
-        self._stage, self._now, self._beta, self._config = stage, now, beta, config
+    def __init__(self, stage: Stage, now: Estimate, config: EmcConfig) -> None:
+        self._stage, self._now, self._config = stage, now, config
+        self._begun: float | None = None
+        self.beta = 1.0
         device = stage.pixels.s.device
         self.poses = Poses.empty(len(now.fluence))
         self.fluence = torch.zeros_like(now.fluence)
         self.mass = torch.zeros(len(now.models), dtype=torch.float64)
         self.merged = [Accumulator.empty(*stage.grid, device=device) for _ in now.models]
 
+    def anneal(
+        self, members: Bool[Tensor, "N"], candidates: Candidates | None, information: float
+    ) -> None:
+        """Set β such that the first patterns have this share of information."""
+        numbers = members.nonzero()[:_SAMPLE, 0]
+        rows = self._stage.engine.prepare(read(self._stage.blocks.source, numbers))
+        self._begin(1.0)
+        near = None if candidates is None else candidates(numbers)
+        fluence = self._now.fluence[numbers].to(rows.device)
+        tiles = self._stage.engine.tiles(rows, fluence, near)
+        most = math.log(len(self._stage.columns) * self._stage.columns.angles)
+        self.beta = beta_for(tiles, information * most)
+
+    def _begin(self, fluence: float) -> None:
+        if self._begun != fluence:
+            self._stage.engine.begin(self._now.models, self._now.known, fluence)
+            self._begun = fluence
+
     def run(self, members: Bool[Tensor, "N"], candidates: Candidates | None) -> None:
         """Go through the patterns, class of fluence by class of fluence."""
         engine = self._stage.engine
         for group, fluence in self._groups(members):
-            engine.begin(self._now.models, self._now.known, fluence)
+            self._begin(fluence)
             for numbers, rows in self._stage.blocks(group):
                 step = self._rows_at_once(candidates)
                 for part in torch.arange(len(numbers)).split(step):
@@ -106,7 +130,7 @@ class Pass:
         engine, device = self._stage.engine, rows.device
         given = self._now.fluence[numbers]
         tiles = engine.tiles(rows, given.to(device), near)
-        found = posterior(tiles, self._beta, self._config.threshold, near)
+        found = posterior(tiles, self.beta, self._config.threshold, near)
         signal = engine.signal(rows, found)
         fluence = signal / engine.exposure(found).clamp_min(_TINY)
         engine.collect(rows, fluence, found)
@@ -141,15 +165,16 @@ def iterate(
     stage: Stage,
     members: Bool[Tensor, "N"],
     candidates: Candidates | None,
-    beta: float,
+    information: float,
     config: EmcConfig,
-) -> tuple[Estimate, Poses]:
-    """Return the next estimate from the patterns ``members``, and what was found of their poses.
+) -> tuple[Estimate, Poses, float]:
+    """Return the next estimate from the patterns ``members``, what was found of them, and β.
 
     Orientations are judged by the rings that the current volume covers, so a step outwards in
     resolution takes its outer shells from the orientations that the inner ones gave.
     """
-    one = Pass(stage, now, beta, config)
+    one = Pass(stage, now, config)
+    one.anneal(members, candidates, information)
     one.run(members, candidates)
     mean = float(one.fluence[members].mean())
     shares = (one.mass / one.mass.sum()).tolist()
@@ -160,4 +185,4 @@ def iterate(
         scaled = replace(volume, values=volume.values * mean)
         models.append(replace(model, share=share).with_volume(scaled))
     known = stage.s_max_per_angstrom
-    return Estimate(models=models, fluence=one.fluence / mean, known=known), one.poses
+    return Estimate(models=models, fluence=one.fluence / mean, known=known), one.poses, one.beta

@@ -23,7 +23,7 @@ from xraisim.console import Advance
 from xraisim.core.random import generator
 from xraisim.core.types import PatternSource
 
-_STEADY = 2  # iterations at the level's last β before its gain is judged
+_STEADY = 2  # iterations at the level's last information before its gain is judged
 
 
 class March:
@@ -62,30 +62,28 @@ class March:
     def _make(self, stage: Stage) -> None:
         """Iterate at one level until it has converged or its iterations are used up."""
         state, level = self._state, stage.level
-        steady = sum(level.beta_at(i) == level.beta_end for i in range(state.iteration))
         while state.iteration < level.iterations:
             gain = self._step(stage)
-            steady += level.beta_at(state.iteration - 1) == level.beta_end
-            if steady > _STEADY and gain is not None and gain < self._config.tolerance:
+            steady = state.iteration >= level.ramp + _STEADY
+            if steady and gain is not None and gain < self._config.tolerance:
                 break
         self._advance(level.iterations - state.iteration)
 
     def _step(self, stage: Stage) -> float | None:
         """Make one iteration; return the gain of log-likelihood per photon over the one before."""
         began, state = time.monotonic(), self._state
-        beta = stage.level.beta_at(state.iteration)
         before = self._current(stage)
         candidates = self._candidates(stage)
         members = self._members(stage, len(before))
         made = [
-            iterate(now, stage, some, candidates, beta, self._config)
+            iterate(now, stage, some, candidates, self._information(stage), self._config)
             for now, some in zip(before, members, strict=True)
         ]
-        poses = _joined([poses for _, poses in made], members)
+        poses = _joined([poses for _, poses, _ in made], members)
         evidence = float(poses.evidence[stage.chosen].mean())
         gain = None if state.evidence is None else evidence / stage.photons - state.evidence
-        state.estimates = [estimate for estimate, _ in made]
-        state.poses, state.poses_level, state.beta = poses, stage.number, beta
+        state.estimates = [estimate for estimate, _, _ in made]
+        state.poses, state.poses_level, state.beta = poses, stage.number, made[0][2]
         state.evidence = evidence / stage.photons
         state.iteration += 1
         state.lines += 1
@@ -94,6 +92,11 @@ class March:
         checkpoint.save(state, self._directory)
         self._advance(1, f"level {stage.number + 1}, {state.evidence:.5f} nats per photon")
         return gain
+
+    def _information(self, stage: Stage) -> float:
+        if stage.number == 0 and self._state.iteration == 0:
+            return self._config.start_information
+        return stage.level.information_at(self._state.iteration)
 
     def _report(
         self, stage: Stage, poses: Poses, before: list[Estimate], evidence: float, seconds: float
