@@ -23,9 +23,15 @@ class Candidates:
     are near within 1.5 spacings of the older grid; classes are not changed.
     """
 
-    def __init__(self, hypotheses: Int[Tensor, "N H"], older: Columns, newer: Columns) -> None:
+    def __init__(
+        self,
+        hypotheses: Int[Tensor, "N H"],
+        older: Columns,
+        newer: Columns,
+        group: Float[Tensor, "m 4"],
+    ) -> None:
         self._hypotheses = hypotheses
-        self._near = _neighbours(older, newer)
+        self._near = _neighbours(older, newer, group)
 
     def __call__(self, numbers: Int[Tensor, "n"]) -> Int[Tensor, "n K"]:
         """Return the columns to search for some patterns, each once, −1 where there are fewer."""
@@ -39,16 +45,20 @@ class Candidates:
         return found[:, : max(1, most)].contiguous()
 
 
-def _neighbours(older: Columns, newer: Columns) -> Int[Tensor, "O k"]:
+def _neighbours(older: Columns, newer: Columns, group: Float[Tensor, "m 4"]) -> Int[Tensor, "O k"]:
     lists: list[np.ndarray] = []
+    turns = rotations.to_matrix(group).numpy()
     for number in range(len(older.start) - 1):
         old, new = _directions(older, number), _directions(newer, number)
-        reach = _REACH * math.sqrt(4 * math.pi / len(old))
-        tree = cKDTree(new)
+        # Beyond the rim of an asymmetric unit lie mates of directions that are far off inside it.
+        tree = cKDTree(np.einsum("mij,dj->mdi", turns, new).reshape(-1, 3))
+        reach = _REACH * math.sqrt(4 * math.pi / (len(old) * len(turns)))
         near = tree.query_ball_point(old, 2 * math.sin(min(reach, math.pi) / 2))
         nearest = tree.query(old)[1]
-        first = newer.start[number]
-        lists += [first + np.array(some or [one]) for some, one in zip(near, nearest, strict=True)]
+        lists += [
+            newer.start[number] + np.unique(np.array(some or [one]) % len(new))
+            for some, one in zip(near, nearest, strict=True)
+        ]
     out = np.full((len(lists), max(map(len, lists))), -1, np.int32)
     for row, some in zip(out, lists, strict=True):
         row[: len(some)] = some

@@ -24,9 +24,9 @@ class State:
     ``key``: settings and patterns it belongs to. ``stage``, ``iteration``: where the march is.
     ``estimates``: of all patterns, or of each half-set. ``poses_level``: the level whose columns
     ``poses`` names. ``evidence``: log-likelihood per photon of the last iteration of this stage.
-    ``beta``: of the last iteration. ``starts``: the final evidence of each random start;
-    ``leader``: the estimate of the likeliest. ``lines``: entries in metrics.jsonl. ``seconds``:
-    time spent.
+    ``beta``: of the last iteration. ``starts``: the log-likelihood per photon that each random
+    start reached; ``leader``, ``leader_poses``: of the likeliest. ``lines``: entries in
+    metrics.jsonl. ``seconds``: time spent.
     """
 
     key: str
@@ -39,6 +39,7 @@ class State:
     beta: float | None = None
     starts: list[float] = field(default_factory=list)
     leader: list[Estimate] = field(default_factory=list)
+    leader_poses: Poses | None = None
     lines: int = 0
     seconds: float = 0.0
 
@@ -68,8 +69,8 @@ def load(directory: Path, key: str, device: torch.device) -> State:
             raise KeyError("format")
         for name in ("estimates", "leader"):
             content[name] = [_estimate(one, device) for one in content[name]]
-        if content["poses"] is not None:
-            content["poses"] = Poses(**content["poses"])
+        for name in ("poses", "leader_poses"):
+            content[name] = None if content[name] is None else Poses(**content[name])
         state = State(**content)
     except (RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
         raise FormatError(f"{path} is not a readable checkpoint ({error}); start afresh") from error

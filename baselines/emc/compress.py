@@ -17,6 +17,7 @@ from baselines.emc.polar import PolarGrid
 from xraisim.core import rotations
 from xraisim.core.fourier import radius, reciprocal, to_structure_factors
 from xraisim.core.merge import Accumulator, radial_mean
+from xraisim.core.symmetry import symmetrize
 from xraisim.core.types import Volume
 
 _SAMPLES = 2**23  # slice samples put back at once, which bounds the memory
@@ -59,14 +60,19 @@ def polar_sums(
     return grid.inverse(photons), grid.inverse(fluence * detector.gain.conj())
 
 
-def volume_of(merged: Accumulator, profile: Profile, prior: float) -> Volume:
-    """Return the intensity (electrons²): photons over exposures, times the radial profile."""
+def volume_of(
+    merged: Accumulator, profile: Profile, prior: float, group: Float[Tensor, "m 4"]
+) -> Volume:
+    """Return the intensity (electrons²): photons over exposures, times the radial profile.
+
+    Both are averaged over the point group first.
+    """
     kept = Accumulator(
         photons=merged.photons.clamp_min(0),
         exposure=merged.exposure.clamp_min(0),
         spacing=merged.spacing,
     )
-    relative = kept.volume(prior)
+    relative = kept.volume(prior, group)
     cube = profile.at(radius(relative.grid, relative.spacing)).to(relative.values)
     return Volume(values=relative.values * cube, spacing=relative.spacing, kind="intensity")
 
@@ -75,6 +81,7 @@ def random_start(
     profile: Profile,
     grid: tuple[int, float],
     diameter_angstrom: float,
+    group: Float[Tensor, "m 4"],
     generator: torch.Generator,
 ) -> Volume:
     """Return the radial profile of the data times the speckles of a random ball of the right size.
@@ -85,7 +92,7 @@ def random_start(
     voxel = reciprocal(*grid)
     ball = radius(grid[0], voxel) < _BALL * diameter_angstrom
     density = torch.randn(ball.shape, generator=generator) * ball
-    speckle = to_structure_factors(density, voxel).abs() ** 2
+    speckle = symmetrize(to_structure_factors(density, voxel).abs() ** 2, group)
     relative = speckle / radial_mean(speckle, torch.ones_like(speckle))
     values = profile.at(radius(*grid)) * relative.clamp_min(_DARKEST)
     return Volume(values=values, spacing=grid[1], kind="intensity")

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
+from jaxtyping import Float
+from torch import Tensor
+
 from xraisim.core.errors import ConfigError
+from xraisim.core.symmetry import point_group
+
+_ENGINES = ("harmonic", "dense")
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:
@@ -74,11 +80,15 @@ class EmcConfig:
     into the same wrong one.
     ``d_min_angstrom``: march no further than this spacing. ``oversampling``: voxels per 1/D.
     ``prior``: floor of the merge, in median exposures. ``threshold``: posterior, relative to a
-    pattern's best, below which a rotation is dropped. ``tolerance``: gain of log-likelihood per
+    pattern's best, below which an orientation is dropped. ``tolerance``: gain of log-likelihood per
     photon (nats) below which a level is left. ``fluence_classes``: where there is background,
-    templates are made at this many fluences per block. ``block_patterns``: patterns handled at
-    once; ``cache_gib``: memory for unpacked patterns, beyond which they are read again every
-    iteration.
+    templates are made at this many fluences. ``classes``: different particles that are told apart,
+    and ``junk``: one more class that looks the same from everywhere, which takes up blanks and
+    spheres. ``halves``: independent reconstructions of every other pattern above the first level.
+    ``symmetry``: point group of the particle. ``engine``: ``"harmonic"`` or ``"dense"``;
+    ``rings_per_speckle`` and ``band`` (of the harmonics, in 2πsD) are the harmonic one's sampling.
+    ``block_patterns``: patterns read at once; ``cache_gib``: memory for patterns in the engine's
+    form, beyond which they are read again every iteration.
     """
 
     levels: tuple[Level, ...] = DEFAULT_LEVELS
@@ -93,6 +103,7 @@ class EmcConfig:
     classes: int = 1
     junk: bool = False
     halves: bool = False
+    symmetry: str = "C1"
     engine: str = "harmonic"
     rings_per_speckle: float = 4.0
     band: float = 1.0
@@ -117,6 +128,19 @@ class EmcConfig:
         _require(self.fluence_classes >= 1, "fluence_classes", self.fluence_classes, "at least 1")
         _require(self.block_patterns >= 1, "block_patterns", self.block_patterns, "at least 1")
         _require(self.cache_gib >= 0, "cache_gib", self.cache_gib, "0 or more")
+        _require(self.classes >= 1, "classes", self.classes, "at least 1")
+        _require(self.engine in _ENGINES, "engine", self.engine, f"one of {', '.join(_ENGINES)}")
+        _require(self.rings_per_speckle >= 2, "rings_per_speckle", self.rings_per_speckle, "≥ 2")
+        _require(self.band > 0, "band", self.band, "above 0")
+        _require(
+            0 < self.start_information < 1, "start_information", self.start_information, "0 … 1"
+        )
+        point_group(self.symmetry)
+
+    @property
+    def group(self) -> Float[Tensor, "m 4"]:
+        """The rotations of the point group as quaternions."""
+        return point_group(self.symmetry)
 
     @property
     def isotropic(self) -> list[bool]:

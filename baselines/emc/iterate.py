@@ -180,7 +180,7 @@ def iterate(
     shares = (one.mass / one.mass.sum()).tolist()
     models = []
     for model, merged, share in zip(now.models, one.merged, shares, strict=True):
-        volume = volume_of(merged, stage.profile, config.prior)
+        volume = volume_of(merged, stage.profile, config.prior, config.group)
         # Scaling φ to mean 1 and V against it leaves every expected count as it was.
         scaled = replace(volume, values=volume.values * mean)
         models.append(replace(model, share=share).with_volume(scaled))

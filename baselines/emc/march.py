@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 from baselines.emc import checkpoint
@@ -13,7 +12,7 @@ from baselines.emc.candidates import Candidates
 from baselines.emc.checkpoint import State
 from baselines.emc.compress import random_start, relative_change
 from baselines.emc.config import EmcConfig
-from baselines.emc.halves import half_resolution
+from baselines.emc.halves import half_members, half_resolution
 from baselines.emc.iterate import Estimate, Poses, iterate
 from baselines.emc.models import Columns, Model
 from baselines.emc.orientations import OrientationGrid
@@ -74,7 +73,7 @@ class March:
         began, state = time.monotonic(), self._state
         before = self._current(stage)
         candidates = self._candidates(stage)
-        members = self._members(stage, len(before))
+        members = half_members(stage.chosen, len(before))
         made = [
             iterate(now, stage, some, candidates, self._information(stage), self._config)
             for now, some in zip(before, members, strict=True)
@@ -120,19 +119,16 @@ class March:
             seconds=seconds,
         )
 
-    def _members(self, stage: Stage, sets: int) -> list[Bool[Tensor, "N"]]:
-        """Return the patterns of each estimate: all, or every other one."""
-        number = torch.arange(len(stage.chosen))
-        return [stage.chosen & (number % sets == which) for which in range(sets)]
-
     def _candidates(self, stage: Stage) -> Candidates | None:
         """Return where to look for each pattern, or None for everywhere."""
         state = self._state
         if stage.level.search == "global" or state.poses is None:
             return None
-        older = OrientationGrid.of(self._config.levels[state.poses_level].rotations)
+        rotations = self._config.levels[state.poses_level].rotations
+        older = OrientationGrid.of(rotations, self._config.group)
         isotropic = [model.isotropic for model in state.estimates[0].models]
-        return Candidates(state.poses.hypotheses, Columns.of(older, isotropic), stage.columns)
+        columns = Columns.of(older, isotropic)
+        return Candidates(state.poses.hypotheses, columns, stage.columns, self._config.group)
 
     def _current(self, stage: Stage) -> list[Estimate]:
         """Return the estimates to start an iteration from."""
@@ -151,7 +147,9 @@ class March:
         models = []
         for number, isotropic in enumerate(self._config.isotropic):
             draw = generator(self._config.seed, f"emc/start/{len(self._state.starts)}/{number}")
-            volume = random_start(stage.profile, stage.grid, stage.diameter_angstrom, draw)
+            volume = random_start(
+                stage.profile, stage.grid, stage.diameter_angstrom, self._config.group, draw
+            )
             share = 1 / len(self._config.isotropic)
             model = Model(volume=volume, share=share, isotropic=isotropic)
             models.append(model.with_volume(volume.to(self._device)))
@@ -161,12 +159,15 @@ class March:
         """Move to the next stage, from the likeliest start once all have been made."""
         state = self._state
         if stage.number == 0:
-            assert state.evidence is not None
-            if not state.starts or state.evidence > max(state.starts):
-                state.leader = state.estimates
-            state.starts.append(state.evidence)
+            assert state.poses is not None
+            # β differs from start to start, but the likeliest orientations' likelihood does not.
+            reached = float(state.poses.likelihood[stage.chosen].mean()) / stage.photons
+            if not state.starts or reached > max(state.starts):
+                state.leader, state.leader_poses = state.estimates, state.poses
+            state.starts.append(reached)
             made = len(state.starts) == self._config.restarts
             state.estimates = state.leader if made else []
+            state.poses = state.leader_poses if made else None
         state.stage += 1
         state.iteration, state.evidence = 0, None
 

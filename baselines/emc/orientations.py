@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from xraisim.core import rotations, so3
+from xraisim.core.symmetry import asymmetric_directions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +22,14 @@ class OrientationGrid:
     angles: int
 
     @classmethod
-    def of(cls, count: int) -> "OrientationGrid":
-        """Return about ``count`` orientations, directions as far apart as in-plane angles are."""
+    def of(cls, count: int, group: Float[Tensor, "m 4"]) -> "OrientationGrid":
+        """Return a grid as fine as ``count`` orientations are, directions as in-plane angles.
+
+        Directions are those of one asymmetric unit of the point group, so there are fewer.
+        """
         spacing = so3.spacing(count)
         angles = 2 * max(2, round(math.pi / spacing))
-        directions = fibonacci_sphere(max(1, round(count / angles)))
+        directions = asymmetric_directions(max(1, round(count / angles)), group)
         return cls(frames=frames(directions), angles=angles)
 
     def __len__(self) -> int:
@@ -49,15 +53,6 @@ def oriented(
     zero = torch.zeros_like(half)
     turn = torch.stack([half.cos(), zero, zero, half.sin()], -1)
     return rotations.normalize(rotations.multiply(turn, frames))
-
-
-def fibonacci_sphere(count: int) -> Float[Tensor, "D 3"]:
-    """Return near-uniform directions on the unit sphere (Swinbank & Purser 2006), float32."""
-    step = torch.arange(count, dtype=torch.float64) + 0.5
-    z = 1 - 2 * step / count
-    turn = math.pi * (1 + math.sqrt(5)) * step
-    flat = (1 - z * z).sqrt()
-    return torch.stack([flat * turn.cos(), flat * turn.sin(), z], -1).float()
 
 
 def frames(directions: Float[Tensor, "D 3"]) -> Float[Tensor, "D 4"]:

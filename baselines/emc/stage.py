@@ -87,7 +87,7 @@ def make_stage(
         reach = float(pixels.radius[-1])
         raise SamplingError(f"no photons at all within |s| < {reach:.4g} Å⁻¹; check the mask")
     profile = Profile.of(pixels, survey.mean - pixels.background, diameter)
-    orientations = OrientationGrid.of(level.rotations).to(device)
+    orientations = OrientationGrid.of(level.rotations, config.group).to(device)
     columns = Columns.of(orientations, config.isotropic)
     engine = _engine(config, pixels.to(device), diameter, orientations, columns, profile)
     return Stage(
