@@ -74,7 +74,9 @@ def likeliest(found: Posterior, columns: int, most: int) -> Int[Tensor, "n H"]:
     """Return up to ``most`` columns that hold most of each posterior, −1 where there are fewer."""
     mass = column_mass(found, columns)
     top = mass.topk(min(most, columns))
-    chosen = top.indices.int().masked_fill(top.values < _LEAST, -1)
+    weak = top.values < _LEAST
+    weak[:, 0] = False  # a flat posterior has no strong column, and its best is still gone back to
+    chosen = top.indices.int().masked_fill(weak, -1)
     return torch.nn.functional.pad(chosen, (0, most - chosen.shape[1]), value=-1).cpu()
 
 

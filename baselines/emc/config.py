@@ -52,6 +52,11 @@ class Level:
         return low + (high - low) * min(1.0, iteration / max(1, self.ramp - 1))
 
 
+def _searched(before: Level | None, level: Level) -> bool:
+    """Say whether every pattern of a level took part in the one before it."""
+    return before is not None and (not before.patterns or 0 < level.patterns <= before.patterns)
+
+
 # Random starts are decided at low resolution, by a few patterns; the levels above only refine.
 _START = Level(
     speckles=4.9,
@@ -117,6 +122,9 @@ class EmcConfig:
         _require(self.restarts >= 1, "restarts", self.restarts, "at least 1")
         reach = [level.speckles for level in self.levels]
         _require(reach == sorted(reach), "levels", reach, "speckles that never fall")
+        for before, level in zip((None, *self.levels), self.levels, strict=False):
+            _require(level.search == "global" or _searched(before, level), "search", level.search,
+                     'a "global" level first, of no fewer patterns')  # fmt: skip
         last = self.levels[-1].patterns
         _require(last == 0, "patterns of the last level", last, "0, for all of them")
         d_min = self.d_min_angstrom

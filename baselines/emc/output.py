@@ -31,7 +31,8 @@ class Summary:
 
     ``starts``: log-likelihood per photon (nats) that each random start reached; ``shares``: of the
     patterns, class by class; ``icc_half_angstrom``: where two half-sets cease to correlate, if
-    there are two; ``occupancy``: mean probability of the best orientation; ``grid_spacing_deg``: of the rotations of the last level.
+    there are two; ``occupancy``: mean probability of the best orientation; ``grid_spacing_deg``:
+    of the orientations of the last level.
     """
 
     patterns: int
