@@ -8,7 +8,7 @@ from torch import Tensor
 from xraisim.core.errors import ConfigError
 from xraisim.core.symmetry import point_group
 
-_ENGINES = ("harmonic", "dense")
+_ENGINES = ("auto", "harmonic", "dense")
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:
@@ -90,8 +90,9 @@ class EmcConfig:
     templates are made at this many fluences. ``classes``: different particles that are told apart,
     and ``junk``: one more class that looks the same from everywhere, which takes up blanks and
     spheres. ``halves``: independent reconstructions of every other pattern above the first level.
-    ``symmetry``: point group of the particle. ``engine``: ``"harmonic"`` or ``"dense"``;
-    ``rings_per_speckle`` and ``band`` (of the harmonics, in 2πsD) are the harmonic one's sampling.
+    ``symmetry``: point group of the particle. ``engine``: ``"harmonic"``, ``"dense"``, or
+    ``"auto"`` for what is faster at each level; ``rings_per_speckle`` and ``band`` (of harmonics,
+    in 2πsD) are the harmonic one's sampling.
     ``block_patterns``: patterns read at once; ``cache_gib``: memory for patterns in the engine's
     form, beyond which they are read again every iteration.
     """
@@ -109,7 +110,7 @@ class EmcConfig:
     junk: bool = False
     halves: bool = False
     symmetry: str = "C1"
-    engine: str = "harmonic"
+    engine: str = "auto"
     rings_per_speckle: float = 4.0
     band: float = 1.0
     block_patterns: int = 1024

@@ -30,8 +30,8 @@ class DenseEngine:
     """An :class:`baselines.emc.engine.Engine` on the pixels themselves."""
 
     def __init__(self, pixels: Pixels, columns: Columns, profile: Profile) -> None:
-        count = len(columns) * columns.angles
-        if count * len(pixels) > _MOST_SAMPLES:
+        if not self.fits(columns, pixels):
+            count = len(columns) * columns.angles
             raise ConfigError(
                 f"the dense engine would hold {count:,} orientations × {len(pixels):,} "
                 f'pixels, more than {_MOST_SAMPLES:,}; use engine = "harmonic" or a coarser level'
@@ -41,6 +41,11 @@ class DenseEngine:
         self._profile = profile
         self._radial = profile.at(pixels.radius)
         self._background = pixels.background if bool((pixels.background > 0).any()) else None
+
+    @staticmethod
+    def fits(columns: Columns, pixels: Pixels) -> bool:
+        """Say whether templates of all orientations and pixels may be held at once."""
+        return len(columns) * columns.angles * len(pixels) <= _MOST_SAMPLES
 
     def prepare(self, photons: Photons) -> Tensor:
         """Return dense counts."""

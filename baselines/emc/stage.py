@@ -20,6 +20,7 @@ from xraisim.core.merge import intensity_grid
 from xraisim.core.types import PatternSource, Pixels
 
 _FEWEST_PIXELS = 32
+_PREFER_DENSE = 2.0  # operations of the dense engine that take the time of one harmonic one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,13 +132,28 @@ def _engine(
     columns: Columns,
     profile: Profile,
 ) -> Engine:
-    if config.engine == "dense":
-        return DenseEngine(pixels, columns, profile)
-    grid = PolarGrid.of(
-        pixels,
-        diameter,
-        angles=orientations.angles,
-        rings_per_speckle=config.rings_per_speckle,
-        band=config.band,
-    )
-    return HarmonicEngine(pixels, grid, columns, profile)
+    choice = config.engine
+    if choice != "dense":
+        grid = PolarGrid.of(
+            pixels,
+            diameter,
+            angles=orientations.angles,
+            rings_per_speckle=config.rings_per_speckle,
+            band=config.band,
+        )
+        if choice == "harmonic" or not _dense_is_faster(grid, columns, pixels):
+            return HarmonicEngine(pixels, grid, columns, profile)
+    return DenseEngine(pixels, columns, profile)
+
+
+def _dense_is_faster(grid: PolarGrid, columns: Columns, pixels: Pixels) -> bool:
+    """Compare the operations per pattern: the dense engine's single product is the better used.
+
+    On CUDA it is the choice wherever it fits, as it runs in half precision on tensor cores.
+    """
+    if pixels.s.device.type == "cuda":
+        return DenseEngine.fits(columns, pixels)
+    directions, orders = len(columns), len(grid.orders)
+    dense = directions * grid.angles * len(pixels)
+    harmonic = 2 * grid.width * directions + orders * grid.angles * directions
+    return dense < _PREFER_DENSE * harmonic and DenseEngine.fits(columns, pixels)
