@@ -6,10 +6,9 @@ orientations (one left), so the schedule of annealing is one of information.
 """
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from baselines.emc.posterior import Tile
+from baselines.emc.posterior import Tile, flat
 
 _COLDEST = 1.0
 _HOTTEST = 1e-7
@@ -21,7 +20,7 @@ def beta_for(tiles: list[Tile], wanted: float) -> float:
 
     Bisection over log β: information grows with β.
     """
-    value, prior = _flat(tiles)
+    value, prior = flat(tiles)
     low, high = torch.tensor(_HOTTEST).log(), torch.tensor(_COLDEST).log()
     if _information(value, prior, _COLDEST) <= wanted:
         return _COLDEST
@@ -32,16 +31,6 @@ def beta_for(tiles: list[Tile], wanted: float) -> float:
         else:
             high = middle
     return float(high.exp())
-
-
-def _flat(tiles: list[Tile]) -> tuple[Float[Tensor, "n R"], Float[Tensor, "1 R"]]:
-    values, priors = [], []
-    for tile in tiles:
-        even, odd = tile.halves
-        both = torch.cat([even + odd, even - odd]).movedim(0, 2)
-        values.append(both.flatten(1))
-        priors.append(tile.prior.repeat_interleave(both.shape[2], 1))
-    return torch.cat(values, 1), torch.cat(priors, 1)
 
 
 def _information(value: Tensor, prior: Tensor, beta: float) -> float:

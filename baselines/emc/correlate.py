@@ -9,8 +9,6 @@ X is one real product per m over the rings that have it, and LL one product over
 the mean of LL over a half turn apart, odd m half the difference, which halves the second product.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -92,15 +90,22 @@ def correlate_candidates(
             patterns.numpy(), templates.numpy(), candidates.numpy(), start, length, product.numpy()
         )
         return expand_angles(waves, product)
-    chosen = templates[candidates.clamp_min(0)] * (candidates >= 0)[..., None]
-    return expand_angles(waves, torch.stack(list(_per_order(grid, patterns, chosen))))
+    return expand_angles(waves, candidate_products(grid, patterns, templates, candidates))
 
 
-def _per_order(
-    grid: PolarGrid, patterns: Float[Tensor, "n W"], chosen: Float[Tensor, "n K W"]
-) -> Iterator[Float[Tensor, "2 n K"]]:
+def candidate_products(
+    grid: PolarGrid,
+    patterns: Float[Tensor, "n W"],
+    templates: Float[Tensor, "D W"],
+    candidates: Int[Tensor, "n K"],
+) -> Float[Tensor, "M 2 n K"]:
+    """Return X at each pattern's candidates: plain form of the kernel, any device."""
+    at, wanted = candidates.clamp_min(0).long(), candidates >= 0
+    products = []
     for start, length in grid.columns:
-        row = patterns[:, None, start : start + 2 * length]
-        template = chosen[..., start : start + 2 * length]
-        turned = swapped(template.flatten(0, 1)).view_as(template)
-        yield torch.stack([(row * template).sum(-1), (row * turned).sum(-1)])
+        row = patterns[:, start : start + 2 * length]
+        template = templates[:, start : start + 2 * length][at] * wanted[..., None]
+        # Re X = row · (Re C, −Im C), and Im X is that with the row turned back: ⟨r, St⟩ = −⟨Sr, t⟩.
+        pair = torch.stack([row, -swapped(row)])
+        products.append(torch.einsum("cnl,nkl->cnk", pair, template))
+    return torch.stack(products)

@@ -83,7 +83,7 @@ class Pass:
         numbers = members.nonzero()[:_SAMPLE, 0]
         rows = self._stage.engine.prepare(read(self._stage.blocks.source, numbers))
         self._begin(1.0)
-        near = None if candidates is None else candidates(numbers)
+        near = None if candidates is None else candidates(numbers).to(rows.device)
         fluence = self._now.fluence[numbers].to(rows.device)
         tiles = self._stage.engine.tiles(rows, fluence, near)
         most = math.log(len(self._stage.columns) * self._stage.columns.angles)
@@ -102,9 +102,13 @@ class Pass:
             for numbers, rows in self._stage.blocks(group):
                 step = self._rows_at_once(candidates)
                 for part in torch.arange(len(numbers)).split(step):
-                    near = None if candidates is None else candidates(numbers[part])
-                    self._block(numbers[part], rows[part[0] : part[-1] + 1], near, fluence)
+                    block = rows[part[0] : part[-1] + 1]
+                    near = None
+                    if candidates is not None:
+                        near = candidates(numbers[part]).to(rows.device)
+                    self._block(numbers[part], block, near, fluence)
             engine.finish(self.merged)
+            self._begun = None
 
     def _groups(self, members: Tensor) -> Iterator[tuple[Tensor, float]]:
         """Yield (patterns, their mean fluence): all at once where there is no background."""
@@ -147,7 +151,8 @@ class Pass:
     ) -> None:
         columns, poses = self._stage.columns, self.poses
         # Templates are of the typical fluence: the rest of k log(φw + b) is the same everywhere.
-        constant = self._stage.survey.constant[numbers] + signal * (given / typical).log().double()
+        brightness = torch.xlogy(signal.double(), given / typical)  # zero for a dark pattern
+        constant = self._stage.survey.constant[numbers] + brightness
         constant = constant - float(self._stage.pixels.background.sum())
         self.fluence[numbers] = fluence
         poses.best[numbers] = found.found.best

@@ -11,7 +11,7 @@ from baselines.emc import checkpoint
 from baselines.emc.candidates import Candidates
 from baselines.emc.checkpoint import State
 from baselines.emc.compress import random_start, relative_change
-from baselines.emc.config import EmcConfig
+from baselines.emc.config import EmcConfig, Level
 from baselines.emc.halves import half_members, half_resolution
 from baselines.emc.iterate import Estimate, Poses, iterate
 from baselines.emc.models import Columns, Model
@@ -61,15 +61,18 @@ class March:
     def _make(self, stage: Stage) -> None:
         """Iterate at one level until it has converged or its iterations are used up."""
         state, level = self._state, stage.level
-        while state.iteration < level.iterations:
-            gain = self._step(stage)
-            steady = state.iteration >= level.ramp + _STEADY
-            if steady and gain is not None and gain < self._config.tolerance:
-                break
+        while state.iteration < level.iterations and not self._has_converged(level):
+            self._step(stage)
         self._advance(level.iterations - state.iteration)
 
-    def _step(self, stage: Stage) -> float | None:
-        """Make one iteration; return the gain of log-likelihood per photon over the one before."""
+    def _has_converged(self, level: Level) -> bool:
+        """Whether the log-likelihood per photon gains too little; true after a resumption too."""
+        state = self._state
+        steady = state.iteration >= level.ramp + _STEADY
+        return steady and state.gain is not None and state.gain < self._config.tolerance
+
+    def _step(self, stage: Stage) -> None:
+        """Make one iteration."""
         began, state = time.monotonic(), self._state
         before = self._current(stage)
         candidates = self._candidates(stage)
@@ -80,7 +83,7 @@ class March:
         ]
         poses = _joined([poses for _, poses, _ in made], members)
         evidence = float(poses.evidence[stage.chosen].mean())
-        gain = None if state.evidence is None else evidence / stage.photons - state.evidence
+        state.gain = None if state.evidence is None else evidence / stage.photons - state.evidence
         state.estimates = [estimate for estimate, _, _ in made]
         state.poses, state.poses_level, state.beta = poses, stage.number, made[0][2]
         state.evidence = evidence / stage.photons
@@ -90,7 +93,6 @@ class March:
         self._report(stage, poses, before, evidence, time.monotonic() - began)
         checkpoint.save(state, self._directory)
         self._advance(1, f"level {stage.number + 1}, {state.evidence:.5f} nats per photon")
-        return gain
 
     def _information(self, stage: Stage) -> float:
         if stage.number == 0 and self._state.iteration == 0:
@@ -169,7 +171,7 @@ class March:
             state.estimates = state.leader if made else []
             state.poses = state.leader_poses if made else None
         state.stage += 1
-        state.iteration, state.evidence = 0, None
+        state.iteration, state.evidence, state.gain = 0, None, None
 
 
 def _joined(poses: list[Poses], members: list[Tensor]) -> Poses:

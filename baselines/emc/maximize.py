@@ -10,6 +10,7 @@ so that neither step can lower the likelihood. With background, k counts for the
 probability φw/(φw + b).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from baselines.emc.correlate import spread
+from baselines.emc.correlate import spread, swapped
 from baselines.emc.kernels import posterior as kernels
 from baselines.emc.polar import PolarGrid
 from baselines.emc.posterior import Entries, Posterior
@@ -34,7 +35,10 @@ class Spreader:
     def add(self, rows: Float[Tensor, "n W"], found: Posterior) -> None:
         """Add patterns (packed rows, with −fluence in the exposure ring) by their posterior."""
         if found.entries is not None:
-            self._add_entries(rows, found.entries)
+            if rows.device.type == "cpu":
+                self._add_entries(rows, found.entries)
+            else:
+                spread_entries_reference(self.grid, rows, found.entries, self.sums)
             return
         for tile in found.tiles:
             last = tile.first + tile.halves[0].shape[2]
@@ -59,6 +63,21 @@ class Spreader:
         alpha = np.arange(self.grid.angles) * (2 * np.pi / self.grid.angles)
         phase = alpha[:, None] * np.array(self.grid.orders)
         return np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32)
+
+
+def spread_entries_reference(
+    grid: PolarGrid, rows: Float[Tensor, "n W"], entries: Entries, out: Float[Tensor, "D W"]
+) -> None:
+    """Add sparse entries to the sums of their directions: plain form of the kernel, any device."""
+    pattern, column = entries.patterns(), entries.column.long()
+    alpha = entries.angle.double() * (2 * math.pi / grid.angles)
+    for m, (start, length) in zip(grid.orders, grid.columns, strict=True):
+        columns = slice(start, start + 2 * length)
+        row = rows[:, columns][pattern]
+        cosine, sine = (
+            wave.float() * entries.weight for wave in ((m * alpha).cos(), (m * alpha).sin())
+        )
+        out[:, columns].index_add_(0, column, cosine[:, None] * row - sine[:, None] * swapped(row))
 
 
 def expectation(

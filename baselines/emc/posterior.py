@@ -40,7 +40,8 @@ class Entries:
 
     def patterns(self) -> Int[Tensor, "E"]:
         """Return the pattern of every entry."""
-        return torch.arange(len(self.offsets) - 1).repeat_interleave(self.offsets.diff())
+        numbers = torch.arange(len(self.offsets) - 1, device=self.offsets.device)
+        return numbers.repeat_interleave(self.offsets.diff())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,8 @@ def posterior(
 
     Where the one tile's columns are each pattern's ``candidates``, it is sparse and names these.
     """
+    if tiles[0].halves[0].device.type != "cpu":
+        return posterior_reference(tiles, beta, threshold, candidates)
     lowest, scale = np.float32(math.log(threshold)), np.float32(beta)
     arrays = [(*(half.numpy() for half in tile.halves), tile.prior.numpy()) for tile in tiles]
     n = arrays[0][0].shape[1]
@@ -95,12 +98,69 @@ def posterior(
         for array in arrays:
             kernels.normalise(*array, scale, lowest, peak, sums[:, 0])
         return Posterior(found=found, entries=None, tiles=tiles)
-    entries = _entries(tiles, arrays, (scale, lowest), peak, sums)
+    return _sparse(found, _entries(tiles, arrays, (scale, lowest), peak, sums), candidates)
+
+
+def posterior_reference(
+    tiles: list[Tile],
+    beta: float,
+    threshold: float,
+    candidates: Int[Tensor, "n K"] | None = None,
+) -> Posterior:
+    """Plain form of :func:`posterior`, any device; entries of a pattern may be in another order."""
+    value, prior = flat(tiles)
+    x = value * beta + prior
+    peak, best = x.max(1)
+    y = x - peak[:, None]
+    weight = y.exp().where(y >= math.log(threshold), 0)
+    kept = weight > 0
+    mass = weight.sum(1, dtype=torch.float64)
+    sums = [mass, *((weight * v.where(kept, 0)).sum(1, dtype=torch.float64) for v in (y, value))]
+    table = torch.stack([*sums, kept.sum(1)], 1).cpu().numpy()
+    angles = 2 * len(tiles[0].halves[0])
+    at = torch.stack([best // angles, best % angles], 1).cpu().numpy()
+    found = _found(tiles, peak.cpu().numpy(), at, table, beta)
+    p = weight / mass[:, None].float()
+    if candidates is None and table[:, 3].mean() > _DENSE_SHARE * (x.shape[1] // angles):
+        return Posterior(found=found, entries=None, tiles=_halved(tiles, p))
+    pattern, place = kept.nonzero().unbind(1)
+    counts = kept.sum(1).cumsum(0)
+    entries = Entries(
+        offsets=torch.cat([counts.new_zeros(1), counts]),
+        column=(place // angles).int(),
+        angle=(place % angles).int(),
+        weight=p[pattern, place],
+    )
+    return _sparse(found, entries, candidates)
+
+
+def flat(tiles: list[Tile]) -> tuple[Float[Tensor, "n R"], Float[Tensor, "#n R"]]:
+    """Return LL and log prior of all orientations, the angles of a column one after another."""
+    values, priors = [], []
+    for tile in tiles:
+        even, odd = tile.halves
+        both = torch.cat([even + odd, even - odd]).movedim(0, 2)
+        values.append(both.flatten(1))
+        priors.append(tile.prior.repeat_interleave(both.shape[2], 1))
+    return torch.cat(values, 1), torch.cat(priors, 1)
+
+
+def _halved(tiles: list[Tile], p: Float[Tensor, "n R"]) -> list[Tile]:
+    """Return the tiles with the halves of P in place of those of LL."""
+    columns = [tile.halves[0].shape[2] for tile in tiles]
+    parts = p.view(len(p), sum(columns), -1).movedim(2, 0).split(columns, 2)
+    pairs = [part.chunk(2) for part in parts]
+    halves = [((a + b).contiguous(), (a - b).contiguous()) for a, b in pairs]
+    return [replace(tile, halves=both) for tile, both in zip(tiles, halves, strict=True)]
+
+
+def _sparse(found: Found, entries: Entries, candidates: Tensor | None) -> Posterior:
+    """Name the columns by the candidates they are, if they are candidates."""
     if candidates is not None:
         named = candidates[entries.patterns(), entries.column.long()]
         entries = replace(entries, column=named.int())
-        best = torch.stack([candidates.gather(1, found.best[:, :1])[:, 0], found.best[:, 1]], 1)
-        found = replace(found, best=best)
+        column = candidates.cpu().long().gather(1, found.best[:, :1])
+        found = replace(found, best=torch.cat([column, found.best[:, 1:]], 1))
     return Posterior(found=found, entries=entries, tiles=[])
 
 
