@@ -116,6 +116,7 @@ class March:
             mutual_information_nats=float(poses.information[chosen].mean()),
             occupancy=float(poses.occupancy[chosen].mean()),
             d_min_angstrom=stage.d_min_angstrom,
+            judged_to_angstrom=1 / before[0].known,
             rotations=len(stage.orientations),
             icc_half_angstrom=resolution,
             seconds=seconds,
