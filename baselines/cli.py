@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from baselines.commands.dragonfly import dragonfly
 from baselines.emc import EmcConfig, reconstruct
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import summary, write_result
@@ -21,6 +22,7 @@ app = make_app(
     "xrai-baseline phase run/intensity.h5 --out run/phasing",
 )
 main = entry_point(app)
+app.command()(dragonfly)
 
 
 @app.command()
