@@ -18,10 +18,11 @@ from xraisim.core.random import generator
 from xraisim.core.types import Photons
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
 from xraisim.files.patterns import PatternReader
-from xraisim.formats.base import Read, Target
+from xraisim.formats.base import Source, Target
 from xraisim.formats.counts import merged
 from xraisim.formats.dragonfly_detector import (
     GOOD,
+    NOT_FOR_ORIENTATION,
     DragonflyDetector,
     from_experiment,
     write_detector,
@@ -31,6 +32,7 @@ from xraisim.formats.xrai import open_xrai
 
 PHOTONS, DETECTOR, START, OUTPUT = "photons.emc", "detector.h5", "start.h5", "data"
 _BLOCK = 4096
+_RIM_VOXELS = 1.5
 _CONFIG = """\
 [emc]
 in_photons_file = {photons}
@@ -50,8 +52,8 @@ class Input:
     """What was written, and what is needed to read the result.
 
     ``electrons2``: electrons² that one unit of Dragonfly's intensity stands for; ``spacing``: Å⁻¹
-    per voxel; ``grid``: voxels per edge; ``photons`` K and ``log_factorials`` Σ log k! are float64
-    per pattern; ``s_range`` in Å⁻¹, of the pixels written.
+    per voxel; ``grid``: voxels per edge; ``photons`` K and ``log_factorials`` Σ log k!, float64 per
+    pattern, are of the pixels that orient; ``s_range`` in Å⁻¹, of all pixels written.
     """
 
     grid: int
@@ -93,14 +95,15 @@ def write_input(patterns: Path, folder: Path, config: DragonflyConfig) -> Input:
         assert experiment is not None  # a pattern file knows everything
         detector = _pixels(from_experiment(experiment), kept, ewald_voxels)
         totals, factorials = _write_photons(
-            folder / PHOTONS, source.read, number, kept, source.known.pixels
+            folder / PHOTONS, source, number, kept, detector.mask == GOOD
         )
     if not totals.any():
         raise SamplingError(f"no photons at all within |s| < {s_max:.4g} Å⁻¹; check the mask")
     write_detector(folder / DETECTOR, detector)
     grid = volume_size(detector)
-    # Its random start is uniform too, of this mean; but its seed is the clock's.
-    write_start(folder / START, grid, 2 * float(totals.mean()) / count, config.seed)
+    # Its own random start is uniform too, of this mean, but its seed is the clock's.
+    orienting = int((detector.mask == GOOD).sum())
+    write_start(folder / START, grid, 2 * float(totals.mean()) / orienting, config.seed)
     (folder / "config.ini").write_text(_config_text(config, detector))
     gain = info["fluence_photons_per_um2"] * CLASSICAL_ELECTRON_RADIUS_UM**2
     return Input(
@@ -129,23 +132,30 @@ def write_start(path: Path, grid: int, highest: float, seed: int) -> None:
 
 
 def _pixels(whole: DragonflyDetector, kept: np.ndarray, ewald_voxels: float) -> DragonflyDetector:
-    """Return the pixels ``kept`` on a grid of another voxel size."""
+    """Return the pixels ``kept`` on a grid of another voxel size.
+
+    Those of the rim are merged but orient nothing: their templates would come from voxels that
+    hardly any pixel reaches, which is where Dragonfly's volumes blow up.
+    """
     background = whole.background
+    q = whole.q[kept] * (ewald_voxels / whole.ewald_rad)
+    radius = np.linalg.norm(q, axis=1)
+    inner = radius <= radius.max() - _RIM_VOXELS
     return replace(
         whole,
-        q=whole.q[kept] * (ewald_voxels / whole.ewald_rad),
+        q=q,
         corr=whole.corr[kept],
-        mask=np.full(len(kept), GOOD, np.uint8),
+        mask=np.where(inner, GOOD, NOT_FOR_ORIENTATION).astype(np.uint8),
         ewald_rad=ewald_voxels,
         background=None if background is None else background[kept],
     )
 
 
 def _write_photons(
-    path: Path, read: Read, number: int, kept: np.ndarray, pixels: int
+    path: Path, source: Source, number: int, kept: np.ndarray, orients: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Write the photons on ``kept`` of all ``pixels``; return K and Σ log k! of every pattern."""
-    place = np.full(pixels, -1, np.int32)
+    """Write the photons on ``kept`` pixels; return K and Σ log k! of those that ``orients`` has."""
+    place = np.full(source.known.pixels, -1, np.int32)
     place[kept] = np.arange(len(kept), dtype=np.int32)
     target = Target(
         patterns=number, pixels=len(kept), shape=(1, len(kept)), experiment=None, provenance={}
@@ -154,12 +164,14 @@ def _write_photons(
     with create_sparse(path, target) as append:
         for start in range(0, number, _BLOCK):
             stop = min(start + _BLOCK, number)
-            block = merged(_on_pixels(read(start, stop), place))
+            block = merged(_on_pixels(source.read(start, stop), place))
             append(block)
-            totals[start:stop] = block.totals()
-            factorials[start:stop] = np.bincount(
-                block.rows(), gammaln(block.count + 1.0), minlength=len(block)
-            )
+            rows, used = block.rows(), orients[block.pixel]
+            sums = [
+                np.bincount(rows, np.where(used, values, 0.0), minlength=len(block))
+                for values in (block.count, gammaln(block.count + 1.0))
+            ]
+            totals[start:stop], factorials[start:stop] = sums
     return totals, factorials
 
 
