@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from baselines.commands.dragonfly import dragonfly
 from baselines.commands.report import report_command
 from baselines.emc import EmcConfig, reconstruct
 from baselines.phasing.config import PhasingConfig
@@ -24,6 +25,7 @@ app = make_app(
 )
 app.command("report")(report_command)
 main = entry_point(app)
+app.command()(dragonfly)
 
 
 @app.command()
