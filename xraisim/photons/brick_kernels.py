@@ -15,7 +15,7 @@ BRICK = 32  # numbers: 2 × 4 × 4
 
 
 def column_starts(G: int) -> np.ndarray:
-    """Return where columns begin in the bricks of G³ coefficients: terms of x and y, int64 [2, G]."""
+    """Return where columns begin in the bricks of G³ coefficients, int64 [2, G]: along x and y."""
     at, line = np.arange(G), G // 2 * BRICK
     plane = -(-G // 4) * line
     return np.stack([at // 2 * plane + at % 2 * 16, at // 4 * line + at % 4 * 4])
