@@ -96,7 +96,7 @@ def make_lookup(volume: IntensitySpline, screen: Screen) -> Lookup:
 
 
 def round_to_bfloat16(values: np.ndarray) -> np.ndarray:
-    """Return float32 values rounded to 8 bits of mantissa: within 0.2 %, 0.04 % in a look-up."""
+    """Return float32 values rounded to 8 bits: within 0.2 %, in a look-up 0.07 % rms."""
     bits = values.view(np.uint32) + np.uint32(1 << 15)
     bits &= np.uint32(0xFFFF0000)
     return bits.view(np.float32)

@@ -26,7 +26,8 @@ _THIN_BELOW = np.float32(0.8)  # bounds on λ from which a look-up is cheaper th
 def _minus_log(word):
     """Return −ln((word + ½)/2³²) of a uint32, within 2·10⁻¹¹, by sums and products alone.
 
-    So that a loop over words vectorises; ln m = ln √2 + 2 artanh((m − √2)/(m + √2)) for 1 ≤ m < 2.
+    So that a loop over words vectorises; ln m = ln √2 + 2 artanh((m − √2)/(m + √2)) for 1 ≤ m < 2,
+    and 1054.5 is the exponent's bias of 1023, plus 32, less the ½ of ln √2.
     """
     bits = np.float64(np.float64(word) + 0.5).view(np.uint64)
     exponent = np.int32(bits >> np.uint64(52))
