@@ -15,6 +15,7 @@ from baselines.phasing.output import summary, write_result
 from baselines.phasing.run import phase as run_phasing
 from xraisim.console import entry_point, make_app, out, progress, say
 from xraisim.core import config as toml
+from xraisim.core.processes import processes_of
 from xraisim.files.volumes import read_attributes, read_volume
 
 app = make_app(
@@ -82,8 +83,14 @@ def emc(
     settings = toml.load(EmcConfig, config) if config else EmcConfig()
     changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
     settings = dataclasses.replace(settings, **changed)
-    with progress("EMC iterations", settings.iterations) as advance:
-        done = reconstruct(patterns, out_dir, settings, resume=resume, progress=advance)
+    with processes_of(settings.device) as processes:
+        shown = processes.is_leader
+        with progress("EMC iterations", settings.iterations, shown=shown) as advance:
+            done = reconstruct(
+                patterns, out_dir, settings, resume=resume, progress=advance, processes=processes
+            )
+    if not processes.is_leader:
+        return
     if as_json:
         out.print_json(json.dumps(dataclasses.asdict(done)))
         return

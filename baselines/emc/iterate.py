@@ -17,6 +17,7 @@ from baselines.emc.posterior import Posterior, posterior
 from baselines.emc.stage import Stage
 from baselines.emc.stream import read
 from xraisim.core.merge import Accumulator
+from xraisim.core.processes import Processes
 
 _HALVES_FLOATS = 2**25  # log-likelihoods that are held at once
 _FEWEST_ROWS, _MOST_ROWS = 16, 512
@@ -50,6 +51,12 @@ class Poses:
             **{name: torch.zeros(patterns, dtype=torch.float64) for name in figures},
         )
 
+    def gather(self, processes: Processes) -> None:
+        """Fill in the patterns of the other processes; each has filled in its own."""
+        self.hypotheses.add_(1)  # none is 0 in a sum
+        processes.sum(*(getattr(self, name) for name in self.__dataclass_fields__))
+        self.hypotheses.sub_(1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -80,6 +87,11 @@ class Pass:
         self, members: Bool[Tensor, "N"], candidates: Candidates | None, information: float
     ) -> None:
         """Set β such that the first patterns have this share of information."""
+        leads = self._stage.processes.is_leader
+        beta = self._beta(members, candidates, information) if leads else 1.0
+        self.beta = self._stage.processes.agreed(beta)
+
+    def _beta(self, members: Tensor, candidates: Candidates | None, information: float) -> float:
         numbers = members.nonzero()[:_SAMPLE, 0]
         rows = self._stage.engine.prepare(read(self._stage.blocks.source, numbers))
         self._begin(1.0)
@@ -87,7 +99,7 @@ class Pass:
         fluence = self._now.fluence[numbers].to(rows.device)
         tiles = self._stage.engine.tiles(rows, fluence, near)
         most = math.log(len(self._stage.columns) * self._stage.columns.angles)
-        self.beta = beta_for(tiles, information * most)
+        return beta_for(tiles, information * most)
 
     def _begin(self, fluence: float) -> None:
         if self._begun != fluence:
@@ -95,7 +107,7 @@ class Pass:
             self._begun = fluence
 
     def run(self, members: Bool[Tensor, "N"], candidates: Candidates | None) -> None:
-        """Go through the patterns, class of fluence by class of fluence."""
+        """Go through the patterns, class of fluence by class of fluence, and add up."""
         engine = self._stage.engine
         for group, fluence in self._groups(members):
             self._begin(fluence)
@@ -109,6 +121,14 @@ class Pass:
                     self._block(numbers[part], block, near, fluence)
             engine.finish(self.merged)
             self._begun = None
+        self._add_up()
+
+    def _add_up(self) -> None:
+        processes = self._stage.processes
+        for merged in self.merged:
+            processes.sum(merged.photons, merged.exposure)
+        processes.sum(self.mass, self.fluence)
+        self.poses.gather(processes)
 
     def _groups(self, members: Tensor) -> Iterator[tuple[Tensor, float]]:
         """Yield (patterns, their mean fluence): all at once where there is no background."""
@@ -189,5 +209,6 @@ def iterate(
         # Scaling φ to mean 1 and V against it leaves every expected count as it was.
         scaled = replace(volume, values=volume.values * mean)
         models.append(replace(model, share=share).with_volume(scaled))
+    stage.processes.agree(*(model.volume.values for model in models))
     known = stage.s_max_per_angstrom
     return Estimate(models=models, fluence=one.fluence / mean, known=known), one.poses, one.beta

@@ -19,6 +19,7 @@ from baselines.emc.orientations import OrientationGrid
 from baselines.emc.output import Log
 from baselines.emc.stage import Stage, make_stage
 from xraisim.console import Advance
+from xraisim.core.processes import Processes
 from xraisim.core.random import generator
 from xraisim.core.types import PatternSource
 
@@ -36,15 +37,18 @@ class March:
         device: torch.device,
         state: State,
         progress: Advance | None,
+        processes: Processes,
     ) -> None:
         self._source, self._directory, self._config = source, directory, config
-        self._device, self._state = device, state
-        self._log = Log(directory / "metrics.jsonl", keep=state.lines)
+        self._device, self._state, self._processes = device, state, processes
+        self._log = Log(directory / "metrics.jsonl")
         self._advance = progress or (lambda units=1, remark="": None)
         self._chosen = torch.ones(source.n_patterns, dtype=torch.bool)
 
     def run(self) -> Stage:
         """Make all stages from where the state is; return the last."""
+        if self._processes.is_leader:
+            self._log.begin(keep=self._state.lines)
         levels = [0] * self._config.restarts + list(range(1, len(self._config.levels)))
         stage = self._stage(levels[self._state.stage])
         while True:
@@ -56,7 +60,9 @@ class March:
             self._finish(stage)
 
     def _stage(self, number: int) -> Stage:
-        return make_stage(self._source, self._config, number, self._chosen, self._device)
+        return make_stage(
+            self._source, self._config, number, self._chosen, self._device, self._processes
+        )
 
     def _make(self, stage: Stage) -> None:
         """Iterate at one level until it has converged or its iterations are used up."""
@@ -82,7 +88,7 @@ class March:
             for now, some in zip(before, members, strict=True)
         ]
         poses = _joined([poses for _, poses, _ in made], members)
-        evidence = float(poses.evidence[stage.chosen].mean())
+        evidence = self._processes.agreed(float(poses.evidence[stage.chosen].mean()))
         state.gain = None if state.evidence is None else evidence / stage.photons - state.evidence
         state.estimates = [estimate for estimate, _, _ in made]
         state.poses, state.poses_level, state.beta = poses, stage.number, made[0][2]
@@ -90,8 +96,9 @@ class March:
         state.iteration += 1
         state.lines += 1
         state.seconds += time.monotonic() - began
-        self._report(stage, poses, before, evidence, time.monotonic() - began)
-        checkpoint.save(state, self._directory)
+        if self._processes.is_leader:
+            self._report(stage, poses, before, evidence, time.monotonic() - began)
+            checkpoint.save(state, self._directory)
         self._advance(1, f"level {stage.number + 1}, {state.evidence:.5f} nats per photon")
 
     def _information(self, stage: Stage) -> float:

@@ -32,7 +32,7 @@ class Summary:
     ``starts``: log-likelihood per photon (nats) that each random start reached; ``shares``: of the
     patterns, class by class; ``icc_half_angstrom``: where two half-sets cease to correlate, if
     there are two; ``occupancy``: mean probability of the best orientation; ``grid_spacing_deg``:
-    of the orientations of the last level.
+    of the orientations of the last level; ``peak_memory_gib``: of the first of the ``processes``.
     """
 
     patterns: int
@@ -49,13 +49,18 @@ class Summary:
     occupancy: float
     peak_memory_gib: float
     device: str
+    processes: int
 
 
 class Log:
-    """Appends one JSON object per iteration to a file of which the first ``keep`` lines stay."""
+    """Appends one JSON object per iteration to a file."""
 
-    def __init__(self, path: Path, keep: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
+
+    def begin(self, keep: int) -> None:
+        """Leave only the first ``keep`` lines, those of the iterations that are resumed."""
+        path = self._path
         kept = path.read_text().splitlines(keepends=True)[:keep] if keep and path.exists() else []
         with disk_errors(path):
             path.write_text("".join(kept))
@@ -67,9 +72,9 @@ class Log:
 
 
 def write_results(
-    directory: Path, reader: PatternReader, stage: Stage, state: State, device: torch.device
-) -> Summary:
-    """Write volumes, poses and summary of a finished march; return the summary."""
+    directory: Path, reader: PatternReader, stage: Stage, state: State, summary: Summary
+) -> None:
+    """Write volumes, poses and summary of a finished march."""
     estimate = combined(state.estimates, stage.chosen)
     attributes = {
         "method": "emc",
@@ -77,14 +82,12 @@ def write_results(
         "s_min_per_angstrom": float(stage.pixels.radius[0]),
         "s_max_per_angstrom": float(stage.pixels.radius[-1]),
     }
-    summary = _summarise(stage, state, estimate, device)
     with disk_errors(directory):
         for name, volume in _volumes(estimate, state.estimates).items():
             write_volume(directory / f"{name}.h5", volume, attributes)
             write_volume(directory / f"{name}.mrc", volume)
     _write_poses(directory / "poses.h5", stage, state, estimate)
     _replace_text(directory / "summary.json", json.dumps(asdict(summary), indent=2) + "\n")
-    return summary
 
 
 def _volumes(estimate: Estimate, estimates: list[Estimate]) -> dict[str, Volume]:
@@ -100,7 +103,8 @@ def _volumes(estimate: Estimate, estimates: list[Estimate]) -> dict[str, Volume]
     return named
 
 
-def _summarise(stage: Stage, state: State, estimate: Estimate, device: torch.device) -> Summary:
+def summarise(stage: Stage, state: State, device: torch.device) -> Summary:
+    """Return the figures of a finished march."""
     assert state.poses is not None
     assert state.evidence is not None
     patterns, rotations = int(stage.chosen.sum()), len(stage.orientations)
@@ -114,11 +118,12 @@ def _summarise(stage: Stage, state: State, estimate: Estimate, device: torch.dev
         grid_spacing_deg=float(np.rad2deg(so3.spacing(rotations))),
         log_likelihood_per_photon=state.evidence,
         starts=tuple(state.starts),
-        shares=tuple(model.share for model in estimate.models),
+        shares=tuple(model.share for model in combined(state.estimates, stage.chosen).models),
         icc_half_angstrom=half_resolution(state.estimates, stage.s_max_per_angstrom),
         occupancy=float(state.poses.occupancy[stage.chosen].mean()),
         peak_memory_gib=_peak_gib(device),
         device=str(device),
+        processes=stage.processes.count,
     )
 
 

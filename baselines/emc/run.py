@@ -8,10 +8,11 @@ from baselines.emc import checkpoint
 from baselines.emc.checkpoint import State
 from baselines.emc.config import EmcConfig
 from baselines.emc.march import March
-from baselines.emc.output import Summary, write_results
+from baselines.emc.output import Summary, summarise, write_results
 from xraisim.console import Advance
 from xraisim.core import config as toml
 from xraisim.core.device import choose_device
+from xraisim.core.processes import ALONE, Processes
 from xraisim.files.patterns import PatternReader
 
 
@@ -22,23 +23,27 @@ def reconstruct(
     *,
     resume: bool = False,
     progress: Advance | None = None,
+    processes: Processes = ALONE,
 ) -> Summary:
     """Reconstruct an intensity volume (electrons²) and orientations from a pattern file.
 
     Writes ``config.toml``, ``metrics.jsonl``, ``intensity.h5`` and ``.mrc``, ``poses.h5`` and
     ``summary.json`` into ``directory``. ``resume`` goes on from the checkpoint that an interrupted
-    run left there. Raises the :class:`UserError` family for input that cannot be used.
+    run left there. Several ``processes`` share the patterns, and the first of them writes. Raises
+    the :class:`UserError` family for input that cannot be used.
     """
     device = choose_device(config.device)
     with PatternReader(patterns) as reader:
         key = _key(patterns, reader, config)
-        directory.mkdir(parents=True, exist_ok=True)
         state = checkpoint.load(directory, key, device) if resume else State(key=key)
-        march = March(reader, directory, config, device, state, progress)
-        (directory / "config.toml").write_text(toml.dumps(config))
-        stage = march.run()
-        summary = write_results(directory, reader, stage, state, device)
-    (directory / checkpoint.NAME).unlink(missing_ok=True)
+        if processes.is_leader:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "config.toml").write_text(toml.dumps(config))
+        stage = March(reader, directory, config, device, state, progress, processes).run()
+        summary = summarise(stage, state, device)
+        if processes.is_leader:
+            write_results(directory, reader, stage, state, summary)
+            (directory / checkpoint.NAME).unlink(missing_ok=True)
     return summary
 
 

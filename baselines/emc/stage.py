@@ -14,9 +14,10 @@ from baselines.emc.harmonic import HarmonicEngine
 from baselines.emc.models import Columns
 from baselines.emc.orientations import OrientationGrid
 from baselines.emc.polar import PolarGrid
-from baselines.emc.stream import PatternBlocks, Survey
+from baselines.emc.stream import PatternBlocks, Survey, split
 from xraisim.core.errors import SamplingError
 from xraisim.core.merge import intensity_grid
+from xraisim.core.processes import ALONE, Processes
 from xraisim.core.types import PatternSource, Pixels
 
 _FEWEST_PIXELS = 32
@@ -28,7 +29,7 @@ class Stage:
     """What the iterations of one level share, on the device.
 
     ``number``: of the level; ``grid``: (voxels per edge, spacing in Å⁻¹); ``chosen`` [N]: patterns
-    that take part.
+    that take part; ``processes``: among whom ``blocks`` are a share of them.
     """
 
     level: Level
@@ -43,6 +44,7 @@ class Stage:
     survey: Survey
     profile: Profile
     engine: Engine
+    processes: Processes
 
     @property
     def d_min_angstrom(self) -> float:
@@ -73,17 +75,15 @@ def make_stage(
     number: int,
     chosen: Bool[Tensor, "N"],
     device: torch.device,
-    share: tuple[int, int] = (0, 1),
+    processes: Processes = ALONE,
 ) -> Stage:
-    """Prepare level ``number``; raises :class:`SamplingError` if it has hardly any pixels.
-
-    ``share``: (which, of how many) shares of the patterns this process works on.
-    """
+    """Prepare level ``number``; raises :class:`SamplingError` if it has hardly any pixels."""
     level, diameter = config.levels[number], source.info["particle_diameter_angstrom"]
     pixels = _pixels(source, config, level, diameter)
     if level.patterns:
         chosen = chosen & (chosen.cumsum(0) <= level.patterns)
-    survey = Survey.of(source, chosen, pixels, config.block_patterns)
+    blocks = split(chosen, config.block_patterns, processes)
+    survey = Survey.of(source, blocks, pixels, processes)
     if not bool((survey.totals > 0).any()):
         reach = float(pixels.radius[-1])
         raise SamplingError(f"no photons at all within |s| < {reach:.4g} Å⁻¹; check the mask")
@@ -101,12 +101,12 @@ def make_stage(
         grid=intensity_grid(float(pixels.radius[-1]), diameter, config.oversampling),
         chosen=chosen,
         blocks=PatternBlocks(
-            source=source, chosen=chosen, block=config.block_patterns, prepare=engine.prepare,
-            cache_gib=config.cache_gib, share=share[0], shares=share[1],
+            source=source, blocks=blocks, prepare=engine.prepare, cache_gib=config.cache_gib
         ),
         survey=survey,
         profile=profile,
         engine=engine,
+        processes=processes,
     )  # fmt: skip
 
 

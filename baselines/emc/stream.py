@@ -1,5 +1,6 @@
 """Blocks of patterns from a file, in the form that an engine works on, as far as memory allows."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -8,48 +9,58 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from xraisim.core.processes import Processes
 from xraisim.core.types import PatternSource, Photons, Pixels
 
 
 @dataclass(kw_only=True)
 class PatternBlocks:
-    """Patterns of a source in blocks of ``block`` in the file's order.
+    """Blocks of patterns of a source, as :func:`split` makes them.
 
-    ``chosen`` [N]: which patterns of the source take part; ``prepare`` turns photons into rows on
-    the device, which are kept up to ``cache_gib`` and made again in every pass beyond it. Of
-    ``shares`` equal shares of the blocks, as processes work on them, this is number ``share``.
+    ``prepare`` turns photons into rows on the device, which are kept up to ``cache_gib`` and made
+    again in every pass beyond it.
     """
 
     source: PatternSource
-    chosen: Bool[Tensor, "N"]
-    block: int
+    blocks: list[Int[Tensor, "n"]]
     prepare: Callable[[Photons], Tensor]
     cache_gib: float
-    share: int = 0
-    shares: int = 1
     _cache: dict[int, Tensor] = field(default_factory=dict)
 
     def __call__(self, members: Bool[Tensor, "N"]) -> Iterator[tuple[Int[Tensor, "n"], Tensor]]:
         """Yield (pattern numbers, rows) of the ``members``; blocks without any are left out."""
-        for start in range(self.share * self.block, len(self.chosen), self.shares * self.block):
-            numbers = start + self.chosen[start : start + self.block].nonzero()[:, 0]
+        for which, numbers in enumerate(self.blocks):
             wanted = members[numbers]
             if not bool(wanted.any()):
                 continue
-            rows = self._rows(start, numbers)
+            rows = self._rows(which, numbers)
             if bool(wanted.all()):
                 yield numbers, rows
             else:
                 yield numbers[wanted], rows[wanted.to(rows.device)]
 
-    def _rows(self, start: int, numbers: Tensor) -> Tensor:
-        if start in self._cache:
-            return self._cache[start]
+    def _rows(self, which: int, numbers: Tensor) -> Tensor:
+        if which in self._cache:
+            return self._cache[which]
         rows = self.prepare(read(self.source, numbers))
         held = sum(block.nbytes for block in self._cache.values())
         if held + rows.nbytes <= self.cache_gib * 2**30:
-            self._cache[start] = rows
+            self._cache[which] = rows
         return rows
+
+
+def split(chosen: Bool[Tensor, "N"], most: int, processes: Processes) -> list[Int[Tensor, "n"]]:
+    """Return this process's share of the ``chosen`` patterns, in blocks of up to ``most``.
+
+    Blocks span equally many patterns of the file and are dealt out in turn; where there would be
+    too few for all processes, they are smaller.
+    """
+    numbers = chosen.nonzero()[:, 0]
+    span = int(numbers[-1]) + 1 if len(numbers) else 0
+    rounds = math.ceil(span / (most * processes.count))
+    size = math.ceil(span / max(1, rounds * processes.count))
+    parts = numbers.split((numbers // max(1, size)).bincount().tolist())
+    return [part for part in parts if len(part)][processes.rank :: processes.count]
 
 
 def read(source: PatternSource, numbers: Int[Tensor, "n"]) -> Photons:
@@ -73,24 +84,27 @@ class Survey:
 
     @classmethod
     def of(
-        cls, source: PatternSource, chosen: Bool[Tensor, "N"], pixels: Pixels, block: int
+        cls,
+        source: PatternSource,
+        blocks: list[Int[Tensor, "n"]],
+        pixels: Pixels,
+        processes: Processes,
     ) -> "Survey":
-        """Read the ``chosen`` patterns once; the others count as dark."""
+        """Read the patterns of all processes' ``blocks`` once; any others count as dark."""
         log_gain = np.append(pixels.gain.log().double().numpy(), 0.0)
-        totals = torch.zeros(len(chosen), dtype=torch.float64)
-        constant, sums = torch.zeros_like(totals), np.zeros(len(pixels) + 1)
-        for start in range(0, len(chosen), block):
-            numbers = start + chosen[start : start + block].nonzero()[:, 0]
-            if not len(numbers):
-                continue
+        totals = torch.zeros(source.n_patterns, dtype=torch.float64)
+        constant, sums = torch.zeros_like(totals), torch.zeros(len(pixels) + 1).double()
+        patterns = torch.tensor(sum(map(len, blocks)))
+        for numbers in blocks:
             photons = read(source, numbers)
             pixel = np.minimum(photons.pixel, len(pixels))
             inside = np.where(pixel < len(pixels), photons.count, 0)
             rows = photons.rows()
             totals[numbers] = _per_row(rows, inside, len(numbers))
             constant[numbers] = _per_row(rows, inside * log_gain[pixel], len(numbers))
-            sums += np.bincount(pixel, inside, len(pixels) + 1)
-        mean = torch.from_numpy(sums[:-1] / int(chosen.sum())).float()
+            sums += torch.from_numpy(np.bincount(pixel, inside, len(pixels) + 1))
+        processes.sum(totals, constant, sums, patterns)
+        mean = (sums[:-1] / patterns).float()
         return cls(totals=totals.float(), constant=constant, mean=mean)
 
 
