@@ -24,9 +24,9 @@ class State:
     ``key``: settings and patterns it belongs to. ``stage``, ``iteration``: where the march is.
     ``estimates``: of all patterns, or of each half-set. ``poses_level``: the level whose columns
     ``poses`` names. ``evidence``: log-likelihood per photon of the last iteration of this stage;
-    ``gain``: by how much it rose. ``beta``: of the last iteration. ``starts``: the log-likelihood per photon that each random
-    start reached; ``leader``, ``leader_poses``: of the likeliest. ``lines``: entries in
-    metrics.jsonl. ``seconds``: time spent.
+    ``gain``: by how much it rose. ``beta``: of the last iteration. ``starts``: the log-likelihood
+    per photon that each random start reached; ``leader``, ``leader_poses``: of the likeliest.
+    ``lines``: entries in metrics.jsonl. ``seconds``: time spent.
     """
 
     key: str

@@ -1,6 +1,6 @@
 """What an engine of the E- and the M-step does; there is a harmonic and a dense one."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -11,6 +11,7 @@ from xraisim.core.merge import Accumulator
 from xraisim.core.types import Photons
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Likelihoods of all orientations of a level, and sums over patterns by their posterior.
 
