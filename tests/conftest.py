@@ -9,10 +9,21 @@ import xraisim  # noqa: F401  (before torch: it sets how threads wait)
 
 # Listed one by one: numba compiles the kernel modules, and a wrapped function is not compilable.
 _SHAPED = [
+    "baselines.emc.anneal",
+    "baselines.emc.candidates",
     "baselines.emc.compress",
+    "baselines.emc.correlate",
+    "baselines.emc.dense",
     "baselines.emc.expand",
+    "baselines.emc.halves",
+    "baselines.emc.harmonic",
+    "baselines.emc.harmonics",
     "baselines.emc.iterate",
     "baselines.emc.maximize",
+    "baselines.emc.models",
+    "baselines.emc.orientations",
+    "baselines.emc.polar",
+    "baselines.emc.posterior",
     "baselines.emc.stage",
     "baselines.emc.stream",
     "baselines.phasing.iterate",

@@ -17,7 +17,7 @@ from torch import Tensor
 from baselines.emc.kernels import posterior as kernels
 from baselines.emc.polar import PolarGrid
 
-Halves = tuple[Float[Tensor, "J n D"], Float[Tensor, "J n D"]]
+Halves = tuple[Float[Tensor, "J n _"], Float[Tensor, "J n _"]]
 
 
 def swapped(block: Float[Tensor, "n L2"]) -> Float[Tensor, "n L2"]:

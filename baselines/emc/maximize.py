@@ -81,7 +81,7 @@ def spread_entries_reference(
 
 
 def expectation(
-    found: Posterior, values: list[tuple[Float[Tensor, "J n K"], Float[Tensor, "J n K"]]]
+    found: Posterior, values: list[tuple[Float[Tensor, "J #n _"], Float[Tensor, "J #n _"]]]
 ) -> Float[Tensor, "n"]:
     """Return Σ_r P v of values that are given like LL: as halves, one pair for every tile.
 

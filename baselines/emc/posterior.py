@@ -25,7 +25,7 @@ class Tile:
     """
 
     halves: Halves
-    prior: Float[Tensor, "n K"]
+    prior: Float[Tensor, "#n _"]
     first: int
 
 
@@ -33,7 +33,7 @@ class Tile:
 class Entries:
     """A sparse posterior: patterns ``offsets[i]:offsets[i+1]`` own (column, angle, weight)."""
 
-    offsets: Int[Tensor, "n+1"]
+    offsets: Int[Tensor, "n1"]
     column: Int[Tensor, "E"]
     angle: Int[Tensor, "E"]
     weight: Float[Tensor, "E"]
