@@ -90,13 +90,10 @@ def write_input(patterns: Path, folder: Path, config: DragonflyConfig) -> Input:
     diameter, wavelength = info["particle_diameter_angstrom"], info["wavelength_angstrom"]
     ewald_voxels = config.oversampling * diameter / wavelength
     with open_xrai(patterns) as source:
-        number = min(config.patterns or source.patterns, source.patterns)
         experiment = source.known.experiment
         assert experiment is not None  # a pattern file knows everything
         detector = _pixels(from_experiment(experiment), kept, ewald_voxels)
-        totals, factorials = _write_photons(
-            folder / PHOTONS, source, number, kept, detector.mask == GOOD
-        )
+        totals, factorials = _write_photons(folder / PHOTONS, source, kept, detector.mask == GOOD)
     if not totals.any():
         raise SamplingError(f"no photons at all within |s| < {s_max:.4g} Å⁻¹; check the mask")
     write_detector(folder / DETECTOR, detector)
@@ -152,10 +149,10 @@ def _pixels(whole: DragonflyDetector, kept: np.ndarray, ewald_voxels: float) -> 
 
 
 def _write_photons(
-    path: Path, source: Source, number: int, kept: np.ndarray, orients: np.ndarray
+    path: Path, source: Source, kept: np.ndarray, orients: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Write the photons on ``kept`` pixels; return K and Σ log k! of those that ``orients`` has."""
-    place = np.full(source.known.pixels, -1, np.int32)
+    number, place = source.patterns, np.full(source.known.pixels, -1, np.int32)
     place[kept] = np.arange(len(kept), dtype=np.int32)
     target = Target(
         patterns=number, pixels=len(kept), shape=(1, len(kept)), experiment=None, provenance={}
