@@ -15,7 +15,7 @@ from baselines.external.dragonfly.config import DragonflyConfig
 from baselines.external.dragonfly.program import LOG
 from xraisim.core.errors import SamplingError
 from xraisim.core.random import generator
-from xraisim.core.types import Photons
+from xraisim.core.types import Photons, Pixels
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
 from xraisim.files.patterns import PatternReader
 from xraisim.formats.base import Source, Target
@@ -76,17 +76,8 @@ def write_input(patterns: Path, folder: Path, config: DragonflyConfig) -> Input:
     Raises :class:`SamplingError` if no pixel or no photon is left within ``d_min_angstrom``.
     """
     with PatternReader(patterns) as reader:
-        info, radius = reader.info, reader.pixels.radius
-        s_max = 1 / config.d_min_angstrom if config.d_min_angstrom else float(radius[-1])
-        # half a float32 step to spare, so that the outermost pixel is within its own radius
-        count = reader.pixels.count_below(s_max * (1 + 1e-7))
-        if not count:
-            raise SamplingError(
-                f"no usable pixel within d_min_angstrom = {config.d_min_angstrom}; they begin at "
-                f"{1 / float(radius[0]):.1f} Å: choose a smaller spacing"
-            )
-        kept = np.sort(reader.pixels.index[:count].numpy())
-        s_range = float(radius[0]), float(radius[count - 1])
+        info = reader.info
+        kept, s_range = _usable(reader.pixels, config.d_min_angstrom)
     diameter, wavelength = info["particle_diameter_angstrom"], info["wavelength_angstrom"]
     ewald_voxels = config.oversampling * diameter / wavelength
     with open_xrai(patterns) as source:
@@ -95,7 +86,7 @@ def write_input(patterns: Path, folder: Path, config: DragonflyConfig) -> Input:
         detector = _pixels(from_experiment(experiment), kept, ewald_voxels)
         totals, factorials = _write_photons(folder / PHOTONS, source, kept, detector.mask == GOOD)
     if not totals.any():
-        raise SamplingError(f"no photons at all within |s| < {s_max:.4g} Å⁻¹; check the mask")
+        raise SamplingError(f"no photons at all within |s| < {s_range[1]:.4g} Å⁻¹; check the mask")
     write_detector(folder / DETECTOR, detector)
     grid = volume_size(detector)
     # Its own random start is uniform too, of this mean, but its seed is the clock's.
@@ -113,6 +104,20 @@ def write_input(patterns: Path, folder: Path, config: DragonflyConfig) -> Input:
         s_range=s_range,
         diameter_angstrom=diameter,
     )
+
+
+def _usable(pixels: Pixels, d_min: float | None) -> tuple[np.ndarray, tuple[float, float]]:
+    """Return the detector indices of pixels up to ``d_min`` (Å), ascending, and their |s|."""
+    radius = pixels.radius
+    # a float32 step to spare, so that the outermost pixel is within its own radius
+    count = pixels.count_below(1 / d_min * (1 + 1e-7)) if d_min else len(pixels)
+    if not count:
+        raise SamplingError(
+            f"no usable pixel within d_min_angstrom = {d_min}; they begin at "
+            f"{1 / float(radius[0]):.1f} Å: choose a smaller spacing"
+        )
+    kept = np.sort(pixels.index[:count].numpy())
+    return kept, (float(radius[0]), float(radius[count - 1]))
 
 
 def volume_size(detector: DragonflyDetector) -> int:
