@@ -162,11 +162,11 @@ class Simulation:
         time_limit_s: float = 36_000.0,
         **settings: object,
     ) -> Run:
-        """Run its EMC with its shipped settings but ``settings``; a run that is there is read.
+        """Run its EMC, as shipped but for ``settings``; a whole run that is there is read.
 
         ``start`` is scaled to the photons; without it the start is random, by ``seed``.
         """
-        if not (folder / LOG).exists():
+        if not (folder / _TIMES).exists():  # which a run gets when it is whole
             (folder / "data").mkdir(parents=True, exist_ok=True)
             self._write_start(folder, seed, start)
             with (folder / "config.ini").open("w") as file:
@@ -216,7 +216,6 @@ class Simulation:
         def note(line: LogLine) -> None:
             done.append(time.monotonic() - began)
             loads.append(round(os.getloadavg()[0], 2))
-            (folder / _TIMES).write_text(json.dumps({"done_s": done, "loads": loads}))
             console.say(f"Dragonfly, iteration {line.iteration}: {line.seconds:.1f} s")
 
         program.run(
@@ -227,6 +226,7 @@ class Simulation:
             time_limit_s=time_limit_s,
             on_iteration=note,
         )
+        (folder / _TIMES).write_text(json.dumps({"done_s": done, "loads": loads}))
 
 
 def read_run(folder: Path) -> Run:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.perf.emc_dragonfly import AS_SHIPPED, Changes, Simulation
-from benchmarks.perf.emc_truth import Agreement, Truth, agreement, likelihood_per_photon
+from benchmarks.perf.emc_truth import Agreement, Truth, agreement, likelihood_per_photon, reaches
 from xraisim import console
 from xraisim.core.types import Photons, Pixels, Volume
 from xraisim.files.patterns import PatternReader
@@ -76,11 +76,16 @@ class Judge:
         }
 
     def agreements(self, path: Path, volumes: Iterable[tuple[int, Volume | None]]) -> list[Any]:
-        """Return the agreement of each numbered volume; kept in ``path``, as each takes a while."""
+        """Return the agreement of each numbered volume, None of one that stops short of the edge.
+
+        What was found is kept in ``path``: each takes a while.
+        """
         known = json.loads(path.read_text()) if path.exists() else {}
         found = []
         for number, volume in volumes:
             key = str(number)
+            if volume is not None and not reaches(volume, self.truth.s_range[1]):
+                volume = None
             if key not in known and volume is not None:
                 console.say(f"{path.parent.name}: volume {number} against the truth")
                 known[key] = vars(agreement(volume, self.truth))

@@ -65,6 +65,11 @@ def agreement(volume: Volume, truth: Truth, seed: int = 0) -> Agreement:
     )
 
 
+def reaches(volume: Volume, s_max: float) -> bool:
+    """Return whether the volume covers |s| up to ``s_max`` (Å⁻¹)."""
+    return (volume.grid // 2 - 1) * volume.spacing >= s_max
+
+
 def shared_out(
     volume: Volume, s_max: float, diameter_angstrom: float, quaternion: Tensor | None = None
 ) -> Volume:

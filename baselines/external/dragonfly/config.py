@@ -18,10 +18,10 @@ class DragonflyConfig:
     ``iterations``: how many are made; Dragonfly does not stop by itself. ``need_scaling``: find the
     fluence of every pattern. β starts where Dragonfly puts it, by photons per pattern, times
     ``beta_factor``; every ``beta_period`` iterations it is multiplied by ``beta_jump``, up to 1.
-    ``d_min_angstrom``: pixels beyond this spacing are left out. ``patterns``: the first so many, 0
-    for all. ``oversampling``: voxels per 1/D of a particle of diameter D. ``time_limit_s``: after
-    it, the last whole iteration is the result. ``threads``: 0 for one per core. ``programs``:
-    directory of its executables, else that of XRAI_DRAGONFLY_BIN or PATH.
+    ``d_min_angstrom``: pixels beyond this spacing are left out. ``oversampling``: voxels per 1/D of
+    a particle of diameter D. ``time_limit_s``: after it, the last whole iteration is the result.
+    ``threads``: 0 for one per core. ``programs``: directory of its executables, else that of
+    XRAI_DRAGONFLY_BIN or PATH.
     """
 
     num_div: int = 6
@@ -31,7 +31,6 @@ class DragonflyConfig:
     beta_jump: float = 2.0
     beta_period: int = 10
     d_min_angstrom: float | None = None
-    patterns: int = 0
     oversampling: float = 3.2
     time_limit_s: float = 7200.0
     threads: int = 0
@@ -46,7 +45,6 @@ class DragonflyConfig:
         _require(self.beta_period >= 1, "beta_period", self.beta_period, "at least 1")
         d_min = self.d_min_angstrom
         _require(d_min is None or d_min > 0, "d_min_angstrom", d_min, "above 0")
-        _require(self.patterns >= 0, "patterns", self.patterns, "0 (all) or more")
         _require(self.oversampling >= 2, "oversampling", self.oversampling, "at least 2")
         _require(self.time_limit_s > 0, "time_limit_s", self.time_limit_s, "above 0")
         _require(self.threads >= 0, "threads", self.threads, "0 (one per core) or more")

@@ -64,21 +64,7 @@ def reconstruct(
         (directory / "config.toml").write_text(toml.dumps(config))
     given = write_input(patterns, folder, config)
     log = _Metrics(directory / "metrics.jsonl", folder, given, progress)
-    began = time.monotonic()
-    complete = program.run(
-        executable,
-        folder,
-        config.iterations,
-        threads=config.threads or len(os.sched_getaffinity(0)),
-        time_limit_s=config.time_limit_s,
-        on_iteration=log.write,
-    )
-    seconds = time.monotonic() - began
-    if not log.iterations:
-        raise UserError(
-            f"Dragonfly made no iteration within time_limit_s = {config.time_limit_s:.0f} s; raise "
-            "it, or use fewer patterns, a smaller num_div or a larger d_min_angstrom"
-        )
+    complete, seconds = _run(executable, folder, config, log)
     result = read_result(folder, log.iterations, given)
     summary = Summary(
         version=program.version(executable),
@@ -95,6 +81,27 @@ def reconstruct(
     )
     write_results(directory, given, result, summary)
     return summary
+
+
+def _run(
+    executable: Path, folder: Path, config: DragonflyConfig, log: "_Metrics"
+) -> tuple[bool, float]:
+    """Run the program; return whether all iterations were made, and the seconds it took."""
+    began = time.monotonic()
+    complete = program.run(
+        executable,
+        folder,
+        config.iterations,
+        threads=config.threads or len(os.sched_getaffinity(0)),
+        time_limit_s=config.time_limit_s,
+        on_iteration=log.write,
+    )
+    if not log.iterations:
+        raise UserError(
+            f"Dragonfly made no iteration within time_limit_s = {config.time_limit_s:.0f} s; raise "
+            "it, or use fewer patterns, a smaller num_div or a larger d_min_angstrom"
+        )
+    return complete, time.monotonic() - began
 
 
 class _Metrics:

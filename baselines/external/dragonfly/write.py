@@ -15,7 +15,7 @@ from baselines.external.dragonfly.config import DragonflyConfig
 from baselines.external.dragonfly.program import LOG
 from xraisim.core.errors import SamplingError
 from xraisim.core.random import generator
-from xraisim.core.types import Photons
+from xraisim.core.types import Photons, Pixels
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
 from xraisim.files.patterns import PatternReader
 from xraisim.formats.base import Source, Target
@@ -76,29 +76,17 @@ def write_input(patterns: Path, folder: Path, config: DragonflyConfig) -> Input:
     Raises :class:`SamplingError` if no pixel or no photon is left within ``d_min_angstrom``.
     """
     with PatternReader(patterns) as reader:
-        info, radius = reader.info, reader.pixels.radius
-        s_max = 1 / config.d_min_angstrom if config.d_min_angstrom else float(radius[-1])
-        # half a float32 step to spare, so that the outermost pixel is within its own radius
-        count = reader.pixels.count_below(s_max * (1 + 1e-7))
-        if not count:
-            raise SamplingError(
-                f"no usable pixel within d_min_angstrom = {config.d_min_angstrom}; they begin at "
-                f"{1 / float(radius[0]):.1f} Å: choose a smaller spacing"
-            )
-        kept = np.sort(reader.pixels.index[:count].numpy())
-        s_range = float(radius[0]), float(radius[count - 1])
+        info = reader.info
+        kept, s_range = _usable(reader.pixels, config.d_min_angstrom)
     diameter, wavelength = info["particle_diameter_angstrom"], info["wavelength_angstrom"]
     ewald_voxels = config.oversampling * diameter / wavelength
     with open_xrai(patterns) as source:
-        number = min(config.patterns or source.patterns, source.patterns)
         experiment = source.known.experiment
         assert experiment is not None  # a pattern file knows everything
         detector = _pixels(from_experiment(experiment), kept, ewald_voxels)
-        totals, factorials = _write_photons(
-            folder / PHOTONS, source, number, kept, detector.mask == GOOD
-        )
+        totals, factorials = _write_photons(folder / PHOTONS, source, kept, detector.mask == GOOD)
     if not totals.any():
-        raise SamplingError(f"no photons at all within |s| < {s_max:.4g} Å⁻¹; check the mask")
+        raise SamplingError(f"no photons at all within |s| < {s_range[1]:.4g} Å⁻¹; check the mask")
     write_detector(folder / DETECTOR, detector)
     grid = volume_size(detector)
     # Its own random start is uniform too, of this mean, but its seed is the clock's.
@@ -116,6 +104,20 @@ def write_input(patterns: Path, folder: Path, config: DragonflyConfig) -> Input:
         s_range=s_range,
         diameter_angstrom=diameter,
     )
+
+
+def _usable(pixels: Pixels, d_min: float | None) -> tuple[np.ndarray, tuple[float, float]]:
+    """Return the detector indices of pixels up to ``d_min`` (Å), ascending, and their |s|."""
+    radius = pixels.radius
+    # a float32 step to spare, so that the outermost pixel is within its own radius
+    count = pixels.count_below(1 / d_min * (1 + 1e-7)) if d_min else len(pixels)
+    if not count:
+        raise SamplingError(
+            f"no usable pixel within d_min_angstrom = {d_min}; they begin at "
+            f"{1 / float(radius[0]):.1f} Å: choose a smaller spacing"
+        )
+    kept = np.sort(pixels.index[:count].numpy())
+    return kept, (float(radius[0]), float(radius[count - 1]))
 
 
 def volume_size(detector: DragonflyDetector) -> int:
@@ -152,10 +154,10 @@ def _pixels(whole: DragonflyDetector, kept: np.ndarray, ewald_voxels: float) -> 
 
 
 def _write_photons(
-    path: Path, source: Source, number: int, kept: np.ndarray, orients: np.ndarray
+    path: Path, source: Source, kept: np.ndarray, orients: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Write the photons on ``kept`` pixels; return K and Σ log k! of those that ``orients`` has."""
-    place = np.full(source.known.pixels, -1, np.int32)
+    number, place = source.patterns, np.full(source.known.pixels, -1, np.int32)
     place[kept] = np.arange(len(kept), dtype=np.int32)
     target = Target(
         patterns=number, pixels=len(kept), shape=(1, len(kept)), experiment=None, provenance={}

@@ -75,16 +75,16 @@ def test_the_volume_holds_every_pixel_and_the_start_has_the_mean_it_should(patte
         assert not np.array_equal(file["intens"][()], start)
 
 
-def test_a_cut_in_resolution_leaves_pixels_and_patterns_out(patterns, frames, tmp_path):
-    config = DragonflyConfig(d_min_angstrom=20.0, patterns=5)
+def test_a_cut_in_resolution_leaves_pixels_out(patterns, frames, tmp_path):
+    config = DragonflyConfig(d_min_angstrom=20.0)
     given = write_input(patterns, tmp_path, config)
     with PatternReader(patterns) as reader:
         radius = reader.pixels.radius.numpy()
         inside = reader.pixels.index.numpy()[radius <= 1 / 20]
     assert 0 < len(inside) < len(radius)
     with open_emc(tmp_path / "photons.emc") as source:
-        assert source.read(0, 5).totals().tolist() == frames[:5, inside].sum(1).tolist()
-        assert source.patterns == given.patterns == 5
+        totals = source.read(0, source.patterns).totals()
+    np.testing.assert_array_equal(totals, frames[:, inside].sum(1))
     assert given.s_range == pytest.approx((radius[0], radius[radius <= 1 / 20][-1]))
     with pytest.raises(SamplingError, match=r"no usable pixel within d_min_angstrom = 500"):
         write_input(patterns, tmp_path, DragonflyConfig(d_min_angstrom=500.0))
@@ -216,7 +216,7 @@ def test_the_setting_wins_over_the_environment(install, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [({"num_div": 0}, "num_div is 0"), ({"beta_jump": 0.5}, "beta_jump"), ({"time_limit_s": 0.0},
-     "time_limit_s"), ({"oversampling": 1.0}, "oversampling"), ({"patterns": -1}, "patterns")],
+     "time_limit_s"), ({"oversampling": 1.0}, "oversampling")],
 )  # fmt: skip
 def test_bad_settings_are_named(values, message):
     with pytest.raises(ConfigError, match=message):
