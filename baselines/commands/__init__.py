@@ -1,0 +1,1 @@
+"""Commands of ``xrai-baseline``, one module each."""
