@@ -50,7 +50,7 @@ def _coarse() -> StageConfig:
 
 
 def _fine() -> StageConfig:
-    return StageConfig(schedule="35 raar, 25 er", support_every=10, blur_voxels=2.0)
+    return StageConfig(schedule="60 raar, 30 er", support_every=10, blur_voxels=2.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +77,8 @@ class PhasingConfig:
     diameter_angstrom: float | None = None
     s_min_per_angstrom: float | None = None
     s_max_per_angstrom: float | None = None
-    starts: int = 5
-    refined: int = 3
+    starts: int = 8
+    refined: int = 6
     coarse_fraction: float = 0.7
     coarse_speckles: float = 10.0
     coarse: StageConfig = field(default_factory=_coarse)

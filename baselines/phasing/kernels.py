@@ -8,8 +8,11 @@ They run on one thread and release Python's lock, so that several starts run sid
 import numba
 import numpy as np
 
-# No reassociation of sums is wanted beyond what vectorises; NaN and infinity keep their meaning.
-_compiled = numba.njit(nogil=True, cache=True, fastmath={"contract", "arcp", "afn", "nsz"})
+# NaN and infinity keep their meaning, and division has no check for zero, which would keep a loop
+# from being vectorised. So would a second index: complex numbers come as flat pairs.
+_compiled = numba.njit(
+    nogil=True, cache=True, error_model="numpy", fastmath={"contract", "arcp", "afn", "nsz"}
+)
 _TINY = np.float32(1e-30)
 _ONE = np.float32(1.0)
 
@@ -18,13 +21,13 @@ _ONE = np.float32(1.0)
 def impose(
     factors: np.ndarray, amplitude: np.ndarray, weight: np.ndarray
 ) -> None:  # pragma: no cover
-    """F ← F (1 + w (√I/|F| − 1)); ``factors`` float32 [n, 2], the others [n]."""
+    """F ← F (1 + w (√I/|F| − 1)); ``factors`` float32 [2 n], the others [n]."""
     for i in range(len(amplitude)):
-        x, y = factors[i, 0], factors[i, 1]
+        x, y = factors[2 * i], factors[2 * i + 1]
         ratio = amplitude[i] / np.sqrt(x * x + y * y + _TINY)
         scale = _ONE + weight[i] * (ratio - _ONE)
-        factors[i, 0] = x * scale
-        factors[i, 1] = y * scale
+        factors[2 * i] = x * scale
+        factors[2 * i + 1] = y * scale
 
 
 @_compiled
@@ -38,13 +41,13 @@ def impose_with_background(
 ) -> None:  # pragma: no cover
     """F ← F (1 + w (ρ − 1)), ρ = √I/√(|F|² + b²); ``sums`` [2, shells] gain Σ w ρ and Σ w."""
     for i in range(len(amplitude)):
-        x, y, b = factors[i, 0], factors[i, 1], level[shell[i]]
+        x, y, b = factors[2 * i], factors[2 * i + 1], level[shell[i]]
         ratio = amplitude[i] / np.sqrt(x * x + y * y + b * b + _TINY)
         scale = _ONE + weight[i] * (ratio - _ONE)
         sums[0, shell[i]] += weight[i] * ratio
         sums[1, shell[i]] += weight[i]
-        factors[i, 0] = x * scale
-        factors[i, 1] = y * scale
+        factors[2 * i] = x * scale
+        factors[2 * i + 1] = y * scale
 
 
 @_compiled

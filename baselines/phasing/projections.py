@@ -182,7 +182,7 @@ def project_support(
 
 
 def _pairs(factors: Complex[Tensor, "N N H"]) -> np.ndarray:
-    return torch.view_as_real(factors).reshape(-1, 2).numpy()
+    return torch.view_as_real(factors).view(-1).numpy()
 
 
 def _flat(values: Tensor) -> np.ndarray:

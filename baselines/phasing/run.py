@@ -79,7 +79,43 @@ def phase(
     averaged and returned. Raises :class:`ConfigError` for a volume that is no intensity or a range
     that is empty, :class:`SamplingError` for one sampled too coarsely for the particle.
     """
-    began, halt = time.monotonic(), halt or Event()
+    began = time.monotonic()
+    found = phase_starts(intensity, config, seed, progress, weight=weight, halt=halt)
+    best = found.starts.take(found.starts.ranking)
+    result = _averaged(found.stage, best, intensity.grid, config)
+    return replace(
+        result,
+        diameter_angstrom=found.diameter_angstrom,
+        coarse_r_factors=found.coarse_r_factors,
+        twins_broken=found.twins_broken,
+        interrupted=found.interrupted,
+        seconds=time.monotonic() - began,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhasedStarts:
+    """Refined starts before they are averaged, and the ``stage`` that they ended in."""
+
+    stage: Stage
+    starts: Starts
+    diameter_angstrom: float
+    coarse_r_factors: tuple[float, ...]
+    twins_broken: int
+    interrupted: bool
+
+
+def phase_starts(
+    intensity: Volume,
+    config: PhasingConfig,
+    seed: int = 0,
+    progress: Progress = lambda iterations: None,
+    *,
+    weight: Float[Tensor, "G G G"] | None = None,
+    halt: Event | None = None,
+) -> PhasedStarts:
+    """Return the refined starts that :func:`phase` averages, in the order they were drawn."""
+    halt = halt or Event()
     s_range = _known_range(intensity, config, weight)
     device = choose_device(config.device)
     known = intensity.to(device)
@@ -93,18 +129,17 @@ def phase(
     starts = stage.iterate(stage.begin(room, draws), progress, halt)
     starts, broken = break_twins(stage, starts, generator(seed, "phasing/twin"), halt)
     coarse_r_factors = tuple(sorted(starts.r_factor))
-    starts = starts.take(starts.ranking[: config.refined])
+    starts = starts.take(sorted(starts.ranking[: config.refined]))
     if not halt.is_set():
         fine = Stage.at(known, s_range, config.fine, config, trust)
         stage, starts = fine, fine.iterate(fine.from_coarser(stage, starts), progress, halt)
-    result = _averaged(stage, starts.take(starts.ranking), intensity.grid, config)
-    return replace(
-        result,
+    return PhasedStarts(
+        stage=stage,
+        starts=starts,
         diameter_angstrom=diameter,
         coarse_r_factors=coarse_r_factors,
         twins_broken=broken,
         interrupted=halt.is_set(),
-        seconds=time.monotonic() - began,
     )
 
 
