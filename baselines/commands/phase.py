@@ -63,6 +63,8 @@ def phase(
     }
     settings = toml.load(PhasingConfig, config) if config else PhasingConfig()
     changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+    if starts is not None:
+        changed["refined"] = min(settings.refined, starts)
     settings = dataclasses.replace(settings, **changed)
     volume = read_volume(intensity)
     if intensity.suffix != ".mrc":
