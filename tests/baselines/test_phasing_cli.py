@@ -56,7 +56,7 @@ def test_a_run_leaves_density_prtf_settings_and_summary(intensity, quick, tmp_pa
     out = tmp_path / "phased"
     assert invoke("phase", intensity, "--out", out, "--config", quick, "--json") == 0
     assert {p.name for p in out.iterdir()} == {
-        "density.h5", "density.mrc", "prtf.csv", "config.toml", "summary.json",
+        "density.h5", "density.mrc", "prtf.csv", "phasing.png", "config.toml", "summary.json",
     }  # fmt: skip
     density = read_volume(out / "density.h5")
     assert density.kind == "density"
