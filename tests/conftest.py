@@ -21,6 +21,7 @@ _SHAPED = [
     "baselines.phasing.run",
     "baselines.phasing.stage",
     "baselines.phasing.support",
+    "baselines.phasing.transforms",
     "benchmarks.oracle",
     "benchmarks.score",
     "benchmarks.slices",
