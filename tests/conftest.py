@@ -32,6 +32,7 @@ _SHAPED = [
     "baselines.phasing.run",
     "baselines.phasing.stage",
     "baselines.phasing.support",
+    "baselines.phasing.transforms",
     "baselines.report.patterns",
     "benchmarks.oracle",
     "benchmarks.score",

@@ -1,1 +1,1 @@
-"""Commands of ``xrai-baseline``, one module each."""
+"""Commands of ``xrai-baseline`` that have a file of their own."""

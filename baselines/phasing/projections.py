@@ -50,7 +50,7 @@ class Modulus:
         r = radius(intensity.grid, intensity.spacing).to(values.device)
         trust = ((r >= s_range[0]) & (r <= s_range[1])).float()
         trust = trust if weight is None else trust * weight.to(trust)
-        beyond, outside = r > s_range[1], 0.0 if free_beyond else 1.0
+        beyond, outside = r > s_range[1], 0 if free_beyond else 1
         last = int(s_range[1] / intensity.spacing) + 2
         shell = shell_numbers(intensity.grid).to(values.device)
         return cls(

@@ -48,7 +48,7 @@ def inverse(factors: Complex[Tensor, "B N N H"]) -> Float[Tensor, "B N N N"]:
     return torch.fft.irfft(torch.from_numpy(planes), n=grid, dim=3)
 
 
-def to_half(volume: Tensor, grid: int, fill: float = 0) -> Tensor:
+def to_half(volume: Tensor, grid: int, fill: int = 0) -> Tensor:
     """Return the half [..., N, N, N//2 + 1] of centred cubes [..., g, g, g]; ``fill`` beyond."""
     reach = volume.shape[-1] // 2
     index = _index(volume.shape[-1], grid, volume.device)
