@@ -153,7 +153,7 @@ class Stage:
         """
         if starts.density.device.type != "cpu":
             return self._iterate(starts, progress, halt)
-        with one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
+        with one_thread_each() as pool:
             parts = [starts.take([number]) for number in range(len(starts))]
             done = pool.map(lambda part: self._iterate(part, progress, halt), parts)
             return Starts.joined(list(done))
@@ -217,14 +217,16 @@ _FIRST_BACKGROUND = 0.05  # quantile: without background, a twentieth of a shell
 
 
 @contextmanager
-def one_thread_each() -> Iterator[int]:
-    """Let torch use one thread per operation meanwhile; yields how many it used before.
+def one_thread_each() -> Iterator[ThreadPoolExecutor]:
+    """Yield as many threads as torch used before, each of which transforms on itself alone.
 
     Threads of one transform wait for each other, which costs most where a core is busy otherwise.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield before
+        # Said in every thread too: MKL keeps the number per thread, and starts helpers otherwise.
+        with ThreadPoolExecutor(before, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
     finally:
         torch.set_num_threads(before)

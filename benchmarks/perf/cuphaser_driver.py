@@ -16,7 +16,7 @@ def main() -> None:
     os.chdir(directory)
     from importlib.metadata import version  # after the change of directory, as its wisdom lies here
 
-    from cuphaser.phaser import PYFFTW, Phaser
+    from cuphaser.phaser import PYFFTW, Phaser  # type: ignore[import-not-found]
 
     phaser = Phaser("config.ini", fixed_seed=True)
     for number in range(2):  # plans and first touches

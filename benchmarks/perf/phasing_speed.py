@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ class Problem:
 
 def measure(problem: Problem, algorithm: str, iterations: int) -> Speed:
     """Run ``iterations`` of every start, each on a thread of its own as :class:`.Stage` does."""
-    with one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
+    with one_thread_each() as pool:
         starts = [one[None].clone() for one in problem.density]
         _iterate(problem, algorithm, starts[0].clone(), 2)  # compiles
         wall = time.perf_counter()
