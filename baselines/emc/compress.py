@@ -42,7 +42,7 @@ def insert(
     points = grid.points.to(sums.device)
     weight = profile.at(grid.radius)[grid.ring_of_point].to(sums.device)
     seen = sums[:, grid.fluence_columns[0]].nonzero()[:, 0]
-    for part in seen.split(max(1, _SAMPLES // len(grid.points))):
+    for part in seen.split(max(1, _SAMPLES // len(grid.points))) if len(seen) else ():
         photons, exposure = polar_sums(sums[part], grid, detector)
         exposure = exposure.mul_(weight)
         if share is not None:

@@ -56,6 +56,8 @@ class March:
                 stage = self._stage(levels[self._state.stage])
             self._make(stage)
             if self._state.stage + 1 == len(levels):
+                if stage.number == 0:
+                    self._judge_start(stage)
                 return stage
             self._finish(stage)
 
@@ -169,17 +171,25 @@ class March:
         """Move to the next stage, from the likeliest start once all have been made."""
         state = self._state
         if stage.number == 0:
-            assert state.poses is not None
-            # β differs from start to start, but the likeliest orientations' likelihood does not.
-            reached = float(state.poses.likelihood[stage.chosen].mean()) / stage.photons
-            if not state.starts or reached > max(state.starts):
-                state.leader, state.leader_poses = state.estimates, state.poses
-            state.starts.append(reached)
+            self._judge_start(stage)
             made = len(state.starts) == self._config.restarts
-            state.estimates = state.leader if made else []
-            state.poses = state.leader_poses if made else None
+            state.estimates = state.estimates if made else []
+            state.poses = state.poses if made else None
         state.stage += 1
         state.iteration, state.evidence, state.gain = 0, None, None
+
+    def _judge_start(self, stage: Stage) -> None:
+        """Note how likely this start became, and go back to the likeliest so far."""
+        state = self._state
+        assert state.poses is not None
+        # β differs from start to start, but the likeliest orientations' likelihood does not.
+        reached = float(state.poses.likelihood[stage.chosen].mean()) / stage.photons
+        if not state.starts or reached > max(state.starts):
+            state.leader, state.leader_poses = state.estimates, state.poses
+        state.starts.append(reached)
+        assert state.leader_poses is not None
+        state.estimates, state.poses = state.leader, state.leader_poses
+        state.evidence = float(state.poses.evidence[stage.chosen].mean()) / stage.photons
 
 
 def _joined(poses: list[Poses], members: list[Tensor]) -> Poses:

@@ -22,7 +22,7 @@ class PatternBlocks:
     """
 
     source: PatternSource
-    blocks: list[Int[Tensor, "n"]]
+    blocks: list[Int[Tensor, "_"]]
     prepare: Callable[[Photons], Tensor]
     cache_gib: float
     _cache: dict[int, Tensor] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class PatternBlocks:
         return rows
 
 
-def split(chosen: Bool[Tensor, "N"], most: int, processes: Processes) -> list[Int[Tensor, "n"]]:
+def split(chosen: Bool[Tensor, "N"], most: int, processes: Processes) -> list[Int[Tensor, "_"]]:
     """Return this process's share of the ``chosen`` patterns, in blocks of up to ``most``.
 
     Blocks span equally many patterns of the file and are dealt out in turn; where there would be
@@ -86,7 +86,7 @@ class Survey:
     def of(
         cls,
         source: PatternSource,
-        blocks: list[Int[Tensor, "n"]],
+        blocks: list[Int[Tensor, "_"]],
         pixels: Pixels,
         processes: Processes,
     ) -> "Survey":

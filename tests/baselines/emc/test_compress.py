@@ -138,6 +138,16 @@ def test_shares_weight_the_photons_alone(pixels, polar, sparse, orientations):
     assert float(sums[0].photons.sum()) == pytest.approx(float(counts.sum()), rel=1e-3)
 
 
+def test_directions_without_patterns_add_nothing(pixels, polar, orientations):
+    """As of a class that no pattern belongs to."""
+    profile = Profile.of(pixels, pixels.gain, 60.0)
+    detector = Detector.of(polar, PhotonHarmonics(polar), pixels)
+    merged = Accumulator.empty(*intensity_grid(float(pixels.radius[-1]), 60.0, 3.0))
+    sums = torch.zeros(len(orientations.frames), polar.width)
+    insert(merged, sums, profile, polar, detector, orientations.frames)
+    assert not merged.exposure.any()
+
+
 @pytest.mark.parametrize("name", ["C1", "D2"])
 def test_a_random_start_has_the_profile_and_speckles_of_the_size(pixels, name):
     profile = Profile.of(pixels, pixels.gain * (-80 * pixels.radius).exp(), 60.0)
