@@ -19,13 +19,24 @@ def emc(
     config: Annotated[Path | None, typer.Option(help="TOML file of EMC settings.")] = None,
     d_min: float | None = typer.Option(None, help="March no further than this many Å."),
     restarts: int | None = typer.Option(None, help="Random starts."),
+    symmetry: str | None = typer.Option(None, help="Point group of the particle, such as C4 or I."),
+    halves: bool | None = typer.Option(
+        None, "--halves", help="Two half-sets: resolution without truth."
+    ),
     device: str | None = typer.Option(None, help="cpu, cuda or auto."),
     seed: int | None = typer.Option(None, help="Seed of the random starts."),
     resume: bool = typer.Option(False, "--resume", help="Go on where a run was interrupted."),
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Find orientations and intensity by expand-maximize-compress (EMC)."""
-    given = {"d_min_angstrom": d_min, "restarts": restarts, "device": device, "seed": seed}
+    given = {
+        "d_min_angstrom": d_min,
+        "restarts": restarts,
+        "symmetry": symmetry,
+        "halves": halves,
+        "device": device,
+        "seed": seed,
+    }
     settings = toml.load(EmcConfig, config) if config else EmcConfig()
     changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
     settings = dataclasses.replace(settings, **changed)

@@ -1,7 +1,7 @@
 """The state of a reconstruction between iterations, and its file."""
 
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,15 @@ def save(state: State, directory: Path) -> None:
     """Write the state; an interruption leaves the previous checkpoint whole."""
     path = directory / NAME
     with disk_errors(path):
-        torch.save({"format": _FORMAT, **asdict(state)}, partial_path(path))
+        torch.save({"format": _FORMAT, **_plain(state)}, partial_path(path))
         os.replace(partial_path(path), path)
+
+
+def _plain(value: Any) -> Any:
+    """Return nested dataclasses as mappings; unlike ``asdict``, tensors are not copied."""
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def load(directory: Path, key: str, device: torch.device) -> State:
