@@ -1,5 +1,6 @@
 """The command ``xrai-baseline``."""
 
+from baselines.commands.classify import classify_command, select_command
 from baselines.commands.dragonfly import dragonfly
 from baselines.commands.emc import emc
 from baselines.commands.phase import EXAMPLES, phase
@@ -15,4 +16,6 @@ main = entry_point(app)
 app.command()(emc)
 app.command()(phase)
 app.command("report")(report_command)
+app.command("classify")(classify_command)
+app.command("select")(select_command)
 app.command()(dragonfly)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from baselines.classify.selection import read_selection
 from baselines.emc import EmcConfig, reconstruct
 from xraisim.console import out, progress, say
 from xraisim.core import config as toml
@@ -23,6 +24,9 @@ def emc(
     halves: bool | None = typer.Option(
         None, "--halves", help="Two half-sets: resolution without truth."
     ),
+    selection: Annotated[
+        Path | None, typer.Option(help="Use only these patterns: a file of `xrai-baseline select`.")
+    ] = None,
     device: str | None = typer.Option(None, help="cpu, cuda or auto."),
     seed: int | None = typer.Option(None, help="Seed of the random starts."),
     resume: bool = typer.Option(False, "--resume", help="Go on where a run was interrupted."),
@@ -40,12 +44,14 @@ def emc(
     settings = toml.load(EmcConfig, config) if config else EmcConfig()
     changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
     settings = dataclasses.replace(settings, **changed)
+    chosen = None if selection is None else read_selection(selection, patterns)
     with processes_of(settings.device) as processes:
         shown = processes.is_leader
         with progress("EMC iterations", settings.iterations, shown=shown) as advance:
             done = reconstruct(
-                patterns, out_dir, settings, resume=resume, progress=advance, processes=processes
-            )
+                patterns, out_dir, settings, chosen=chosen, resume=resume, progress=advance,
+                processes=processes,
+            )  # fmt: skip
     if not processes.is_leader:
         return
     if as_json:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from baselines.emc import checkpoint
@@ -38,12 +39,14 @@ class March:
         state: State,
         progress: Advance | None,
         processes: Processes,
+        chosen: Bool[Tensor, "N"] | None = None,
     ) -> None:
         self._source, self._directory, self._config = source, directory, config
         self._device, self._state, self._processes = device, state, processes
         self._log = Log(directory / "metrics.jsonl")
         self._advance = progress or (lambda units=1, remark="": None)
-        self._chosen = torch.ones(source.n_patterns, dtype=torch.bool)
+        everyone = torch.ones(source.n_patterns, dtype=torch.bool)
+        self._chosen = everyone if chosen is None else chosen
 
     def run(self) -> Stage:
         """Make all stages from where the state is; return the last."""

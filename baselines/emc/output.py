@@ -141,7 +141,7 @@ def _write_poses(path: Path, stage: Stage, state: State, estimate: Estimate) -> 
     found = oriented(stage.columns.frames.cpu()[column], angle, stage.columns.angles)
     columns: Mapping[str, torch.Tensor] = {
         "orientations": found.where(stage.chosen[:, None], torch.nan),
-        "fluence": estimate.fluence,
+        "fluence": estimate.fluence.where(stage.chosen, torch.nan),
         "likelihood": poses.likelihood.float(),
         "occupancy": poses.occupancy.float(),
         "mutual_information": poses.information.float(),

@@ -4,6 +4,9 @@ import hashlib
 import os
 from pathlib import Path
 
+from jaxtyping import Bool
+from torch import Tensor
+
 from baselines.emc import checkpoint
 from baselines.emc.checkpoint import State
 from baselines.emc.config import EmcConfig
@@ -21,6 +24,7 @@ def reconstruct(
     directory: Path,
     config: EmcConfig,
     *,
+    chosen: Bool[Tensor, "N"] | None = None,
     resume: bool = False,
     progress: Advance | None = None,
     processes: Processes = ALONE,
@@ -28,18 +32,20 @@ def reconstruct(
     """Reconstruct an intensity volume (electrons²) and orientations from a pattern file.
 
     Writes ``config.toml``, ``metrics.jsonl``, ``intensity.h5`` and ``.mrc``, ``poses.h5`` and
-    ``summary.json`` into ``directory``. ``resume`` goes on from the checkpoint that an interrupted
-    run left there. Several ``processes`` share the patterns, and the first of them writes. Raises
-    the :class:`UserError` family for input that cannot be used.
+    ``summary.json`` into ``directory``. ``chosen``: which patterns take part; the others have no
+    pose. ``resume`` goes on from the checkpoint that an interrupted run left there. Several
+    ``processes`` share the patterns, and the first of them writes. Raises the :class:`UserError`
+    family for input that cannot be used.
     """
     device = choose_device(config.device)
     with PatternReader(patterns) as reader:
-        key = _key(patterns, reader, config)
+        key = _key(patterns, reader, config, chosen)
         state = checkpoint.load(directory, key, device) if resume else State(key=key)
         if processes.is_leader:
             directory.mkdir(parents=True, exist_ok=True)
             (directory / "config.toml").write_text(toml.dumps(config))
-        stage = March(reader, directory, config, device, state, progress, processes).run()
+        march = March(reader, directory, config, device, state, progress, processes, chosen)
+        stage = march.run()
         summary = summarise(stage, state, device)
         if processes.is_leader:
             write_results(directory, reader, stage, state, summary)
@@ -47,7 +53,10 @@ def reconstruct(
     return summary
 
 
-def _key(patterns: Path, reader: PatternReader, config: EmcConfig) -> str:
-    """Return what identifies a run: settings, and the patterns' number and size on disk."""
-    known = (toml.dumps(config), reader.n_patterns, os.path.getsize(patterns))
+def _key(
+    patterns: Path, reader: PatternReader, config: EmcConfig, chosen: Bool[Tensor, "N"] | None
+) -> str:
+    """Return what identifies a run: settings, the patterns' size on disk, and which are used."""
+    used = None if chosen is None else chosen.nonzero()[:, 0].tolist()
+    known = (toml.dumps(config), reader.n_patterns, os.path.getsize(patterns), used)
     return hashlib.sha256(repr(known).encode()).hexdigest()
