@@ -22,6 +22,7 @@ _COMMAND = "from baselines.cli import main; main()"
 _POLL_S = 0.02
 _SHOWN_CHARACTERS = 2000
 _TIMES = "times.json"
+_OVERSAMPLING = 5.0  # voxels per 1/D: the bright centre of a small detector is steep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +57,11 @@ def march_to(
     default = EmcConfig()
     below = tuple(level for level in default.levels if level.speckles < speckles)
     last = last or Level(
-        speckles=speckles, rotations=rotations, iterations=8, information=(0.9, 1.0), ramp=3
+        speckles=speckles, rotations=rotations, iterations=8, information=(0.85, 0.95), ramp=3
     )
-    return EmcConfig(levels=(*below, last), d_min_angstrom=d_min_angstrom)
+    return EmcConfig(
+        levels=(*below, last), d_min_angstrom=d_min_angstrom, oversampling=_OVERSAMPLING
+    )
 
 
 def run_ours(
