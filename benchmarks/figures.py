@@ -1,7 +1,5 @@
-"""Figures of the report, as data for an ``<img>``: curves of every method, central slices."""
+"""Figures of the report: curves of every method, central slices."""
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -104,11 +102,3 @@ def _slices(figure: FigureBase, found: Sequence[tuple[str, Slices]]) -> None:
 def _log_range(intensity: np.ndarray) -> tuple[float, float]:
     lit = np.log10(intensity[intensity > 0])
     return float(np.quantile(lit, 0.05)), float(lit.max())
-
-
-def embed(figure: Figure, form: str) -> str:
-    """Return a figure as a ``data:`` address; ``form`` is ``"svg"`` or ``"png"``."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=110)
-    kind = "svg+xml" if form == "svg" else form
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from benchmarks.record import Record
+from benchmarks.record import NOT_INSTALLED, Record
 
 ICC, FSC, PRTF = "icc_truth_0.5", "fsc_truth_0.5", "prtf_1/e"
 CEILING, FLOOR = "oracle", "floor"
@@ -138,7 +138,8 @@ COLUMNS = (
 def row(entry: Entry) -> list[str]:
     """Return the cells of an entry, in the order of :data:`COLUMNS`."""
     if not entry.records:
-        return [entry.method, "failed", *[""] * (len(COLUMNS) - 2)]
+        absent = all(one.not_installed for one in entry.failed)
+        return [entry.method, NOT_INSTALLED if absent else "failed", *[""] * (len(COLUMNS) - 2)]
     cells = [column.cell(entry) for column in COLUMNS]
     if entry.failed:
         cells[1] += f" ({len(entry.failed)} failed)"
@@ -151,6 +152,7 @@ def failures(found: Sequence[Entry]) -> list[str]:
         f"{entry.task}, {entry.method}, seed {one.seed} failed: {one.error}"
         for entry in found
         for one in entry.failed
+        if not one.not_installed
     ]
 
 

@@ -2,11 +2,12 @@
 
 import dataclasses
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from baselines import emc
+from baselines.external import dragonfly
 from benchmarks import oracle
 from benchmarks.task import Task
 from xrai import train as xrai
@@ -19,11 +20,13 @@ class Method:
     """From patterns to ``intensity.h5`` and ``poses.h5``.
 
     ``section``: the task's settings it reads. ``reconstruct`` gets those, the pattern file, the run
-    directory and the seed.
+    directory and the seed. ``missing``: why the method cannot run on this machine,
+    empty if it can.
     """
 
     section: str
     reconstruct: Callable[[Task, Path, Path, int], None]
+    missing: Callable[[Task], str] = lambda task: ""
 
 
 def _xrai(task: Task, patterns: Path, directory: Path, seed: int) -> None:
@@ -37,6 +40,12 @@ def _emc(task: Task, patterns: Path, directory: Path, seed: int) -> None:
         emc.reconstruct(patterns, directory, settings, progress=advance)
 
 
+def _dragonfly(task: Task, patterns: Path, directory: Path, seed: int) -> None:
+    settings = dataclasses.replace(task.dragonfly, seed=seed)
+    with progress("Dragonfly iterations", settings.iterations) as advance:
+        dragonfly.reconstruct(patterns, directory, settings, progress=advance)
+
+
 def _oracle(task: Task, patterns: Path, directory: Path, seed: int) -> None:
     oracle.oracle(patterns, directory, task.merge)
 
@@ -48,9 +57,21 @@ def _floor(task: Task, patterns: Path, directory: Path, seed: int) -> None:
 METHODS = {
     "xrai": Method(section="xrai", reconstruct=_xrai),
     "emc": Method(section="emc", reconstruct=_emc),
+    "dragonfly": Method(
+        section="dragonfly",
+        reconstruct=_dragonfly,
+        missing=lambda task: dragonfly.why_not_installed(task.dragonfly.programs),
+    ),
     "oracle": Method(section="merge", reconstruct=_oracle),
     "floor": Method(section="merge", reconstruct=_floor),
 }
+
+
+def installed(tasks: Sequence[Task]) -> list[str]:
+    """Return the methods that can run here on any of the tasks: those of a run that names none."""
+    return [
+        name for name, method in METHODS.items() if not all(method.missing(task) for task in tasks)
+    ]
 
 
 def find_method(name: str) -> str:

@@ -54,7 +54,7 @@ def run(
                     config_hash=_hash(_settings(task, method), seed),
                 )  # fmt: skip
                 say(f"[bold]{task.name} · {method} · seed {seed}[/]  ({number} of {total})")
-                found.append(_finished(job, fresh) or _run(job))
+                found.append(_finished(job, fresh) or _not_installed(job) or _run(job))
     return found
 
 
@@ -107,6 +107,15 @@ def _finished(job: Job, fresh: bool) -> Record | None:
     return known
 
 
+def _not_installed(job: Job) -> Record | None:
+    """Return a record that says so where the method is not on this machine; it is not kept."""
+    reason = METHODS[job.method].missing(job.task)
+    if not reason:
+        return None
+    say(f"{job.method} is not installed: {reason}")
+    return worker.failed_record(job, f"{record.NOT_INSTALLED}: {reason}", 0.0)
+
+
 def _run(job: Job) -> Record:
     """Run a job in a process of its own, which writes its record; write that of a failure."""
     shutil.rmtree(job.directory, ignore_errors=True)
@@ -151,9 +160,13 @@ def _receive(receiver: Connection, child: Any) -> Record | Failure:
 
 
 def keep(records: Iterable[Record], directory: Path) -> None:
-    """Copy records into a directory of records, one file per task, method and seed."""
+    """Copy records into a directory of records, one file per task, method and seed.
+
+    A method that is not on this machine leaves none, so that a record of another stays.
+    """
     for one in records:
-        record.write(directory / record.file_name(one), one)
+        if not one.not_installed:
+            record.write(directory / record.file_name(one), one)
 
 
 def summary(records: Iterable[Record]) -> list[dict[str, Any]]:

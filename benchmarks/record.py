@@ -18,6 +18,7 @@ from xraisim.files.atomic import disk_errors, partial_path
 
 SCHEMA = 1
 RECORD_FILE = "record.json"  # in the directory of a run
+NOT_INSTALLED = "not installed"  # begins the error of a method that is not on the machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,11 @@ class Record:
     curves: tuple[Curve, ...] = ()
     pose_error: PoseError | None = None
     encoder_pose_error: PoseError | None = None
+
+    @property
+    def not_installed(self) -> bool:
+        """Whether the method was not on the machine: not run, which is no failure."""
+        return self.error.startswith(NOT_INSTALLED)
 
     @property
     def total_seconds(self) -> float:

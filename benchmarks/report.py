@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import tomli_w
 
 from benchmarks import figures, leaderboard, record
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE, Slices
-from xraisim import __version__
 from xraisim.core.errors import FormatError
 from xraisim.files.atomic import disk_errors
+from xraisim.html_page import embed, render
 
 _CURVES = (
     ("fsc_truth", "Density against the truth: Fourier shell correlation", 0.5),
@@ -50,13 +48,11 @@ def with_slices(one: Record, directory: Path) -> Shown:
 
 def write(path: Path, shown: Sequence[Shown]) -> None:
     """Write the page; it appears under its name only when it is whole."""
-    template = files("benchmarks").joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     names = dict.fromkeys(one.record.task for one in shown)
-    page = environment.from_string(template).render(
+    page = render(
+        "benchmarks/report.html.j2",
         tasks=[_task([one for one in shown if one.record.task == name]) for name in names],
         columns=[column.name for column in leaderboard.COLUMNS],
-        version=__version__,
     )
     record.write_text(path, page)
 
@@ -105,7 +101,7 @@ def _task(shown: Sequence[Shown]) -> dict[str, Any]:
         "rows": [leaderboard.row(entry) for entry in found],
         "failures": leaderboard.failures(found),
         "curves": _curves([one.record for one in ordered]),
-        "slices": figures.embed(figures.slices(planes), "png") if planes else "",
+        "slices": embed(figures.slices(planes), "png") if planes else "",
         "config": tomli_w.dumps(any_record.config),
         "provenance": [leaderboard.provenance(found)],
     }
@@ -115,7 +111,7 @@ def _curves(records: Sequence[Record]) -> list[dict[str, str]]:
     return [
         {
             "title": title,
-            "address": figures.embed(figures.curves(records, name, title, threshold), "svg"),
+            "address": embed(figures.curves(records, name, title, threshold), "svg"),
         }
         for name, title, threshold in _CURVES
         if any(one.curve(name) for one in records)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.emc import EmcConfig
+from baselines.external.dragonfly import DragonflyConfig
 from baselines.phasing.config import PhasingConfig
 from benchmarks.oracle import MergeConfig
 from benchmarks.score import ScoreConfig
@@ -33,6 +34,7 @@ class Task:
     simulate: SimulationConfig
     xrai: TrainConfig = field(default_factory=TrainConfig)
     emc: EmcConfig = field(default_factory=EmcConfig)
+    dragonfly: DragonflyConfig = field(default_factory=DragonflyConfig)
     merge: MergeConfig = field(default_factory=MergeConfig)
     phase: PhasingConfig = field(default_factory=PhasingConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)

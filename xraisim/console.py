@@ -87,8 +87,11 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Advance]:
-    """Show a bar on a terminal, and a line every ten seconds elsewhere."""
+def progress(description: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
+    """Show a bar on a terminal, a line every ten seconds elsewhere, or nothing."""
+    if not shown:
+        yield lambda units=1, remark="": None
+        return
     if err.is_terminal:
         columns = (
             TextColumn("{task.description}"),

@@ -1,19 +1,20 @@
 """The state of a reconstruction between iterations, and its file."""
 
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from baselines.emc.iterate import Estimate, Poses
+from baselines.emc.models import Model
 from xraisim.core.errors import FormatError, UserError
 from xraisim.core.types import Volume
 from xraisim.files.atomic import disk_errors, partial_path
 
 NAME = "checkpoint.pt"
-_FORMAT = "x-rai emc checkpoint 1"
+_FORMAT = "x-rai emc checkpoint 2"
 
 
 @dataclass(kw_only=True)
@@ -21,19 +22,25 @@ class State:
     """Everything that the next iteration needs.
 
     ``key``: settings and patterns it belongs to. ``stage``, ``iteration``: where the march is.
-    ``evidence``: log-likelihood per photon of the last iteration of this stage. ``starts``: the
-    final one of each random start; ``leader``: the estimate of the likeliest. ``lines``: entries
-    in metrics.jsonl. ``seconds``: time spent.
+    ``estimates``: of all patterns, or of each half-set. ``poses_level``: the level whose columns
+    ``poses`` names. ``evidence``: log-likelihood per photon of the last iteration of this stage;
+    ``gain``: by how much it rose. ``beta``: of the last iteration. ``starts``: the log-likelihood
+    per photon that each random start reached; ``leader``, ``leader_poses``: of the likeliest.
+    ``lines``: entries in metrics.jsonl. ``seconds``: time spent.
     """
 
     key: str
     stage: int = 0
     iteration: int = 0
-    estimate: Estimate | None = None
+    estimates: list[Estimate] = field(default_factory=list)
     poses: Poses | None = None
+    poses_level: int = 0
     evidence: float | None = None
+    gain: float | None = None
+    beta: float | None = None
     starts: list[float] = field(default_factory=list)
-    leader: Estimate | None = None
+    leader: list[Estimate] = field(default_factory=list)
+    leader_poses: Poses | None = None
     lines: int = 0
     seconds: float = 0.0
 
@@ -42,8 +49,15 @@ def save(state: State, directory: Path) -> None:
     """Write the state; an interruption leaves the previous checkpoint whole."""
     path = directory / NAME
     with disk_errors(path):
-        torch.save({"format": _FORMAT, **asdict(state)}, partial_path(path))
+        torch.save({"format": _FORMAT, **_plain(state)}, partial_path(path))
         os.replace(partial_path(path), path)
+
+
+def _plain(value: Any) -> Any:
+    """Return nested dataclasses as mappings; unlike ``asdict``, tensors are not copied."""
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def load(directory: Path, key: str, device: torch.device) -> State:
@@ -61,10 +75,10 @@ def load(directory: Path, key: str, device: torch.device) -> State:
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content.pop("format") != _FORMAT:
             raise KeyError("format")
-        for name in ("estimate", "leader"):
-            content[name] = _estimate(content[name], device)
-        if content["poses"] is not None:
-            content["poses"] = Poses(**content["poses"])
+        for name in ("estimates", "leader"):
+            content[name] = [_estimate(one, device) for one in content[name]]
+        for name in ("poses", "leader_poses"):
+            content[name] = None if content[name] is None else Poses(**content[name])
         state = State(**content)
     except (RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
         raise FormatError(f"{path} is not a readable checkpoint ({error}); start afresh") from error
@@ -76,12 +90,7 @@ def load(directory: Path, key: str, device: torch.device) -> State:
     return state
 
 
-def _estimate(content: dict[str, Any] | None, device: torch.device) -> Estimate | None:
-    if content is None:
-        return None
-    volume = Volume(**content["volume"])
-    return Estimate(
-        volume=replace(volume, values=volume.values.to(device)),
-        fluence=content["fluence"].to(device),
-        covered=content["covered"],
-    )
+def _estimate(content: dict[str, Any], device: torch.device) -> Estimate:
+    models = [Model(**model | {"volume": Volume(**model["volume"])}) for model in content["models"]]
+    placed = [replace(model, volume=model.volume.to(device)) for model in models]
+    return Estimate(models=placed, fluence=content["fluence"], known=content["known"])

@@ -1,63 +1,101 @@
-"""Compress: put tomograms back into a volume, with the slice's own adjoint.
+"""Compress: put what the patterns gave to each direction back into a volume.
 
-Voxels are photons over exposure (Loh & Elser 2009, eq. 12), Friedel-averaged, with a floor that
-pulls ill-measured ones to the radial mean (``xraisim.core.merge``).
+The harmonics that :func:`baselines.emc.correlate.spread` collects are those of photons and of
+fluence in each direction's frame. In real space they are photons and exposures on the polar grid,
+which the slice's own adjoint scatters into the volume (Loh & Elser 2009, eq. 12).
 """
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from baselines.emc.maximize import Tomograms
+from baselines.emc.expand import Detector, Profile
+from baselines.emc.harmonics import unpack
+from baselines.emc.polar import PolarGrid
+from xraisim.core import rotations
 from xraisim.core.fourier import radius, reciprocal, to_structure_factors
 from xraisim.core.merge import Accumulator, radial_mean
-from xraisim.core.types import Pixels, Volume
+from xraisim.core.symmetry import symmetrize
+from xraisim.core.types import Volume
 
-_SAMPLES = 2**24  # slice samples put back at once, which bounds the memory
+_SAMPLES = 2**23  # slice samples put back at once, which bounds the memory
 _BALL = 0.4  # radius of the random ball in diameters; particles are densest inside
 _DARKEST = 0.02  # of the radial mean: no voxel may start at zero, where its logarithm ends
 
 
-def compress(
-    tomograms: Tomograms,
-    pixels: Pixels,
-    rotation: Float[Tensor, "R 3 3"],
-    grid: tuple[int, float],
-    prior: float,
+def insert(
+    merged: Accumulator,
+    sums: Float[Tensor, "D W"],
+    profile: Profile,
+    grid: PolarGrid,
+    detector: Detector,
+    frames: Float[Tensor, "D 4"],
+    share: Callable[[Float[Tensor, "D 4"]], Float[Tensor, "D N"]] | None = None,
+) -> None:
+    """Add the patterns' sums of every direction to a volume of photons and exposures.
+
+    Exposures are weighted by the radial profile, so that photons over exposure is the intensity
+    relative to it. ``share`` gives the probability that a photon is signal, where not all are.
+    """
+    points = grid.points.to(sums.device)
+    weight = profile.at(grid.radius)[grid.ring_of_point].to(sums.device)
+    seen = sums[:, grid.fluence_columns[0]].nonzero()[:, 0]
+    for part in seen.split(max(1, _SAMPLES // len(grid.points))) if len(seen) else ():
+        photons, exposure = polar_sums(sums[part], grid, detector)
+        exposure = exposure.mul_(weight)
+        if share is not None:
+            photons = photons * share(frames[part])
+        turn = rotations.to_matrix(frames[part])
+        merged.add_slices(photons, exposure, turn, points)
+
+
+def polar_sums(
+    sums: Float[Tensor, "D W"], grid: PolarGrid, detector: Detector
+) -> tuple[Float[Tensor, "D N"], Float[Tensor, "D N"]]:
+    """Return photons and exposures (fluence × gain) in each point of the polar grid."""
+    harmonics = torch.view_as_complex(unpack(grid, sums)).conj()
+    photons, fluence = harmonics[:, :-1], -harmonics[:, -1:]
+    return grid.inverse(photons), grid.inverse(fluence * detector.gain.conj())
+
+
+def volume_of(
+    merged: Accumulator, profile: Profile, prior: float, group: Float[Tensor, "m 4"]
 ) -> Volume:
-    """Return the intensity (electrons²) of tomograms on a (size, spacing in Å⁻¹) grid."""
-    merged = Accumulator.empty(*grid, device=pixels.s.device)
-    seen = (tomograms.exposure > 0).nonzero()[:, 0]
-    for rows in seen.split(max(1, _SAMPLES // len(pixels))):
-        exposure = tomograms.exposure[rows, None] * pixels.gain
-        merged.add_slices(tomograms.photons[rows], exposure, rotation[rows], pixels.s)
-    return merged.volume(prior)
+    """Return the intensity (electrons²): photons over exposures, times the radial profile.
+
+    Both are averaged over the point group first.
+    """
+    kept = Accumulator(
+        photons=merged.photons.clamp_min(0),
+        exposure=merged.exposure.clamp_min(0),
+        spacing=merged.spacing,
+    )
+    relative = kept.volume(prior, group)
+    cube = profile.at(radius(relative.grid, relative.spacing)).to(relative.values)
+    return Volume(values=relative.values * cube, spacing=relative.spacing, kind="intensity")
 
 
 def random_start(
-    mean_counts: Float[Tensor, "P"],
-    pixels: Pixels,
+    profile: Profile,
     grid: tuple[int, float],
     diameter_angstrom: float,
+    group: Float[Tensor, "m 4"],
     generator: torch.Generator,
 ) -> Volume:
-    """Return the radial mean of the data times the speckles of a random ball of the right size.
+    """Return the radial profile of the data times the speckles of a random ball of the right size.
 
     Speckles of the true size last through the first merges, where voxel noise would average out and
     leave every start to fall the same way.
     """
-    merged = Accumulator.empty(*grid, device=pixels.s.device)
-    signal = (mean_counts - pixels.background).clamp_min(0)
-    identity = torch.eye(3, device=pixels.s.device)[None]
-    merged.add_slices(signal[None], pixels.gain[None], identity, pixels.s)
-    profile = radial_mean(merged.photons, merged.exposure)
     voxel = reciprocal(*grid)
     ball = radius(grid[0], voxel) < _BALL * diameter_angstrom
     density = torch.randn(ball.shape, generator=generator) * ball
-    speckle = to_structure_factors(density, voxel).abs() ** 2
+    speckle = symmetrize(to_structure_factors(density, voxel).abs() ** 2, group)
     relative = speckle / radial_mean(speckle, torch.ones_like(speckle))
-    values = profile * relative.clamp_min(_DARKEST).to(profile)
-    return Volume(values=values, spacing=merged.spacing, kind="intensity")
+    values = profile.at(radius(*grid)) * relative.clamp_min(_DARKEST)
+    return Volume(values=values, spacing=grid[1], kind="intensity")
 
 
 def relative_change(new: Tensor, old: Tensor) -> float | None:

@@ -1,136 +1,174 @@
-"""Expand: the posterior of every pattern over a rotation grid, as matrix products.
+"""Expand: the slices of an intensity volume along every view direction, on the polar grid.
 
-With templates w_rp = gain_p·V(R_rᵀ s_p), fluence φ_i and background b_p, the Poisson log-likelihood
-without its constant Σ log k! is (Loh & Elser 2009, eq. 5)
-
-    LL_ir = Σ_p k_ip log(φ_i w_rp + b_p) − φ_i Σ_p w_rp − Σ_p b_p.
-
-Without background this is one product, K·(log W)ᵀ, and a rank-one term. With background the
-logarithm does not separate, and templates are made at the mean fluence φ of the patterns at hand,
-which callers choose of similar fluence; the first-order term in log φ_i/φ is kept at its mean over
-the rotations, so that only its variation from rotation to rotation is neglected.
+A volume is interpolated after division by the radial profile of the data, which is steep, and
+multiplied by it again on the rings: what trilinear weights then smooth is only the speckle.
 """
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float
 from torch import Tensor
 
-from baselines.emc.posterior_kernels import normalise_rows
+from baselines.emc.harmonics import PhotonHarmonics, pack
+from baselines.emc.polar import PolarGrid
+from xraisim.core import rotations
+from xraisim.core.errors import SamplingError
+from xraisim.core.fourier import radius
 from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Pixels, Volume
 
-_TINY = 1e-12
-_SPARSE = 0.03  # share of kept entries below which a sparse product is faster
+DARKEST = 1e-4  # of the radial profile: no template may be zero, where its logarithm ends
+_SHELLS = 2  # per speckle 1/D, of the radial profile
+_SAMPLES = 2**23  # slice samples held at once
 
 
 @dataclass(frozen=True, kw_only=True)
-class Templates:
-    """Photons expected of every rotation and pixel at relative fluence 1.
+class Profile:
+    """The radial mean of the intensity (electrons²), positive, at evenly spaced |s| (Å⁻¹)."""
 
-    ``rate``: w [R, P], or log w where there is no background, which needs nothing else;
-    ``exposure``: Σ_p w [R]; ``background``: b [P], or None where there is none.
-    """
-
-    rate: Float[Tensor, "R P"]
-    exposure: Float[Tensor, "R"]
-    background: Float[Tensor, "P"] | None
+    radius: Float[Tensor, "B"]
+    values: Float[Tensor, "B"]
 
     @classmethod
-    def of(cls, rate: Float[Tensor, "R P"], background: Float[Tensor, "P"]) -> "Templates":
-        """Return the templates of expected photons; ``rate`` may be overwritten."""
-        exposure = rate.sum(1)
-        if bool((background > 0).any()):
-            return cls(rate=rate, exposure=exposure, background=background)
-        return cls(rate=rate.clamp_min_(_TINY).log_(), exposure=exposure, background=None)
+    def of(cls, pixels: Pixels, signal: Float[Tensor, "P"], diameter_angstrom: float) -> "Profile":
+        """Divide photons by exposures in shells half a speckle thick; ``signal``: mean counts."""
+        s = pixels.radius.double()
+        count = max(2, int((s[-1] - s[0]) * diameter_angstrom * _SHELLS))
+        shell = ((s - s[0]) * (count / (s[-1] - s[0]))).long().clamp_max(count - 1)
+        sums = s.new_zeros(3, count)
+        for total, values in zip(sums, (signal, pixels.gain, s * pixels.gain), strict=True):
+            total.index_add_(0, shell, values.double())
+        photons, exposure, moment = sums[:, (sums[0] > 0) & (sums[1] > 0)].cpu()
+        if not len(photons):
+            raise SamplingError("no photons above the background; check mask and background")
+        radius = torch.linspace(float(s[0]), float(s[-1]), count + 1)
+        mean = np.interp(radius, moment / exposure, (photons / exposure).log())
+        return cls(radius=radius, values=torch.from_numpy(mean).exp().float())
 
-    def signal_share(self, fluence: float) -> Float[Tensor, "R P"] | None:
-        """Return φw/(φw + b), the probability that a photon is signal; None if it always is."""
-        if self.background is None:
-            return None
-        lit = fluence * self.rate
-        return lit.div_((lit + self.background).clamp_min_(_TINY))
+    def at(self, s: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Return the profile at any |s| (Å⁻¹), constant beyond its ends."""
+        place = (s.cpu() - self.radius[0]) / (self.radius[1] - self.radius[0])
+        place = place.clamp(0, len(self.values) - 1 - 1e-4)
+        inner = place.long()
+        found = torch.lerp(self.values[inner], self.values[inner + 1], place - inner)
+        return found.to(s.device)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Posterior:
-    """Probabilities of n patterns over R rotations, and what they say of each pattern.
+class Detector:
+    """What the E- and M-step need of the detector: gain and background on the polar grid.
 
-    ``probability``: [n, R], rows summing to 1; sparse (COO) where few entries are left. ``best``:
-    likeliest rotation; ``occupancy``: its probability; ``likelihood``: log-likelihood at it;
-    ``evidence``: (1/β) log mean_r exp(β LL_ir), the objective that EM at fixed β ascends;
-    ``information``: Σ_r P log(P R), mutual information in nats. All but the first are float64.
+    ``gain`` [Q, M+1]: Σ_p g_p exp(imϕ_p) on the rings; ``background`` [N]: background over gain at
+    the points, the mean of each ring.
     """
 
-    probability: Float[Tensor, "n R"]
-    best: Int[Tensor, "n"]
-    occupancy: Float[Tensor, "n"]
-    likelihood: Float[Tensor, "n"]
-    evidence: Float[Tensor, "n"]
-    information: Float[Tensor, "n"]
+    gain: Complex[Tensor, "Q M"]
+    background: Float[Tensor, "N"]
+
+    @classmethod
+    def of(cls, grid: PolarGrid, harmonics: PhotonHarmonics, pixels: Pixels) -> "Detector":
+        """Take both from the pixels of a level."""
+        gain = torch.view_as_complex(harmonics.rings_of_image(pixels.gain))
+        light = torch.view_as_complex(harmonics.rings_of_image(pixels.background))
+        mean = light[:, 0].real / gain[:, 0].real.clamp_min(1e-30)
+        return cls(gain=gain, background=mean[grid.ring_of_point.to(mean.device)])
+
+    @property
+    def has_background(self) -> bool:
+        """Whether any photon may be background."""
+        return bool((self.background > 0).any())
+
+    def lit(self, rate: Float[Tensor, "D N"], fluence: float) -> Float[Tensor, "D N"]:
+        """Return φW + b in units of the gain, or W where there is no background."""
+        if not self.has_background:
+            return rate.clone()
+        return rate * fluence + self.background
+
+    def share(self, rate: Float[Tensor, "D N"], fluence: float) -> Float[Tensor, "D N"]:
+        """Return φW/(φW + b)."""
+        return rate * fluence / (rate * fluence + self.background)
 
 
-def expand(volume: Volume, pixels: Pixels, rotation: Float[Tensor, "R 3 3"]) -> Templates:
-    """Cut the templates of every rotation out of an intensity volume (electrons²)."""
-    rate = slice_volume(volume.values, rotation, pixels.s, volume.spacing)
-    return Templates.of(rate.mul_(pixels.gain), pixels.background)
+def slices(
+    volume: Volume, profile: Profile, grid: PolarGrid, frames: Float[Tensor, "D 4"], known: float
+) -> Float[Tensor, "D N"]:
+    """Return the intensity (electrons²) on the polar grid of every direction, positive.
 
-
-def log_likelihood(
-    templates: Templates, counts: Float[Tensor, "n P"], fluence: Float[Tensor, "n"]
-) -> Float[Tensor, "n R"]:
-    """Return LL [n, R] in nats, exact without background or at equal fluences."""
-    if templates.background is None:
-        value = counts @ templates.rate.T
-        offset = torch.xlogy(counts.sum(1), fluence)
-    else:
-        mean = float(fluence.mean().clamp_min(_TINY))
-        total = (mean * templates.rate).add_(templates.background).clamp_min_(_TINY)
-        share = 1 - (templates.background / total).mean(0)
-        value = counts @ total.log_().T
-        ratio = (fluence / mean).clamp_min(_TINY)
-        offset = (counts @ share) * ratio.log() - templates.background.sum()
-    value.addr_(fluence, templates.exposure, alpha=-1)
-    return value.add_(offset[:, None])
-
-
-def posterior(loglik: Float[Tensor, "n R"], beta: float, threshold: float) -> Posterior:
-    """Return the posterior exp(β LL) over a uniform prior; ``loglik`` is overwritten.
-
-    Entries below ``threshold`` times the pattern's best are dropped.
+    On rings beyond |s| = ``known`` it is the profile.
     """
-    lowest = math.log(threshold)
-    if loglik.device.type == "cpu":
-        columns = normalise_rows(loglik.numpy(), np.float32(beta), np.float32(lowest))
-        best, found = (torch.from_numpy(column) for column in columns)
-    else:
-        best, found = normalise_rows_reference(loglik, beta, lowest)
-    peak, mass, moment, kept = found.unbind(1)
-    sparse = float(kept.sum()) < _SPARSE * loglik.numel()
-    rotations = loglik.shape[1]
-    return Posterior(
-        probability=loglik.to_sparse() if sparse else loglik,
-        best=best,
-        occupancy=1 / mass,
-        likelihood=peak,
-        evidence=peak + (mass / rotations).log() / beta,
-        information=moment / mass - mass.log() + math.log(rotations),
-    )
+    flat = volume.values / profile.at(radius(volume.grid, volume.spacing)).to(volume.values)
+    inside = grid.points_within(known)
+    points = grid.points[:inside].to(flat.device)
+    rate = flat.new_ones(len(frames), len(grid.points))
+    cut = slice_volume(flat, rotations.to_matrix(frames), points, volume.spacing)
+    rate[:, :inside] = cut.clamp_min_(DARKEST)
+    return rate.mul_(profile.at(grid.radius)[grid.ring_of_point].to(flat.device))
 
 
-def normalise_rows_reference(
-    loglik: Float[Tensor, "n R"], beta: float, lowest: float
-) -> tuple[Int[Tensor, "n"], Float[Tensor, "n 4"]]:
-    """Plain torch form of the kernel, any device; ``loglik`` is overwritten all the same."""
-    peak, best = loglik.max(1)
-    exponent = beta * (loglik - peak[:, None])
-    kept = exponent >= lowest
-    # Exponentials of anything much lower are denormal numbers, which are slow, and are dropped.
-    weight = exponent.clamp_min_(lowest).exp().mul_(kept)
-    mass = weight.sum(1)
-    moment = (weight * exponent).sum(1)
-    loglik.copy_(weight.div_(mass[:, None]))
-    return best, torch.stack([peak, mass, moment, kept.sum(1).to(peak)], 1).double()
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """How far out a volume is known, and the fluence that matters where there is background."""
+
+    s_max_per_angstrom: float
+    fluence: float
+
+
+def templates(
+    volume: Volume,
+    profile: Profile,
+    grid: PolarGrid,
+    detector: Detector,
+    frames: Float[Tensor, "D 4"],
+    known: Known,
+) -> Float[Tensor, "D W"]:
+    """Return packed harmonics of log(φW + b) on the rings, and of Σ gain·W on the exposure ring.
+
+    Rings beyond what is known are zero, and tell orientations nothing.
+    """
+    inside = grid.rings_within(known.s_max_per_angstrom)
+
+    def rows(rate: Tensor) -> Tensor:
+        exposure = (grid.transform(rate) * detector.gain)[:, :inside].sum(1, keepdim=True)
+        found = grid.transform(detector.lit(rate, known.fluence).log_())
+        found[:, inside:] = 0
+        return torch.cat([found, exposure], 1)
+
+    return _packed(volume, profile, grid, frames, known, rows)
+
+
+def shares(
+    volume: Volume,
+    profile: Profile,
+    grid: PolarGrid,
+    detector: Detector,
+    frames: Float[Tensor, "D 4"],
+    known: Known,
+) -> Float[Tensor, "D W"]:
+    """Return packed harmonics of φW/(φW + b), the probability that a photon is signal."""
+    inside = grid.rings_within(known.s_max_per_angstrom)
+
+    def rows(rate: Tensor) -> Tensor:
+        share = grid.transform(detector.share(rate, known.fluence))
+        share[:, inside:] = 0
+        return torch.cat([share, torch.zeros_like(share[:, :1])], 1)
+
+    return _packed(volume, profile, grid, frames, known, rows)
+
+
+def _packed(
+    volume: Volume,
+    profile: Profile,
+    grid: PolarGrid,
+    frames: Float[Tensor, "D 4"],
+    known: Known,
+    rows: Callable[[Tensor], Tensor],
+) -> Float[Tensor, "D W"]:
+    out = torch.empty(len(frames), grid.width, device=frames.device)
+    for part in torch.arange(len(frames)).split(max(1, _SAMPLES // len(grid.points))):
+        rate = slices(volume, profile, grid, frames[part], known.s_max_per_angstrom)
+        harmonics = rows(rate)
+        out[part] = pack(grid, torch.view_as_real(harmonics.conj().resolve_conj()))
+    return out

@@ -1,25 +1,41 @@
 """One iteration of EMC: expand, maximize and compress, streaming over blocks of patterns."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from baselines.emc.compress import compress
+from baselines.emc.anneal import beta_for
+from baselines.emc.candidates import Candidates, column_mass, likeliest
+from baselines.emc.compress import volume_of
 from baselines.emc.config import EmcConfig
-from baselines.emc.expand import Posterior, Templates, expand, log_likelihood, posterior
-from baselines.emc.maximize import Tomograms, update_fluence
-from baselines.emc.stream import CountBlocks
-from xraisim.core.types import Pixels, Volume
+from baselines.emc.models import Model
+from baselines.emc.posterior import Posterior, posterior
+from baselines.emc.stage import Stage
+from baselines.emc.stream import read
+from xraisim.core.merge import Accumulator
+from xraisim.core.processes import Processes
+
+_HALVES_FLOATS = 2**25  # log-likelihoods that are held at once
+_FEWEST_ROWS, _MOST_ROWS = 16, 512
+_SAMPLE = 64  # patterns that β is found from
+_TINY = 1e-12
+HYPOTHESES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Poses:
-    """What an iteration found of each pattern, on the CPU: see :class:`Posterior`."""
+    """What an iteration found of each pattern, on the CPU (see ``posterior.Found``).
 
-    best: Int[Tensor, "N"]
+    ``hypotheses`` [N, 8]: the columns that hold most of the posterior, −1 for none. ``likelihood``,
+    ``evidence`` include everything but Σ log k!.
+    """
+
+    best: Int[Tensor, "N 2"]
+    hypotheses: Int[Tensor, "N H"]
     occupancy: Float[Tensor, "N"]
     likelihood: Float[Tensor, "N"]
     evidence: Float[Tensor, "N"]
@@ -28,79 +44,171 @@ class Poses:
     @classmethod
     def empty(cls, patterns: int) -> "Poses":
         """Return records to be filled in block by block."""
+        figures = ("occupancy", "likelihood", "evidence", "information")
         return cls(
-            best=torch.zeros(patterns, dtype=torch.long),
-            occupancy=torch.zeros(patterns, dtype=torch.float64),
-            likelihood=torch.zeros(patterns, dtype=torch.float64),
-            evidence=torch.zeros(patterns, dtype=torch.float64),
-            information=torch.zeros(patterns, dtype=torch.float64),
+            best=torch.zeros(patterns, 2, dtype=torch.int64),
+            hypotheses=torch.full((patterns, HYPOTHESES), -1, dtype=torch.int32),
+            **{name: torch.zeros(patterns, dtype=torch.float64) for name in figures},
         )
 
-    def put(self, where: Tensor, found: Posterior) -> None:
-        """Record the patterns ``where``."""
-        for name in self.__dataclass_fields__:
-            getattr(self, name)[where] = getattr(found, name).cpu()
+    def gather(self, processes: Processes) -> None:
+        """Fill in the patterns of the other processes; each has filled in its own."""
+        self.hypotheses.add_(1)  # none is 0 in a sum
+        processes.sum(*(getattr(self, name) for name in self.__dataclass_fields__))
+        self.hypotheses.sub_(1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """The current volume and each pattern's relative fluence (mean 1).
+    """The current volumes, and each pattern's relative fluence (mean 1).
 
-    ``covered``: how many pixels, counted from the centre, the volume is known for.
+    ``known``: |s| to which the volumes are known (Å⁻¹).
     """
 
-    volume: Volume
+    models: list[Model]
     fluence: Float[Tensor, "N"]
-    covered: int
+    known: float
+
+
+class Pass:
+    """One pass over the patterns ``members``: the sums and records that it leaves."""
+
+    def __init__(self, stage: Stage, now: Estimate, config: EmcConfig) -> None:
+        self._stage, self._now, self._config = stage, now, config
+        self._begun: float | None = None
+        self.beta = 1.0
+        device = stage.pixels.s.device
+        self.poses = Poses.empty(len(now.fluence))
+        self.fluence = torch.zeros_like(now.fluence)
+        self.mass = torch.zeros(len(now.models), dtype=torch.float64)
+        self.merged = [Accumulator.empty(*stage.grid, device=device) for _ in now.models]
+
+    def anneal(
+        self, members: Bool[Tensor, "N"], candidates: Candidates | None, information: float
+    ) -> None:
+        """Set β such that the first patterns have this share of information."""
+        leads = self._stage.processes.is_leader
+        beta = self._beta(members, candidates, information) if leads else 1.0
+        self.beta = self._stage.processes.agreed(beta)
+
+    def _beta(self, members: Tensor, candidates: Candidates | None, information: float) -> float:
+        numbers = members.nonzero()[:_SAMPLE, 0]
+        rows = self._stage.engine.prepare(read(self._stage.blocks.source, numbers))
+        self._begin(1.0)
+        near = None if candidates is None else candidates(numbers).to(rows.device)
+        fluence = self._now.fluence[numbers].to(rows.device)
+        tiles = self._stage.engine.tiles(rows, fluence, near)
+        most = math.log(len(self._stage.columns) * self._stage.columns.angles)
+        return beta_for(tiles, information * most)
+
+    def _begin(self, fluence: float) -> None:
+        if self._begun != fluence:
+            self._stage.engine.begin(self._now.models, self._now.known, fluence)
+            self._begun = fluence
+
+    def run(self, members: Bool[Tensor, "N"], candidates: Candidates | None) -> None:
+        """Go through the patterns, class of fluence by class of fluence, and add up."""
+        engine = self._stage.engine
+        for group, fluence in self._groups(members):
+            self._begin(fluence)
+            for numbers, rows in self._stage.blocks(group):
+                step = self._rows_at_once(candidates)
+                for part in torch.arange(len(numbers)).split(step):
+                    block = rows[part[0] : part[-1] + 1]
+                    near = None
+                    if candidates is not None:
+                        near = candidates(numbers[part]).to(rows.device)
+                    self._block(numbers[part], block, near, fluence)
+            engine.finish(self.merged)
+            self._begun = None
+        self._add_up()
+
+    def _add_up(self) -> None:
+        processes = self._stage.processes
+        for merged in self.merged:
+            processes.sum(merged.photons, merged.exposure)
+        processes.sum(self.mass, self.fluence)
+        self.poses.gather(processes)
+
+    def _groups(self, members: Tensor) -> Iterator[tuple[Tensor, float]]:
+        """Yield (patterns, their mean fluence): all at once where there is no background."""
+        fluence = self._now.fluence
+        if not bool((self._stage.pixels.background > 0).any()):
+            yield members, 1.0
+            return
+        numbers = members.nonzero()[:, 0]
+        order = numbers[fluence[numbers].argsort()]
+        for part in order.tensor_split(min(self._config.fluence_classes, len(order))):
+            group = torch.zeros_like(members)
+            group[part] = True
+            yield group, float(fluence[part].mean())
+
+    def _rows_at_once(self, candidates: Candidates | None) -> int:
+        if candidates is not None:
+            return _MOST_ROWS // 4
+        columns = self._stage.columns
+        most = _HALVES_FLOATS // (len(columns) * columns.angles)
+        return min(max(most, _FEWEST_ROWS), _MOST_ROWS)
+
+    def _block(self, numbers: Tensor, rows: Tensor, near: Tensor | None, typical: float) -> None:
+        engine, device = self._stage.engine, rows.device
+        given = self._now.fluence[numbers]
+        tiles = engine.tiles(rows, given.to(device), near)
+        found = posterior(tiles, self.beta, self._config.threshold, near)
+        signal = engine.signal(rows, found)
+        fluence = signal / engine.exposure(found).clamp_min(_TINY)
+        engine.collect(rows, fluence, found)
+        self._record(numbers, found, signal.cpu(), fluence.cpu(), given, typical)
+
+    def _record(
+        self,
+        numbers: Tensor,
+        found: Posterior,
+        signal: Tensor,
+        fluence: Tensor,
+        given: Tensor,
+        typical: float,
+    ) -> None:
+        columns, poses = self._stage.columns, self.poses
+        # Templates are of the typical fluence: the rest of k log(φw + b) is the same everywhere.
+        brightness = torch.xlogy(signal.double(), given / typical)  # zero for a dark pattern
+        constant = self._stage.survey.constant[numbers] + brightness
+        constant = constant - float(self._stage.pixels.background.sum())
+        self.fluence[numbers] = fluence
+        poses.best[numbers] = found.found.best
+        poses.hypotheses[numbers] = likeliest(found, len(columns), HYPOTHESES)
+        poses.occupancy[numbers] = found.found.occupancy
+        poses.information[numbers] = found.found.information
+        poses.likelihood[numbers] = found.found.likelihood + constant
+        poses.evidence[numbers] = found.found.evidence + constant
+        mass = column_mass(found, len(columns)).sum(0).cpu().double()
+        self.mass.index_add_(0, columns.number, mass)
 
 
 def iterate(
     now: Estimate,
-    blocks: CountBlocks,
-    pixels: Pixels,
-    rotation: Float[Tensor, "R 3 3"],
-    grid: tuple[int, float],
-    beta: float,
+    stage: Stage,
+    members: Bool[Tensor, "N"],
+    candidates: Candidates | None,
+    information: float,
     config: EmcConfig,
-) -> tuple[Estimate, Poses]:
-    """Return the next estimate on ``grid`` for all of ``pixels``, and what was found of the poses.
+) -> tuple[Estimate, Poses, float]:
+    """Return the next estimate from the patterns ``members``, what was found of them, and β.
 
-    Orientations are judged by the pixels that the current volume covers, so a step outwards in
+    Orientations are judged by the rings that the current volume covers, so a step outwards in
     resolution takes its outer shells from the orientations that the inner ones gave.
     """
-    templates = expand(now.volume, pixels.first(now.covered), rotation)
-    sums = Tomograms.empty(len(rotation), len(pixels), rotation.device)
-    poses, fluence = Poses.empty(blocks.patterns), torch.empty_like(now.fluence)
-    for chosen, counts in _classes(blocks, now.fluence, templates, config.fluence_classes):
-        inner, given = counts[:, : now.covered], now.fluence[chosen]
-        found = posterior(log_likelihood(templates, inner, given), beta, config.threshold)
-        share = templates.signal_share(float(given.mean()))
-        fluence[chosen] = update_fluence(templates, found, inner, share)
-        sums.add(found.probability, counts, fluence[chosen], _outwards(share, len(pixels)))
-        poses.put(chosen.cpu(), found)
-    volume = compress(sums, pixels, rotation, grid, config.prior)
-    mean = fluence.mean()
-    # Scaling φ to mean 1 and V against it leaves every expected count as it was.
-    volume = replace(volume, values=volume.values * mean)
-    return Estimate(volume=volume, fluence=fluence / mean, covered=len(pixels)), poses
-
-
-def _classes(
-    blocks: CountBlocks, fluence: Tensor, templates: Templates, classes: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (pattern numbers, counts), of similar fluence where there is background."""
-    for where, counts in blocks:
-        numbers = torch.arange(where.start, where.stop, device=fluence.device)
-        if templates.background is None:
-            yield numbers, counts
-            continue
-        for part in fluence[where].argsort().tensor_split(min(classes, len(numbers))):
-            yield numbers[part], counts[part]
-
-
-def _outwards(share: Tensor | None, pixels: int) -> Tensor | None:
-    """Extend the signal's share to pixels that the volume did not cover, by the outermost ones."""
-    if share is None or share.shape[1] == pixels:
-        return share
-    rim = share[:, -max(1, share.shape[1] // 10) :].mean(1, keepdim=True)
-    return torch.cat([share, rim.expand(-1, pixels - share.shape[1])], 1)
+    one = Pass(stage, now, config)
+    one.anneal(members, candidates, information)
+    one.run(members, candidates)
+    mean = float(one.fluence[members].mean())
+    shares = (one.mass / one.mass.sum()).tolist()
+    models = []
+    for model, merged, share in zip(now.models, one.merged, shares, strict=True):
+        volume = volume_of(merged, stage.profile, config.prior, config.group)
+        # Scaling φ to mean 1 and V against it leaves every expected count as it was.
+        scaled = replace(volume, values=volume.values * mean)
+        models.append(replace(model, share=share).with_volume(scaled))
+    stage.processes.agree(*(model.volume.values for model in models))
+    known = stage.s_max_per_angstrom
+    return Estimate(models=models, fluence=one.fluence / mean, known=known), one.poses, one.beta

@@ -12,8 +12,12 @@ import numpy as np
 import torch
 
 from baselines.emc.checkpoint import State
+from baselines.emc.halves import combined, half_resolution
+from baselines.emc.iterate import Estimate
+from baselines.emc.orientations import oriented
 from baselines.emc.stage import Stage
 from xraisim.core import so3
+from xraisim.core.types import Volume
 from xraisim.files.atomic import disk_errors, partial_path
 from xraisim.files.patterns import PatternReader
 from xraisim.files.volumes import write_volume
@@ -25,8 +29,10 @@ _FORMAT = "x-rai poses 1"
 class Summary:
     """A reconstruction in figures.
 
-    ``starts``: final log-likelihood per photon (nats) of each random start; ``occupancy``: mean
-    probability of the best orientation; ``grid_spacing_deg``: of the rotations of the last level.
+    ``starts``: log-likelihood per photon (nats) that each random start reached; ``shares``: of the
+    patterns, class by class; ``icc_half_angstrom``: where two half-sets cease to correlate, if
+    there are two; ``occupancy``: mean probability of the best orientation; ``grid_spacing_deg``:
+    of the orientations of the last level; ``peak_memory_gib``: of the first of the ``processes``.
     """
 
     patterns: int
@@ -38,16 +44,23 @@ class Summary:
     grid_spacing_deg: float
     log_likelihood_per_photon: float
     starts: tuple[float, ...]
+    shares: tuple[float, ...]
+    icc_half_angstrom: float | None
     occupancy: float
     peak_memory_gib: float
     device: str
+    processes: int
 
 
 class Log:
-    """Appends one JSON object per iteration to a file of which the first ``keep`` lines stay."""
+    """Appends one JSON object per iteration to a file."""
 
-    def __init__(self, path: Path, keep: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
+
+    def begin(self, keep: int) -> None:
+        """Leave only the first ``keep`` lines, those of the iterations that are resumed."""
+        path = self._path
         kept = path.read_text().splitlines(keepends=True)[:keep] if keep and path.exists() else []
         with disk_errors(path):
             path.write_text("".join(kept))
@@ -59,30 +72,42 @@ class Log:
 
 
 def write_results(
-    directory: Path, reader: PatternReader, stage: Stage, state: State, device: torch.device
-) -> Summary:
-    """Write volume, poses and summary of a finished march; return the summary."""
-    assert state.estimate is not None
-    volume = state.estimate.volume
+    directory: Path, reader: PatternReader, stage: Stage, state: State, summary: Summary
+) -> None:
+    """Write volumes, poses and summary of a finished march."""
+    estimate = combined(state.estimates, stage.chosen)
     attributes = {
         "method": "emc",
         "particle_diameter_angstrom": reader.info["particle_diameter_angstrom"],
         "s_min_per_angstrom": float(stage.pixels.radius[0]),
         "s_max_per_angstrom": float(stage.pixels.radius[-1]),
     }
-    summary = _summarise(stage, state, device)
     with disk_errors(directory):
-        write_volume(directory / "intensity.h5", volume, attributes)
-        write_volume(directory / "intensity.mrc", volume)
-    _write_poses(directory / "poses.h5", stage, state)
+        for name, volume in _volumes(estimate, state.estimates).items():
+            write_volume(directory / f"{name}.h5", volume, attributes)
+            write_volume(directory / f"{name}.mrc", volume)
+    _write_poses(directory / "poses.h5", stage, state, estimate)
     _replace_text(directory / "summary.json", json.dumps(asdict(summary), indent=2) + "\n")
-    return summary
 
 
-def _summarise(stage: Stage, state: State, device: torch.device) -> Summary:
+def _volumes(estimate: Estimate, estimates: list[Estimate]) -> dict[str, Volume]:
+    """Return what is written: the most frequent class, every class, the half-sets of the first."""
+    particles = [model for model in estimate.models if not model.isotropic]
+    named = {"intensity": max(particles, key=lambda model: model.share).volume}
+    if len(estimate.models) > 1:
+        numbered = enumerate(estimate.models, start=1)
+        named |= {f"intensity_{number}": model.volume for number, model in numbered}
+    if len(estimates) == 2:
+        halves = enumerate(estimates, start=1)
+        named |= {f"intensity_half{number}": one.models[0].volume for number, one in halves}
+    return named
+
+
+def summarise(stage: Stage, state: State, device: torch.device) -> Summary:
+    """Return the figures of a finished march."""
     assert state.poses is not None
     assert state.evidence is not None
-    patterns, rotations = stage.blocks.patterns, len(stage.orientations)
+    patterns, rotations = int(stage.chosen.sum()), len(stage.orientations)
     return Summary(
         patterns=patterns,
         iterations=state.lines,
@@ -93,9 +118,12 @@ def _summarise(stage: Stage, state: State, device: torch.device) -> Summary:
         grid_spacing_deg=float(np.rad2deg(so3.spacing(rotations))),
         log_likelihood_per_photon=state.evidence,
         starts=tuple(state.starts),
-        occupancy=float(state.poses.occupancy.mean()),
+        shares=tuple(model.share for model in combined(state.estimates, stage.chosen).models),
+        icc_half_angstrom=half_resolution(state.estimates, stage.s_max_per_angstrom),
+        occupancy=float(state.poses.occupancy[stage.chosen].mean()),
         peak_memory_gib=_peak_gib(device),
         device=str(device),
+        processes=stage.processes.count,
     )
 
 
@@ -106,15 +134,19 @@ def _peak_gib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def _write_poses(path: Path, stage: Stage, state: State) -> None:
+def _write_poses(path: Path, stage: Stage, state: State, estimate: Estimate) -> None:
     assert state.poses is not None
-    assert state.estimate is not None
     poses = state.poses
+    column, angle = poses.best.unbind(1)
+    found = oriented(stage.columns.frames.cpu()[column], angle, stage.columns.angles)
     columns: Mapping[str, torch.Tensor] = {
-        "orientations": stage.orientations.cpu()[poses.best],
-        "fluence": state.estimate.fluence.cpu(),
+        "orientations": found.where(stage.chosen[:, None], torch.nan),
+        "fluence": estimate.fluence.where(stage.chosen, torch.nan),
         "likelihood": poses.likelihood.float(),
         "occupancy": poses.occupancy.float(),
+        "mutual_information": poses.information.float(),
+        "evidence": poses.evidence.float(),
+        "class_id": stage.columns.number[column].to(torch.int16) + 1,
     }
     with disk_errors(path):
         with h5py.File(partial_path(path), "w") as file:
@@ -122,7 +154,9 @@ def _write_poses(path: Path, stage: Stage, state: State) -> None:
             for name, values in columns.items():
                 file[name] = values.numpy()
             file["orientations"].attrs["convention"] = "quaternion w x y z, particle to lab"
-            file["likelihood"].attrs["units"] = "nats, without the constant sum of log k!"
+            for name in ("likelihood", "evidence"):
+                file[name].attrs["units"] = "nats, without the constant sum of log k!"
+            file["class_id"].attrs["meaning"] = "number of the volume intensity_<n>, from 1"
         os.replace(partial_path(path), path)
 
 

@@ -1,95 +1,159 @@
-"""A level of the march made concrete: its pixels, rotations, volume grid and patterns."""
+"""A level of the march made concrete: its pixels, orientations, volume grid and patterns."""
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from baselines.emc.config import EmcConfig, Level
-from baselines.emc.stream import CountBlocks
-from xraisim.core import rotations, so3
+from baselines.emc.dense import DenseEngine
+from baselines.emc.engine import Engine
+from baselines.emc.expand import Profile
+from baselines.emc.harmonic import HarmonicEngine
+from baselines.emc.models import Columns
+from baselines.emc.orientations import OrientationGrid
+from baselines.emc.polar import PolarGrid
+from baselines.emc.stream import PatternBlocks, Survey, split
 from xraisim.core.errors import SamplingError
 from xraisim.core.merge import intensity_grid
-from xraisim.core.types import Pixels
-from xraisim.files.patterns import PatternReader
+from xraisim.core.processes import ALONE, Processes
+from xraisim.core.types import PatternSource, Pixels
 
 _FEWEST_PIXELS = 32
+_PREFER_DENSE = 2.0  # operations of the dense engine that take the time of one harmonic one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """What the iterations of one level share, on the device.
 
-    ``diameter_angstrom``: the particle's; ``grid``: (voxels per edge, spacing in Å⁻¹); ``totals``:
-    photons of each pattern within ``pixels``; ``mean_counts``: mean counts of each pixel.
+    ``number``: of the level; ``grid``: (voxels per edge, spacing in Å⁻¹); ``chosen`` [N]: patterns
+    that take part; ``processes``: among whom ``blocks`` are a share of them.
     """
 
     level: Level
     number: int
     diameter_angstrom: float
     pixels: Pixels
-    orientations: Float[Tensor, "R 4"]
-    matrices: Float[Tensor, "R 3 3"]
+    orientations: OrientationGrid
+    columns: Columns
     grid: tuple[int, float]
-    blocks: CountBlocks
-    totals: Float[Tensor, "N"]
-    mean_counts: Float[Tensor, "P"]
+    chosen: Bool[Tensor, "N"]
+    blocks: PatternBlocks
+    survey: Survey
+    profile: Profile
+    engine: Engine
+    processes: Processes
 
     @property
     def d_min_angstrom(self) -> float:
         """Spacing that the outermost pixel reaches."""
-        return 1 / float(self.pixels.radius[-1])
+        return 1 / self.s_max_per_angstrom
+
+    @property
+    def s_max_per_angstrom(self) -> float:
+        """|s| of the outermost pixel."""
+        return float(self.pixels.radius[-1])
 
     @property
     def photons(self) -> float:
         """Mean photons per pattern within the stage's pixels."""
-        return float(self.totals.double().mean())
+        return float(self.survey.totals[self.chosen].double().mean())
 
     def fluence(self) -> Float[Tensor, "N"]:
         """Return a first estimate of the relative fluences: signal photons over their mean."""
-        signal = self.totals - self.pixels.background.sum()
-        signal = signal.clamp_min(0.05 * self.totals.mean())
-        return signal / signal.mean()
+        totals = self.survey.totals
+        signal = totals - float(self.pixels.background.sum())
+        signal = signal.clamp_min(0.05 * float(totals[self.chosen].mean()))
+        return signal / signal[self.chosen].mean()
 
 
 def make_stage(
-    reader: PatternReader, config: EmcConfig, number: int, device: torch.device
+    source: PatternSource,
+    config: EmcConfig,
+    number: int,
+    chosen: Bool[Tensor, "N"],
+    device: torch.device,
+    processes: Processes = ALONE,
 ) -> Stage:
     """Prepare level ``number``; raises :class:`SamplingError` if it has hardly any pixels."""
-    level, diameter = config.levels[number], reader.info["particle_diameter_angstrom"]
-    s_max = level.speckles / diameter
-    if config.d_min_angstrom is not None:
-        s_max = min(s_max, 1 / config.d_min_angstrom)
-    count = reader.pixels.count_below(s_max)
-    if count < _FEWEST_PIXELS:
-        raise SamplingError(
-            f"level {number + 1} of EMC reaches |s| = {s_max:.4g} Å⁻¹ (d = {1 / s_max:.1f} Å) and "
-            f"has {count} usable pixels, which begin at {float(reader.pixels.radius[0]):.4g} Å⁻¹; "
-            f"at least {_FEWEST_PIXELS} are needed: raise its speckles, lower d_min_angstrom"
-        )
-    pixels = reader.pixels.first(count).to(device)
-    blocks = CountBlocks(
-        reader=reader,
-        patterns=min(level.patterns or reader.n_patterns, reader.n_patterns),
-        pixels=count,
-        block=config.block_patterns,
-        cache_gib=config.cache_gib,
-        device=device,
-    )
-    totals, mean_counts = blocks.survey()
-    if not bool((totals > 0).any()):
-        raise SamplingError(f"no photons at all within |s| < {s_max:.4g} Å⁻¹; check the mask")
-    orientations = so3.super_fibonacci(level.rotations).to(device)
+    level, diameter = config.levels[number], source.info["particle_diameter_angstrom"]
+    pixels = _pixels(source, config, level, diameter)
+    if level.patterns:
+        chosen = chosen & (chosen.cumsum(0) <= level.patterns)
+    blocks = split(chosen, config.block_patterns, processes)
+    survey = Survey.of(source, blocks, pixels, processes)
+    if not bool((survey.totals > 0).any()):
+        reach = float(pixels.radius[-1])
+        raise SamplingError(f"no photons at all within |s| < {reach:.4g} Å⁻¹; check the mask")
+    profile = Profile.of(pixels, survey.mean - pixels.background, diameter)
+    orientations = OrientationGrid.of(level.rotations, config.group).to(device)
+    columns = Columns.of(orientations, config.isotropic)
+    engine = _engine(config, pixels.to(device), diameter, orientations, columns, profile)
     return Stage(
         level=level,
         number=number,
         diameter_angstrom=diameter,
         pixels=pixels,
         orientations=orientations,
-        matrices=rotations.to_matrix(orientations),
+        columns=columns,
         grid=intensity_grid(float(pixels.radius[-1]), diameter, config.oversampling),
-        blocks=blocks,
-        totals=totals,
-        mean_counts=mean_counts,
-    )
+        chosen=chosen,
+        blocks=PatternBlocks(
+            source=source, blocks=blocks, prepare=engine.prepare, cache_gib=config.cache_gib
+        ),
+        survey=survey,
+        profile=profile,
+        engine=engine,
+        processes=processes,
+    )  # fmt: skip
+
+
+def _pixels(source: PatternSource, config: EmcConfig, level: Level, diameter: float) -> Pixels:
+    s_max = level.speckles / diameter
+    if config.d_min_angstrom is not None:
+        s_max = min(s_max, 1 / config.d_min_angstrom)
+    count = source.pixels.count_below(s_max)
+    if count < _FEWEST_PIXELS:
+        raise SamplingError(
+            f"a level of EMC reaches |s| = {s_max:.4g} Å⁻¹ (d = {1 / s_max:.1f} Å) and has {count} "
+            f"usable pixels, which begin at {float(source.pixels.radius[0]):.4g} Å⁻¹; at least "
+            f"{_FEWEST_PIXELS} are needed: raise its speckles, or lower d_min_angstrom"
+        )
+    return source.pixels.first(count)
+
+
+def _engine(
+    config: EmcConfig,
+    pixels: Pixels,
+    diameter: float,
+    orientations: OrientationGrid,
+    columns: Columns,
+    profile: Profile,
+) -> Engine:
+    choice = config.engine
+    if choice != "dense":
+        grid = PolarGrid.of(
+            pixels,
+            diameter,
+            angles=orientations.angles,
+            rings_per_speckle=config.rings_per_speckle,
+            band=config.band,
+        )
+        if choice == "harmonic" or not _dense_is_faster(grid, columns, pixels):
+            return HarmonicEngine(pixels, grid, columns, profile)
+    return DenseEngine(pixels, columns, profile)
+
+
+def _dense_is_faster(grid: PolarGrid, columns: Columns, pixels: Pixels) -> bool:
+    """Compare the operations per pattern: the dense engine's single product is the better used.
+
+    On CUDA it is the choice wherever it fits, as it runs in half precision on tensor cores.
+    """
+    if pixels.s.device.type == "cuda":
+        return DenseEngine.fits(columns, pixels)
+    directions, orders = len(columns), len(grid.orders)
+    dense = directions * grid.angles * len(pixels)
+    harmonic = 2 * grid.width * directions + orders * grid.angles * directions
+    return dense < _PREFER_DENSE * harmonic and DenseEngine.fits(columns, pixels)

@@ -1,46 +1,112 @@
-"""Blocks of dense counts from a pattern file, kept in memory as far as a budget goes."""
+"""Blocks of patterns from a file, in the form that an engine works on, as far as memory allows."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xraisim.files.patterns import PatternReader
+from xraisim.core.processes import Processes
+from xraisim.core.types import PatternSource, Photons, Pixels
 
 
 @dataclass(kw_only=True)
-class CountBlocks:
-    """The first ``patterns`` patterns of a file, their first ``pixels`` pixels, block by block."""
+class PatternBlocks:
+    """Blocks of patterns of a source, as :func:`split` makes them.
 
-    reader: PatternReader
-    patterns: int
-    pixels: int
-    block: int
+    ``prepare`` turns photons into rows on the device, which are kept up to ``cache_gib`` and made
+    again in every pass beyond it.
+    """
+
+    source: PatternSource
+    blocks: list[Int[Tensor, "_"]]
+    prepare: Callable[[Photons], Tensor]
     cache_gib: float
-    device: torch.device
     _cache: dict[int, Tensor] = field(default_factory=dict)
 
-    def __iter__(self) -> Iterator[tuple[slice, Float[Tensor, "n P"]]]:
-        """Yield (which patterns, their counts as float32 on the device)."""
-        for start in range(0, self.patterns, self.block):
-            where = slice(start, min(start + self.block, self.patterns))
-            yield where, self._counts(where)
+    def __call__(self, members: Bool[Tensor, "N"]) -> Iterator[tuple[Int[Tensor, "n"], Tensor]]:
+        """Yield (pattern numbers, rows) of the ``members``; blocks without any are left out."""
+        for which, numbers in enumerate(self.blocks):
+            wanted = members[numbers]
+            if not bool(wanted.any()):
+                continue
+            rows = self._rows(which, numbers)
+            if bool(wanted.all()):
+                yield numbers, rows
+            else:
+                yield numbers[wanted], rows[wanted.to(rows.device)]
 
-    def _counts(self, where: slice) -> Tensor:
-        if where.start in self._cache:
-            return self._cache[where.start]
-        counts = self.reader.read(where.start, where.stop).dense(self.pixels).to(self.device)
+    def _rows(self, which: int, numbers: Tensor) -> Tensor:
+        if which in self._cache:
+            return self._cache[which]
+        rows = self.prepare(read(self.source, numbers))
         held = sum(block.nbytes for block in self._cache.values())
-        if held + counts.nbytes <= self.cache_gib * 2**30:
-            self._cache[where.start] = counts
-        return counts
+        if held + rows.nbytes <= self.cache_gib * 2**30:
+            self._cache[which] = rows
+        return rows
 
-    def survey(self) -> tuple[Float[Tensor, "N"], Float[Tensor, "P"]]:
-        """Return the photons of each pattern and the mean counts of each pixel."""
-        totals, sums = [], torch.zeros(self.pixels, dtype=torch.float64, device=self.device)
-        for _, counts in self:
-            totals.append(counts.sum(1))
-            sums += counts.sum(0)
-        return torch.cat(totals), (sums / self.patterns).float()
+
+def split(chosen: Bool[Tensor, "N"], most: int, processes: Processes) -> list[Int[Tensor, "_"]]:
+    """Return this process's share of the ``chosen`` patterns, in blocks of up to ``most``.
+
+    Blocks span equally many patterns of the file and are dealt out in turn; where there would be
+    too few for all processes, they are smaller.
+    """
+    numbers = chosen.nonzero()[:, 0]
+    span = int(numbers[-1]) + 1 if len(numbers) else 0
+    rounds = math.ceil(span / (most * processes.count))
+    size = math.ceil(span / max(1, rounds * processes.count))
+    parts = numbers.split((numbers // max(1, size)).bincount().tolist())
+    return [part for part in parts if len(part)][processes.rank :: processes.count]
+
+
+def read(source: PatternSource, numbers: Int[Tensor, "n"]) -> Photons:
+    """Return patterns by their ascending numbers, which should be close together."""
+    first, stop = int(numbers[0]), int(numbers[-1]) + 1
+    photons = source.read(first, stop)
+    return photons if stop - first == len(numbers) else photons.take(numbers.numpy() - first)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What one pass over the patterns tells: each one's photons, and the mean of each pixel.
+
+    ``totals`` [N]: photons within the pixels; ``constant`` [N]: Σ k log gain, the part of the
+    log-likelihood that no orientation changes; ``mean`` [P]: mean counts.
+    """
+
+    totals: Float[Tensor, "N"]
+    constant: Float[Tensor, "N"]
+    mean: Float[Tensor, "P"]
+
+    @classmethod
+    def of(
+        cls,
+        source: PatternSource,
+        blocks: list[Int[Tensor, "_"]],
+        pixels: Pixels,
+        processes: Processes,
+    ) -> "Survey":
+        """Read the patterns of all processes' ``blocks`` once; any others count as dark."""
+        log_gain = np.append(pixels.gain.log().double().numpy(), 0.0)
+        totals = torch.zeros(source.n_patterns, dtype=torch.float64)
+        constant, sums = torch.zeros_like(totals), torch.zeros(len(pixels) + 1).double()
+        patterns = torch.tensor(sum(map(len, blocks)))
+        for numbers in blocks:
+            photons = read(source, numbers)
+            pixel = np.minimum(photons.pixel, len(pixels))
+            inside = np.where(pixel < len(pixels), photons.count, 0)
+            rows = photons.rows()
+            totals[numbers] = _per_row(rows, inside, len(numbers))
+            constant[numbers] = _per_row(rows, inside * log_gain[pixel], len(numbers))
+            sums += torch.from_numpy(np.bincount(pixel, inside, len(pixels) + 1))
+        processes.sum(totals, constant, sums, patterns)
+        mean = (sums[:-1] / patterns).float()
+        return cls(totals=totals.float(), constant=constant, mean=mean)
+
+
+def _per_row(rows: np.ndarray, values: np.ndarray, count: int) -> Tensor:
+    return torch.from_numpy(np.bincount(rows, values, count))

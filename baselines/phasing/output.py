@@ -1,11 +1,13 @@
 """What a phasing run leaves in its directory."""
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from baselines.phasing.config import PhasingConfig
+from baselines.phasing.figure import figure
 from baselines.phasing.run import PhasingResult
 from xraisim.core import config as toml
 from xraisim.files.atomic import disk_errors, partial_path
@@ -19,6 +21,9 @@ def summary(result: PhasingResult) -> dict[str, Any]:
         "r_factors": [round(value, 5) for value in result.r_factors],
         "coarse_r_factors": [round(value, 5) for value in result.coarse_r_factors],
         "kept": result.kept,
+        "twin_overlaps": [round(value, 3) for value in result.twin_overlaps],
+        "twins_broken": result.twins_broken,
+        "interrupted": result.interrupted,
         "diameter_angstrom": round(result.diameter_angstrom, 1),
         "support_angstrom3": round(result.support_angstrom3),
         "voxel_angstrom": result.density.spacing,
@@ -27,7 +32,7 @@ def summary(result: PhasingResult) -> dict[str, Any]:
 
 
 def write_result(directory: Path, result: PhasingResult, config: PhasingConfig, seed: int) -> None:
-    """Write density (HDF5 and MRC), PRTF, settings and summary, the summary last.
+    """Write density (HDF5 and MRC), PRTF, picture, settings and summary, the summary last.
 
     A directory with ``summary.json`` is complete. Raises :class:`UserError` where it cannot write.
     """
@@ -35,15 +40,30 @@ def write_result(directory: Path, result: PhasingResult, config: PhasingConfig, 
         directory.mkdir(parents=True, exist_ok=True)
         write_volume(directory / "density.h5", result.density, {"seed": seed})
         write_volume(directory / "density.mrc", result.density)
-        rows = zip(result.prtf_s.tolist(), result.prtf.tolist(), strict=True)
-        lines = ["s_per_angstrom,prtf", *(f"{s:.6g},{value:.5f}" for s, value in rows)]
-        _write_text(directory / "prtf.csv", "\n".join(lines) + "\n")
+        _write_text(directory / "prtf.csv", _shells(result))
+        picture = io.BytesIO()
+        figure(result).savefig(picture, format="png", dpi=110)
+        _write(directory / "phasing.png", picture.getvalue())
         _write_text(directory / "config.toml", f"# seed {seed}\n{toml.dumps(config)}")
         figures = {"seed": seed, **summary(result)}
         _write_text(directory / "summary.json", json.dumps(figures, indent=2) + "\n")
 
 
+def _shells(result: PhasingResult) -> str:
+    """Return the PRTF of each shell, and the fitted background if there is one, as CSV."""
+    columns = {"s_per_angstrom": result.prtf_s, "prtf": result.prtf}
+    if result.background is not None:
+        columns["background"] = result.background
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lines = [",".join(columns), *(",".join(f"{value:.6g}" for value in row) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
 def _write_text(path: Path, text: str) -> None:
+    _write(path, text.encode())
+
+
+def _write(path: Path, content: bytes) -> None:
     partial = partial_path(path)
-    partial.write_text(text)
+    partial.write_bytes(content)
     partial.replace(path)

@@ -1,18 +1,21 @@
 """Error of the simulator's expected photons against a direct sum over atoms, shell by shell.
 
 Two relative rms errors of |F|² per shell, rms(I − I_direct) / rms(I_direct), at random points: of
-the spline's look-ups, which is what a pattern gets, and of the non-uniform FFT alone, at grid
-points. ``python benchmarks/perf/simulator_accuracy.py 4v6x --structures DIR`` goes to the corner of
-the instrument's detector; `tests/xraisim/test_photons.py` holds a few hundred points of the same.
+the spline's look-ups, with its coefficients rounded as the draw rounds them, and of the non-uniform
+FFT alone, at grid points. ``python benchmarks/perf/simulator_accuracy.py 4v6x --structures DIR``
+goes to the corner of the instrument's detector; `tests/xraisim/photons/test_photons.py` holds a few
+hundred points of the same.
 """
 
 import argparse
+import dataclasses
 import itertools
 
 import numpy as np
 
 from xraisim.instrument.detector import geometry
 from xraisim.instrument.presets import preset
+from xraisim.photons.lookup import round_to_bfloat16
 from xraisim.photons.source import look_up
 from xraisim.sample.locate import locate
 from xraisim.sample.structure import Atoms, read_atoms
@@ -77,6 +80,7 @@ def main() -> None:
     s = shell_points(edges, given.points)
     grid, spacing = plan_grid(atoms.diameter_angstrom, s_max, given.voxels)
     volume = intensity_spline(atoms, s_max, energy, voxels_per_speckle=given.voxels)
+    volume = dataclasses.replace(volume, coefficients=round_to_bfloat16(volume.coefficients))
     found = look_up(volume, s.reshape(-1, 3)).reshape(s.shape[:-1])
     del volume
     total = 100 * relative_error(found, direct_intensity(atoms, s, energy))

@@ -1,5 +1,7 @@
+import io
 import json
 
+import mrcfile
 import pytest
 import torch
 
@@ -56,11 +58,16 @@ def test_a_run_leaves_density_prtf_settings_and_summary(intensity, quick, tmp_pa
     out = tmp_path / "phased"
     assert invoke("phase", intensity, "--out", out, "--config", quick, "--json") == 0
     assert {p.name for p in out.iterdir()} == {
-        "density.h5", "density.mrc", "prtf.csv", "config.toml", "summary.json",
+        "density.h5", "density.mrc", "prtf.csv", "phasing.png", "config.toml", "summary.json",
     }  # fmt: skip
     density = read_volume(out / "density.h5")
     assert density.kind == "density"
     torch.testing.assert_close(read_volume(out / "density.mrc").values, density.values)
+    with mrcfile.open(out / "density.mrc") as file:
+        assert mrcfile.validate(out / "density.mrc", print_file=io.StringIO())
+        assert float(file.voxel_size.x) == pytest.approx(density.spacing)
+        assert float(file.header.origin.z) == pytest.approx(-(GRID // 2) * density.spacing)
+    assert (out / "phasing.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     written = json.loads((out / "summary.json").read_text())
     assert written["diameter_angstrom"] == 62.0  # from the attributes of the volume
     assert written["resolution"]["rule"] == "prtf_1/e"
@@ -69,6 +76,27 @@ def test_a_run_leaves_density_prtf_settings_and_summary(intensity, quick, tmp_pa
     again = tmp_path / "again"
     assert invoke("phase", intensity, "--out", again, "--config", out / "config.toml") == 0
     assert torch.equal(read_volume(again / "density.h5").values, density.values)
+
+
+def test_a_mask_frees_what_it_covers_and_one_of_another_size_is_refused(
+    intensity, quick, tmp_path, invoke, capfd
+):
+    spoilt = read_volume(intensity)
+    weight = torch.ones(GRID, GRID, GRID)
+    weight[:, 11:14, 11:14] = 0.0
+    spoilt.values[weight == 0] = 1e12
+    write_volume(intensity, spoilt, {"particle_diameter_angstrom": 62.0})
+    mask, out = tmp_path / "mask.h5", tmp_path / "phased"
+    write_volume(mask, Volume(values=weight, spacing=spoilt.spacing, kind="intensity"))
+    asked = ("phase", intensity, "--out", out, "--config", quick, "--mask", mask, "--json")
+    assert invoke(*asked) == 0
+    masked = json.loads(capfd.readouterr().out)["r_factors"][0]
+    assert masked < 0.3
+
+    small = Volume(values=torch.ones(9, 9, 9), spacing=spoilt.spacing, kind="intensity")
+    write_volume(mask, small)
+    assert invoke(*asked) == 2
+    assert "one weight per voxel" in " ".join(capfd.readouterr().err.split())
 
 
 def _spoil(case, intensity, quick):

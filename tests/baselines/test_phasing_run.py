@@ -8,7 +8,15 @@ import torch
 from baselines.phasing.config import PhasingConfig, StageConfig
 from baselines.phasing.prtf import prtf
 from baselines.phasing.run import phase
-from baselines.phasing.support import ball, blur, estimate_diameter, shrinkwrap
+from baselines.phasing.support import (
+    autocorrelation_support,
+    ball,
+    blur,
+    estimate_diameter,
+    half_of,
+    on_grid,
+    shrinkwrap,
+)
 from xraisim.core.align import align_density, shift_structure_factors
 from xraisim.core.errors import ConfigError, DeviceError, FormatError, SamplingError
 from xraisim.core.fourier import radius, reciprocal, to_structure_factors
@@ -28,7 +36,7 @@ def _phantom():
     inside = torch.nonzero(radius(GRID, VOXEL) < 0.4 * DIAMETER)
     chosen = inside[torch.randperm(len(inside), generator=generator)[:60]]
     lumps[tuple(chosen.T)] = 0.3 + torch.rand(60, generator=generator)
-    return blur(lumps, 0.9).clamp_min(0)
+    return blur(lumps[None], 0.9)[0].clamp_min(0)
 
 
 def _factors():
@@ -91,18 +99,53 @@ def test_prtf_of_identical_starts_is_one_and_of_random_phases_zero():
 
 
 def test_blur_is_a_gaussian_of_the_stated_width_and_keeps_the_sum():
-    point = torch.zeros(GRID, GRID, GRID)
-    point[0, 0, 0] = 1.0
-    smooth = blur(point, 1.5)
+    point = torch.zeros(1, GRID, GRID, GRID)
+    point[0, 0, 0, 0] = 1.0
+    smooth = blur(point, 1.5)[0]
     assert smooth.sum() == pytest.approx(1.0, abs=1e-5)
     assert (smooth[2, 0, 0] / smooth[0, 0, 0]).item() == pytest.approx(math.exp(-2 / 2.25), 1e-3)
 
 
 def test_shrinkwrap_finds_the_particle_in_a_loose_ball():
-    density = torch.fft.ifftshift(_phantom())
+    density = torch.fft.ifftshift(_phantom())[None]
     loose, tight = ball(GRID, VOXEL, DIAMETER), shrinkwrap(density, 1.0, 0.1)
     assert tight.sum() < loose.sum()
     assert density[tight].sum() > 0.97 * density.sum()
+
+
+def test_shrinkwrap_by_volume_keeps_the_densest_voxels():
+    density = torch.rand(2, 8, 8, 8, generator=torch.Generator().manual_seed(2))
+    support = shrinkwrap(density, 0.01, 0.1, volume_voxels=100)
+    assert support.sum(dim=(1, 2, 3)).tolist() == [100, 100]
+    assert density[0][support[0]].min() > density[0][~support[0]].max()
+
+
+def test_the_autocorrelation_gives_a_room_that_holds_an_elongated_particle_closely():
+    size, voxel = 65, 4.0
+    axis = (torch.arange(size) - size // 2) * voxel
+    x, y, z = axis[:, None, None], axis[:, None], axis
+    rod = ((x / 60) ** 2 + (y / 25) ** 2 + (z / 25) ** 2 < 1).float()
+    lumpy = rod * (0.2 + torch.rand(rod.shape, generator=torch.Generator().manual_seed(1)))
+    moved = lumpy.roll((3, -2, 1), (0, 1, 2))
+    factors = to_structure_factors(moved, voxel)
+    volume = Volume(values=factors.abs() ** 2, spacing=reciprocal(size, voxel), kind="intensity")
+    room = autocorrelation_support(volume, (2 * volume.spacing, 30 * volume.spacing))
+    assert rod[room].sum() > 0.99 * rod.sum()
+    assert room.sum() < 0.5 * ball(size, voxel, 120.0).sum()
+    finer = on_grid(room, 80)
+    assert finer.float().mean() == pytest.approx(float(room.float().mean()), rel=0.1)
+    assert finer[0, 0, 0]
+    assert not finer[40, 40, 40]
+
+
+def test_a_support_is_cut_in_half_through_its_middle_wherever_it_lies():
+    support = torch.zeros(16, 16, 16, dtype=torch.bool)
+    support[4:12, 4:12, 4:12] = True
+    support = support.roll((9, 0, 3), (0, 1, 2))  # across the cube's faces
+    half = half_of(support, torch.tensor([1.0, 0.0, 0.0]))
+    assert half.sum() == support.sum() // 2
+    other = half_of(support, torch.tensor([-1.0, 0.0, 0.0]))
+    assert torch.equal(half | other, support)
 
 
 def test_diameter_is_estimated_with_and_without_the_centre():
@@ -136,6 +179,10 @@ def test_what_cannot_be_phased_is_refused():
         phase(dark, SMALL)
     with pytest.raises(DeviceError, match="tpu9"):
         phase(intensity, PhasingConfig(device="tpu9"))
+    with pytest.raises(SamplingError, match="one weight per voxel"):
+        phase(intensity, SMALL, weight=torch.ones(3, 3, 3))
+    with pytest.raises(FormatError, match=r"0 \(masked\) to 1"):
+        phase(intensity, SMALL, weight=torch.full((GRID,) * 3, 2.0))
 
 
 @pytest.mark.parametrize(
@@ -146,6 +193,8 @@ def test_what_cannot_be_phased_is_refused():
         {"refined": 1},
         {"starts": 2, "refined": 3},
         {"threshold": 1.5},
+        {"start_support": "cube"},
+        {"volume_angstrom3": 0.0},
     ],
 )
 def test_impossible_settings_are_refused(wrong):

@@ -103,3 +103,13 @@ def test_the_committed_leaderboard_is_that_of_the_committed_records(repository: 
     records = record.read_all(repository / "benchmarks" / "records")
     text = leaderboard.markdown(leaderboard.entries(records))
     assert (repository / "LEADERBOARD.md").read_text() == text
+
+
+def test_a_method_that_is_not_installed_says_so_and_has_not_failed(make_record: MakeRecord) -> None:
+    absent = make_record(method="dragonfly", error="not installed: no dragonfly.emc on PATH")
+    (entry,) = leaderboard.entries([absent])
+    assert leaderboard.row(entry)[:2] == ["dragonfly", "not installed"]
+    assert leaderboard.failures([entry]) == []
+    (entry,) = leaderboard.entries([absent, make_record(method="dragonfly", seed=1, error="stuck")])
+    assert leaderboard.row(entry)[:2] == ["dragonfly", "failed"]
+    assert len(leaderboard.failures([entry])) == 1

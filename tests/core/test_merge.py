@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from xraisim.core.fourier import coordinates
 from xraisim.core.merge import Accumulator, intensity_grid, radius_in_voxels, resample
+from xraisim.core.symmetry import point_group
 from xraisim.core.types import Volume
 
 
@@ -87,6 +89,25 @@ def test_ill_measured_voxels_stay_at_the_radial_mean():
     sums.exposure[4, 4, 7] = sums.exposure[4, 4, 1] = 1e-9
     sums.photons[4, 4, 7] = sums.photons[4, 4, 1] = 1e-3  # a ratio of a million
     assert float(sums.volume(prior=0.02).values.max()) < 2.2
+
+
+def test_voxels_gain_from_better_measured_mates():
+    """Photons in one octant alone fill all eight through D2 and Friedel's law."""
+    x, y, z = coordinates(11, 1.0).unbind(-1)
+    truth = 1 + (x * y) ** 2 + (2 * z) ** 2 + 0.1 * x**2  # D2 and centrosymmetric
+    sums = Accumulator.empty(11, 1.0)
+    octant = (x >= 0) & (y >= 0) & (z >= 0)
+    sums.exposure = 3.0 * octant
+    sums.photons = sums.exposure * truth
+    found = sums.volume(0.0, point_group("D2")).values
+    ball = radius_in_voxels(11) < 5
+    assert torch.allclose(found[ball], truth[ball], rtol=1e-5)
+
+
+def test_a_group_of_one_changes_nothing(clean):
+    sums = merged(clean)
+    found = sums.volume(0.02, point_group("C1")).values
+    assert torch.equal(found, sums.volume(0.02).values)
 
 
 def test_grid_holds_the_resolution():

@@ -2,7 +2,7 @@
 
 With poses R_i and fluences φ_i given, the Poisson likelihood over a voxel basis is maximised by
 photons / exposure, both scattered into the volume with the slice's trilinear weights (the compress
-step of Loh & Elser 2009, eq. 12). Friedel's law averages s with −s.
+step of Loh & Elser 2009, eq. 12). Friedel's law averages s with −s, a point group s with g·s.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,12 @@ from xraisim.core.likelihood import measurement, volume_and_pose
 from xraisim.core.sampling import (
     as_numpy,
     check_inside,
-    insert_slices,
+    insert_slice_pairs,
     insert_slices_reference,
     slice_volume,
     slice_volume_reference,
 )
+from xraisim.core.symmetry import symmetrize
 from xraisim.core.types import Photons, Pixels, Volume
 
 _PARTS = 8  # fixed, so that sums do not depend on the number of threads
@@ -108,16 +109,23 @@ class Accumulator:
     ) -> None:
         """Add whole slices: signal photons and exposures already summed per rotation and pixel."""
         where = (rotation, s, self.spacing, self.photons.shape[0])
-        self.photons += insert_slices(photons, *where)
-        self.exposure += insert_slices(exposure, *where)
+        for total, added in zip(
+            (self.photons, self.exposure),
+            insert_slice_pairs(photons, exposure, *where),
+            strict=True,
+        ):
+            total += added
 
-    def volume(self, prior: float) -> Volume:
+    def volume(self, prior: float, group: Float[Tensor, "m 4"] | None = None) -> Volume:
         """Return the Friedel-averaged intensity, with ``prior`` × the median exposure as floor.
 
-        The floor pulls ill-measured voxels to the radial mean, so that none can blow up.
+        The floor pulls ill-measured voxels to the radial mean, so that none can blow up. With the
+        rotations ``group`` of a point group, both sums are averaged over it before the division.
         """
         photons = self.photons + self.photons.flip(0, 1, 2)
         exposure = self.exposure + self.exposure.flip(0, 1, 2)
+        if group is not None:
+            photons, exposure = symmetrize(photons, group), symmetrize(exposure, group)
         floor = prior * exposure[exposure > 0].median()
         mean = radial_mean(photons, exposure)
         values = (photons + floor * mean) / (exposure + floor)

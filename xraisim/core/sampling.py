@@ -59,6 +59,27 @@ def insert_slices(
     return insert_slices_reference(values, rotation, s, spacing, grid)
 
 
+def insert_slice_pairs(
+    first: Float[Tensor, "n P"],
+    second: Float[Tensor, "n P"],
+    rotation: Float[Tensor, "n 3 3"],
+    s: Float[Tensor, "P 3"],
+    spacing: float,
+    grid: int,
+) -> tuple[Float[Tensor, "G G G"], Float[Tensor, "G G G"]]:
+    """Return :func:`insert_slices` of two sets of values at the same places, in one go."""
+    check_inside(s, grid, spacing)
+    if first.device.type != "cpu":
+        where = (rotation, s, spacing, grid)
+        return insert_slices_reference(first, *where), insert_slices_reference(second, *where)
+    partial = kernels.insert_pairs(
+        as_numpy(first), as_numpy(second), grid, as_numpy(rotation), as_rows(s),
+        np.float32(1 / spacing), _parts(grid),
+    )  # fmt: skip
+    both = torch.from_numpy(partial.sum(0)).reshape(grid, grid, grid, 2)
+    return both[..., 0], both[..., 1]
+
+
 def _corners(
     rotation: Tensor, s: Tensor, spacing: float, grid: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -130,13 +151,20 @@ def as_rows(s: Float[Tensor, "P 3"]) -> np.ndarray:
     return as_numpy(s.T)
 
 
+def _parts(grid: int) -> int:
+    """Return how many partial volumes the adjoint sums.
+
+    It follows the grid alone: more would cost memory, and a number that followed the machine would
+    change the rounding from one machine to the next.
+    """
+    return int(np.clip(_PARTIAL_VOXELS // grid**3, 2, 8))
+
+
 def _insert_cpu(values: Tensor, rotation: Tensor, s: Tensor, spacing: float, grid: int) -> Tensor:
-    # The number of parts follows the grid alone: more would cost memory, and a number that
-    # followed the machine would change the rounding from one machine to the next.
-    parts = int(np.clip(_PARTIAL_VOXELS // grid**3, 2, 8))
     partial = kernels.insert_forward(
-        as_numpy(values), grid, as_numpy(rotation), as_rows(s), np.float32(1 / spacing), parts
-    )
+        as_numpy(values), grid, as_numpy(rotation), as_rows(s), np.float32(1 / spacing),
+        _parts(grid),
+    )  # fmt: skip
     return torch.from_numpy(partial.sum(0)).reshape(grid, grid, grid)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -113,6 +113,7 @@ class Photons:
         return Photons(offsets=offsets, pixel=self.pixel[entry], count=self.count[entry])
 
 
+@runtime_checkable
 class PatternSource(Protocol):
     """What a reconstructor reads: a pattern file, or patterns that are drawn when they are read.
 

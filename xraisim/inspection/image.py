@@ -5,7 +5,9 @@ grid takes the value of the pixel nearest to it, and stays empty where there is 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import h5py
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -70,6 +72,12 @@ def assemble(position_mm: np.ndarray) -> Assembly:
         pixel=np.where(np.isfinite(distance), pixel, -1),
         extent=(x[0] - cell / 2, x[-1] + cell / 2, y[0] - cell / 2, y[-1] + cell / 2),
     )
+
+
+def read_assembly(path: Path) -> Assembly:
+    """Return the image grid of the pixels of a pattern file."""
+    with h5py.File(path, "r") as file:
+        return assemble(file["detector/position"][()].astype(np.float64))
 
 
 def _pitch(tree: cKDTree, xy: np.ndarray) -> float:

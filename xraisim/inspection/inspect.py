@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import h5py
-import numpy as np
-
 from xraisim.files.patterns import PatternReader
 from xraisim.inspection.figure import overview, write_figure
-from xraisim.inspection.image import assemble
+from xraisim.inspection.image import read_assembly
 from xraisim.inspection.page import write_page
 from xraisim.inspection.sampling import MOST_PATTERNS, Progress, sample
 from xraisim.inspection.summary import Inspection, summarise
@@ -33,15 +30,9 @@ def inspect(
         taken = sample(reader, most, progress)
         figures = summarise(reader, taken)
         if picture is not None or page is not None:
-            assembly = assemble(_positions(reader.files[0]))
+            assembly = read_assembly(reader.files[0])
             if picture is not None:
                 write_figure(overview(reader, taken, assembly), Path(picture))
             if page is not None:
                 write_page(Path(page), figures, reader, taken, assembly)
     return figures
-
-
-def _positions(path: Path) -> np.ndarray:
-    """Return the pixel centres in the lab frame, float64 [P, 3], mm."""
-    with h5py.File(path, "r") as file:
-        return file["detector/position"][()].astype(np.float64)

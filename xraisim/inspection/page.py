@@ -1,17 +1,11 @@
 """One self-contained HTML page about a pattern file: pictures, figures with units, provenance."""
 
-import base64
-import io
 import json
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
-from matplotlib.figure import Figure
-
-from xraisim import __version__
 from xraisim.files.atomic import whole_file
 from xraisim.files.patterns import PatternReader
+from xraisim.html_page import embed, render
 from xraisim.inspection import figure as inspection_figure
 from xraisim.inspection.image import Assembly
 from xraisim.inspection.sampling import PatternSample
@@ -26,21 +20,19 @@ def write_page(
     assembly: Assembly,
 ) -> None:
     """Write the page, whole or not at all; every picture is embedded."""
-    template = files("xraisim").joinpath("inspection/page.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     counted, profile = inspection_figure.statistics(reader, taken)
     provenance = reader.info["provenance"]
-    page = environment.from_string(template).render(
+    page = render(
+        "xraisim/inspection/page.html.j2",
         figures=figures,
         rows=_rows(figures),
         detector=_detector(figures, assembly),
-        patterns=_embed(inspection_figure.patterns(reader, taken, assembly), "png"),
-        mean=_embed(inspection_figure.mean(reader, taken, assembly), "png"),
-        histogram=_embed(counted, "svg"),
-        profile=_embed(profile, "svg"),
+        patterns=embed(inspection_figure.patterns(reader, taken, assembly), "png"),
+        mean=embed(inspection_figure.mean(reader, taken, assembly), "png"),
+        histogram=embed(counted, "svg"),
+        profile=embed(profile, "svg"),
         config=str(provenance.get("config", "")),
         provenance=[(key, _text(provenance[key])) for key in sorted(provenance) if key != "config"],
-        version=__version__,
     )
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
@@ -79,11 +71,3 @@ def _detector(figures: Inspection, assembly: Assembly) -> list[tuple[str, str]]:
 
 def _text(value: object) -> str:
     return json.dumps(value) if isinstance(value, dict) else str(value)
-
-
-def _embed(figure: Figure, form: str) -> str:
-    """Return a figure as a ``data:`` address; ``form`` is ``"svg"`` or ``"png"``."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=110)
-    kind = "svg+xml" if form == "svg" else form
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xraisim.photons.spline_kernels import brick_strides, fill_bricks, upper_bounds
+from xraisim.photons.brick_kernels import BRICK, column_starts, fill_bricks
+from xraisim.photons.spline_kernels import upper_bounds
 from xraisim.photons.thinning_kernels import CHUNK
 from xraisim.scattering.intensity import IntensitySpline
 
@@ -25,14 +26,16 @@ class Screen(NamedTuple):
 class Lookup(NamedTuple):
     """One intensity volume: coefficients, block ceilings, and its envelope on the screen.
 
-    ``bricks``: the coefficients, rearranged (``spline_kernels.fill_bricks``); ``inverse``: voxels
-    per Å⁻¹; ``ceiling[code]``: the blocks' ceilings, uint8 [blocks³] into float32 [256], rounded up
-    by at most an eighth; ``running`` float64 [P + 1]: the envelope added up over the pixels, in
-    photons at weight 1; ``guide``: where in it to start looking (``thinning_kernels.piece``).
+    ``bricks``: the coefficients, rearranged (``brick_kernels``), with the ``starts`` of columns in
+    them; ``centre``: the voxel of s = 0; ``inverse``: voxels per Å⁻¹; ``ceiling[code]``: the
+    blocks' ceilings, uint8 [blocks³] into float32 [256], rounded up by at most an eighth;
+    ``running`` float64 [P + 1]: the envelope added up over the pixels, in photons at weight 1;
+    ``guide``: where in it to start looking (``thinning_kernels.piece``).
     """
 
     bricks: np.ndarray
-    G: int
+    starts: np.ndarray
+    centre: np.float32
     inverse: np.float32
     code: np.ndarray
     ceiling: np.ndarray
@@ -73,14 +76,16 @@ def pad(values: np.ndarray) -> np.ndarray:
 
 def make_lookup(volume: IntensitySpline, screen: Screen) -> Lookup:
     """Return the tables of a volume; it is copied, and not needed any more."""
-    blocks, shells = upper_bounds(volume.coefficients)
+    coefficients = round_to_bfloat16(volume.coefficients)
+    blocks, shells = upper_bounds(coefficients)
     code, ceiling = encode(blocks.reshape(-1))
     radius = np.linalg.norm(screen.s.astype(np.float64), axis=0) / volume.spacing
     envelope = screen.gain * shells[radius.astype(int)]
     running = running_sum(envelope)
     return Lookup(
-        bricks=make_bricks(volume.coefficients),
-        G=volume.grid,
+        bricks=make_bricks(coefficients),
+        starts=column_starts(volume.grid),
+        centre=np.float32(volume.grid // 2),
         inverse=np.float32(1 / volume.spacing),
         code=code,
         ceiling=ceiling,
@@ -90,13 +95,20 @@ def make_lookup(volume: IntensitySpline, screen: Screen) -> Lookup:
     )
 
 
+def round_to_bfloat16(values: np.ndarray) -> np.ndarray:
+    """Return float32 values rounded to 8 bits: within 0.2 %, in a look-up 0.07 % rms."""
+    bits = values.view(np.uint32) + np.uint32(1 << 15)
+    bits &= np.uint32(0xFFFF0000)
+    return bits.view(np.float32)
+
+
 def make_bricks(coefficients: np.ndarray) -> np.ndarray:
-    """Return the coefficients in bricks, each on a cache line, float32."""
-    size = int(brick_strides(len(coefficients))[0]) * -(-len(coefficients) // 2)
-    room = np.empty(size + _CACHE_LINE // 4, np.float32)
-    start = -room.ctypes.data % _CACHE_LINE // 4
-    bricks = room[start : start + size]
-    fill_bricks(bricks, coefficients)
+    """Return rounded coefficients in bricks, each on a cache line, uint16."""
+    starts = column_starts(len(coefficients))
+    size = int(starts[:, -1].sum()) + len(coefficients) // 2 * BRICK
+    room = np.zeros(size + BRICK, np.uint16)
+    bricks = room[-room.ctypes.data % _CACHE_LINE // 2 :][:size]
+    fill_bricks(bricks, starts, coefficients.view(np.uint32))
     return bricks
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from numba import njit, prange
 
 from xraisim.core.kernels.philox import philox4x32, unit_interval
-from xraisim.photons.spline_kernels import BLOCK_BITS, brick_strides, fetch_ahead, spline, voxel
+from xraisim.photons.brick_kernels import fetch_ahead, spline
+from xraisim.photons.spline_kernels import BLOCK_BITS
 from xraisim.photons.thinning_kernels import (
     CHUNK,
     GAPS,
     bound_pixels,
-    fill,
     locate_blocks,
+    next_gap,
     piece,
     select_bounded,
     select_enveloped,
@@ -55,22 +56,23 @@ def poisson_large(mean, stream, low, high, k0, k1):
 
 
 @njit(cache=True, fastmath=True)
-def _look_up(mean, point, where, found, bricks, strides, R, centre, s, gain, weight):
+def _look_up(mean, point, where, found, lookup, R, screen, weight):
     """Write λ of the listed pixels; ask for a look-up's memory some look-ups ahead.
 
-    ``point`` [3, room] is scratch. In a loop of its own, or the processor waits for each in turn.
+    ``point`` [3, room] is scratch.
     """
-    plane, line = strides
-    for j in range(found + _AHEAD):
-        if j < found:
-            p = where[j]
-            x, y, z = voxel(R, s[0, p], s[1, p], s[2, p], centre)
-            point[0, j], point[1, j], point[2, j] = x, y, z
-            fetch_ahead(bricks, plane, line, x, y, z)
-        i = j - _AHEAD
-        if i >= 0:
-            value = spline(bricks, plane, line, point[0, i], point[1, i], point[2, i])
-            mean[i] = weight * gain[where[i]] * value
+    s0, s1, s2, gain = screen.s[0], screen.s[1], screen.s[2], screen.gain
+    x, y, z = point[0], point[1], point[2]
+    for j in range(found):
+        p = np.uint32(where[j])
+        x[j] = R[0] * s0[p] + R[3] * s1[p] + R[6] * s2[p] + lookup.centre
+        y[j] = R[1] * s0[p] + R[4] * s1[p] + R[7] * s2[p] + lookup.centre
+        z[j] = R[2] * s0[p] + R[5] * s1[p] + R[8] * s2[p] + lookup.centre
+    for j in range(found):
+        k = min(j + _AHEAD, found - 1)
+        fetch_ahead(lookup.bricks, lookup.starts, x[k], y[k], z[k])
+        value = spline(lookup.bricks, lookup.starts, x[j], y[j], z[j])
+        mean[j] = weight * gain[np.uint32(where[j])] * value
 
 
 @njit(cache=True)
@@ -81,10 +83,8 @@ def _count(pixel, count, flat, where, offset, mean, found, stream, low, high, k0
     each pixel in turn: a photon whenever the running sum of λ passes the next unit-exponential
     gap; where λ is large, one draw by rejection instead.
     """
-    gaps = np.empty(GAPS)
-    fill(gaps, 0, stream, low, high, k0, k1)
-    block, at, entries, last = 1, 1, 0, -1
-    need = gaps[0]
+    gaps, entries, last = np.empty(GAPS), 0, -1
+    need, at = next_gap(gaps, 0, stream, low, high, k0, k1)
     for j in range(found):
         p, expected, photons = where[j], mean[j], 0
         if offset[j] >= 0:
@@ -93,13 +93,9 @@ def _count(pixel, count, flat, where, offset, mean, found, stream, low, high, k0
             photons = poisson_large(float(expected), stream + 2 + p, low, high, k0, k1)
         else:
             need -= expected
-        while need <= 0:
-            photons += 1
-            if at == GAPS:
-                fill(gaps, block, stream, low, high, k0, k1)
-                block, at = block + 1, 0
-            need += gaps[at]
-            at += 1
+            while need <= 0:
+                gap, at = next_gap(gaps, at, stream, low, high, k0, k1)
+                need, photons = need + gap, photons + 1
         if photons > 0:
             entries += int(p != last)
             if entries <= len(pixel):
@@ -125,16 +121,14 @@ def draw_exposures(lookup, screen, exposures, k0, k1, pixel, count, length):
 @njit(cache=True)
 def _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length):
     """Draw exposures ``some``, one by one in the same scratch arrays."""
-    s, gain, flat, G = screen.s, screen.gain, screen.flat, lookup.G
-    strides = brick_strides(G)
+    s, gain, flat = screen.s, screen.gain, screen.flat
     pixels = len(flat)
     at, bound = np.empty(pixels, np.int32), np.empty(pixels, np.float32)
     total = np.empty(pixels // CHUNK, np.float32)
     room = 2 * pixels + 1024  # more events than that: once in 10⁵⁰ exposures
     where, offset = np.empty(room, np.int32), np.empty(room, np.float32)
     mean, point = np.empty(room, np.float32), np.empty((3, room), np.float32)
-    centre = np.float32(G // 2)
-    block_centre = (centre + np.float32(0.5)) / np.float32(_BLOCK_EDGE)
+    block_centre = (lookup.centre + np.float32(0.5)) / np.float32(_BLOCK_EDGE)
     for i in some:
         row, shot = exposures.row[i], exposures.shot[i]
         low, high = np.uint32(shot & 0xFFFFFFFF), np.uint32(shot >> 32)
@@ -150,7 +144,7 @@ def _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length):
             locate_blocks(at, lookup.blocks, to_blocks, block_centre, s)
             bound_pixels(bound, total, at, lookup.code, lookup.ceiling * weight, gain)
             found = select_bounded(where, offset, bound, total, stream + 1, low, high, k0, k1)
-        _look_up(mean, point, where, found, lookup.bricks, strides, R, centre, s, gain, weight)
+        _look_up(mean, point, where, found, lookup, R, screen, weight)
         length[row] = _count(
             pixel[row], count[row], flat, where, offset, mean, found, stream, low, high, k0, k1
         )
@@ -174,15 +168,10 @@ def draw_background(screen, background, shot, slot, strength, row, k0, k1, pixel
 @njit(cache=True)
 def _count_events(pixel, count, flat, running, guide, strength, stream, low, high, k0, k1):
     """Take every event on ``running`` for a photon; return how many entries they make."""
-    gaps = np.empty(GAPS)
-    block, at, entries, last = 0, GAPS, 0, -1
-    y = 0.0
+    gaps, at, entries, last, y = np.empty(GAPS), 0, 0, -1, 0.0
     while True:
-        if at == GAPS:
-            fill(gaps, block, stream, low, high, k0, k1)
-            block, at = block + 1, 0
-        y += gaps[at] / strength
-        at += 1
+        gap, at = next_gap(gaps, at, stream, low, high, k0, k1)
+        y += gap / strength
         if y >= running[-1]:
             return entries
         p = piece(running, guide, y)

@@ -12,29 +12,55 @@ import math
 import numpy as np
 from numba import njit
 
-from xraisim.core.kernels.philox import philox4x32, unit_interval
+from xraisim.core.kernels.philox import philox4x32
 
 GAPS = 64  # random numbers made at a time, so that the generator's loop vectorises
 CHUNK = 16  # pixels whose bounds are added up, so that most are passed over together
+_LN_2, _ROOT = math.log(2), math.sqrt(2)
+_MANTISSA, _ONE = np.uint64((1 << 52) - 1), np.uint64(1023 << 52)  # of a float64
+_NEVER_PASSED = np.finfo(np.float32).max
 _THIN_BELOW = np.float32(0.8)  # bounds on λ from which a look-up is cheaper than thinning
 
 
-@njit(cache=True)
-def fill(gaps, block, stream, low, high, k0, k1):
-    """Fill ``gaps`` with unit-exponential numbers of the ``block``-th batch of the stream.
+@njit(inline="always")
+def _minus_log(word):
+    """Return −ln((word + ½)/2³²) of a uint32, within 2·10⁻¹¹, by sums and products alone.
+
+    So that a loop over words vectorises; ln m = ln √2 + 2 artanh((m − √2)/(m + √2)) for 1 ≤ m < 2,
+    and 1054.5 is the exponent's bias of 1023, plus 32, less the ½ of ln √2.
+    """
+    bits = np.float64(np.float64(word) + 0.5).view(np.uint64)
+    exponent = np.int32(bits >> np.uint64(52))
+    m = np.uint64((bits & _MANTISSA) | _ONE).view(np.float64)
+    f = (m - _ROOT) / (m + _ROOT)
+    g = f * f
+    series = 2 + g * (2 / 3 + g * (2 / 5 + g * (2 / 7 + g * (2 / 9 + g * (2 / 11)))))
+    return (1054.5 - exponent) * _LN_2 - f * series
+
+
+# Without numpy's error model a test for division by zero would keep the loop from vectorising.
+@njit(cache=True, fastmath=True, error_model="numpy")
+def fill(gaps, batch, stream, low, high, k0, k1):
+    """Fill ``gaps`` with unit-exponential numbers of the ``batch``-th batch of the stream.
 
     Made ahead of their use, so that no branch has to wait for a logarithm.
     """
-    stream = np.uint32(stream)
+    words = np.empty(GAPS, np.uint32)
     for b in range(GAPS // 4):
-        counter = np.uint32(block * (GAPS // 4) + b)
-        words = philox4x32(counter, stream, low, high, k0, k1)
-        gaps[4 * b] = unit_interval(words[0])
-        gaps[4 * b + 1] = unit_interval(words[1])
-        gaps[4 * b + 2] = unit_interval(words[2])
-        gaps[4 * b + 3] = unit_interval(words[3])
-    for i in range(len(gaps)):
-        gaps[i] = -math.log(gaps[i])
+        counter = np.uint32(batch * (GAPS // 4) + b)
+        four = philox4x32(counter, np.uint32(stream), low, high, k0, k1)
+        words[4 * b], words[4 * b + 1], words[4 * b + 2], words[4 * b + 3] = four
+    for i in range(GAPS):
+        gaps[i] = _minus_log(words[i])
+
+
+@njit(cache=True)
+def next_gap(gaps, at, stream, low, high, k0, k1):
+    """Return the exponential number ``at`` of the stream, and ``at`` + 1; ``gaps`` is scratch."""
+    place = at & (GAPS - 1)
+    if place == 0:
+        fill(gaps, at // GAPS, stream, low, high, k0, k1)
+    return gaps[place], at + 1
 
 
 @njit(cache=True, fastmath=True)
@@ -54,15 +80,34 @@ def locate_blocks(block, blocks, R, centre, s):
 
 @njit(cache=True, fastmath=True)
 def bound_pixels(bound, total, block, code, ceiling, gain):
-    """Write every pixel's bound, and the total of every chunk, from the ceilings' codes."""
+    """Write every pixel's bound added to those before it in its chunk, and every chunk's total.
+
+    A chunk with a bright pixel gets the bounds themselves, and a total that no event passes over.
+    """
     for chunk in range(len(total)):
-        even, odd = np.float32(0), np.float32(0)
-        for p in range(CHUNK * chunk, CHUNK * (chunk + 1), 2):
-            a = gain[p] * ceiling[code[np.uint32(block[p])]]
-            b = gain[p + 1] * ceiling[code[np.uint32(block[p + 1])]]
-            bound[p], bound[p + 1] = a, b
-            even, odd = even + a, odd + b
-        total[chunk] = even + odd
+        start, stop = CHUNK * chunk, CHUNK * (chunk + 1)
+        so_far, largest = np.float32(0), np.float32(0)
+        for p in range(start, stop):
+            own = gain[p] * ceiling[code[np.uint32(block[p])]]
+            so_far += own
+            largest = max(largest, own)
+            bound[p] = so_far
+        total[chunk] = so_far
+        if largest >= _THIN_BELOW:
+            total[chunk] = _NEVER_PASSED
+            for p in range(start, stop):
+                bound[p] = gain[p] * ceiling[code[np.uint32(block[p])]]
+
+
+@njit(cache=True)
+def _first_above(bound, first, need):
+    """Return the first pixel of a chunk whose running sum is above ``need``; no branches."""
+    p = np.uint32(first)
+    p += np.uint32(8) * np.uint32(bound[np.uint32(p + np.uint32(7))] <= need)
+    p += np.uint32(4) * np.uint32(bound[np.uint32(p + np.uint32(3))] <= need)
+    p += np.uint32(2) * np.uint32(bound[np.uint32(p + np.uint32(1))] <= need)
+    p += np.uint32(bound[p] <= need)
+    return np.int64(p)
 
 
 @njit(cache=True)
@@ -72,28 +117,33 @@ def select_bounded(where, offset, bound, total, stream, low, high, k0, k1):
     A pixel is listed once per event, with the event's ``offset`` d in photons. Bright pixels are
     always listed, with offset −1. Random numbers are those of ``stream``.
     """
-    gaps = np.empty(GAPS)
-    fill(gaps, 0, stream, low, high, k0, k1)
-    block, at, found = 1, 1, 0
-    need = gaps[0]
+    gaps, at, found = np.empty(GAPS), 0, 0
+    need, at = next_gap(gaps, at, stream, low, high, k0, k1)
     for chunk in range(len(total)):
-        if total[chunk] < _THIN_BELOW and need >= total[chunk]:
-            need -= total[chunk]
+        whole, first = total[chunk], CHUNK * chunk
+        if need >= whole:
+            need -= whole
             continue
-        for p in range(CHUNK * chunk, CHUNK * (chunk + 1)):
-            if bound[p] >= _THIN_BELOW:
-                where[found], offset[found] = p, -1
+        if whole < _NEVER_PASSED:
+            while need < whole:
+                p = _first_above(bound, first, need)
+                where[found] = p
+                offset[found] = need - (bound[p - 1] if p > first else np.float32(0))
                 found += 1
-                continue
-            while need < bound[p]:
-                where[found], offset[found] = p, need
-                found += 1
-                if at == GAPS:
-                    fill(gaps, block, stream, low, high, k0, k1)
-                    block, at = block + 1, 0
-                need += gaps[at]
-                at += 1
-            need -= bound[p]
+                gap, at = next_gap(gaps, at, stream, low, high, k0, k1)
+                need += gap
+            need -= whole
+        else:
+            for p in range(first, first + CHUNK):
+                if bound[p] >= _THIN_BELOW:
+                    where[found], offset[found] = p, -1
+                    found += 1
+                    continue
+                while need < bound[p]:
+                    where[found], offset[found] = p, need
+                    gap, at = next_gap(gaps, at, stream, low, high, k0, k1)
+                    need, found = need + gap, found + 1
+                need -= bound[p]
     return found
 
 
@@ -105,15 +155,10 @@ def select_enveloped(where, offset, lookup, screen, R, weight, centre, stream, l
     """
     s, gain, running = screen.s, screen.gain, lookup.running
     code, ceiling, blocks = lookup.code, lookup.ceiling, lookup.blocks
-    gaps = np.empty(GAPS)
-    block, at, found = 0, GAPS, 0
-    y = 0.0
+    gaps, at, found, y = np.empty(GAPS), 0, 0, 0.0
     while True:
-        if at == GAPS:
-            fill(gaps, block, stream, low, high, k0, k1)
-            block, at = block + 1, 0
-        y += gaps[at] / weight
-        at += 1
+        gap, at = next_gap(gaps, at, stream, low, high, k0, k1)
+        y += gap / weight
         if y >= running[-1]:
             return found
         p = piece(running, lookup.guide, y)

@@ -127,6 +127,38 @@ def insert_forward(values, G, R, s, inverse, parts):
 
 
 @njit(parallel=True, fastmath=True, cache=True)
+def insert_pairs(first, second, G, R, s, inverse, parts):
+    """Return ``insert_forward`` of two sets of values, [parts, G³, 2]: one look-up for both."""
+    n, P = first.shape
+    out = np.zeros((parts, G * G * G, 2), np.float32)
+    row = np.uint64(G)
+    for part in prange(parts):
+        target = out[part]
+        for i in range(part, n, parts):
+            t = in_voxels(R[i], inverse)
+            for p in range(P):
+                a, b = first[i, p], second[i, p]
+                if a == 0 and b == 0:
+                    continue
+                base, fx, fy, fz = locate(t, s, p, G)
+                w00, w01, w10, w11, near, far = corner_weights(fx, fy, fz)
+                above = base + row * row
+                for side in range(2):
+                    share = near if side == 0 else far
+                    at = base + np.uint64(side)
+                    target[at, 0] += w00 * share * a
+                    target[at, 1] += w00 * share * b
+                    target[at + row, 0] += w01 * share * a
+                    target[at + row, 1] += w01 * share * b
+                    up = above + np.uint64(side)
+                    target[up, 0] += w10 * share * a
+                    target[up, 1] += w10 * share * b
+                    target[up + row, 0] += w11 * share * a
+                    target[up + row, 1] += w11 * share * b
+    return out
+
+
+@njit(parallel=True, fastmath=True, cache=True)
 def rotation_backward(V, G, R, s, inverse, grad):
     """Return the gradient of Σ grad·slice with respect to the rotation matrices."""
     n, P = grad.shape

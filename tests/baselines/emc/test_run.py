@@ -10,16 +10,13 @@ import torch
 
 from baselines import cli
 from baselines.emc import EmcConfig, Level, reconstruct
-from baselines.emc.iterate import Estimate, iterate
-from baselines.emc.stage import make_stage
 from xraisim.core import config as toml
 from xraisim.core import rotations, so3
 from xraisim.core.align import align_intensity
-from xraisim.core.errors import ConfigError, FormatError, SamplingError, UserError
+from xraisim.core.errors import FormatError, SamplingError, UserError
 from xraisim.core.fourier import coordinates
 from xraisim.core.fsc import intensity_correlation, shell_s
 from xraisim.core.types import Volume
-from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_volume
 from xraisim.instrument.background import Background
@@ -32,21 +29,22 @@ from xraisim.simulation.config import SimulationConfig
 
 PATTERNS = 600
 LEVELS = (
-    Level(speckles=2.5, rotations=400, iterations=10, beta=0.1, growth=1.3),
-    Level(speckles=3.5, rotations=1500, iterations=4, beta=0.5, growth=1.3),
+    Level(speckles=2.5, rotations=400, iterations=10, information=(0.36, 0.9), ramp=8),
+    Level(speckles=3.5, rotations=1500, iterations=4, information=(0.85, 0.95), ramp=3),
 )
 CONFIG = EmcConfig(levels=LEVELS, restarts=2, block_patterns=256)
 BRIEF = EmcConfig(
     levels=(
-        Level(speckles=2.0, rotations=100, iterations=3, patterns=200, beta=0.2),
-        Level(speckles=2.5, rotations=200, iterations=3, beta=0.5),
+        Level(speckles=2.0, rotations=100, iterations=3, patterns=200),
+        Level(speckles=2.5, rotations=200, iterations=2),
+        Level(speckles=2.5, rotations=400, iterations=2, search="local"),
     ),
     restarts=2,
 )
 
 
-def _simulate(path, background=0.0):
-    rng = np.random.default_rng(3)
+def _simulate(path, background=0.0, seed=7):
+    rng = np.random.default_rng(seed)
     structure = path.parent / "cloud.pdb"
     lines = [
         f"ATOM  {i:5d}  C   GLY A{i:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 10.00           C\n"
@@ -56,7 +54,7 @@ def _simulate(path, background=0.0):
     config = SimulationConfig(
         structure=str(structure),
         patterns=PATTERNS,
-        seed=3,
+        seed=seed,
         background=Background(photons_per_pixel=background),
         beam=Beam(photons_per_pulse=4e17),
         detector=Detector(
@@ -96,33 +94,31 @@ def _correlation(intensity, structure, s_max):
     return intensity_correlation(intensity.values, turned), turned, found
 
 
+def _errors(poses, truth):
+    """Angles to the true orientations or to their near-symmetric mates, whichever is less."""
+    exact = torch.from_numpy(truth.orientations)
+    both = [rotations.angle_between(q, exact) for q in (poses, so3.in_plane_mate(poses))]
+    return torch.rad2deg(torch.minimum(*both))
+
+
 def test_a_random_start_converges_to_the_truth(case, finished):
     directory, summary = finished
     intensity = read_volume(directory / "intensity.h5")
     curve, truth, found = _correlation(intensity, case[1], 1 / summary.d_min_angstrom)
     s = shell_s(intensity.grid, intensity.spacing)
     known = (s > 0.008) & (s < 0.9 / summary.d_min_angstrom)
-    assert curve[known].mean() > 0.85
+    assert curve[known].mean() > 0.9
     near = coordinates(intensity.grid, intensity.spacing).norm(dim=-1)
     near = (near > 0.008) & (near < 0.8 / summary.d_min_angstrom)
     scale = float(intensity.values[near].sum() / truth[near].sum())
-    # electrons², at mean fluence 1; over eight seeds it was measured as 1.06 ± 0.02
-    assert scale == pytest.approx(1.06, abs=0.06)
+    # electrons², at mean fluence 1; over five seeds it was measured as 1.047 ± 0.026
+    assert scale == pytest.approx(1.045, abs=0.055)
     with h5py.File(directory / "poses.h5") as file:
         poses = torch.from_numpy(file["orientations"][()])
         fluence = file["fluence"][()]
     known_truth = read_truth(truth_path(case[0]))
-    error = rotations.angle_between(
-        found.to_reference_frame(poses), torch.from_numpy(known_truth.orientations)
-    )
-    error = torch.minimum(
-        error,
-        rotations.angle_between(
-            found.to_reference_frame(so3.in_plane_mate(poses)),
-            torch.from_numpy(known_truth.orientations),
-        ),
-    )
-    assert torch.rad2deg(error).median() < 20  # the grid is 21° wide
+    error = _errors(found.to_reference_frame(poses), known_truth)
+    assert error.median() < 20  # the grid is 21° wide
     assert np.corrcoef(fluence, known_truth.fluence)[0, 1] > 0.9
 
 
@@ -136,14 +132,30 @@ def test_the_run_directory_is_complete(finished):
     assert [e["iteration"] for e in entries] == list(range(1, summary.iterations + 1))
     assert json.loads((directory / "summary.json").read_text())["patterns"] == PATTERNS
     assert len(summary.starts) == CONFIG.restarts
+    assert summary.icc_half_angstrom is None
     with h5py.File(directory / "poses.h5") as file:
         assert all(len(file[n]) == PATTERNS for n in ("likelihood", "occupancy", "fluence"))
         assert file["fluence"][()].mean() == pytest.approx(1, abs=1e-3)
+        assert (file["class_id"][()] == 1).all()
 
 
-@pytest.mark.parametrize("stop", [1, 5, 8])
-def test_resuming_gives_the_same_as_not_stopping(case, tmp_path, stop):
-    """Stopped within the first start, within the second, and at the second level."""
+def test_classes_and_halves_are_written_by_name(case, tmp_path):
+    level = Level(speckles=2.0, rotations=100, iterations=2)
+    config = EmcConfig(levels=(level, level), restarts=1, classes=2, junk=True, halves=True)
+    summary = reconstruct(case[0], tmp_path, config)
+    volumes = {p.stem for p in tmp_path.glob("*.h5")} - {"poses"}
+    numbered = {f"intensity_{number}" for number in (1, 2, 3)}
+    assert volumes == {"intensity", "intensity_half1", "intensity_half2"} | numbered
+    assert sum(summary.shares) == pytest.approx(1, abs=1e-4)
+    best = read_volume(tmp_path / f"intensity_{1 + int(np.argmax(summary.shares[:2]))}.h5")
+    assert read_volume(tmp_path / "intensity.h5").values.equal(best.values)
+    with h5py.File(tmp_path / "poses.h5") as file:
+        assert set(file["class_id"][()].tolist()) <= {1, 2, 3}
+        assert (file["fluence"][()] > 0).all()
+
+
+def _interrupted(case, directory, config, stop):
+    """Begin a run and end it after ``stop`` iterations."""
     left = [stop]
 
     def interrupt(units=1, remark=""):
@@ -151,78 +163,64 @@ def test_resuming_gives_the_same_as_not_stopping(case, tmp_path, stop):
         if left[0] <= 0:
             raise KeyboardInterrupt
 
-    expected = reconstruct(case[0], tmp_path / "whole", BRIEF)
     with pytest.raises(KeyboardInterrupt):
-        reconstruct(case[0], tmp_path / "run", BRIEF, progress=interrupt)
-    summary = reconstruct(case[0], tmp_path / "run", BRIEF, resume=True)
-    assert (summary.iterations, len(summary.starts)) == (expected.iterations, 2)
-    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+        reconstruct(case[0], directory, config, progress=interrupt)
+
+
+@pytest.fixture(scope="module")
+def whole(case, tmp_path_factory):
+    """A brief run that nobody stopped; with a tolerance, so that levels end early."""
+    directory = tmp_path_factory.mktemp("whole")
+    return directory, reconstruct(case[0], directory, BRIEF)
+
+
+@pytest.mark.parametrize("stop", [1, 5, 7, 9])
+def test_resuming_gives_the_same_as_not_stopping(case, whole, tmp_path, stop):
+    """Stopped within the first start, within the second, and at the later levels."""
+    _interrupted(case, tmp_path, BRIEF, stop)
+    summary = reconstruct(case[0], tmp_path, BRIEF, resume=True)
+    assert (summary.iterations, len(summary.starts)) == (whole[1].iterations, 2)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == list(range(1, len(lines) + 1))
-    whole = read_volume(tmp_path / "whole" / "intensity.h5").values
-    torch.testing.assert_close(
-        read_volume(tmp_path / "run" / "intensity.h5").values,
-        whole,
-        rtol=1e-3,
-        atol=1e-3 * float(whole.max()),
-    )
+    expected = read_volume(whole[0] / "intensity.h5").values
+    assert read_volume(tmp_path / "intensity.h5").values.equal(expected)
+    with h5py.File(tmp_path / "poses.h5") as found, h5py.File(whole[0] / "poses.h5") as exact:
+        for name in exact:
+            np.testing.assert_array_equal(found[name][()], exact[name][()])
     with pytest.raises(FormatError, match="nothing to resume"):
-        reconstruct(case[0], tmp_path / "run", BRIEF, resume=True)
+        reconstruct(case[0], tmp_path, BRIEF, resume=True)
+
+
+def test_a_level_that_had_converged_is_not_begun_again(case, tmp_path):
+    level = Level(speckles=2.0, rotations=100, iterations=9)
+    config = EmcConfig(levels=(level, level), restarts=1, tolerance=1e9)
+    _interrupted(case, tmp_path, config, 3)
+    summary = reconstruct(case[0], tmp_path, config, resume=True)
+    assert summary.iterations == 2 * 3
 
 
 def test_resuming_another_run_is_refused(case, tmp_path):
-    def interrupt(units=1, remark=""):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        reconstruct(case[0], tmp_path, BRIEF, progress=interrupt)
+    _interrupted(case, tmp_path, BRIEF, 1)
     with pytest.raises(UserError, match="other patterns or settings"):
         reconstruct(case[0], tmp_path, dataclasses.replace(BRIEF, seed=5), resume=True)
-
-
-def _one_iteration(reader, config):
-    stage = make_stage(reader, config, 1, torch.device("cpu"))
-    grid, spacing = stage.grid
-    draw = torch.Generator().manual_seed(0)
-    values = 1e4 * torch.rand(grid, grid, grid, generator=draw)
-    volume = Volume(values=values + values.flip(0, 1, 2), spacing=spacing, kind="intensity")
-    now = Estimate(volume=volume, fluence=stage.fluence(), covered=len(stage.pixels) // 2)
-    return iterate(now, stage.blocks, stage.pixels, stage.matrices, stage.grid, 0.01, config)
-
-
-@pytest.mark.parametrize("cache_gib", [0.0, 1.0])
-def test_the_size_of_blocks_does_not_matter(case, cache_gib):
-    with PatternReader(case[0]) as reader:
-        whole, poses = _one_iteration(reader, CONFIG)
-        small = dataclasses.replace(CONFIG, block_patterns=37, cache_gib=cache_gib)
-        parts, poses_of_parts = _one_iteration(reader, small)
-    close = {"rtol": 1e-4, "atol": 1e-4 * float(whole.volume.values.max())}
-    torch.testing.assert_close(parts.volume.values, whole.volume.values, **close)
-    torch.testing.assert_close(parts.fluence, whole.fluence, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(poses.evidence, poses_of_parts.evidence, rtol=1e-5, atol=1e-2)
 
 
 def test_known_background_is_taken_out(tmp_path):
     """The same particle under a background a few times its mean signal at the edge."""
     path = tmp_path / "patterns.h5"
     structure = _simulate(path, background=0.2)
-    single = dataclasses.replace(CONFIG, restarts=1)
+    single = dataclasses.replace(CONFIG, restarts=1, engine="harmonic")
     summary = reconstruct(path, tmp_path / "run", single)
     intensity = read_volume(tmp_path / "run" / "intensity.h5")
     curve, truth, _ = _correlation(intensity, structure, 1 / summary.d_min_angstrom)
     s = shell_s(intensity.grid, intensity.spacing)
-    assert curve[(s > 0.008) & (s < 0.9 / summary.d_min_angstrom)].mean() > 0.8
     radius = coordinates(intensity.grid, intensity.spacing).norm(dim=-1)
     rim = (radius > 0.7 / summary.d_min_angstrom) & (radius < 0.95 / summary.d_min_angstrom)
+    assert curve[(s > 0.008) & (s < 0.9 / summary.d_min_angstrom)].mean() > 0.8
     assert float(intensity.values[rim].mean() / truth[rim].mean()) == pytest.approx(1, abs=0.15)
 
 
-def test_impossible_settings_are_refused(case, tmp_path):
-    with pytest.raises(ConfigError, match="last level"):
-        EmcConfig(levels=(Level(speckles=3, rotations=10, iterations=1, patterns=5),))
-    with pytest.raises(ConfigError, match="never fall"):
-        EmcConfig(levels=LEVELS[::-1])
-    with pytest.raises(ConfigError, match="beta"):
-        Level(speckles=3, rotations=10, iterations=1, beta=0.0)
+def test_levels_without_pixels_are_refused(case, tmp_path):
     with pytest.raises(SamplingError, match="usable pixels"):
         reconstruct(case[0], tmp_path, dataclasses.replace(CONFIG, d_min_angstrom=300.0))
 

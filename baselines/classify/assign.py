@@ -1,0 +1,89 @@
+"""The last pass: what each pattern is, and how far from round its class is."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from baselines.classify.averages import Classes, without_structure
+from baselines.classify.config import ClassifyConfig
+from baselines.classify.iterate import Comparison, constant, groups, rows_at_once
+from baselines.classify.stage import Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """Classes of all patterns, on the CPU; class 0 is that of the blanks.
+
+    ``probability`` [N, K+1]; ``angle``: in-plane angle (radians) by which the average of the
+    likeliest class, ``class_id``, is turned about the beam; ``fluence``: relative, 0 where blank;
+    ``per_photon``: log-likelihood per photon (nats, without Σ log k!), NaN where blank;
+    ``structure``: nats by which the average explains the pattern better than without its structure.
+    """
+
+    probability: Float[Tensor, "N K1"]
+    angle: Float[Tensor, "N"]
+    fluence: Float[Tensor, "N"]
+    per_photon: Float[Tensor, "N"]
+    structure: Float[Tensor, "N"]
+
+    @property
+    def class_id(self) -> Int[Tensor, "N"]:
+        """The likeliest class."""
+        return self.probability.argmax(1)
+
+
+def assign(
+    stage: Stage, classes: Classes, fluence: Float[Tensor, "N"], config: ClassifyConfig
+) -> Assignment:
+    """Compare every pattern with the final averages."""
+    N, unknown = len(fluence), torch.full((len(fluence),), torch.nan)
+    out = Assignment(
+        probability=torch.zeros(N, len(classes) + 1),
+        angle=torch.zeros(N),
+        fluence=fluence,
+        per_photon=unknown,
+        structure=unknown.clone(),
+    )
+    out.probability[~stage.lit, 0] = 1
+    flat = without_structure(stage, classes.rate)
+    for members, typical in groups(stage, fluence, config.fluence_classes):
+        comparison = Comparison(stage, classes.rate, typical)
+        without = Comparison(stage, flat, typical)
+        for numbers, rows in stage.blocks(members):
+            for part in torch.arange(len(numbers)).split(rows_at_once(stage, len(classes))):
+                some, block = numbers[part], rows[part[0] : part[-1] + 1]
+                _assign(out, classes, some, block, comparison, without)
+                left_out = constant(stage, some, stage.survey.totals[some], fluence[some], typical)
+                out.per_photon[some] += left_out.float()
+    out.per_photon.div_(stage.survey.totals)
+    return out
+
+
+def _assign(
+    out: Assignment,
+    classes: Classes,
+    some: Int[Tensor, "n"],
+    rows: Tensor,
+    comparison: Comparison,
+    without: Comparison,
+) -> None:
+    fluence = out.fluence[some].to(rows.device)
+    likelihood = _whole(comparison.likelihood(rows, fluence))
+    angles = len(likelihood)
+    evidence = likelihood.logsumexp(0) - math.log(angles)
+    rings = _whole(without.likelihood(rows, fluence)).logsumexp(0) - math.log(angles)
+    posterior = (evidence + classes.log_prior(fluence, 1.0)).softmax(1)
+    best = posterior.argmax(1, keepdim=True)
+    of_best = likelihood.gather(2, best.expand(angles, -1, -1))[..., 0]
+    out.probability[some, 1:] = posterior.cpu()
+    out.angle[some] = (of_best.argmax(0) * (2 * math.pi / angles)).float().cpu()
+    out.per_photon[some] = of_best.amax(0).cpu()
+    out.structure[some] = (evidence - rings).gather(1, best)[:, 0].cpu()
+
+
+def _whole(halves: tuple[Tensor, Tensor]) -> Float[Tensor, "J n K"]:
+    even, odd = halves
+    return torch.cat([even + odd, even - odd])

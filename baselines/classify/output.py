@@ -1,0 +1,101 @@
+"""What a classification leaves in its run directory."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from baselines.classify.assign import Assignment
+from baselines.classify.averages import Classes, on_detector
+from baselines.classify.checkpoint import State
+from baselines.classify.kinds import Statistics
+from baselines.classify.selection import CLASSES, CLASSES_FORMAT
+from baselines.classify.sheet import write_sheet
+from baselines.classify.stage import Stage
+from xraisim.files.atomic import whole_file
+from xraisim.files.patterns import PatternReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A classification in figures; ``starts``: final log-likelihood per photon of each start."""
+
+    patterns: int
+    blank: int
+    iterations: int
+    seconds: float
+    d_min_angstrom: float
+    starts: tuple[float, ...]
+    classes: tuple[Statistics, ...]
+
+
+def write_results(
+    directory: Path,
+    reader: PatternReader,
+    stage: Stage,
+    classes: Classes,
+    found: Assignment,
+    rows: list[Statistics],
+    state: State,
+) -> Summary:
+    """Write classes.h5, averages.h5, averages.png and summary.json; return the summary."""
+    summary = Summary(
+        patterns=len(stage.lit),
+        blank=int((~stage.lit).sum()),
+        iterations=state.lines,
+        seconds=state.seconds,
+        d_min_angstrom=stage.d_min_angstrom,
+        starts=tuple(state.starts),
+        classes=tuple(rows),
+    )
+    images = _images(stage, classes)
+    _write_classes(directory / CLASSES, reader, found, rows)
+    _write_averages(directory / "averages.h5", images, stage)
+    write_sheet(directory / "averages.png", images, stage.pixels, rows, reader.files[0])
+    with whole_file(directory / "summary.json") as partial:
+        partial.write_text(json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n")
+    return summary
+
+
+def _images(stage: Stage, classes: Classes) -> Float[Tensor, "K P"]:
+    """Return expected signal photons at fluence 1 in the used pixels; class 0 has none."""
+    images = on_detector(stage, classes.rate).cpu() * stage.pixels.gain
+    return torch.cat([torch.zeros_like(images[:1]), images])
+
+
+def _write_classes(
+    path: Path, reader: PatternReader, found: Assignment, rows: list[Statistics]
+) -> None:
+    columns = {
+        "class_id": (found.class_id.to(torch.int32), "0 blank, else the number of the average"),
+        "probability": (found.probability, "of every class"),
+        "angle": (found.angle, "radians, turn of the average about the beam"),
+        "fluence": (found.fluence, "relative to the mean of patterns with a signal"),
+        "log_likelihood_per_photon": (found.per_photon, "nats, without the sum of log k!"),
+    }
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"], file.attrs["patterns"] = CLASSES_FORMAT, str(reader.path)
+        for name, (values, units) in columns.items():
+            file[name] = values.numpy()
+            file[name].attrs["units"] = units
+        for field in fields(Statistics):
+            figures = [getattr(row, field.name) for row in rows]
+            file[f"statistics/{field.name}"] = [np.nan if f is None else f for f in figures]
+
+
+def _write_averages(path: Path, images: Float[Tensor, "K P"], stage: Stage) -> None:
+    rows, columns = stage.pixels.shape
+    whole = np.full((len(images), rows * columns), np.nan, np.float32)
+    whole[:, stage.pixels.index.numpy()] = images.numpy()
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"] = "x-rai class averages 1"
+        shape = (len(images), rows, columns)
+        file.create_dataset("averages", data=whole.reshape(shape), compression="gzip")
+        file["averages"].attrs["units"] = (
+            "signal photons per pixel at fluence 1; NaN where a pixel is not used"
+        )

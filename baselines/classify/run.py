@@ -1,0 +1,48 @@
+"""A classification from a pattern file to a run directory."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from baselines.classify import checkpoint
+from baselines.classify.assign import assign
+from baselines.classify.checkpoint import State
+from baselines.classify.config import ClassifyConfig
+from baselines.classify.kinds import statistics
+from baselines.classify.output import Summary, write_results
+from baselines.classify.stage import make_stage
+from baselines.classify.starts import Starts
+from xraisim.console import Advance
+from xraisim.core import config as toml
+from xraisim.core.device import choose_device
+from xraisim.files.patterns import PatternReader
+
+
+def classify(
+    patterns: Path,
+    directory: Path,
+    config: ClassifyConfig,
+    *,
+    resume: bool = False,
+    progress: Advance | None = None,
+) -> Summary:
+    """Sort the patterns of a file into classes, each with an average in the detector plane.
+
+    Writes ``config.toml``, ``metrics.jsonl``, ``classes.h5``, ``averages.h5`` and ``.png`` and
+    ``summary.json`` into ``directory``. ``resume`` goes on from the checkpoint that an interrupted
+    run left there. Raises the :class:`UserError` family for input that cannot be used.
+    """
+    device = choose_device(config.device)
+    with PatternReader(patterns) as reader:
+        known = (toml.dumps(config), reader.n_patterns, os.path.getsize(reader.files[0]))
+        key = hashlib.sha256(repr(known).encode()).hexdigest()
+        directory.mkdir(parents=True, exist_ok=True)
+        state = checkpoint.load(directory, key, device) if resume else State(key=key)
+        stage = make_stage(reader, config, device)
+        (directory / "config.toml").write_text(toml.dumps(config))
+        best = Starts(reader, stage, config, state, directory, progress).run()
+        found = assign(stage, best.classes, best.fluence, config)
+        rows = statistics(stage, best.classes, found)
+        summary = write_results(directory, reader, stage, best.classes, found, rows, state)
+    (directory / checkpoint.NAME).unlink(missing_ok=True)
+    return summary

@@ -1,0 +1,99 @@
+"""Selections of patterns by class, and their file: the numbers of the patterns that go on."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from baselines.classify.kinds import PARTICLE
+from xraisim.core.errors import FormatError, UserError
+from xraisim.files.atomic import whole_file
+from xraisim.files.patterns import PatternReader
+
+AUTO = "auto"
+CLASSES = "classes.h5"
+CLASSES_FORMAT = "x-rai classes 1"
+_FORMAT = "x-rai selection 1"
+_LEAST = 0.5  # probability of the kept classes together
+
+
+def select(directory: Path, keep: str, path: Path, brightest: float | None = None) -> int:
+    """Write the patterns of a run that belong to some classes; return how many.
+
+    ``keep``: class numbers such as ``1,3``, or ``auto`` for those suggested as particles. A pattern
+    is kept if its probabilities of the kept classes add up to more than a half, and if its fluence
+    is at most ``brightest`` times the median of those: several particles are brighter than one.
+    """
+    if brightest is not None and not brightest > 0:
+        raise UserError(f"the brightest fluence to keep is {brightest}; expected above 0, as 1.5")
+    with _opened(directory / CLASSES, CLASSES_FORMAT) as file:
+        probability, fluence = file["probability"][()], file["fluence"][()]
+        kinds = file["statistics/kind"].asstr()[()].tolist()
+        source = file.attrs["patterns"]
+    numbers = _kept(keep, kinds)
+    chosen = np.flatnonzero(probability[:, numbers].sum(1) > _LEAST)
+    if brightest is not None and len(chosen):
+        chosen = chosen[fluence[chosen] <= brightest * np.median(fluence[chosen])]
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"] = _FORMAT
+        file.attrs["of"], file.attrs["patterns"] = len(probability), source
+        file.attrs["classes"] = np.array(numbers)
+        file["patterns"] = chosen.astype(np.int64)
+        file["patterns"].attrs["units"] = "number in the pattern file, from 0"
+    return len(chosen)
+
+
+def read_selection(path: Path, source: Path) -> Bool[Tensor, "N"]:
+    """Return which patterns of the file ``source`` are selected.
+
+    Raises :class:`UserError` if the selection is another file's.
+    """
+    with PatternReader(source) as reader:
+        patterns = reader.n_patterns
+    with _opened(path, _FORMAT) as file:
+        numbers, of = file["patterns"][()], int(file.attrs["of"])
+    if of != patterns:
+        raise UserError(
+            f"{path} selects from {of:,} patterns, but there are {patterns:,}; give the pattern "
+            "file that was classified"
+        )
+    if not len(numbers):
+        raise UserError(f"{path} selects no pattern at all; keep other classes")
+    chosen = torch.zeros(patterns, dtype=torch.bool)
+    chosen[torch.from_numpy(numbers)] = True
+    return chosen
+
+
+def _kept(keep: str, kinds: list[str]) -> list[int]:
+    if keep == AUTO:
+        numbers = [number for number, kind in enumerate(kinds) if kind == PARTICLE]
+        if not numbers:
+            raise UserError(
+                f"no class is taken for a particle (found: {', '.join(kinds)}); look at "
+                "averages.png and name the classes to keep, such as --keep 1,3"
+            )
+        return numbers
+    parts = [part.strip() for part in keep.split(",")]
+    if not all(part.isdigit() and int(part) < len(kinds) for part in parts):
+        raise UserError(
+            f"classes to keep: found {keep!r}, expected auto or numbers from 0 to "
+            f"{len(kinds) - 1} with commas between them, such as 1,3"
+        )
+    return sorted({int(part) for part in parts})
+
+
+def _opened(path: Path, expected: str) -> h5py.File:
+    if not path.exists():
+        raise FormatError(f"{path}: no such file; xrai-baseline classify makes it")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise FormatError(f"{path} is not a readable HDF5 file ({error})") from error
+    found = file.attrs.get("format")
+    if found != expected:
+        file.close()
+        raise FormatError(f"{path}: found format {found!r}, expected {expected!r}")
+    return file

@@ -1,0 +1,1 @@
+"""Commands of ``xrai-baseline`` that have a file of their own."""

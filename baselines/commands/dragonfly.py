@@ -1,0 +1,44 @@
+"""``xrai-baseline dragonfly``: EMC by another program, where it is installed."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from baselines.external.dragonfly import DragonflyConfig, reconstruct
+from xraisim.console import out, progress, say
+from xraisim.core import config as toml
+
+
+def dragonfly(
+    patterns: Annotated[Path, typer.Argument(help="Pattern file.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Directory for the results.")],
+    config: Annotated[Path | None, typer.Option(help="TOML file of Dragonfly settings.")] = None,
+    num_div: int | None = typer.Option(None, help="Its rotation grid, 10(5n³ + n) orientations."),
+    iterations: int | None = typer.Option(None, help="How many are made."),
+    d_min: float | None = typer.Option(None, help="Leave out pixels beyond this many Å."),
+    time_limit: float | None = typer.Option(None, help="Stop it after so many seconds."),
+    seed: int | None = typer.Option(None, help="Seed of the random start."),
+    as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+) -> None:
+    """Find orientations and intensity by Dragonfly (dragonfly-spi), if that is installed."""
+    given = {
+        "num_div": num_div,
+        "iterations": iterations,
+        "d_min_angstrom": d_min,
+        "time_limit_s": time_limit,
+        "seed": seed,
+    }
+    settings = toml.load(DragonflyConfig, config) if config else DragonflyConfig()
+    changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+    settings = dataclasses.replace(settings, **changed)
+    with progress("Dragonfly iterations", settings.iterations) as advance:
+        done = reconstruct(patterns, out_dir, settings, progress=advance)
+    if as_json:
+        out.print_json(json.dumps(dataclasses.asdict(done)))
+        return
+    ended = "" if done.complete else ", stopped by the time limit"
+    say(f"{done.patterns:,} patterns to {done.d_min_angstrom:.1f} Å, {done.iterations} iterations "
+        f"in {done.seconds:.0f} s{ended}; intensity in {out_dir / 'intensity.mrc'}")  # fmt: skip

@@ -1,0 +1,61 @@
+"""``xrai-baseline emc``."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from baselines.classify.selection import read_selection
+from baselines.emc import EmcConfig, reconstruct
+from xraisim.console import out, progress, say
+from xraisim.core import config as toml
+from xraisim.core.processes import processes_of
+
+
+def emc(
+    patterns: Annotated[Path, typer.Argument(help="Pattern file.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Directory for the results.")],
+    config: Annotated[Path | None, typer.Option(help="TOML file of EMC settings.")] = None,
+    d_min: float | None = typer.Option(None, help="March no further than this many Å."),
+    restarts: int | None = typer.Option(None, help="Random starts."),
+    symmetry: str | None = typer.Option(None, help="Point group of the particle, such as C4 or I."),
+    halves: bool | None = typer.Option(
+        None, "--halves", help="Two half-sets: resolution without truth."
+    ),
+    selection: Annotated[
+        Path | None, typer.Option(help="Use only these patterns: a file of `xrai-baseline select`.")
+    ] = None,
+    device: str | None = typer.Option(None, help="cpu, cuda or auto."),
+    seed: int | None = typer.Option(None, help="Seed of the random starts."),
+    resume: bool = typer.Option(False, "--resume", help="Go on where a run was interrupted."),
+    as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+) -> None:
+    """Find orientations and intensity by expand-maximize-compress (EMC)."""
+    given = {
+        "d_min_angstrom": d_min,
+        "restarts": restarts,
+        "symmetry": symmetry,
+        "halves": halves,
+        "device": device,
+        "seed": seed,
+    }
+    settings = toml.load(EmcConfig, config) if config else EmcConfig()
+    changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+    settings = dataclasses.replace(settings, **changed)
+    chosen = None if selection is None else read_selection(selection, patterns)
+    with processes_of(settings.device) as processes:
+        shown = processes.is_leader
+        with progress("EMC iterations", settings.iterations, shown=shown) as advance:
+            done = reconstruct(
+                patterns, out_dir, settings, chosen=chosen, resume=resume, progress=advance,
+                processes=processes,
+            )  # fmt: skip
+    if not processes.is_leader:
+        return
+    if as_json:
+        out.print_json(json.dumps(dataclasses.asdict(done)))
+        return
+    say(f"{done.patterns:,} patterns to {done.d_min_angstrom:.1f} Å in {done.seconds:.0f} s; "
+        f"intensity in {out_dir / 'intensity.mrc'}")  # fmt: skip

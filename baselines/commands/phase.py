@@ -1,0 +1,135 @@
+"""``xrai-baseline phase``: from an intensity volume to a density."""
+
+import dataclasses
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+from types import FrameType
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.table import Table
+
+from baselines.phasing.config import PhasingConfig
+from baselines.phasing.output import summary, write_result
+from baselines.phasing.run import PhasingResult
+from baselines.phasing.run import phase as run_phasing
+from xraisim.console import out, progress, say
+from xraisim.core import config as toml
+from xraisim.core.errors import FormatError
+from xraisim.files.volumes import read_attributes, read_volume
+
+EXAMPLES = (
+    "xrai-baseline phase run/intensity.h5 --out run/phasing\n\n"
+    "xrai-baseline phase merged.mrc --out phased --diameter 270 --beamstop 250 --resolution 16 "
+    "--starts 20"
+)
+
+
+def phase(
+    intensity: Annotated[Path, typer.Argument(help="Intensity volume, HDF5 or MRC.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Directory for the density.")],
+    config: Annotated[Path | None, typer.Option(help="TOML file of phasing settings.")] = None,
+    diameter: float | None = typer.Option(None, help="Particle diameter in Å."),
+    resolution: float | None = typer.Option(None, help="Edge of the trusted intensity in Å."),
+    beamstop: float | None = typer.Option(None, help="Spacing in Å below which |s| is unknown."),
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="Volume of weights on the same grid: 0 masked … 1 measured."),
+    ] = None,
+    starts: int | None = typer.Option(None, help="Random starts."),
+    background: bool | None = typer.Option(None, help="Fit a background constant in each shell."),
+    positivity: bool | None = typer.Option(None, help="Allow no density below zero."),
+    device: str | None = typer.Option(None, help="cpu, cuda or auto."),
+    seed: int = typer.Option(0, help="Seed of the random starts."),
+    as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+) -> None:
+    """Retrieve the phases of an intensity volume: its density, and how far it can be trusted.
+
+    Interrupted once (Ctrl-C), it averages and writes what it has; twice, it stops at once.
+    """
+    given = {
+        "diameter_angstrom": diameter,
+        "s_max_per_angstrom": _inverse("resolution", resolution),
+        "s_min_per_angstrom": _inverse("beamstop", beamstop),
+        "starts": starts,
+        "background": background,
+        "positivity": positivity,
+        "device": device,
+    }
+    settings = toml.load(PhasingConfig, config) if config else PhasingConfig()
+    changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+    if starts is not None:
+        changed["refined"] = min(settings.refined, starts)
+    settings = dataclasses.replace(settings, **changed)
+    volume = read_volume(intensity)
+    if intensity.suffix != ".mrc":
+        settings = settings.completed(read_attributes(intensity))
+    weight = None if mask is None else _read_weight(mask)
+    with progress("phasing", settings.iterations) as advance, _first_interrupt() as halt:
+        result = run_phasing(volume, settings, seed, advance, weight=weight, halt=halt)
+    write_result(out_dir, result, settings, seed)
+    if as_json:
+        out.print_json(json.dumps(summary(result)))
+        return
+    out.print(_table(result, settings))
+    say(f"{result.kept} of {len(result.r_factors)} refined starts agree: {result.resolution.rule} "
+        f"{result.resolution}; density in {out_dir / 'density.mrc'}")  # fmt: skip
+
+
+def _inverse(name: str, angstrom: float | None) -> float | None:
+    if angstrom is not None and not angstrom > 0:
+        raise typer.BadParameter(f"--{name} is {angstrom} Å; it must be positive")
+    return None if angstrom is None else 1 / angstrom
+
+
+def _read_weight(path: Path) -> torch.Tensor:
+    values = read_volume(path).values
+    if not (values > 0).any():
+        raise FormatError(f"{path} masks every voxel; expected weights from 0 to 1")
+    return values
+
+
+@contextmanager
+def _first_interrupt() -> Iterator[Event]:
+    """Yield an event that the first Ctrl-C sets; the second one interrupts as usual."""
+    halt = Event()
+    if current_thread() is not main_thread():  # signals reach the main thread only
+        yield halt
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        halt.set()
+        signal.signal(signal.SIGINT, before)
+        say("interrupted: averaging what there is; once more stops at once")
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield halt
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _table(result: PhasingResult, settings: PhasingConfig) -> Table:
+    """Return the figures of a run as two columns."""
+    table = Table(show_header=False)
+    coarse, fine = result.coarse_r_factors, result.r_factors
+    rows = {
+        "resolution, " + result.resolution.rule: str(result.resolution),
+        f"R-factor of {len(coarse)} starts, coarse": f"{coarse[0]:.3f} … {coarse[-1]:.3f}",
+        f"R-factor of {len(fine)} refined": ", ".join(f"{value:.3f}" for value in fine),
+        f"within {settings.r_tolerance} × the best, averaged": str(result.kept),
+        "agreement with its own inverse": ", ".join(f"{x:.2f}" for x in result.twin_overlaps),
+        "starts freed of their twin": str(result.twins_broken),
+        "support": f"{result.support_angstrom3:,.0f} Å³",
+        "diameter": f"{result.diameter_angstrom:.0f} Å",
+        "time": f"{result.seconds:.1f} s" + (", interrupted" if result.interrupted else ""),
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table

@@ -1,0 +1,204 @@
+"""The march: levels and restarts, one iteration after another, with a checkpoint behind each."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from baselines.emc import checkpoint
+from baselines.emc.candidates import Candidates
+from baselines.emc.checkpoint import State
+from baselines.emc.compress import random_start, relative_change
+from baselines.emc.config import EmcConfig, Level
+from baselines.emc.halves import half_members, half_resolution
+from baselines.emc.iterate import Estimate, Poses, iterate
+from baselines.emc.models import Columns, Model
+from baselines.emc.orientations import OrientationGrid
+from baselines.emc.output import Log
+from baselines.emc.stage import Stage, make_stage
+from xraisim.console import Advance
+from xraisim.core.processes import Processes
+from xraisim.core.random import generator
+from xraisim.core.types import PatternSource
+
+_STEADY = 2  # iterations at the level's last information before its gain is judged
+
+
+class March:
+    """Runs the stages: level 1 once per random start, then every further level."""
+
+    def __init__(
+        self,
+        source: PatternSource,
+        directory: Path,
+        config: EmcConfig,
+        device: torch.device,
+        state: State,
+        progress: Advance | None,
+        processes: Processes,
+        chosen: Bool[Tensor, "N"] | None = None,
+    ) -> None:
+        self._source, self._directory, self._config = source, directory, config
+        self._device, self._state, self._processes = device, state, processes
+        self._log = Log(directory / "metrics.jsonl")
+        self._advance = progress or (lambda units=1, remark="": None)
+        everyone = torch.ones(source.n_patterns, dtype=torch.bool)
+        self._chosen = everyone if chosen is None else chosen
+
+    def run(self) -> Stage:
+        """Make all stages from where the state is; return the last."""
+        if self._processes.is_leader:
+            self._log.begin(keep=self._state.lines)
+        levels = [0] * self._config.restarts + list(range(1, len(self._config.levels)))
+        stage = self._stage(levels[self._state.stage])
+        while True:
+            if stage.number != levels[self._state.stage]:
+                stage = self._stage(levels[self._state.stage])
+            self._make(stage)
+            if self._state.stage + 1 == len(levels):
+                if stage.number == 0:
+                    self._judge_start(stage)
+                return stage
+            self._finish(stage)
+
+    def _stage(self, number: int) -> Stage:
+        return make_stage(
+            self._source, self._config, number, self._chosen, self._device, self._processes
+        )
+
+    def _make(self, stage: Stage) -> None:
+        """Iterate at one level until it has converged or its iterations are used up."""
+        state, level = self._state, stage.level
+        while state.iteration < level.iterations and not self._has_converged(level):
+            self._step(stage)
+        self._advance(level.iterations - state.iteration)
+
+    def _has_converged(self, level: Level) -> bool:
+        """Whether the log-likelihood per photon gains too little; true after a resumption too."""
+        state = self._state
+        steady = state.iteration >= level.ramp + _STEADY
+        return steady and state.gain is not None and state.gain < self._config.tolerance
+
+    def _step(self, stage: Stage) -> None:
+        """Make one iteration."""
+        began, state = time.monotonic(), self._state
+        before = self._current(stage)
+        candidates = self._candidates(stage)
+        members = half_members(stage.chosen, len(before))
+        made = [
+            iterate(now, stage, some, candidates, self._information(stage), self._config)
+            for now, some in zip(before, members, strict=True)
+        ]
+        poses = _joined([poses for _, poses, _ in made], members)
+        evidence = self._processes.agreed(float(poses.evidence[stage.chosen].mean()))
+        state.gain = None if state.evidence is None else evidence / stage.photons - state.evidence
+        state.estimates = [estimate for estimate, _, _ in made]
+        state.poses, state.poses_level, state.beta = poses, stage.number, made[0][2]
+        state.evidence = evidence / stage.photons
+        state.iteration += 1
+        state.lines += 1
+        state.seconds += time.monotonic() - began
+        if self._processes.is_leader:
+            self._report(stage, poses, before, evidence, time.monotonic() - began)
+            checkpoint.save(state, self._directory)
+        self._advance(1, f"level {stage.number + 1}, {state.evidence:.5f} nats per photon")
+
+    def _information(self, stage: Stage) -> float:
+        if stage.number == 0 and self._state.iteration == 0:
+            return self._config.start_information
+        return stage.level.information_at(self._state.iteration)
+
+    def _report(
+        self, stage: Stage, poses: Poses, before: list[Estimate], evidence: float, seconds: float
+    ) -> None:
+        state, chosen = self._state, stage.chosen
+        new, old = (e[0].models[0].volume.values for e in (state.estimates, before))
+        resolution = half_resolution(state.estimates, stage.s_max_per_angstrom)
+        self._log.write(
+            iteration=state.lines,
+            level=stage.number + 1,
+            restart=len(state.starts),
+            beta=state.beta,
+            log_likelihood=evidence,
+            log_likelihood_per_photon=state.evidence,
+            volume_change=relative_change(new, old),
+            mutual_information_nats=float(poses.information[chosen].mean()),
+            occupancy=float(poses.occupancy[chosen].mean()),
+            d_min_angstrom=stage.d_min_angstrom,
+            judged_to_angstrom=1 / before[0].known,
+            rotations=len(stage.orientations),
+            icc_half_angstrom=resolution,
+            seconds=seconds,
+        )
+
+    def _candidates(self, stage: Stage) -> Candidates | None:
+        """Return where to look for each pattern, or None for everywhere."""
+        state = self._state
+        if stage.level.search == "global" or state.poses is None:
+            return None
+        rotations = self._config.levels[state.poses_level].rotations
+        older = OrientationGrid.of(rotations, self._config.group)
+        isotropic = [model.isotropic for model in state.estimates[0].models]
+        columns = Columns.of(older, isotropic)
+        return Candidates(state.poses.hypotheses, columns, stage.columns, self._config.group)
+
+    def _current(self, stage: Stage) -> list[Estimate]:
+        """Return the estimates to start an iteration from."""
+        state = self._state
+        if state.iteration > 0:
+            return state.estimates
+        fluence = stage.fluence()
+        if not state.estimates:
+            return [self._start(stage)]
+        estimates = [replace(one, fluence=fluence) for one in state.estimates]
+        if self._config.halves and len(estimates) == 1:
+            return estimates * 2
+        return estimates
+
+    def _start(self, stage: Stage) -> Estimate:
+        models = []
+        for number, isotropic in enumerate(self._config.isotropic):
+            draw = generator(self._config.seed, f"emc/start/{len(self._state.starts)}/{number}")
+            volume = random_start(
+                stage.profile, stage.grid, stage.diameter_angstrom, self._config.group, draw
+            )
+            share = 1 / len(self._config.isotropic)
+            model = Model(volume=volume, share=share, isotropic=isotropic)
+            models.append(model.with_volume(volume.to(self._device)))
+        return Estimate(models=models, fluence=stage.fluence(), known=stage.s_max_per_angstrom)
+
+    def _finish(self, stage: Stage) -> None:
+        """Move to the next stage, from the likeliest start once all have been made."""
+        state = self._state
+        if stage.number == 0:
+            self._judge_start(stage)
+            made = len(state.starts) == self._config.restarts
+            state.estimates = state.estimates if made else []
+            state.poses = state.poses if made else None
+        state.stage += 1
+        state.iteration, state.evidence, state.gain = 0, None, None
+
+    def _judge_start(self, stage: Stage) -> None:
+        """Note how likely this start became, and go back to the likeliest so far."""
+        state = self._state
+        assert state.poses is not None
+        # β differs from start to start, but the likeliest orientations' likelihood does not.
+        reached = float(state.poses.likelihood[stage.chosen].mean()) / stage.photons
+        if not state.starts or reached > max(state.starts):
+            state.leader, state.leader_poses = state.estimates, state.poses
+        state.starts.append(reached)
+        assert state.leader_poses is not None
+        state.estimates, state.poses = state.leader, state.leader_poses
+        state.evidence = float(state.poses.evidence[stage.chosen].mean()) / stage.photons
+
+
+def _joined(poses: list[Poses], members: list[Tensor]) -> Poses:
+    """Return the records of disjoint sets of patterns as one."""
+    first = poses[0]
+    for other, some in zip(poses[1:], members[1:], strict=True):
+        for name in first.__dataclass_fields__:
+            getattr(first, name)[some] = getattr(other, name)[some]
+    return first

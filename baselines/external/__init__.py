@@ -1,0 +1,1 @@
+"""Other people's reconstruction programs, run on our pattern files."""

@@ -1,0 +1,164 @@
+"""A run of Dragonfly from pattern file to the run directory that every method leaves."""
+
+import json
+import os
+import resource
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from baselines.external.dragonfly import program
+from baselines.external.dragonfly.config import DragonflyConfig
+from baselines.external.dragonfly.program import LogLine
+from baselines.external.dragonfly.read import Result, log_likelihood, output_path, read_result
+from baselines.external.dragonfly.write import OUTPUT, Input, write_input
+from xraisim.console import Advance
+from xraisim.core import config as toml
+from xraisim.core import so3
+from xraisim.core.errors import UserError
+from xraisim.files.atomic import disk_errors, whole_file
+from xraisim.files.volumes import write_volume
+
+FOLDER = "dragonfly"  # of the run directory: what it read and wrote
+_POSES = "x-rai poses 1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A run in figures; ``complete`` is false where the time limit ended it.
+
+    ``seconds`` is the program's wall time; ``log_likelihood_per_photon`` as in ``metrics.jsonl``.
+    """
+
+    version: str
+    patterns: int
+    iterations: int
+    complete: bool
+    seconds: float
+    patterns_per_s: float
+    d_min_angstrom: float
+    rotations: int
+    grid_spacing_deg: float
+    log_likelihood_per_photon: float
+    peak_memory_gib: float
+    device: str = "cpu"
+
+
+def reconstruct(
+    patterns: Path, directory: Path, config: DragonflyConfig, *, progress: Advance | None = None
+) -> Summary:
+    """Run Dragonfly on a pattern file and leave its result as our reconstructions leave theirs.
+
+    Writes ``config.toml``, ``metrics.jsonl``, ``intensity.h5`` and ``.mrc``, ``poses.h5`` and
+    ``summary.json`` into ``directory``; what the program itself read and wrote stays in its
+    subdirectory ``dragonfly``. Raises :class:`NotInstalledError` where there is no Dragonfly, and
+    the :class:`UserError` family for input that cannot be used, or if it fails.
+    """
+    executable = program.find_program(config.programs)
+    folder = directory / FOLDER
+    with disk_errors(directory):
+        (folder / OUTPUT).mkdir(parents=True, exist_ok=True)
+        (directory / "config.toml").write_text(toml.dumps(config))
+    given = write_input(patterns, folder, config)
+    log = _Metrics(directory / "metrics.jsonl", folder, given, progress)
+    complete, seconds = _run(executable, folder, config, log)
+    result = read_result(folder, log.iterations, given)
+    summary = Summary(
+        version=program.version(executable),
+        patterns=given.patterns,
+        iterations=log.iterations,
+        complete=complete,
+        seconds=seconds,
+        patterns_per_s=given.patterns / seconds,
+        d_min_angstrom=1 / given.s_range[1],
+        rotations=config.rotations,
+        grid_spacing_deg=float(np.rad2deg(so3.spacing(config.rotations))),
+        log_likelihood_per_photon=float(result.likelihood.sum() / given.photons.sum()),
+        peak_memory_gib=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20,
+    )
+    write_results(directory, given, result, summary)
+    return summary
+
+
+def _run(
+    executable: Path, folder: Path, config: DragonflyConfig, log: "_Metrics"
+) -> tuple[bool, float]:
+    """Run the program; return whether all iterations were made, and the seconds it took."""
+    began = time.monotonic()
+    complete = program.run(
+        executable,
+        folder,
+        config.iterations,
+        threads=config.threads or len(os.sched_getaffinity(0)),
+        time_limit_s=config.time_limit_s,
+        on_iteration=log.write,
+    )
+    if not log.iterations:
+        raise UserError(
+            f"Dragonfly made no iteration within time_limit_s = {config.time_limit_s:.0f} s; raise "
+            "it, or use fewer patterns, a smaller num_div or a larger d_min_angstrom"
+        )
+    return complete, time.monotonic() - began
+
+
+class _Metrics:
+    """Writes a line per iteration, and removes the volumes of all but the last two."""
+
+    def __init__(
+        self, path: Path, folder: Path, given: Input, progress: Advance | None = None
+    ) -> None:
+        self._path, self._folder, self._given = path, folder, given
+        self._advance = progress
+        self.iterations = 0
+        with disk_errors(path):
+            path.write_text("")
+
+    def write(self, line: LogLine) -> None:
+        """Add an iteration; what is no number is written as null."""
+        given = self._given
+        likelihood = float(log_likelihood(self._folder, line.iteration, given).mean())
+        values = {
+            "iteration": line.iteration,
+            "level": 1,
+            "restart": 0,
+            "beta": line.beta,
+            "log_likelihood": likelihood,
+            "log_likelihood_per_photon": likelihood / float(given.photons.mean()),
+            "rms_change": line.rms_change,
+            "mutual_information_nats": line.information,
+            "d_min_angstrom": 1 / given.s_range[1],
+            "seconds": line.seconds,
+        }
+        finite = {key: value if np.isfinite(value) else None for key, value in values.items()}
+        with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite, allow_nan=False) + "\n")
+        output_path(self._folder, line.iteration - 2).unlink(missing_ok=True)
+        self.iterations = line.iteration
+        if self._advance is not None:
+            self._advance(1, f"β {line.beta:.3g}, {likelihood:,.1f} nats per pattern")
+
+
+def write_results(directory: Path, given: Input, result: Result, summary: Summary) -> None:
+    """Write volume, poses and summary of a finished run."""
+    attributes = {
+        "method": "dragonfly",
+        "particle_diameter_angstrom": given.diameter_angstrom,
+        "s_min_per_angstrom": given.s_range[0],
+        "s_max_per_angstrom": given.s_range[1],
+    }
+    with disk_errors(directory):
+        write_volume(directory / "intensity.h5", result.volume, attributes)
+        write_volume(directory / "intensity.mrc", result.volume)
+    with whole_file(directory / "poses.h5") as whole, h5py.File(whole, "w") as file:
+        file.attrs["format"] = _POSES
+        file["orientations"] = result.orientations
+        file["orientations"].attrs["convention"] = "quaternion w x y z, particle to lab"
+        file["fluence"] = result.fluence.astype(np.float32)
+        file["likelihood"] = result.likelihood.astype(np.float32)
+        file["likelihood"].attrs["units"] = "nats, without the constant sum of log k!"
+        file["mutual_information"] = result.information.astype(np.float32)
+    with whole_file(directory / "summary.json") as whole:
+        whole.write_text(json.dumps(asdict(summary), indent=2) + "\n")

@@ -1,0 +1,165 @@
+"""Patterns beside what the run predicts of them: λ = φ · gain · V(Rᵀs) + background."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from baselines.report.run import Run
+from xraisim.core import rotations
+from xraisim.core.errors import FormatError
+from xraisim.core.sampling import slice_volume
+from xraisim.core.types import Pixels
+from xraisim.files.patterns import PatternReader
+from xraisim.inspection.figure import show
+from xraisim.inspection.image import Assembly, read_assembly
+from xraisim.inspection.sampling import spans
+
+_NEEDED = ("orientations", "fluence")
+_MOST_PATTERNS = 10_000
+_MOST_SAMPLES = 4 * 10**8  # some ten seconds of slicing
+_BLOCK_SAMPLES = 2**22
+_SHOWN = 3
+_DARKEST = 1e-9  # photons: the logarithm of no photons at all would end every sum
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """How well patterns fit their predictions; arrays over the n patterns that were looked at.
+
+    ``numbers`` int64; ``photons`` float64, within the run's pixels; ``deviation`` float64, see
+    :func:`deviation`.
+    """
+
+    numbers: np.ndarray
+    photons: np.ndarray
+    deviation: np.ndarray
+
+
+def can_predict(run: Run) -> bool:
+    """Whether the run has volumes and poses to predict patterns with."""
+    needed = (*_NEEDED, "class_id") if len(run.volumes) > 1 else _NEEDED
+    return bool(run.volumes) and all(name in run.poses for name in needed)
+
+
+def predict(run: Run, pixels: Pixels, numbers: np.ndarray) -> Float[Tensor, "n P"]:
+    """Return the expected photons of patterns; NaN where there is no pose, or no class volume."""
+    out = torch.full((len(numbers), len(pixels)), torch.nan)
+    orientations, fluences = (run.poses[name][numbers] for name in _NEEDED)
+    posed = np.isfinite(orientations).all(1)
+    for number, volume in run.volumes.items():
+        mine = run.poses["class_id"][numbers] == number if len(run.volumes) > 1 else True
+        rows = np.flatnonzero(posed & mine)
+        pose = torch.from_numpy(orientations[rows]).float()
+        fluence = torch.from_numpy(fluences[rows]).float()
+        cut = slice_volume(volume.values, rotations.to_matrix(pose), pixels.s, volume.spacing)
+        signal = fluence[:, None] * pixels.gain * cut.clamp_min(0)
+        out[torch.from_numpy(rows)] = signal + pixels.background
+    return out
+
+
+def deviation(
+    counts: Float[Tensor, "n P"], rate: Float[Tensor, "n P"], shell: Int[Tensor, "P"]
+) -> Float[Tensor, "n"]:
+    """Return each pattern's log-likelihood less its expectation, in standard deviations.
+
+    The likelihood is that of where in each shell of |s| its K photons fell, Σ k log p with p = λ
+    over the shell's sum of λ: by the multinomial distribution of mean K Σ p log p and variance
+    K (Σ p log² p − (Σ p log p)²), whatever the brightness and the radial profile. Below zero the
+    photons shun the bright speckles of the prediction; above, they seek them more than it says.
+    Patterns without photons are NaN.
+    """
+    rate, counts = rate.double().clamp_min(_DARKEST), counts.double()
+
+    def shells(values: Tensor) -> Tensor:
+        return values.new_zeros(len(values), int(shell.max()) + 1).index_add_(1, shell, values)
+
+    p = rate / shells(rate)[:, shell]
+    log, photons = p.log(), shells(counts)
+    mean = shells(p * log)
+    variance = shells(p * log**2) - mean**2
+    found = (counts * log).sum(1) - (photons * mean).sum(1)
+    return found / (photons * variance).sum(1).sqrt()
+
+
+def score(run: Run, reader: PatternReader) -> Scores:
+    """Return the scores of at most 10,000 patterns, in blocks spread evenly over the file."""
+    pixels = used_pixels(run, reader)
+    most = min(_MOST_PATTERNS, max(2 * _SHOWN, _MOST_SAMPLES // len(pixels)))
+    width = max(volume.spacing for volume in run.volumes.values())
+    shell = (pixels.radius / width).long()
+    numbers, photons, found = [], [], []
+    for start, stop in _blocks(reader, most, max(1, _BLOCK_SAMPLES // len(pixels))):
+        counts = reader.read(start, stop).dense(len(pixels))
+        block = np.arange(start, stop)
+        numbers.append(block)
+        photons.append(counts.double().sum(1).numpy())
+        found.append(deviation(counts, predict(run, pixels, block), shell).numpy())
+    return Scores(
+        numbers=np.concatenate(numbers),
+        photons=np.concatenate(photons),
+        deviation=np.concatenate(found),
+    )
+
+
+def used_pixels(run: Run, reader: PatternReader) -> Pixels:
+    """Return the pixels that the run's volumes reach.
+
+    Raises :class:`FormatError` if the patterns cannot be those of the run.
+    """
+    patterns = len(run.poses["orientations"])
+    if patterns != reader.n_patterns:
+        raise FormatError(
+            f"{reader.path} holds {reader.n_patterns:,} patterns, but {run.directory} has poses of "
+            f"{patterns:,}; give the file that the run was made from"
+        )
+    count = reader.pixels.count_below(run.s_range[1])
+    if count == 0:
+        raise FormatError(
+            f"the pixels of {reader.path} begin at |s| = {float(reader.pixels.radius[0]):.4g} Å⁻¹, "
+            f"beyond the run's {run.s_range[1]:.4g} Å⁻¹; give the file that the run was made from"
+        )
+    return reader.pixels.first(count)
+
+
+def _blocks(reader: PatternReader, most: int, size: int) -> Iterator[tuple[int, int]]:
+    for start, stop in spans(reader, most):
+        for first in range(start, stop, size):
+            yield first, min(first + size, stop)
+
+
+def comparison(run: Run, reader: PatternReader, scores: Scores) -> Figure:
+    """Return the worst and the best patterns, each beside its prediction."""
+    known = np.flatnonzero(np.isfinite(scores.deviation))
+    order = known[np.argsort(scores.deviation[known])]
+    shown = min(_SHOWN, len(order) // 2)
+    pixels, assembly = used_pixels(run, reader), read_assembly(reader.files[0])
+    figure = Figure(figsize=(12, 3.15 * _SHOWN), layout="constrained")
+    grid = figure.subplots(_SHOWN, 4)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for column, word, chosen in ((0, "worst", order[:shown]), (2, "best", order[::-1][:shown])):
+        for row, place in enumerate(chosen):
+            number = int(scores.numbers[place])
+            counts = reader.read(number, number + 1).dense(len(pixels))[0].numpy().astype(np.int64)
+            rate = predict(run, pixels, np.array([number]))[0].numpy()
+            photons, sigma = scores.photons[place], scores.deviation[place]
+            title = f"{word}: {number:,}, {photons:,.0f} photons"
+            _draw(grid[row, column], counts, pixels, assembly, title)
+            _draw(grid[row, column + 1], rate, pixels, assembly, f"predicted, {sigma:+.1f} σ")
+    return figure
+
+
+def _draw(axes: Axes, values: np.ndarray, pixels: Pixels, assembly: Assembly, title: str) -> None:
+    """Draw the values [P] of the used pixels where these are."""
+    rows, columns = pixels.shape
+    whole, masked = np.zeros(rows * columns, values.dtype), np.ones(rows * columns, bool)
+    whole[pixels.index.numpy()] = values
+    masked[pixels.index.numpy()] = False
+    axes.set_axis_on()
+    axes.figure.colorbar(show(axes, whole, masked, assembly, title), ax=axes, shrink=0.8)

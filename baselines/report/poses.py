@@ -1,0 +1,89 @@
+"""Pictures of the poses: distributions over patterns, and the coverage of view directions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from xraisim.core import rotations
+
+_TAILS = (0.002, 0.998)  # quantiles that a histogram shows
+_MOST_ABREAST = 4
+_PATTERNS_PER_CELL = 16
+_ROWS = (4, 60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """View directions over cells of equal area, float64 [rows, columns] relative to uniform.
+
+    Rows run from −z to +z in equal steps of the cosine, columns in azimuth from −x over −y, +x and
+    +y. ``expected``: patterns per cell if all directions were equally frequent.
+    """
+
+    density: np.ndarray
+    expected: float
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the density."""
+        return float(self.density.std())
+
+    @property
+    def noise(self) -> float:
+        """What chance alone makes of that for uniform directions, 1/√expected."""
+        return float(1 / np.sqrt(self.expected))
+
+
+def distributions(columns: Mapping[str, np.ndarray]) -> Figure:
+    """Return a histogram of every column, labelled by its name, with the median marked."""
+    wide = len(columns) if len(columns) <= _MOST_ABREAST else -(-len(columns) // 2)
+    rows = -(-len(columns) // wide)
+    figure = Figure(figsize=(12, 2.8 * rows), layout="constrained")
+    grid = figure.subplots(rows, wide, squeeze=False)
+    for axes in list(grid.flat)[len(columns) :]:
+        axes.set_axis_off()
+    for axes, (name, values) in zip(grid.flat, columns.items(), strict=False):
+        known = values[np.isfinite(values)].astype(float)
+        if len(known):
+            low, high = np.quantile(known, _TAILS)
+            axes.hist(np.clip(known, low, high), bins=50, color="0.45")
+            axes.axvline(np.median(known), color="C1", lw=1)
+            axes.set_title(f"median {np.median(known):.4g}", fontsize=9, loc="right")
+        axes.set(xlabel=name, ylabel="patterns")
+    return figure
+
+
+def coverage(orientations: np.ndarray) -> Coverage:
+    """Return how often each direction of the particle looks along the beam, Rᵀz, [N, 4] → cells."""
+    matrix = rotations.to_matrix(torch.from_numpy(orientations.astype(np.float64)))
+    x, y, z = matrix[:, 2].T.numpy()
+    rows = int(np.clip(np.sqrt(len(z) / (2 * _PATTERNS_PER_CELL)), *_ROWS))
+    counts, _, _ = np.histogram2d(
+        z, np.arctan2(y, x), bins=(rows, 2 * rows), range=((-1, 1), (-np.pi, np.pi))
+    )
+    expected = len(z) / counts.size
+    return Coverage(density=counts / expected, expected=expected)
+
+
+def coverage_map(found: Coverage) -> Figure:
+    """Return the coverage as a Mollweide map, equal in area, +x in the middle and +z above."""
+    rows, columns = found.density.shape
+    figure = Figure(figsize=(7, 3.3), layout="constrained")
+    axes = figure.add_subplot(projection="mollweide")
+    mesh = axes.pcolormesh(
+        np.linspace(-np.pi, np.pi, columns + 1),
+        np.arcsin(np.linspace(-1, 1, rows + 1)),
+        found.density,
+        cmap="viridis",
+        vmin=0,
+        vmax=max(2.0, float(np.quantile(found.density, 0.995))),
+        rasterized=True,
+    )
+    axes.grid(color="1.0", lw=0.4, alpha=0.4)
+    axes.set(xticklabels=[])
+    axes.tick_params(labelsize=8)
+    figure.colorbar(mesh, ax=axes, label="patterns, relative to uniform", shrink=0.8)
+    return figure
