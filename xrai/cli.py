@@ -1,6 +1,5 @@
 """The command ``xrai``."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated
@@ -47,10 +46,8 @@ def train(
     The run directory gets config.toml, checkpoint.pt, metrics.jsonl, poses.h5, intensity.h5,
     intensity.mrc and summary.json. An interrupted run continues with `xrai resume`.
     """
-    settings = configuration.load(TrainConfig, config) if config else TrainConfig()
     given = {"device": device, "seed": seed, "single_pass": single_pass or None}
-    changed = {name: value for name, value in given.items() if value is not None}
-    settings = dataclasses.replace(settings, **changed)  # type: ignore[arg-type]
+    settings = configuration.given_or_default(TrainConfig, config, given)
     if show_config:
         typer.echo(configuration.dumps(settings))
         return

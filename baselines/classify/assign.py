@@ -9,8 +9,10 @@ from torch import Tensor
 
 from baselines.classify.averages import Classes, without_structure
 from baselines.classify.config import ClassifyConfig
-from baselines.classify.iterate import Comparison, constant, groups, rows_at_once
+from baselines.classify.iterate import compare, groups, rows_at_once
 from baselines.classify.stage import Stage
+from baselines.emc.comparison import Comparison
+from baselines.emc.posterior import Tile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +52,14 @@ def assign(
     out.probability[~stage.lit, 0] = 1
     flat = without_structure(stage, classes.rate)
     for members, typical in groups(stage, fluence, config.fluence_classes):
-        comparison = Comparison(stage, classes.rate, typical)
-        without = Comparison(stage, flat, typical)
+        comparison = compare(stage, classes.rate, typical)
+        without = compare(stage, flat, typical)
         for numbers, rows in stage.blocks(members):
             for part in torch.arange(len(numbers)).split(rows_at_once(stage, len(classes))):
                 some, block = numbers[part], rows[part[0] : part[-1] + 1]
                 _assign(out, classes, some, block, comparison, without)
-                left_out = constant(stage, some, stage.survey.totals[some], fluence[some], typical)
+                totals = stage.survey.totals[some]
+                left_out = stage.survey.left_out(some, totals, fluence[some], typical)
                 out.per_photon[some] += left_out.float()
     out.per_photon.div_(stage.survey.totals)
     return out
@@ -71,11 +74,12 @@ def _assign(
     without: Comparison,
 ) -> None:
     fluence = out.fluence[some].to(rows.device)
-    likelihood = _whole(comparison.likelihood(rows, fluence))
+    prior = classes.log_prior(fluence, 1.0)
+    likelihood = _whole(comparison.tiles(rows, fluence, prior))
     angles = len(likelihood)
     evidence = likelihood.logsumexp(0) - math.log(angles)
-    rings = _whole(without.likelihood(rows, fluence)).logsumexp(0) - math.log(angles)
-    posterior = (evidence + classes.log_prior(fluence, 1.0)).softmax(1)
+    rings = _whole(without.tiles(rows, fluence, prior)).logsumexp(0) - math.log(angles)
+    posterior = (evidence + prior).softmax(1)
     best = posterior.argmax(1, keepdim=True)
     of_best = likelihood.gather(2, best.expand(angles, -1, -1))[..., 0]
     out.probability[some, 1:] = posterior.cpu()
@@ -84,6 +88,7 @@ def _assign(
     out.structure[some] = (evidence - rings).gather(1, best)[:, 0].cpu()
 
 
-def _whole(halves: tuple[Tensor, Tensor]) -> Float[Tensor, "J n K"]:
-    even, odd = halves
+def _whole(tiles: list[Tile]) -> Float[Tensor, "J n K"]:
+    """Return LL of every angle and class, without priors."""
+    even, odd = (torch.cat(parts, 2) for parts in zip(*(t.halves for t in tiles), strict=True))
     return torch.cat([even + odd, even - odd])

@@ -9,7 +9,6 @@ from torch import Tensor
 from baselines.classify.stage import Stage
 from baselines.emc.compress import polar_sums
 from baselines.emc.expand import DARKEST
-from baselines.emc.harmonics import pack
 
 _SEED_PULL = 4.0  # times the prior: a seed is one pattern's photons, an average is of many
 _WIDEST, _NARROWEST = 1.0, 0.15  # standard deviation of the logarithm of a class's fluences
@@ -43,23 +42,6 @@ class Classes:
         off = (fluence.clamp_min(DARKEST).log()[:, None] - mean) / deviation
         log_share = self.share.clamp_min(_LEAST_SHARE).log().to(fluence)
         return log_share - beta * (off.square() / 2 + deviation.log())
-
-
-def templates(stage: Stage, rate: Float[Tensor, "K N"], fluence: float) -> Float[Tensor, "K W"]:
-    """Return packed harmonics of log(φW + b) on the rings, and of Σ gain·W on the exposure ring."""
-    grid, detector = stage.grid, stage.detector
-    exposure = (grid.transform(rate) * detector.gain).sum(1, keepdim=True)
-    rows = torch.cat([grid.transform(detector.lit(rate, fluence).log()), exposure], 1)
-    return pack(grid, torch.view_as_real(rows.conj().resolve_conj()))
-
-
-def share_templates(
-    stage: Stage, rate: Float[Tensor, "K N"], fluence: float
-) -> Float[Tensor, "K W"]:
-    """Return packed harmonics of φW/(φW + b), the probability that a photon is signal."""
-    share = stage.grid.transform(stage.detector.share(rate, fluence))
-    rows = torch.cat([share, torch.zeros_like(share[:, :1])], 1)
-    return pack(stage.grid, torch.view_as_real(rows.conj().resolve_conj()))
 
 
 def without_structure(stage: Stage, rate: Float[Tensor, "K N"]) -> Float[Tensor, "K N"]:

@@ -1,18 +1,19 @@
 """The state of a classification between iterations, and its file."""
 
-import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from baselines import checkpoint
+from baselines.checkpoint import NAME
 from baselines.classify.averages import Classes
-from xraisim.core.errors import FormatError, UserError
-from xraisim.files.atomic import disk_errors, partial_path
 
-NAME = "checkpoint.pt"
+__all__ = ["NAME", "Estimate", "State", "load", "save"]
+
 _FORMAT = "x-rai classify checkpoint 1"
 
 
@@ -47,37 +48,17 @@ class State:
 
 def save(state: State, directory: Path) -> None:
     """Write the state; an interruption leaves the previous checkpoint whole."""
-    path = directory / NAME
-    with disk_errors(path):
-        torch.save({"format": _FORMAT, **asdict(state)}, partial_path(path))
-        os.replace(partial_path(path), path)
+    checkpoint.save(state, directory, _FORMAT)
 
 
 def load(directory: Path, key: str, device: torch.device) -> State:
-    """Read the state of a run directory.
+    """Read the state of a run directory, as :func:`baselines.checkpoint.load` does."""
 
-    Raises :class:`FormatError` if there is none to read, :class:`UserError` if it is another run's.
-    """
-    path = directory / NAME
-    if not path.exists():
-        raise FormatError(
-            f"{directory} holds no {NAME}: nothing to resume (a finished run removes it); leave "
-            "out --resume to start afresh"
-        )
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-        if content.pop("format") != _FORMAT:
-            raise KeyError("format")
+    def build(content: dict[str, Any]) -> State:
         for name in ("current", "leader"):
             if content[name] is not None:
                 classes = Classes(**content[name].pop("classes")).to(device)
                 content[name] = Estimate(classes=classes, **content[name])
-        state = State(**content)
-    except (RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
-        raise FormatError(f"{path} is not a readable checkpoint ({error}); start afresh") from error
-    if state.key != key:
-        raise UserError(
-            f"{path} belongs to other patterns or settings than those given; resume with the same "
-            "ones, or start afresh in another directory (--out)"
-        )
-    return state
+        return State(**content)
+
+    return checkpoint.load(directory, key, _FORMAT, build)

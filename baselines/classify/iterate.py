@@ -14,62 +14,25 @@ from baselines.classify.averages import (
     brightness,
     moments,
     ring_mean,
-    share_templates,
-    templates,
 )
 from baselines.classify.config import ClassifyConfig
 from baselines.classify.stage import Stage
 from baselines.emc.candidates import column_mass
-from baselines.emc.correlate import Halves, correlate, expand_angles
-from baselines.emc.maximize import Spreader, expectation
-from baselines.emc.posterior import Posterior, Tile, posterior
+from baselines.emc.comparison import Comparison
+from baselines.emc.expand import Known, share_rows, template_rows
+from baselines.emc.posterior import posterior
+from baselines.emc.stream import of_like_fluence
 
 _HALVES_FLOATS = 2**24  # log-likelihoods that are held at once
 _LEAST = 0.2  # of the mean signal, which every class expects: where a mask hides the rest
 
 
-class Comparison:
-    """Patterns of about one fluence against the classes, at every in-plane angle."""
-
-    def __init__(self, stage: Stage, rate: Float[Tensor, "K N"], fluence: float) -> None:
-        self._stage, device = stage, rate.device
-        self._waves = stage.grid.waves(True, device), stage.grid.waves(False, device)
-        self._columns = stage.grid.fluence_columns.to(device)
-        self._templates = templates(stage, rate, fluence)
-        lit = stage.detector.has_background
-        self._shares = share_templates(stage, rate, fluence) if lit else None
-        self._spreader = Spreader(
-            grid=stage.grid, waves=self._waves, sums=torch.zeros_like(self._templates)
-        )
-
-    def likelihood(self, rows: Tensor, fluence: Float[Tensor, "n"]) -> Halves:
-        """Return LL of every class and angle as halves [J/2, n, K]."""
-        rows[:, self._columns] = -fluence[:, None]
-        return correlate(self._stage.grid, self._waves, rows, self._templates)
-
-    def signal(self, rows: Tensor, found: Posterior) -> Float[Tensor, "n"]:
-        """Return Σ P Σ_p k f: photons that count for the signal."""
-        if self._shares is None:
-            return rows[:, : self._stage.grid.rings].sum(1)
-        return expectation(found, [correlate(self._stage.grid, self._waves, rows, self._shares)])
-
-    def exposure(self, found: Posterior) -> Float[Tensor, "n"]:
-        """Return Σ P Σ_p gain·W: photons expected at fluence 1."""
-        lengths = torch.tensor([rings for _, rings in self._stage.grid.columns])
-        real = self._templates[:, self._columns]
-        imaginary = -self._templates[:, self._columns + lengths.to(self._columns)]
-        product = torch.stack([real, imaginary]).permute(2, 0, 1)[:, :, None].contiguous()
-        return expectation(found, [expand_angles(self._waves, product)])
-
-    def collect(self, rows: Tensor, fluence: Float[Tensor, "n"], found: Posterior) -> None:
-        """Add patterns to the sums of their classes, at new fluences."""
-        rows[:, self._columns] = -fluence[:, None]
-        self._spreader.add(rows, found)
-
-    @property
-    def sums(self) -> Float[Tensor, "K W"]:
-        """What was collected, as packed harmonics."""
-        return self._spreader.sums
+def compare(stage: Stage, rate: Float[Tensor, "K N"], fluence: float) -> Comparison:
+    """Return what patterns of about one fluence are held against, at every in-plane angle."""
+    grid, detector = stage.grid, stage.detector
+    known = Known(s_max_per_angstrom=float(grid.radius[-1]), fluence=fluence)
+    shares = share_rows(grid, detector, rate, known) if detector.has_background else None
+    return Comparison(grid, template_rows(grid, detector, rate, known), shares, grid.rings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,29 +63,15 @@ class Records:
 def groups(
     stage: Stage, fluence: Float[Tensor, "N"], classes: int
 ) -> Iterator[tuple[Tensor, float]]:
-    """Yield (patterns, their mean fluence): all lit ones at once where there is no background."""
+    """Return (patterns, their mean fluence): all lit ones at once where there is no background."""
     if not stage.detector.has_background:
-        yield stage.lit, 1.0
-        return
-    numbers = stage.lit.nonzero()[:, 0]
-    order = numbers[fluence[numbers].argsort()]
-    for part in order.tensor_split(min(classes, len(order))):
-        members = torch.zeros_like(stage.lit)
-        members[part] = True
-        yield members, float(fluence[part].mean())
+        return iter([(stage.lit, 1.0)])
+    return of_like_fluence(stage.lit, fluence, classes)
 
 
 def rows_at_once(stage: Stage, classes: int) -> int:
     """Return for how many patterns the likelihoods fit into memory."""
     return max(8, min(512, _HALVES_FLOATS // (classes * stage.grid.angles)))
-
-
-def constant(
-    stage: Stage, numbers: Tensor, signal: Tensor, fluence: Tensor, typical: float
-) -> Float[Tensor, "n"]:
-    """Return what LL leaves out but Σ log k!: templates are of the typical fluence."""
-    turned = signal.cpu() * (fluence / typical).log().double()
-    return stage.survey.constant[numbers] + turned - float(stage.pixels.background.sum())
 
 
 class _Pass:
@@ -141,17 +90,15 @@ class _Pass:
         """Compare patterns with the classes and add them to the sums."""
         stage, now = self._stage, self._now
         given = self._given[numbers].to(rows.device)
-        halves = comparison.likelihood(rows, given)
         prior = now.log_prior(given, self._beta) - math.log(stage.grid.angles)
-        tile = Tile(halves=halves, prior=prior, first=0)
-        found = posterior([tile], self._beta, self._threshold)
+        found = posterior(comparison.tiles(rows, given, prior), self._beta, self._threshold)
         signal = comparison.signal(rows, found)
         fluence = signal / comparison.exposure(found).clamp_min(_LEAST * stage.signal)
         comparison.collect(rows, fluence, found)
         self.fluence[numbers] = fluence.cpu()
         mass = column_mass(found, len(now)).cpu().double()
         self.brightness += brightness(fluence.cpu().double(), mass)
-        left_out = constant(stage, numbers, signal, self._given[numbers], typical)
+        left_out = stage.survey.left_out(numbers, signal, given, typical)
         self.records.best[numbers] = found.found.best
         self.records.evidence[numbers] = found.found.evidence + left_out
         self.records.likelihood[numbers] = found.found.likelihood + left_out
@@ -172,7 +119,7 @@ def iterate(
     one = _Pass(stage, now, fluence, beta, config.threshold)
     sums = Sums(stage, ring_mean(stage, now.rate))
     for members, typical in groups(stage, fluence, config.fluence_classes):
-        comparison = Comparison(stage, now.rate, typical)
+        comparison = compare(stage, now.rate, typical)
         for numbers, rows in stage.blocks(members):
             for part in torch.arange(len(numbers)).split(rows_at_once(stage, len(now))):
                 block = rows[part[0] : part[-1] + 1]

@@ -1,9 +1,8 @@
 """A classification from a pattern file to a run directory."""
 
-import hashlib
-import os
 from pathlib import Path
 
+from baselines.checkpoint import key_of
 from baselines.classify import checkpoint
 from baselines.classify.assign import assign
 from baselines.classify.checkpoint import State
@@ -34,8 +33,7 @@ def classify(
     """
     device = choose_device(config.device)
     with PatternReader(patterns) as reader:
-        known = (toml.dumps(config), reader.n_patterns, os.path.getsize(reader.files[0]))
-        key = hashlib.sha256(repr(known).encode()).hexdigest()
+        key = key_of(reader, config)
         directory.mkdir(parents=True, exist_ok=True)
         state = checkpoint.load(directory, key, device) if resume else State(key=key)
         stage = make_stage(reader, config, device)

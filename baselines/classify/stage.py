@@ -10,12 +10,11 @@ from baselines.classify.config import ClassifyConfig
 from baselines.emc.expand import Detector, Profile
 from baselines.emc.harmonics import PhotonHarmonics
 from baselines.emc.polar import PolarGrid
-from baselines.emc.stream import PatternBlocks, Survey, split
+from baselines.emc.stream import PatternBlocks, Survey, pixels_within, split
 from xraisim.core.errors import SamplingError
 from xraisim.core.processes import ALONE
 from xraisim.core.types import PatternSource, Pixels
 
-_FEWEST_PIXELS = 32
 _BRIGHT = 0.9  # quantile of the signals that stands for a bright pattern, as most may be blank
 _SIGMAS = 5  # of the background's photons, below which a pattern is blank
 
@@ -64,17 +63,17 @@ class Stage:
 
     def fluence(self) -> Float[Tensor, "N"]:
         """Return a first estimate of the relative fluences: signal over its mean; 0 where blank."""
-        above = self.survey.totals - float(self.pixels.background.sum())
+        above = self.survey.totals - self.survey.background
         return torch.where(self.lit, above / self.signal, 0.0).float()
 
 
 def make_stage(source: PatternSource, config: ClassifyConfig, device: torch.device) -> Stage:
     """Read the patterns once and prepare the rest; raises :class:`SamplingError` if none is lit."""
     diameter = source.info["particle_diameter_angstrom"]
-    pixels = _pixels(source, config, diameter)
+    pixels = pixels_within(source, config.speckles, config.d_min_angstrom)
     everyone = torch.ones(source.n_patterns, dtype=torch.bool)
     survey = Survey.of(source, split(everyone, config.block_patterns, ALONE), pixels, ALONE)
-    lit = find_lit(survey.totals, float(pixels.background.sum()), config.faintest)
+    lit = find_lit(survey.totals, survey.background, config.faintest)
     if not bool(lit.any()):
         raise SamplingError(
             f"none of {source.n_patterns:,} patterns has photons above the background within "
@@ -124,20 +123,6 @@ def _smoothing(grid: PolarGrid, sigma: float) -> tuple[Tensor, Tensor]:
     angle = sigma / grid.radius
     order = torch.arange(grid.highest + 1)
     return across / across.sum(0), torch.exp(-(angle[:, None] * order).square() / 2)
-
-
-def _pixels(source: PatternSource, config: ClassifyConfig, diameter: float) -> Pixels:
-    s_max = config.speckles / diameter
-    if config.d_min_angstrom is not None:
-        s_max = min(s_max, 1 / config.d_min_angstrom)
-    count = source.pixels.count_below(s_max)
-    if count < _FEWEST_PIXELS:
-        raise SamplingError(
-            f"the classification reaches |s| = {s_max:.4g} Å⁻¹ (d = {1 / s_max:.1f} Å) and has "
-            f"{count} usable pixels, which begin at {float(source.pixels.radius[0]):.4g} Å⁻¹; at "
-            f"least {_FEWEST_PIXELS} are needed: raise speckles, or lower d_min_angstrom"
-        )
-    return source.pixels.first(count)
 
 
 def _grid(pixels: Pixels, diameter: float, config: ClassifyConfig) -> PolarGrid:

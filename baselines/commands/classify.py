@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -12,7 +12,7 @@ from baselines.classify import ClassifyConfig, classify
 from baselines.classify.output import Summary
 from baselines.classify.selection import select
 from xraisim.console import out, progress, say
-from xraisim.core import config as toml
+from xraisim.core.config import given_or_default
 
 _BRIGHTEST = "Leave out patterns above this many median fluences, such as 1.5: several particles."
 _KEEP = "Classes to keep: numbers such as 1,3, or auto for those taken for particles."
@@ -37,9 +37,7 @@ def classify_command(
 ) -> None:
     """Sort patterns into classes with averages on the detector, to select single hits."""
     given = {"classes": classes, "restarts": restarts, "device": device, "seed": seed}
-    settings = toml.load(ClassifyConfig, config) if config else ClassifyConfig()
-    changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
-    settings = dataclasses.replace(settings, **changed)
+    settings = given_or_default(ClassifyConfig, config, given)
     with progress("iterations", settings.restarts * settings.iterations) as advance:
         done = classify(patterns, out_dir, settings, resume=resume, progress=advance)
     if as_json:

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from baselines.external.dragonfly import DragonflyConfig, reconstruct
 from xraisim.console import out, progress, say
-from xraisim.core import config as toml
+from xraisim.core.config import given_or_default
 
 
 def dragonfly(
@@ -31,9 +31,7 @@ def dragonfly(
         "time_limit_s": time_limit,
         "seed": seed,
     }
-    settings = toml.load(DragonflyConfig, config) if config else DragonflyConfig()
-    changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
-    settings = dataclasses.replace(settings, **changed)
+    settings = given_or_default(DragonflyConfig, config, given)
     with progress("Dragonfly iterations", settings.iterations) as advance:
         done = reconstruct(patterns, out_dir, settings, progress=advance)
     if as_json:

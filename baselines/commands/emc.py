@@ -3,14 +3,14 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from baselines.classify.selection import read_selection
 from baselines.emc import EmcConfig, reconstruct
 from xraisim.console import out, progress, say
-from xraisim.core import config as toml
+from xraisim.core.config import given_or_default
 from xraisim.core.processes import processes_of
 
 
@@ -41,9 +41,7 @@ def emc(
         "device": device,
         "seed": seed,
     }
-    settings = toml.load(EmcConfig, config) if config else EmcConfig()
-    changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
-    settings = dataclasses.replace(settings, **changed)
+    settings = given_or_default(EmcConfig, config, given)
     chosen = None if selection is None else read_selection(selection, patterns)
     with processes_of(settings.device) as processes:
         shown = processes.is_leader

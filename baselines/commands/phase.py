@@ -1,6 +1,5 @@
 """``xrai-baseline phase``: from an intensity volume to a density."""
 
-import dataclasses
 import json
 import signal
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from baselines.phasing.output import summary, write_result
 from baselines.phasing.run import PhasingResult
 from baselines.phasing.run import phase as run_phasing
 from xraisim.console import out, progress, say
-from xraisim.core import config as toml
+from xraisim.core.config import given_or_default
 from xraisim.core.errors import FormatError
 from xraisim.files.volumes import read_attributes, read_volume
 
@@ -52,7 +51,7 @@ def phase(
 
     Interrupted once (Ctrl-C), it averages and writes what it has; twice, it stops at once.
     """
-    given = {
+    given: dict[str, Any] = {
         "diameter_angstrom": diameter,
         "s_max_per_angstrom": _inverse("resolution", resolution),
         "s_min_per_angstrom": _inverse("beamstop", beamstop),
@@ -61,11 +60,9 @@ def phase(
         "positivity": positivity,
         "device": device,
     }
-    settings = toml.load(PhasingConfig, config) if config else PhasingConfig()
-    changed: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
     if starts is not None:
-        changed["refined"] = min(settings.refined, starts)
-    settings = dataclasses.replace(settings, **changed)
+        given["refined"] = min(given_or_default(PhasingConfig, config, {}).refined, starts)
+    settings = given_or_default(PhasingConfig, config, given)
     volume = read_volume(intensity)
     if intensity.suffix != ".mrc":
         settings = settings.completed(read_attributes(intensity))

@@ -70,14 +70,16 @@ def _directions(columns: Columns, number: int) -> Float[np.ndarray, "D 3"]:
     return rotations.to_matrix(frames)[:, 2].numpy()
 
 
-def likeliest(found: Posterior, columns: int, most: int) -> Int[Tensor, "n H"]:
-    """Return up to ``most`` columns that hold most of each posterior, −1 where there are fewer."""
-    mass = column_mass(found, columns)
-    top = mass.topk(min(most, columns))
+def likeliest(mass: Float[Tensor, "n K"], most: int) -> Int[Tensor, "n H"]:
+    """Return up to ``most`` columns that hold most of each posterior, −1 where there are fewer.
+
+    ``mass``: probability of each column.
+    """
+    top = mass.topk(min(most, mass.shape[1]))
     weak = top.values < _LEAST
     weak[:, 0] = False  # a flat posterior has no strong column, and its best is still gone back to
     chosen = top.indices.int().masked_fill(weak, -1)
-    return torch.nn.functional.pad(chosen, (0, most - chosen.shape[1]), value=-1).cpu()
+    return torch.nn.functional.pad(chosen, (0, most - chosen.shape[1]), value=-1)
 
 
 def column_mass(found: Posterior, columns: int) -> Float[Tensor, "n K"]:

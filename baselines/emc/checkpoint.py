@@ -1,19 +1,19 @@
 """The state of a reconstruction between iterations, and its file."""
 
-import os
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from baselines import checkpoint
+from baselines.checkpoint import NAME
 from baselines.emc.iterate import Estimate, Poses
 from baselines.emc.models import Model
-from xraisim.core.errors import FormatError, UserError
 from xraisim.core.types import Volume
-from xraisim.files.atomic import disk_errors, partial_path
 
-NAME = "checkpoint.pt"
+__all__ = ["NAME", "State", "load", "save"]
+
 _FORMAT = "x-rai emc checkpoint 2"
 
 
@@ -47,47 +47,20 @@ class State:
 
 def save(state: State, directory: Path) -> None:
     """Write the state; an interruption leaves the previous checkpoint whole."""
-    path = directory / NAME
-    with disk_errors(path):
-        torch.save({"format": _FORMAT, **_plain(state)}, partial_path(path))
-        os.replace(partial_path(path), path)
-
-
-def _plain(value: Any) -> Any:
-    """Return nested dataclasses as mappings; unlike ``asdict``, tensors are not copied."""
-    if is_dataclass(value):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-    return [_plain(one) for one in value] if isinstance(value, list) else value
+    checkpoint.save(state, directory, _FORMAT)
 
 
 def load(directory: Path, key: str, device: torch.device) -> State:
-    """Read the state of a run directory.
+    """Read the state of a run directory, as :func:`baselines.checkpoint.load` does."""
 
-    Raises :class:`FormatError` if there is none to read, :class:`UserError` if it is another run's.
-    """
-    path = directory / NAME
-    if not path.exists():
-        raise FormatError(
-            f"{directory} holds no {NAME}: nothing to resume (a finished run removes it); leave "
-            "out --resume to start afresh"
-        )
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-        if content.pop("format") != _FORMAT:
-            raise KeyError("format")
+    def build(content: dict[str, Any]) -> State:
         for name in ("estimates", "leader"):
             content[name] = [_estimate(one, device) for one in content[name]]
         for name in ("poses", "leader_poses"):
             content[name] = None if content[name] is None else Poses(**content[name])
-        state = State(**content)
-    except (RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
-        raise FormatError(f"{path} is not a readable checkpoint ({error}); start afresh") from error
-    if state.key != key:
-        raise UserError(
-            f"{path} belongs to other patterns or settings than those given; resume with the same "
-            "ones, or start afresh in another directory (--out)"
-        )
-    return state
+        return State(**content)
+
+    return checkpoint.load(directory, key, _FORMAT, build)
 
 
 def _estimate(content: dict[str, Any], device: torch.device) -> Estimate:

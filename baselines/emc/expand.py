@@ -116,59 +116,46 @@ class Known:
     fluence: float
 
 
-def templates(
-    volume: Volume,
-    profile: Profile,
-    grid: PolarGrid,
-    detector: Detector,
-    frames: Float[Tensor, "D 4"],
-    known: Known,
+def template_rows(
+    grid: PolarGrid, detector: Detector, rate: Float[Tensor, "D N"], known: Known
 ) -> Float[Tensor, "D W"]:
     """Return packed harmonics of log(φW + b) on the rings, and of Σ gain·W on the exposure ring.
 
     Rings beyond what is known are zero, and tell orientations nothing.
     """
     inside = grid.rings_within(known.s_max_per_angstrom)
-
-    def rows(rate: Tensor) -> Tensor:
-        exposure = (grid.transform(rate) * detector.gain)[:, :inside].sum(1, keepdim=True)
-        found = grid.transform(detector.lit(rate, known.fluence).log_())
-        found[:, inside:] = 0
-        return torch.cat([found, exposure], 1)
-
-    return _packed(volume, profile, grid, frames, known, rows)
+    exposure = (grid.transform(rate) * detector.gain)[:, :inside].sum(1, keepdim=True)
+    found = grid.transform(detector.lit(rate, known.fluence).log_())
+    found[:, inside:] = 0
+    return _packed(grid, found, exposure)
 
 
-def shares(
+def share_rows(
+    grid: PolarGrid, detector: Detector, rate: Float[Tensor, "D N"], known: Known
+) -> Float[Tensor, "D W"]:
+    """Return packed harmonics of φW/(φW + b), the probability that a photon is signal."""
+    share = grid.transform(detector.share(rate, known.fluence))
+    share[:, grid.rings_within(known.s_max_per_angstrom) :] = 0
+    return _packed(grid, share, torch.zeros_like(share[:, :1]))
+
+
+def _packed(grid: PolarGrid, rings: Tensor, exposure: Tensor) -> Float[Tensor, "D W"]:
+    both = torch.cat([rings, exposure], 1)
+    return pack(grid, torch.view_as_real(both.conj().resolve_conj()))
+
+
+def along(
     volume: Volume,
     profile: Profile,
     grid: PolarGrid,
     detector: Detector,
     frames: Float[Tensor, "D 4"],
     known: Known,
+    rows: Callable[[PolarGrid, Detector, Tensor, Known], Tensor] = template_rows,
 ) -> Float[Tensor, "D W"]:
-    """Return packed harmonics of φW/(φW + b), the probability that a photon is signal."""
-    inside = grid.rings_within(known.s_max_per_angstrom)
-
-    def rows(rate: Tensor) -> Tensor:
-        share = grid.transform(detector.share(rate, known.fluence))
-        share[:, inside:] = 0
-        return torch.cat([share, torch.zeros_like(share[:, :1])], 1)
-
-    return _packed(volume, profile, grid, frames, known, rows)
-
-
-def _packed(
-    volume: Volume,
-    profile: Profile,
-    grid: PolarGrid,
-    frames: Float[Tensor, "D 4"],
-    known: Known,
-    rows: Callable[[Tensor], Tensor],
-) -> Float[Tensor, "D W"]:
+    """Return rows, of templates or of shares, of a volume along many directions."""
     out = torch.empty(len(frames), grid.width, device=frames.device)
     for part in torch.arange(len(frames)).split(max(1, _SAMPLES // len(grid.points))):
         rate = slices(volume, profile, grid, frames[part], known.s_max_per_angstrom)
-        harmonics = rows(rate)
-        out[part] = pack(grid, torch.view_as_real(harmonics.conj().resolve_conj()))
+        out[part] = rows(grid, detector, rate, known)
     return out

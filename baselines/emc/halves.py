@@ -40,7 +40,9 @@ def combined(estimates: list[Estimate], chosen: Bool[Tensor, "N"]) -> Estimate:
         values = torch.stack([model.volume.values for model in alike]).mean(0)
         share = sum(model.share for model in alike) / len(alike)
         volume = replace(alike[0].volume, values=values)
-        models.append(replace(alike[0], volume=volume, share=share))
+        merged = [model.exposure for model in alike if model.exposure is not None]
+        exposure = torch.stack(merged).sum(0) if merged else None
+        models.append(replace(alike[0], volume=volume, share=share, exposure=exposure))
     fluence = first.fluence.clone()
     members = half_members(chosen, len(estimates))
     for one, some in zip(estimates, members, strict=True):

@@ -15,7 +15,7 @@ from baselines.emc.config import EmcConfig
 from baselines.emc.models import Model
 from baselines.emc.posterior import Posterior, posterior
 from baselines.emc.stage import Stage
-from baselines.emc.stream import read
+from baselines.emc.stream import of_like_fluence, read
 from xraisim.core.merge import Accumulator
 from xraisim.core.processes import Processes
 
@@ -131,17 +131,10 @@ class Pass:
         self.poses.gather(processes)
 
     def _groups(self, members: Tensor) -> Iterator[tuple[Tensor, float]]:
-        """Yield (patterns, their mean fluence): all at once where there is no background."""
-        fluence = self._now.fluence
-        if not bool((self._stage.pixels.background > 0).any()):
-            yield members, 1.0
-            return
-        numbers = members.nonzero()[:, 0]
-        order = numbers[fluence[numbers].argsort()]
-        for part in order.tensor_split(min(self._config.fluence_classes, len(order))):
-            group = torch.zeros_like(members)
-            group[part] = True
-            yield group, float(fluence[part].mean())
+        """Return (patterns, their mean fluence): all at once where there is no background."""
+        if self._stage.survey.background == 0:
+            return iter([(members, 1.0)])
+        return of_like_fluence(members, self._now.fluence, self._config.fluence_classes)
 
     def _rows_at_once(self, candidates: Candidates | None) -> int:
         if candidates is not None:
@@ -158,7 +151,7 @@ class Pass:
         signal = engine.signal(rows, found)
         fluence = signal / engine.exposure(found).clamp_min(_TINY)
         engine.collect(rows, fluence, found)
-        self._record(numbers, found, signal.cpu(), fluence.cpu(), given, typical)
+        self._record(numbers, found, signal, fluence.cpu(), given, typical)
 
     def _record(
         self,
@@ -170,19 +163,16 @@ class Pass:
         typical: float,
     ) -> None:
         columns, poses = self._stage.columns, self.poses
-        # Templates are of the typical fluence: the rest of k log(φw + b) is the same everywhere.
-        brightness = torch.xlogy(signal.double(), given / typical)  # zero for a dark pattern
-        constant = self._stage.survey.constant[numbers] + brightness
-        constant = constant - float(self._stage.pixels.background.sum())
+        constant = self._stage.survey.left_out(numbers, signal, given, typical)
+        mass = column_mass(found, len(columns)).cpu()
         self.fluence[numbers] = fluence
         poses.best[numbers] = found.found.best
-        poses.hypotheses[numbers] = likeliest(found, len(columns), HYPOTHESES)
+        poses.hypotheses[numbers] = likeliest(mass, HYPOTHESES)
         poses.occupancy[numbers] = found.found.occupancy
         poses.information[numbers] = found.found.information
         poses.likelihood[numbers] = found.found.likelihood + constant
         poses.evidence[numbers] = found.found.evidence + constant
-        mass = column_mass(found, len(columns)).sum(0).cpu().double()
-        self.mass.index_add_(0, columns.number, mass)
+        self.mass.index_add_(0, columns.number, mass.sum(0).double())
 
 
 def iterate(
@@ -208,7 +198,7 @@ def iterate(
         volume = volume_of(merged, stage.profile, config.prior, config.group)
         # Scaling φ to mean 1 and V against it leaves every expected count as it was.
         scaled = replace(volume, values=volume.values * mean)
-        models.append(replace(model, share=share).with_volume(scaled))
+        models.append(replace(model, share=share).with_volume(scaled, merged.exposure.clamp_min(0)))
     stage.processes.agree(*(model.volume.values for model in models))
     known = stage.s_max_per_angstrom
     return Estimate(models=models, fluence=one.fluence / mean, known=known), one.poses, one.beta

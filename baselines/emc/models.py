@@ -16,6 +16,9 @@ from xraisim.core.types import Volume
 class Model:
     """A class of particles: its intensity, and its share of the patterns.
 
+    ``exposure`` [G, G, G]: photons that each voxel would have had at the radial mean; None of a
+    volume that was not merged.
+
     An ``isotropic`` one looks the same from everywhere, so it has one direction: spheres, blanks
     and other junk that a reconstruction should not take up.
     """
@@ -23,13 +26,16 @@ class Model:
     volume: Volume
     share: float
     isotropic: bool = False
+    exposure: Float[Tensor, "G G G"] | None = None
 
-    def with_volume(self, volume: Volume) -> "Model":
+    def with_volume(
+        self, volume: Volume, exposure: Float[Tensor, "G G G"] | None = None
+    ) -> "Model":
         """Return the model with another volume, its radial mean where it is isotropic."""
         if self.isotropic:
             mean = radial_mean(volume.values, torch.ones_like(volume.values))
             volume = replace(volume, values=mean)
-        return replace(self, volume=volume)
+        return replace(self, volume=volume, exposure=exposure)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ import torch
 from baselines.emc.checkpoint import State
 from baselines.emc.halves import combined, half_resolution
 from baselines.emc.iterate import Estimate
+from baselines.emc.models import Model
 from baselines.emc.orientations import oriented
 from baselines.emc.stage import Stage
 from xraisim.core import so3
-from xraisim.core.types import Volume
 from xraisim.files.atomic import disk_errors, partial_path
 from xraisim.files.patterns import PatternReader
 from xraisim.files.volumes import write_volume
@@ -83,23 +83,23 @@ def write_results(
         "s_max_per_angstrom": float(stage.pixels.radius[-1]),
     }
     with disk_errors(directory):
-        for name, volume in _volumes(estimate, state.estimates).items():
-            write_volume(directory / f"{name}.h5", volume, attributes)
-            write_volume(directory / f"{name}.mrc", volume)
+        for name, model in _named(estimate, state.estimates).items():
+            write_volume(directory / f"{name}.h5", model.volume, attributes, model.exposure)
+            write_volume(directory / f"{name}.mrc", model.volume)
     _write_poses(directory / "poses.h5", stage, state, estimate)
     _replace_text(directory / "summary.json", json.dumps(asdict(summary), indent=2) + "\n")
 
 
-def _volumes(estimate: Estimate, estimates: list[Estimate]) -> dict[str, Volume]:
+def _named(estimate: Estimate, estimates: list[Estimate]) -> dict[str, Model]:
     """Return what is written: the most frequent class, every class, the half-sets of the first."""
     particles = [model for model in estimate.models if not model.isotropic]
-    named = {"intensity": max(particles, key=lambda model: model.share).volume}
+    named = {"intensity": max(particles, key=lambda model: model.share)}
     if len(estimate.models) > 1:
         numbered = enumerate(estimate.models, start=1)
-        named |= {f"intensity_{number}": model.volume for number, model in numbered}
+        named |= {f"intensity_{number}": model for number, model in numbered}
     if len(estimates) == 2:
         halves = enumerate(estimates, start=1)
-        named |= {f"intensity_half{number}": one.models[0].volume for number, one in halves}
+        named |= {f"intensity_half{number}": one.models[0] for number, one in halves}
     return named
 
 

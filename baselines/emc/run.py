@@ -1,12 +1,11 @@
 """A reconstruction from a pattern file to a run directory."""
 
-import hashlib
-import os
 from pathlib import Path
 
 from jaxtyping import Bool
 from torch import Tensor
 
+from baselines.checkpoint import key_of
 from baselines.emc import checkpoint
 from baselines.emc.checkpoint import State
 from baselines.emc.config import EmcConfig
@@ -39,7 +38,8 @@ def reconstruct(
     """
     device = choose_device(config.device)
     with PatternReader(patterns) as reader:
-        key = _key(patterns, reader, config, chosen)
+        used = None if chosen is None else chosen.nonzero()[:, 0].tolist()
+        key = key_of(reader, config, used)
         state = checkpoint.load(directory, key, device) if resume else State(key=key)
         if processes.is_leader:
             directory.mkdir(parents=True, exist_ok=True)
@@ -51,12 +51,3 @@ def reconstruct(
             write_results(directory, reader, stage, state, summary)
             (directory / checkpoint.NAME).unlink(missing_ok=True)
     return summary
-
-
-def _key(
-    patterns: Path, reader: PatternReader, config: EmcConfig, chosen: Bool[Tensor, "N"] | None
-) -> str:
-    """Return what identifies a run: settings, the patterns' size on disk, and which are used."""
-    used = None if chosen is None else chosen.nonzero()[:, 0].tolist()
-    known = (toml.dumps(config), reader.n_patterns, os.path.getsize(patterns), used)
-    return hashlib.sha256(repr(known).encode()).hexdigest()

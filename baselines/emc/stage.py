@@ -14,13 +14,12 @@ from baselines.emc.harmonic import HarmonicEngine
 from baselines.emc.models import Columns
 from baselines.emc.orientations import OrientationGrid
 from baselines.emc.polar import PolarGrid
-from baselines.emc.stream import PatternBlocks, Survey, split
+from baselines.emc.stream import PatternBlocks, Survey, pixels_within, split
 from xraisim.core.errors import SamplingError
 from xraisim.core.merge import intensity_grid
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.types import PatternSource, Pixels
 
-_FEWEST_PIXELS = 32
 _PREFER_DENSE = 2.0  # operations of the dense engine that take the time of one harmonic one
 
 
@@ -64,7 +63,7 @@ class Stage:
     def fluence(self) -> Float[Tensor, "N"]:
         """Return a first estimate of the relative fluences: signal photons over their mean."""
         totals = self.survey.totals
-        signal = totals - float(self.pixels.background.sum())
+        signal = totals - self.survey.background
         signal = signal.clamp_min(0.05 * float(totals[self.chosen].mean()))
         return signal / signal[self.chosen].mean()
 
@@ -79,7 +78,7 @@ def make_stage(
 ) -> Stage:
     """Prepare level ``number``; raises :class:`SamplingError` if it has hardly any pixels."""
     level, diameter = config.levels[number], source.info["particle_diameter_angstrom"]
-    pixels = _pixels(source, config, level, diameter)
+    pixels = pixels_within(source, level.speckles, config.d_min_angstrom)
     if level.patterns:
         chosen = chosen & (chosen.cumsum(0) <= level.patterns)
     blocks = split(chosen, config.block_patterns, processes)
@@ -108,20 +107,6 @@ def make_stage(
         engine=engine,
         processes=processes,
     )  # fmt: skip
-
-
-def _pixels(source: PatternSource, config: EmcConfig, level: Level, diameter: float) -> Pixels:
-    s_max = level.speckles / diameter
-    if config.d_min_angstrom is not None:
-        s_max = min(s_max, 1 / config.d_min_angstrom)
-    count = source.pixels.count_below(s_max)
-    if count < _FEWEST_PIXELS:
-        raise SamplingError(
-            f"a level of EMC reaches |s| = {s_max:.4g} Å⁻¹ (d = {1 / s_max:.1f} Å) and has {count} "
-            f"usable pixels, which begin at {float(source.pixels.radius[0]):.4g} Å⁻¹; at least "
-            f"{_FEWEST_PIXELS} are needed: raise its speckles, or lower d_min_angstrom"
-        )
-    return source.pixels.first(count)
 
 
 def _engine(

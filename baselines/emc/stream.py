@@ -9,8 +9,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from xraisim.core.errors import SamplingError
 from xraisim.core.processes import Processes
 from xraisim.core.types import PatternSource, Photons, Pixels
+
+_FEWEST_PIXELS = 32
 
 
 @dataclass(kw_only=True)
@@ -70,17 +73,49 @@ def read(source: PatternSource, numbers: Int[Tensor, "n"]) -> Photons:
     return photons if stop - first == len(numbers) else photons.take(numbers.numpy() - first)
 
 
+def pixels_within(source: PatternSource, speckles: float, d_min_angstrom: float | None) -> Pixels:
+    """Return the pixels to ``speckles``/D, and no further than ``d_min_angstrom``.
+
+    Raises :class:`SamplingError` if there are hardly any.
+    """
+    s_max = speckles / source.info["particle_diameter_angstrom"]
+    if d_min_angstrom is not None:
+        s_max = min(s_max, 1 / d_min_angstrom)
+    count = source.pixels.count_below(s_max)
+    if count < _FEWEST_PIXELS:
+        raise SamplingError(
+            f"a reach of |s| = {s_max:.4g} Å⁻¹ (d = {1 / s_max:.1f} Å) has {count} usable pixels, "
+            f"which begin at {float(source.pixels.radius[0]):.4g} Å⁻¹; at least {_FEWEST_PIXELS} "
+            "are needed: raise speckles, or lower d_min_angstrom"
+        )
+    return source.pixels.first(count)
+
+
+def of_like_fluence(
+    members: Bool[Tensor, "N"], fluence: Float[Tensor, "N"], classes: int
+) -> Iterator[tuple[Bool[Tensor, "N"], float]]:
+    """Yield (patterns, their mean fluence): the ``members``, by fluence, in so many equal parts."""
+    numbers = members.nonzero()[:, 0]
+    order = numbers[fluence[numbers].argsort()]
+    for part in order.tensor_split(min(classes, len(order))):
+        group = torch.zeros_like(members)
+        group[part] = True
+        yield group, float(fluence[part].mean())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Survey:
     """What one pass over the patterns tells: each one's photons, and the mean of each pixel.
 
     ``totals`` [N]: photons within the pixels; ``constant`` [N]: Σ k log gain, the part of the
-    log-likelihood that no orientation changes; ``mean`` [P]: mean counts.
+    log-likelihood that no orientation changes; ``mean`` [P]: mean counts; ``background``: photons
+    that a pattern has of it.
     """
 
     totals: Float[Tensor, "N"]
     constant: Float[Tensor, "N"]
     mean: Float[Tensor, "P"]
+    background: float
 
     @classmethod
     def of(
@@ -105,7 +140,20 @@ class Survey:
             sums += torch.from_numpy(np.bincount(pixel, inside, len(pixels) + 1))
         processes.sum(totals, constant, sums, patterns)
         mean = (sums[:-1] / patterns).float()
-        return cls(totals=totals.float(), constant=constant, mean=mean)
+        background = float(pixels.background.sum())
+        return cls(totals=totals.float(), constant=constant, mean=mean, background=background)
+
+    def left_out(
+        self, numbers: Int[Tensor, "n"], signal: Tensor, fluence: Tensor, typical: float
+    ) -> Float[Tensor, "n"]:
+        """Return what LL of some patterns leaves out, Σ log k! apart; float64 on the CPU.
+
+        Templates are of the ``typical`` fluence, and to first order the rest of Σ k log(φw + b) is
+        ``signal`` · log(φ/typical) at every orientation.
+        """
+        # xlogy: zero for a dark pattern
+        brightness = torch.xlogy(signal.cpu().double(), (fluence / typical).cpu())
+        return self.constant[numbers] + brightness - self.background
 
 
 def _per_row(rows: np.ndarray, values: np.ndarray, count: int) -> Tensor:

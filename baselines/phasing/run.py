@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event
 
 import torch
@@ -56,10 +56,10 @@ class PhasingResult:
     kept: int
     support_angstrom3: float
     seconds: float
-    twin_overlaps: tuple[float, ...] = ()
-    twins_broken: int = 0
-    background: Float[Tensor, "shells"] | None = None
-    interrupted: bool = False
+    twin_overlaps: tuple[float, ...]
+    twins_broken: int
+    background: Float[Tensor, "shells"] | None
+    interrupted: bool
 
 
 def phase(
@@ -81,16 +81,7 @@ def phase(
     """
     began = time.monotonic()
     found = phase_starts(intensity, config, seed, progress, weight=weight, halt=halt)
-    best = found.starts.take(found.starts.ranking)
-    result = _averaged(found.stage, best, intensity.grid, config)
-    return replace(
-        result,
-        diameter_angstrom=found.diameter_angstrom,
-        coarse_r_factors=found.coarse_r_factors,
-        twins_broken=found.twins_broken,
-        interrupted=found.interrupted,
-        seconds=time.monotonic() - began,
-    )
+    return _averaged(found, intensity.grid, config, began)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +151,9 @@ def _room(
     return found if 0 < found.sum() < room.sum() else room
 
 
-def _averaged(stage: Stage, starts: Starts, grid: int, config: PhasingConfig) -> PhasingResult:
-    """Return what ranked starts agree on; what the stage does not know is left at its default."""
+def _averaged(found: PhasedStarts, grid: int, config: PhasingConfig, began: float) -> PhasingResult:
+    """Return what the starts agree on, on a cube of ``grid`` voxels."""
+    stage, starts = found.stage, found.starts.take(found.starts.ranking)
     limit = config.r_tolerance * starts.r_factor[0]
     kept = sum(value <= limit for value in starts.r_factor)
     # A PRTF needs two starts even where one is averaged.
@@ -175,14 +167,16 @@ def _averaged(stage: Stage, starts: Starts, grid: int, config: PhasingConfig) ->
         prtf=curve,
         prtf_s=s,
         resolution=first_crossing(curve, s, 1 / math.e, PRTF_RULE, stage.s_range),
-        diameter_angstrom=0.0,
+        diameter_angstrom=found.diameter_angstrom,
         r_factors=starts.r_factor,
-        coarse_r_factors=(),
+        coarse_r_factors=found.coarse_r_factors,
         kept=kept,
         support_angstrom3=float(starts.support[:kept].sum()) * stage.voxel**3 / kept,
         twin_overlaps=tuple(stage.twin_overlaps(starts)),
+        twins_broken=found.twins_broken,
         background=levels,
-        seconds=0.0,
+        interrupted=found.interrupted,
+        seconds=time.monotonic() - began,
     )
 
 

@@ -92,6 +92,14 @@ def test_errors_name_the_key(mapping: dict, message: str) -> None:
         config.from_mapping(Outer, mapping)
 
 
+def test_a_command_line_wins_over_the_file_where_it_says_something(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('name = "file"\nresolution = 8.0\n')
+    said = config.given_or_default(Outer, path, {"name": None, "resolution": 4.0})
+    assert (said.name, said.resolution) == ("file", 4.0)
+    assert config.given_or_default(Inner, None, {}) == Inner()
+
+
 def test_files_are_named_in_errors(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text("name = 'a'\nhead = 1\n")

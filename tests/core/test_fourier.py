@@ -45,11 +45,6 @@ def test_sphere_agrees_with_the_closed_form():
         assert abs(value.imag.item()) < 1e-4 * volume
 
 
-@pytest.mark.parametrize(("minimum", "expected"), [(101, 105), (113, 117), (126, 135), (105, 105)])
-def test_good_grid_sizes_are_odd_and_smooth(minimum, expected):
-    assert fourier.good_grid(minimum) == expected
-
-
 def test_cropping_undoes_padding_about_the_same_centre():
     volume = torch.randn(9, 9, 9)
     padded = fourier.crop_or_pad(volume, 15)

@@ -7,6 +7,7 @@ from xraisim.core import rotations, so3
 from xraisim.core.errors import SamplingError
 from xraisim.core.random import generator
 from xraisim.core.sampling import (
+    insert_slice_pairs,
     insert_slices,
     insert_slices_reference,
     slice_volume,
@@ -39,6 +40,15 @@ def test_fast_insert_equals_reference(operands):
     fast = insert_slices(values, matrix, s, SPACING, GRID)
     plain = insert_slices_reference(values.double(), matrix.double(), s.double(), SPACING, GRID)
     assert torch.allclose(fast.double(), plain, atol=1e-4)
+
+
+def test_pairs_are_inserted_like_each_alone(operands):
+    _, matrix, s, values = operands
+    other = values.flip(1) * (values > 0)  # zero where the first is not
+    both = insert_slice_pairs(values, other, matrix, s, SPACING, GRID)
+    for found, alone in zip(both, (values, other), strict=True):
+        plain = insert_slices_reference(alone.double(), matrix.double(), s.double(), SPACING, GRID)
+        assert torch.allclose(found.double(), plain, atol=1e-4)
 
 
 def test_insert_is_the_adjoint_of_slice(operands):

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import tomllib
 import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -28,6 +29,16 @@ def load(cls: type[Config], path: Path | str) -> Config:
         return from_mapping(cls, mapping)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def given_or_default(cls: type[Config], path: Path | None, given: Mapping[str, Any]) -> Config:
+    """Return the settings of a TOML file, or the defaults, with what a command line says.
+
+    What is None in ``given`` was not said.
+    """
+    settings = cls() if path is None else load(cls, path)
+    said = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(settings, **said)  # type: ignore[type-var]
 
 
 def from_mapping(cls: type[Config], mapping: dict[str, Any], prefix: str = "") -> Config:

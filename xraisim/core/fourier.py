@@ -11,8 +11,6 @@ from torch import Tensor
 
 from xraisim.core.errors import SamplingError
 
-_FAST_FACTORS = (3, 5, 7, 11, 13)
-
 
 def require_odd(grid: int) -> None:
     """Raise :class:`SamplingError` unless ``grid`` is odd: an even cube has no middle voxel."""
@@ -23,21 +21,6 @@ def require_odd(grid: int) -> None:
 def reciprocal(grid: int, spacing: float) -> float:
     """Return the voxel size in Å of a grid with ``spacing`` in Å⁻¹, and the other way round."""
     return 1 / (grid * spacing)
-
-
-def good_grid(minimum: int) -> int:
-    """Return the smallest odd number ≥ ``minimum`` without prime factors above 13."""
-    grid = minimum | 1
-    while not _is_smooth(grid):
-        grid += 2
-    return grid
-
-
-def _is_smooth(number: int) -> bool:
-    for factor in _FAST_FACTORS:
-        while number % factor == 0:
-            number //= factor
-    return number == 1
 
 
 def to_structure_factors(

@@ -16,6 +16,7 @@ import h5py
 import mrcfile
 import numpy as np
 import torch
+from torch import Tensor
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Volume
@@ -29,11 +30,16 @@ _LABELS = {
 
 
 def write_volume(
-    path: Path | str, volume: Volume, attributes: Mapping[str, Any] | None = None
+    path: Path | str,
+    volume: Volume,
+    attributes: Mapping[str, Any] | None = None,
+    exposure: Tensor | None = None,
 ) -> None:
     """Write ``volume`` to ``path``: an MRC map if the name ends in ``.mrc``, else HDF5.
 
-    ``attributes`` (HDF5 only) are stored beside the volume. Raises :class:`FormatError` for values
+    ``attributes`` (HDF5 only) are stored beside the volume, and so is ``exposure`` [G, G, G]: the
+    photons that each voxel would have had at the radial mean, which says how well it is known.
+    Raises :class:`FormatError` for values
     that are not finite, a volume that is not a cube of odd size, or an unknown kind.
     """
     path = Path(path)
@@ -41,7 +47,7 @@ def write_volume(
     if path.suffix == ".mrc":
         _replace(path, lambda temporary: _write_mrc(temporary, volume))
     else:
-        _replace(path, lambda temporary: _write_hdf5(temporary, volume, attributes or {}))
+        _replace(path, lambda temporary: _write_hdf5(temporary, volume, attributes or {}, exposure))
 
 
 def read_volume(path: Path | str) -> Volume:
@@ -56,6 +62,13 @@ def read_volume(path: Path | str) -> Volume:
     volume = _read_mrc(path) if path.suffix == ".mrc" else _read_hdf5(path)
     _check(volume, str(path))
     return volume
+
+
+def read_exposure(path: Path | str) -> Tensor | None:
+    """Return the exposure stored with an HDF5 volume, None if it has none."""
+    _read_hdf5(Path(path))
+    with h5py.File(path, "r") as file:
+        return torch.from_numpy(file["exposure"][()]) if "exposure" in file else None
 
 
 def read_attributes(path: Path | str) -> dict[str, Any]:
@@ -100,17 +113,18 @@ def _umask() -> int:
     return current
 
 
-def _write_hdf5(path: Path, volume: Volume, attributes: Mapping[str, Any]) -> None:
+def _write_hdf5(
+    path: Path, volume: Volume, attributes: Mapping[str, Any], exposure: Tensor | None
+) -> None:
     spacing_units, value_units = _UNITS[volume.kind]
     with h5py.File(path, "w") as file:
         file.attrs["format"] = FORMAT
-        data = file.create_dataset(
-            "volume",
-            data=volume.values.detach().cpu().float().numpy(),
-            compression="gzip",
-            compression_opts=1,
-            shuffle=True,
-        )
+        packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+        values = volume.values.detach().cpu().float().numpy()
+        data = file.create_dataset("volume", data=values, **packed)
+        if exposure is not None:
+            file.create_dataset("exposure", data=exposure.cpu().float().numpy(), **packed)
+            file["exposure"].attrs["units"] = "photons expected at the radial mean"
         data.attrs.update(dict(attributes))
         data.attrs["kind"] = volume.kind
         data.attrs["spacing"] = volume.spacing

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from baselines.classify.averages import on_detector, ring_mean, smoothed, without_structure
-from baselines.classify.iterate import Comparison, groups
+from baselines.classify.iterate import compare, groups
 from baselines.classify.stage import find_lit, make_stage
 from baselines.emc.stream import read
 from xraisim.files.patterns import PatternReader
@@ -36,7 +36,8 @@ def test_the_likelihood_is_poissons(stage, mixture):
         photons = [read(reader, n[None]) for n in numbers]
     rows = torch.cat([stage.blocks.prepare(one) for one in photons])
     counts = torch.cat([one.dense(len(stage.pixels)) for one in photons])
-    even, odd = Comparison(stage, rate, 1.0).likelihood(rows, fluence)
+    (tile,) = compare(stage, rate, 1.0).tiles(rows, fluence, torch.zeros(1, len(rate)))
+    even, odd = tile.halves
     found = torch.cat([even + odd, even - odd])[..., 0]
     pixels, azimuth = stage.pixels, stage.grid.azimuth
     angle = torch.arange(len(found)) * (2 * torch.pi / len(found))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from baselines.emc.expand import DARKEST, Detector, Known, Profile, shares, slices, templates
+from baselines.emc.expand import DARKEST, Detector, Known, Profile, along, share_rows, slices
 from baselines.emc.harmonics import PhotonHarmonics, unpack
 from xraisim.core import rotations
 from xraisim.core.errors import SamplingError
@@ -112,7 +112,7 @@ def test_the_exposure_ring_is_the_sum_of_gain_and_slice(
     """At angle 0, Σ Re C_m is the photons that the pixels expect at fluence 1."""
     frames = orientations.frames
     known = Known(s_max_per_angstrom=float(polar.radius[-1]), fluence=1.0)
-    rows = templates(cube, profile, polar, detector, frames, known)
+    rows = along(cube, profile, polar, detector, frames, known)
     found = _harmonics(polar, rows)[:, -1].real.sum(1)
     flat = cube.values / profile.at(_radius(cube))
     cut = slice_volume(flat, rotations.to_matrix(frames), pixels.s, cube.spacing)
@@ -124,7 +124,7 @@ def test_the_exposure_ring_is_the_sum_of_gain_and_slice(
 def test_rings_hold_the_logarithm(polar, profile, detector, cube, orientations):
     frames = orientations.frames[:4]
     known = Known(s_max_per_angstrom=float(polar.radius[-1]), fluence=1.0)
-    rows = templates(cube, profile, polar, detector, frames, known)
+    rows = along(cube, profile, polar, detector, frames, known)
     found = _at_points(polar, _harmonics(polar, rows)[:, :-1])
     cut = slices(cube, profile, polar, frames, known.s_max_per_angstrom)
     # band-limited: right where photons are, wrong in the dark where the logarithm is sharp
@@ -134,7 +134,7 @@ def test_rings_hold_the_logarithm(polar, profile, detector, cube, orientations):
 
 def test_unknown_rings_tell_nothing(polar, profile, detector, cube, orientations):
     known = Known(s_max_per_angstrom=float(polar.radius[4]), fluence=1.0)
-    rows = templates(cube, profile, polar, detector, orientations.frames[:3], known)
+    rows = along(cube, profile, polar, detector, orientations.frames[:3], known)
     found = _harmonics(polar, rows)
     assert (found[:, 5:-1] == 0).all()
     assert (found[:, 4, 0] != 0).all()
@@ -157,7 +157,7 @@ def test_the_detector_on_the_rings(pixels, polar, detector, foggy):
 def test_shares_are_the_probability_of_signal(polar, profile, foggy, cube, orientations):
     frames = orientations.frames[:4]
     known = Known(s_max_per_angstrom=float(polar.radius[8]), fluence=1.3)
-    found = _harmonics(polar, shares(cube, profile, polar, foggy, frames, known))
+    found = _harmonics(polar, along(cube, profile, polar, foggy, frames, known, share_rows))
     cut = slices(cube, profile, polar, frames, known.s_max_per_angstrom)
     exact = 1.3 * cut / (1.3 * cut + foggy.background)
     inside = polar.ring_of_point <= 8

@@ -8,7 +8,7 @@ import torch
 from baselines.emc.config import EmcConfig, Level
 from baselines.emc.iterate import Estimate, iterate
 from baselines.emc.models import Model
-from baselines.emc.posterior import posterior
+from baselines.emc.posterior import posterior, posterior_reference
 from baselines.emc.stage import make_stage
 from xraisim.core.fourier import radius
 from xraisim.core.fsc import intensity_correlation, shell_s
@@ -105,6 +105,20 @@ def test_an_iteration_gives_nearly_the_same_volume(stages, model):
     assert float((harmonic.fluence / dense.fluence - 1).abs().mean()) < 0.01
     assert float((other.evidence - poses.evidence).mean().abs()) < 0.02 * 300
     assert float((other.information - poses.information).abs().mean()) < 0.2
+
+
+def test_a_sparse_posterior_looks_up_its_signal_where_it_is(stages, model):
+    """The same number as from the signal's share at every column."""
+    _, harmonic = stages
+    rows, tiles = _likelihoods(harmonic, model, harmonic.s_max_per_angstrom)
+    columns = sum(tile.halves[0].shape[2] for tile in tiles)
+    everywhere = torch.arange(columns, dtype=torch.int32).repeat(PATTERNS, 1)
+    near = harmonic.engine.tiles(rows, harmonic.fluence(), everywhere)
+    sparse = posterior(near, 1.0, 1e-6, everywhere)
+    dense = posterior_reference(tiles, 1.0, 1e-30)
+    assert sparse.entries is not None
+    found, expected = (harmonic.engine.signal(rows, one) for one in (sparse, dense))
+    torch.testing.assert_close(found, expected, rtol=2e-3, atol=0.05)
 
 
 def test_candidates_are_columns_of_the_whole(stages, model):

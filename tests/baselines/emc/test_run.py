@@ -14,11 +14,13 @@ from xraisim.core import config as toml
 from xraisim.core import rotations, so3
 from xraisim.core.align import align_intensity
 from xraisim.core.errors import FormatError, SamplingError, UserError
-from xraisim.core.fourier import coordinates
+from xraisim.core.fourier import coordinates, radius
 from xraisim.core.fsc import intensity_correlation, shell_s
 from xraisim.core.types import Volume
+from xraisim.files.patterns import PatternReader
+from xraisim.files.shards import Shard
 from xraisim.files.truth import read_truth, truth_path
-from xraisim.files.volumes import read_volume
+from xraisim.files.volumes import read_exposure, read_volume
 from xraisim.instrument.background import Background
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Detector
@@ -43,7 +45,7 @@ BRIEF = EmcConfig(
 )
 
 
-def _simulate(path, background=0.0, seed=7):
+def _simulate(path, background=0.0, seed=7, shards=1):
     rng = np.random.default_rng(seed)
     structure = path.parent / "cloud.pdb"
     lines = [
@@ -61,7 +63,8 @@ def _simulate(path, background=0.0, seed=7):
             rows=25, columns=25, pixel_size_mm=3.0, distance_mm=200, s_min_per_angstrom=0.004
         ),
     )
-    make.simulate(config, path)
+    for index in range(1, shards + 1):
+        make.simulate(config, path, shard=Shard(index=index, total=shards))
     return structure
 
 
@@ -137,6 +140,31 @@ def test_the_run_directory_is_complete(finished):
         assert all(len(file[n]) == PATTERNS for n in ("likelihood", "occupancy", "fluence"))
         assert file["fluence"][()].mean() == pytest.approx(1, abs=1e-3)
         assert (file["class_id"][()] == 1).all()
+
+
+def test_the_exposure_says_where_photons_were_measured(case, finished):
+    directory, summary = finished
+    exposure, volume = (read(directory / "intensity.h5") for read in (read_exposure, read_volume))
+    r = radius(volume.grid, volume.spacing)
+    assert (exposure >= 0).all()
+    assert not exposure[r > 1 / summary.d_min_angstrom + 2 * volume.spacing].any()
+    with PatternReader(case[0]) as reader:
+        inside = reader.pixels.count_below((1 + 1e-6) / summary.d_min_angstrom)
+        photons = reader.read(0, PATTERNS).totals(inside).sum()
+    assert float(exposure.sum()) == pytest.approx(photons, rel=0.02)
+
+
+def test_shards_are_reconstructed_as_one_file(case, tmp_path):
+    _simulate(tmp_path / "patterns.h5", shards=2)
+    level = Level(speckles=2.0, rotations=100, iterations=2)
+    config = EmcConfig(levels=(level,), restarts=1)
+    found = [
+        reconstruct(path, tmp_path / name, config)
+        for name, path in (("one", case[0]), ("two", tmp_path / "patterns.h5"))
+    ]
+    assert found[0].patterns == found[1].patterns == PATTERNS
+    one, two = (read_volume(tmp_path / name / "intensity.h5").values for name in ("one", "two"))
+    torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-3 * float(one.max()))
 
 
 def test_classes_and_halves_are_written_by_name(case, tmp_path):

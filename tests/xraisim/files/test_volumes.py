@@ -6,7 +6,7 @@ import torch
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Volume
-from xraisim.files.volumes import read_attributes, read_volume, write_volume
+from xraisim.files.volumes import read_attributes, read_exposure, read_volume, write_volume
 
 
 def _volume(kind="intensity"):
@@ -31,6 +31,14 @@ def test_hdf5_carries_units_and_given_attributes(tmp_path):
     attributes = read_attributes(tmp_path / "v.h5")
     assert attributes["spacing_units"] == "1/angstrom"
     assert attributes["s_min_per_angstrom"] == 0.004
+
+
+def test_hdf5_carries_the_exposure_if_there_is_one(tmp_path):
+    exposure = torch.rand(9, 9, 9, generator=torch.Generator().manual_seed(2))
+    write_volume(tmp_path / "v.h5", _volume(), exposure=exposure)
+    write_volume(tmp_path / "w.h5", _volume())
+    assert read_exposure(tmp_path / "v.h5").equal(exposure)
+    assert read_exposure(tmp_path / "w.h5") is None
 
 
 def test_mrc_header_follows_the_axis_order_and_origin(tmp_path):

@@ -1,0 +1,77 @@
+"""The file that an iterated computation goes on from: one state, replaced whole or not at all."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from xraisim.core import config as toml
+from xraisim.core.errors import FormatError, UserError
+from xraisim.files.atomic import disk_errors, partial_path
+from xraisim.files.patterns import PatternReader
+
+NAME = "checkpoint.pt"
+
+
+class Keyed(Protocol):
+    """A state that knows, by ``key``, which settings and patterns it belongs to."""
+
+    key: str
+
+
+State = TypeVar("State", bound=Keyed)
+
+
+def key_of(reader: PatternReader, config: Any, *more: Any) -> str:
+    """Return what identifies a run: settings, the patterns' number and sizes on disk, and more."""
+    sizes = [os.path.getsize(file) for file in reader.files]
+    known = (toml.dumps(config), reader.n_patterns, sizes, *more)
+    return hashlib.sha256(repr(known).encode()).hexdigest()
+
+
+def save(state: Keyed, directory: Path, form: str) -> None:
+    """Write a dataclass of dataclasses, lists and tensors; ``form``: name of its format.
+
+    An interruption leaves the previous checkpoint whole.
+    """
+    path = directory / NAME
+    with disk_errors(path):
+        torch.save({"format": form, **_plain(state)}, partial_path(path))
+        os.replace(partial_path(path), path)
+
+
+def _plain(value: Any) -> Any:
+    """Return nested dataclasses as mappings; unlike ``asdict``, tensors are not copied."""
+    if is_dataclass(value):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+def load(directory: Path, key: str, form: str, build: Callable[[dict[str, Any]], State]) -> State:
+    """Read the state of a run directory; ``build`` makes it of what :func:`save` wrote.
+
+    Raises :class:`FormatError` if there is none to read, :class:`UserError` if it is another run's.
+    """
+    path = directory / NAME
+    if not path.exists():
+        raise FormatError(
+            f"{directory} holds no {NAME}: nothing to resume (a finished run removes it); leave "
+            "out --resume to start afresh"
+        )
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        if content.pop("format") != form:
+            raise KeyError("format")
+        state = build(content)
+    except (RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
+        raise FormatError(f"{path} is not a readable checkpoint ({error}); start afresh") from error
+    if state.key != key:
+        raise UserError(
+            f"{path} belongs to other patterns or settings than those given; resume with the same "
+            "ones, or start afresh in another directory (--out)"
+        )
+    return state
