@@ -89,3 +89,8 @@ def noisy() -> Experiment:
 @pytest.fixture(scope="session", name="make_experiment")
 def make_experiment_fixture():
     return draw_experiment
+
+
+@pytest.fixture(scope="session", name="make_sparse")
+def make_sparse_fixture():
+    return sparse

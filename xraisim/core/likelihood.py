@@ -65,7 +65,7 @@ def candidate_loglik_reference(
     """Plain torch form of :func:`candidate_loglik`, for any device."""
     copies = candidates.shape[1]
     values, fluences = [], []
-    for start, stop in _blocks(len(photons), copies * len(pixels)):
+    for start, stop in blocks(len(photons), copies * len(pixels)):
         chosen = photons.take(np.arange(start, stop))
         k = chosen.dense(len(pixels)).to(volume.values.device, torch.float64)[:, None]
         matrix = rotations.to_matrix(candidates[start:stop].reshape(-1, 4))
@@ -119,7 +119,7 @@ def pose_scores_reference(
 ) -> PoseScores:
     """Plain torch form of :func:`pose_scores`, for any device."""
     parts = []
-    for start, stop in _blocks(len(photons), 4 * len(pixels)):
+    for start, stop in blocks(len(photons), 4 * len(pixels)):
         k = photons.take(np.arange(start, stop)).dense(len(pixels)).to(volume.values.device)
         matrix = rotations.to_matrix(poses[start:stop])
         w, d = _slice_with_derivative(volume, pixels, matrix)
@@ -165,7 +165,8 @@ def measurement(volume: Volume, pixels: Pixels, photons: Photons) -> tuple[Any, 
     )
 
 
-def _blocks(rows: int, samples_per_row: int) -> Iterator[tuple[int, int]]:
+def blocks(rows: int, samples_per_row: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of the rows that the plain torch path takes at once."""
     step = max(1, _REFERENCE_SAMPLES // max(1, samples_per_row))
     for start in range(0, rows, step):
         yield start, min(start + step, rows)

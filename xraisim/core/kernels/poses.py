@@ -20,7 +20,7 @@ _FLUENCE_ROUNDS = 12
 
 
 @njit(inline="always", fastmath=True)
-def _profiled(w, b, pixel, count, start, stop, exposure, P, has_background):
+def profiled(w, b, pixel, count, start, stop, exposure, P, has_background):
     """Return (log-likelihood, fluence) of one pattern, maximised over its fluence.
 
     Without background the maximum is in closed form, φ = Σk/Σw. With it, expectation-maximisation
@@ -63,7 +63,7 @@ def candidate_loglik(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_ba
                 base, fx, fy, fz = locate(t, s, p, G)
                 w[p] = gain[p] * trilinear(V, base, fx, fy, fz, G) + _TINY
                 exposure += w[p]
-            value[i, c], fluence[i, c] = _profiled(
+            value[i, c], fluence[i, c] = profiled(
                 w, b, pixel, count, offsets[i], offsets[i + 1], exposure, P, has_background
             )
     return value, fluence
@@ -103,7 +103,7 @@ def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
         dx, dy, dz = np.empty(P, np.float32), np.empty(P, np.float32), np.empty(P, np.float32)
         exposure = _slice_with_derivative(V, G, in_voxels(R[i], inverse), s, gain, w, dx, dy, dz)
         start, stop = offsets[i], offsets[i + 1]
-        value[i], fluence = _profiled(w, b, pixel, count, start, stop, exposure, P, has_background)
+        value[i], fluence = profiled(w, b, pixel, count, start, stop, exposure, P, has_background)
         phi = np.float32(fluence)
         sx = sy = sz = cx = cy = cz = ww = 0.0
         xx = xy = xz = yy = yz = zz = 0.0
