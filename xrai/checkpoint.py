@@ -2,69 +2,105 @@
 
 import os
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from xrai.rounds import Round
 from xraisim.core.errors import FormatError
+from xraisim.core.merge import Accumulator
 from xraisim.core.types import Volume
 
 NAME = "checkpoint.pt"
-_FORMAT = "x-rai checkpoint 1"
+_FORMAT = "x-rai checkpoint 2"
+# What is known of each pattern, and its value before a pattern has been looked at.
+_COLUMNS = {
+    "orientations": torch.tensor([1.0, 0.0, 0.0, 0.0]),
+    "encoder_orientations": torch.tensor([1.0, 0.0, 0.0, 0.0]),
+    "fluence": torch.tensor(1.0),
+    "loglik": torch.tensor(0.0, dtype=torch.float64),
+    "misfit": torch.tensor(0.0),
+    "weight": torch.tensor(1.0),
+}
 
 
 @dataclass
 class State:
-    """Everything that later stages need from earlier ones.
+    """Everything that a run needs to go on.
 
-    ``done``: names of the finished stages; ``orientations`` [N, 4] and ``fluence``, ``loglik`` [N]
-    of all patterns (identity, one and zero until a pattern has been seen); ``encoder_orientations``
-    the encoder's own first choice; ``extent``: what phasing needs to know of the measurement
-    (``particle_diameter_angstrom``, ``s_min_per_angstrom``, ``s_max_per_angstrom``).
+    ``extent``: what phasing needs to know of the measurement (``particle_diameter_angstrom``,
+    ``s_min_per_angstrom``, ``s_max_per_angstrom``). ``columns``: per pattern ``orientations`` and
+    ``encoder_orientations`` [N, 4], ``fluence``, ``loglik`` (nats), ``misfit`` (standard
+    deviations) and ``weight`` in the merge [N]; N ≥ ``seen``, the patterns that have a pose.
+
+    ``volumes``: one per set of patterns, ``volume``: of all of them. ``round``: the one being
+    worked on, of which the patterns before ``position`` are in ``sums``; ``rounds``: how many are
+    finished, ``finals`` of them with a common volume. ``limit``: the |s| (Å⁻¹) that poses reach,
+    ``agreed``: to which the halves agree, ``stalled``: for how many rounds the limit has stood
+    still, ``turned``: by how many degrees the last round turned the poses (median).
+    ``usual_misfit``: median and spread in the last round, by which outliers are told.
     """
 
     patterns: str
-    orientations: Float[Tensor, "N 4"]
-    fluence: Float[Tensor, "N"]
-    loglik: Float[Tensor, "N"]
-    encoder_orientations: Float[Tensor, "N 4"]
     extent: dict[str, float]
+    columns: dict[str, Tensor] = field(
+        default_factory=lambda: {name: value[None][:0] for name, value in _COLUMNS.items()}
+    )
+    seen: int = 0
+    volumes: list[Volume] = field(default_factory=list)
     volume: Volume | None = None
-    encoder: dict[str, Tensor] | None = None
-    done: list[str] = field(default_factory=list)
+    sums: list[Accumulator] = field(default_factory=list)
+    round: Round | None = None
+    position: int = 0
+    rounds: int = 0
+    limit: float = 0.0
+    agreed: float = 0.0
+    stalled: int = 0
+    finals: int = 0
+    turned: float = 180.0
+    usual_misfit: tuple[float, float] | None = None
+    teacher: dict[str, Any] | None = None
     figures: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
-    @classmethod
-    def fresh(cls, patterns: Path, count: int, extent: dict[str, float]) -> "State":
-        """Return the state before anything is known."""
-        identity = torch.zeros(count, 4)
-        identity[:, 0] = 1
-        return cls(
-            patterns=str(patterns.resolve()),
-            orientations=identity,
-            fluence=torch.ones(count),
-            loglik=torch.zeros(count, dtype=torch.float64),
-            encoder_orientations=identity.clone(),
-            extent=extent,
-        )
+    def grow(self, count: int) -> None:
+        """Make room for ``count`` patterns; it grows by halves, so that streams cost little."""
+        held = len(self.columns["fluence"])
+        if count <= held:
+            return
+        more = max(count, held * 3 // 2) - held
+        for name, value in _COLUMNS.items():
+            fresh = value.expand(more, *value.shape)
+            self.columns[name] = torch.cat([self.columns[name], fresh])
+
+    def column(self, name: str) -> Tensor:
+        """Return a column over the patterns seen."""
+        return self.columns[name][: self.seen]
 
     def require_volume(self) -> Volume:
-        """Return the volume; its absence would be a stage run out of order."""
+        """Return the volume; its absence would be a step out of order."""
         if self.volume is None:
-            raise RuntimeError(f"no volume after the stages {self.done}")
+            raise RuntimeError(f"no volume after {self.rounds} rounds")
         return self.volume
+
+    def to(self, device: torch.device) -> None:
+        """Move volumes and sums to a device; what is known of the patterns stays on the CPU."""
+        self.volumes = [volume.to(device) for volume in self.volumes]
+        self.volume = None if self.volume is None else self.volume.to(device)
+        self.sums = [one.to(device) for one in self.sums]
 
 
 def save(state: State, directory: Path) -> None:
     """Write the state so that an interruption leaves the previous checkpoint whole."""
     content: dict[str, Any] = {**vars(state), "format": _FORMAT}
-    if state.volume is not None:
-        content["volume"] = vars(state.volume.to("cpu"))
+    content["volumes"] = [vars(volume.to("cpu")) for volume in state.volumes]
+    content["volume"] = None if state.volume is None else vars(state.volume.to("cpu"))
+    content["sums"] = [vars(one.to("cpu")) for one in state.sums]
+    content["round"] = None if state.round is None else asdict(state.round)
     temporary = directory / f".{NAME}.partial"
     torch.save(content, temporary)
     os.replace(temporary, directory / NAME)
@@ -79,10 +115,17 @@ def load(directory: Path) -> State:
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content.pop("format") != _FORMAT:
             raise KeyError("format")
-        if content["volume"] is not None:
-            content["volume"] = Volume(**content["volume"])
-        return State(**content)
+        return State(**_typed(content))
     except (
         RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError, pickle.UnpicklingError
     ) as error:  # fmt: skip
         raise FormatError(f"{path} is not a readable checkpoint ({error}); train again") from error
+
+
+def _typed(content: dict[str, Any]) -> dict[str, Any]:
+    typed = dict(content)
+    typed["volumes"] = [Volume(**one) for one in content["volumes"]]
+    typed["volume"] = None if content["volume"] is None else Volume(**content["volume"])
+    typed["sums"] = [Accumulator(**one) for one in content["sums"]]
+    typed["round"] = None if content["round"] is None else Round(**content["round"])
+    return typed

@@ -7,6 +7,7 @@ resolution elements across the particle at |s| = reach / D.
 from dataclasses import dataclass, field
 
 from xraisim.core.errors import ConfigError
+from xraisim.core.symmetry import point_group
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,11 @@ class StartConfig:
 
     The posterior over ``rotations`` is tempered by β, which grows from ``beta`` by ``growth`` per
     step of ``batch`` patterns. ``buffer``: how many patterns of the stream it draws from.
+
+    A start has settled when, at the best poses of some patterns, the likelihood falls short of what
+    the volume itself expects by less than ``settled`` (the median misfit per square root of a
+    pattern's photons). Otherwise another is made, at most ``restarts`` in all, and the likeliest
+    kept.
     """
 
     reach: float = 5.5
@@ -39,7 +45,8 @@ class StartConfig:
     beta: float = 0.003
     growth: float = 1.03
     templates_every: int = 4
-    restarts: int = 2
+    restarts: int = 6
+    settled: float = 0.008
     buffer: int = 20000
 
 
@@ -54,22 +61,39 @@ class SearchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RefineConfig:
-    """Local refinement by likelihood while the resolution marches outwards.
+    """Local refinement by likelihood, and the merge.
 
-    Each epoch reaches ``ratio`` farther in s, takes ``iterations`` damped Newton steps per pattern
-    and merges all patterns. Every ``mates_every`` epochs the near-symmetric pose is tried too.
-    ``max_step``: longest step, in 1/(s·D) radians (an edge atom then moves by half a speckle);
-    ``oversampling``: voxels per 1/D; ``prior``: floor of the merge in median exposures;
-    ``final_epochs``: epochs at the full resolution.
+    A round takes ``iterations`` damped Newton steps per pattern; every ``mates_every`` rounds the
+    near-symmetric pose is tried too. ``max_step``: longest step, in 1/(s·D) radians (an edge atom
+    then moves by half a speckle); ``oversampling``: voxels per 1/D; ``prior``: floor of the merge
+    in median exposures.
     """
 
-    ratio: float = 1.085
     iterations: int = 2
     mates_every: int = 3
-    final_epochs: int = 2
     max_step: float = 1.0
     oversampling: float = 2.7
     prior: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundsConfig:
+    """How the stream is taken and how the resolution marches outwards.
+
+    ``patterns``: new ones per round; ``ratio``: how much farther in s each round reaches, as far as
+    the half-sets agree; ``keep``: what the sums of earlier rounds still count for once the limit
+    has moved, while every pattern is looked at once only; ``final``: rounds in which both halves
+    share one volume; ``patience``: rounds without progress after which they begin; ``halves``: two
+    half-sets of the patterns; ``read_once_above``: longer data sets are read once.
+    """
+
+    patterns: int = 8192
+    ratio: float = 1.085
+    keep: float = 0.5
+    final: int = 2
+    patience: int = 2
+    halves: bool = True
+    read_once_above: int = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,22 +118,27 @@ class TrainConfig:
     """A whole reconstruction.
 
     ``device``: ``auto``, ``cpu`` or ``cuda``; ``single_pass``: every pattern is read once and seen
-    at the resolution reached so far, instead of all patterns in each epoch; ``block``: patterns
-    read at a time; ``memory_gib``: photons kept in memory between epochs.
+    at the resolution reached so far; ``symmetry``: the particle's point group (C1 … I);
+    ``block``: patterns read at a time; ``memory_gib``: photons kept in memory between rounds;
+    ``checkpoint_s``: seconds between checkpoints within a round.
     """
 
     seed: int = 0
     device: str = "auto"
     single_pass: bool = False
+    symmetry: str = "C1"
     block: int = 2048
     memory_gib: float = 1.0
+    checkpoint_s: float = 60.0
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     start: StartConfig = field(default_factory=StartConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
+    rounds: RoundsConfig = field(default_factory=RoundsConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
 
     def __post_init__(self) -> None:
+        point_group(self.symmetry)
         checks = {
             "block": self.block >= 1,
             "start.batch": self.start.batch >= 1,
@@ -118,10 +147,13 @@ class TrainConfig:
             "start.rotations": self.start.rotations >= 1,
             "start.growth": self.start.growth >= 1,
             "search.hypotheses": 1 <= self.search.hypotheses <= self.search.rotations,
-            "refine.ratio": self.refine.ratio > 1,
             "refine.iterations": self.refine.iterations >= 1,
-            "refine.final_epochs": self.refine.final_epochs >= 1,
             "refine.mates_every": self.refine.mates_every >= 1,
+            "rounds.patterns": self.rounds.patterns >= 1,
+            "rounds.ratio": self.rounds.ratio > 1,
+            "rounds.keep": 0 <= self.rounds.keep <= 1,
+            "rounds.final": self.rounds.final >= 0,
+            "rounds.patience": self.rounds.patience >= 1,
             "encoder.heads": self.encoder.heads >= 1,
             "encoder.synthetic": 0 <= self.encoder.synthetic <= 1,
         }

@@ -16,17 +16,12 @@ Summary = dict[str, float | int | str]
 
 
 def write(state: State, directory: Path, summary: Summary) -> Summary:
-    """Write ``intensity.h5``, ``intensity.mrc``, ``poses.h5`` and ``summary.json``."""
+    """Write ``intensity.h5`` and ``.mrc``, the halves, ``poses.h5`` and ``summary.json``."""
     with disk_errors(directory):
         write_intensity(state, directory)
         write_poses(
             directory / "poses.h5",
-            {
-                "orientations": state.orientations.numpy(),
-                "encoder_orientations": state.encoder_orientations.numpy(),
-                "fluence": state.fluence.numpy(),
-                "loglik": state.loglik.numpy(),
-            },
+            {name: state.column(name).numpy() for name in state.columns},
         )
         partial = partial_path(directory / "summary.json")
         partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")
@@ -40,9 +35,13 @@ def write_intensity(state: State, directory: Path) -> list[Path]:
     paths = [directory / "intensity.h5", directory / "intensity.mrc"]
     # Before the march ends the volume reaches less far than the pixels.
     reach = min(state.extent["s_max_per_angstrom"], (volume.grid // 2 - 1) * volume.spacing)
-    known = {**state.extent, "s_max_per_angstrom": reach, "stages": ", ".join(state.done)}
+    known = {**state.extent, "s_max_per_angstrom": reach, "rounds": state.rounds}
     write_volume(paths[0], volume, known)
     write_volume(paths[1], volume)
+    if len(state.volumes) == 2:
+        for number, half in enumerate(state.volumes, 1):
+            paths.append(directory / f"half_{number}.h5")
+            write_volume(paths[-1], half.to("cpu"), known)
     return paths
 
 
@@ -60,4 +59,4 @@ def write_poses(path: Path, columns: Mapping[str, np.ndarray]) -> None:
         partial.unlink(missing_ok=True)
 
 
-_UNITS = {"loglik": "nat", "angle_deg": "degree"}
+_UNITS = {"loglik": "nat", "misfit": "standard deviation", "angle_deg": "degree"}

@@ -7,8 +7,9 @@ import numpy as np
 from xrai import checkpoint, export, teach
 from xrai.config import TrainConfig
 from xrai.encoder import Encoder
-from xrai.march import March, ladder
+from xrai.march import March
 from xrai.poses import prune, refine_hypotheses
+from xrai.rounds import ladder
 from xrai.stream import PatternStream
 from xrai.train import CONFIG
 from xraisim import console
@@ -37,13 +38,13 @@ def infer(
     """
     directory, chosen = Path(run_directory), choose_device(device)
     state = checkpoint.load(directory)
-    if state.encoder is None:
+    if state.teacher is None:
         raise UserError(f"{directory} has no trained encoder yet; finish it with `xrai resume`")
     config = configuration.load(TrainConfig, directory / CONFIG)
     with PatternStream(patterns or state.patterns, config.block, config.memory_gib) as stream:
         march = March(stream, config, chosen)
         volume = state.require_volume().to(chosen)
-        encoder = teach.rebuild(march, state.encoder)
+        encoder = teach.rebuild(march, state.teacher)
         parts = []
         with console.progress("poses", len(stream)) as advance:
             for _, photons in stream.blocks():

@@ -18,13 +18,17 @@ class Monitor:
         self._start = time.monotonic()
         self.seconds: dict[str, float] = {}
 
-    def log(self, event: str, **values: float | int | str | None) -> None:
+    def log(self, event: str, **values: float | int | str | list[float] | None) -> None:
         """Record an event with its figures; NaN is refused, a missing figure is null."""
         entry = {"event": event, "elapsed_s": round(time.monotonic() - self._start, 3), **values}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, allow_nan=False) + "\n")
         if not self._quiet:
-            shown = "  ".join(f"{key} {_show(value)}" for key, value in values.items())
+            shown = "  ".join(
+                f"{key} {_show(value)}"
+                for key, value in values.items()
+                if not isinstance(value, list)
+            )
             console.say(f"{event}: {shown}")
 
     @contextmanager

@@ -6,54 +6,85 @@ those poses. A cold, short-sighted start falls into the right basin; the final l
 restarts apart where it does not.
 """
 
+from dataclasses import replace
+
+import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from xrai.config import TrainConfig
 from xrai.decoder import ImplicitDecoder, radial_profile
 from xrai.losses import photon_nll
+from xrai.march import March
 from xrai.monitor import Monitor
+from xrai.poses import refine_hypotheses
 from xraisim.core import rotations, so3
+from xraisim.core.misfit import misfit
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
 from xraisim.core.search import grid_loglik, log_templates
-from xraisim.core.types import Pixels
+from xraisim.core.symmetry import symmetrize
+from xraisim.core.types import Photons, Pixels, Volume
+
+_PROBE = 256  # patterns by which a start is judged
 
 
-def robust_start(
-    counts: Float[Tensor, "N P"],
-    pixels: Pixels,
-    diameter_angstrom: float,
-    config: TrainConfig,
-    monitor: Monitor,
-) -> ImplicitDecoder:
-    """Return the likeliest of ``config.start.restarts`` online starts.
+def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
+    """Return the first volume, and whether it explains the patterns it was made of.
 
-    ``counts`` are the buffered patterns in the pixels of the start's resolution range.
+    Restarts follow one another until one settles; if none does, the likeliest is returned.
     """
+    config, stream = march.config, march.stream
+    s_max = min(config.start.reach / stream.diameter_angstrom, march.s_edge)
+    pixels = march.pixels_within(s_max)
+    blocks = [photons for _, photons in stream.blocks(0, stream.wait_for(config.start.buffer))]
+    counts = torch.cat([photons.dense(len(pixels)) for photons in blocks]).to(march.device)
+    probe = blocks[0].take(np.arange(min(_PROBE, len(blocks[0]))))
     best, best_nll = None, float("inf")
     for restart in range(config.start.restarts):
-        decoder, nll = _online(counts, pixels, diameter_angstrom, config, restart, monitor)
-        monitor.log("start", restart=restart, nll_per_photon=nll)
-        if best is None or nll < best_nll:
-            best, best_nll = decoder, nll
+        decoder, nll = _online(counts, pixels, march, restart, monitor)
+        volume = _symmetric(march, decoder.volume())
+        excess = _excess(march, volume, pixels, probe)
+        settled = excess < config.start.settled
+        monitor.log(
+            "start", restart=restart, nll_per_photon=nll, excess=excess, settled=int(settled)
+        )
+        if settled:
+            return volume, True
+        if nll < best_nll:
+            best, best_nll = volume, nll
     assert best is not None
-    return best
+    return best, False
+
+
+def _symmetric(march: March, volume: Volume) -> Volume:
+    if march.group is None:
+        return volume
+    return replace(volume, values=symmetrize(volume.values, march.group))
+
+
+def _excess(march: March, volume: Volume, pixels: Pixels, probe: Photons) -> float:
+    """Return the median misfit per square root of the photons, at refined poses of a probe.
+
+    A wrong volume costs likelihood in proportion to the photons, of which the misfit's unit is the
+    square root; so this number does not depend on how bright the patterns are.
+    """
+    grid = march.grid(volume, "start/probe")
+    hypotheses = grid.best(probe, march.config.search.hypotheses)
+    steps = (3, march.max_step(float(pixels.radius[-1])))
+    poses = refine_hypotheses(volume, pixels, probe, hypotheses, *steps)
+    found, _ = misfit(volume, pixels, probe, poses.quaternion)
+    photons = torch.from_numpy(probe.totals(len(pixels))).clamp_min(1)
+    return float((found.cpu() / photons.sqrt()).median())
 
 
 def _online(
-    counts: Tensor,
-    pixels: Pixels,
-    diameter_angstrom: float,
-    config: TrainConfig,
-    restart: int,
-    monitor: Monitor,
+    counts: Tensor, pixels: Pixels, march: March, restart: int, monitor: Monitor
 ) -> tuple[ImplicitDecoder, float]:
     """Run one start; return its decoder and the negative log-likelihood per photon it reached."""
-    start, device = config.start, counts.device
-    stream = f"start/{restart}"
-    decoder = _fresh_decoder(counts, pixels, diameter_angstrom, config, stream)
+    config, device = march.config, counts.device
+    start, stream = config.start, f"start/{restart}"
+    decoder = _fresh_decoder(counts, pixels, march.stream.diameter_angstrom, config, stream)
     optimizer = torch.optim.Adam(decoder.parameters(), lr=config.decoder.learning_rate)
     random = generator(config.seed, stream, device)
     grid = so3.super_fibonacci(start.rotations).to(device)
@@ -67,7 +98,9 @@ def _online(
             if step % start.templates_every == 0:
                 # A fresh global rotation each time: the volume must not learn one fixed grid.
                 turned = rotations.multiply(so3.haar(1, random), grid)
-                templates = log_templates(decoder.volume(), pixels, turned).contiguous()
+                templates = log_templates(
+                    _symmetric(march, decoder.volume()), pixels, turned
+                ).contiguous()
             if cursor + start.batch > len(order):
                 order = torch.randperm(len(counts), generator=random, device=device)
                 cursor = 0

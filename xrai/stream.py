@@ -50,6 +50,20 @@ class PatternStream:
         """The particle's diameter as the beamline stated it, in Å."""
         return float(self._reader.info["particle_diameter_angstrom"])
 
+    @property
+    def ended(self) -> bool:
+        """Whether no more patterns will come."""
+        return True
+
+    @property
+    def rereadable(self) -> bool:
+        """Whether every pattern can be read again."""
+        return True
+
+    def wait_for(self, count: int) -> int:
+        """Return how many of the first ``count`` patterns there are."""
+        return min(count, len(self))
+
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[slice, Photons]]:
         """Yield (rows, photons) for the patterns ``start`` … ``stop`` − 1, block by block."""
         stop = len(self) if stop is None else stop

@@ -11,9 +11,10 @@ from torch import Tensor
 from xrai.checkpoint import State
 from xrai.encoder import Encoder
 from xrai.losses import encoder_loss
-from xrai.march import March, ladder
+from xrai.march import March
 from xrai.monitor import Monitor
 from xrai.poses import Poses, angle_modulo_mate, prune, refine
+from xrai.rounds import ladder
 from xraisim.core import rotations, so3
 from xraisim.core.errors import UserError
 from xraisim.core.random import generator
@@ -35,8 +36,8 @@ class Lesson:
         blocks = march.stream.blocks(0, rows)
         self.counts = torch.cat([photons.dense(len(self.pixels)) for _, photons in blocks])
         self.counts = self.counts.to(march.device)
-        self._poses = state.orientations[:rows].to(march.device)
-        self._fluence = state.fluence[:rows].to(march.device)
+        self._poses = state.columns["orientations"][:rows].to(march.device)
+        self._fluence = state.columns["fluence"][:rows].to(march.device)
 
     def batch(self, size: int, synthetic: float) -> tuple[Tensor, Tensor]:
         """Return counts [n, P] and the rotation matrices [n, 3, 3] to learn."""
@@ -120,13 +121,16 @@ def challenge(march: March, state: State, encoder: Encoder, monitor: Monitor) ->
     first, picked, nearest, rescued = [], [], [], 0
     for rows, photons in march.stream.blocks():
         heads, _ = propose(encoder, photons, pixels)
-        held = Poses(state.orientations[rows].to(march.device), state.loglik[rows].to(march.device))
+        held = Poses(
+            state.columns["orientations"][rows].to(march.device),
+            state.columns["loglik"][rows].to(march.device),
+        )
         choice = prune(volume, pixels, photons, heads, 1)[:, 0].contiguous()
         angles = torch.stack([angle_modulo_mate(h, held.quaternion) for h in heads.unbind(1)], 1)
         first.append(angles[:, 0])
         nearest.append(angles.min(1).values)
         picked.append(angle_modulo_mate(choice, held.quaternion))
-        state.encoder_orientations[rows] = heads[:, 0].cpu()
+        state.columns["encoder_orientations"][rows] = heads[:, 0].cpu()
         rescued += _contest(march, state, volume, rows, photons, choice, held)
     state.figures |= {
         "encoder_first_choice_deg_median": float(torch.cat(first).median()),
@@ -164,6 +168,6 @@ def _contest(
     # Most rivals climb back to the pose held and differ by rounding alone: those are no rescues.
     turned = rotations.angle_between(better.quaternion, current.quaternion)
     target = index.cpu() + rows.start
-    state.orientations[target] = better.quaternion.cpu()
-    state.loglik[target] = better.loglik.cpu()
+    state.columns["orientations"][target] = better.quaternion.cpu()
+    state.columns["loglik"][target] = better.loglik.cpu()
     return int((turned > march.max_step(s_edge)).sum())

@@ -34,10 +34,29 @@ def test_fast_sums_equal_reference(name, request):
         experiment.photons,
         experiment.poses,
         experiment.fluence,
+        torch.ones_like(experiment.fluence),
         experiment.volume,
     )
     assert torch.allclose(fast.photons, plain.photons, atol=1e-3)
     assert torch.allclose(fast.exposure, plain.exposure, atol=1e-4)
+
+
+def test_weights_multiply_both_sums(noisy):
+    """Weights 0 and 1 leave patterns out and in; weights ½ for all halve everything."""
+    arguments = (noisy.pixels, noisy.photons, noisy.poses, noisy.fluence, noisy.volume)
+    chosen = torch.arange(len(noisy.poses)) % 3 == 0
+    some = merged(noisy, chosen.numpy().nonzero()[0], noisy.volume)
+    for weight, expected, factor in (
+        (chosen.float(), some, 1.0),
+        (torch.full_like(noisy.fluence, 0.5), merged(noisy, current=noisy.volume), 0.5),
+    ):
+        sums = Accumulator.empty(noisy.volume.grid, noisy.volume.spacing)
+        sums.add(*arguments, weight)
+        assert torch.allclose(sums.photons, factor * expected.photons, atol=1e-3)
+        assert torch.allclose(sums.exposure, factor * expected.exposure, atol=1e-4)
+        plain = Accumulator.empty(noisy.volume.grid, noisy.volume.spacing)
+        plain._add_reference(*arguments[:-1], weight, noisy.volume)
+        assert torch.allclose(sums.photons, plain.photons, atol=1e-3)
 
 
 def test_photons_are_conserved(clean):

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from xrai.config import EncoderConfig, RefineConfig, SearchConfig, StartConfig, TrainConfig
+from xrai.config import (
+    EncoderConfig,
+    RoundsConfig,
+    SearchConfig,
+    StartConfig,
+    TrainConfig,
+)
 from xraisim.simulation import make
 from xraisim.simulation.config import from_mapping
 
@@ -68,7 +74,7 @@ def quick_config() -> TrainConfig:
         block=400,
         start=StartConfig(restarts=1, steps=60, rotations=1000, batch=150, growth=1.12),
         search=SearchConfig(rotations=1500, hypotheses=2),
-        refine=RefineConfig(final_epochs=3),
+        rounds=RoundsConfig(final=2),
         encoder=EncoderConfig(steps=30, batch=64, heads=4, channels=8),
     )
 

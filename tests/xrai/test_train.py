@@ -1,7 +1,10 @@
 """Whole small reconstructions: they find the orientations, resume exactly, and refuse bad input."""
 
 import dataclasses
+import itertools
 import json
+import os
+import signal
 import tomllib
 
 import h5py
@@ -12,10 +15,11 @@ import torch
 import xraisim
 from xrai import checkpoint
 from xrai.infer import infer
-from xrai.march import March, ladder, limits
 from xrai.poses import angle_modulo_mate, refine
+from xrai.rounds import ladder
 from xrai.stream import PatternStream
-from xrai.train import plan, resume, train
+from xrai.train import resume, train
+from xrai.watch import Interrupted, Watch
 from xraisim.core import rotations, so3
 from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
@@ -59,23 +63,43 @@ def test_orientations_are_found(run, patterns):
     assert share_within(found, true, 10.0) > 0.7
 
 
+def events_of(directory) -> list[dict]:
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
 def test_run_directory_is_complete(run, patterns):
     directory, summary = run
     names = {path.name for path in directory.iterdir()}
     assert names == {
         "config.toml", "checkpoint.pt", "metrics.jsonl", "poses.h5", "intensity.h5",
-        "intensity.mrc", "summary.json",
+        "intensity.mrc", "half_1.h5", "half_2.h5", "summary.json",
     }  # fmt: skip
     assert json.loads((directory / "summary.json").read_text()) == summary
-    lines = (directory / "metrics.jsonl").read_text().splitlines()
-    events = [json.loads(line)["event"] for line in lines]
-    assert events[0] == "start"
-    assert events.count("refine") >= 3
-    assert "encoder" in events
+    events = events_of(directory)
+    assert events[0]["event"] == "start"
+    kinds = [event["kind"] for event in events if event["event"] == "round"]
+    assert kinds[0] == "online"
+    assert kinds[-2:] == ["final", "final"]
+    assert kinds.count("march") >= 2
+    assert "encoder" in [event["event"] for event in events]
     volume = read_volume(directory / "intensity.h5")
     assert torch.allclose(volume.values, read_volume(directory / "intensity.mrc").values)
     with h5py.File(directory / "poses.h5") as file:
-        assert float(file["fluence"][()].mean()) == pytest.approx(1, abs=1e-4)
+        mean = np.average(file["fluence"], weights=file["weight"])
+        assert mean == pytest.approx(1, abs=1e-5)
+        assert {len(column) for column in file.values()} == {900}
+
+
+def test_the_limit_marches_to_the_edge_while_the_halves_agree(run, patterns):
+    rounds = [event for event in events_of(run[0]) if event["event"] == "round"]
+    limits = [1 / one["d_min_angstrom"] for one in rounds]
+    with PatternStream(patterns, 500, 1.0) as stream:
+        assert limits[-1] == pytest.approx(float(stream.pixels.radius[-1]))
+    assert all(b <= 1.0851 * a for a, b in itertools.pairwise(limits))
+    compared = [one for one in rounds if "icc_half" in one]
+    assert len(compared) == len(rounds) - 2
+    assert min(compared[-1]["icc_half"]) > 0.143
+    assert compared[-1]["disconcurrence_deg"] < 5
 
 
 def test_fluence_follows_the_truth(run, patterns):
@@ -86,34 +110,52 @@ def test_fluence_follows_the_truth(run, patterns):
     assert np.corrcoef(found, true)[0, 1] > 0.9
 
 
-def test_same_seed_same_result_and_resume_changes_nothing(
-    patterns, quick_config, run, tmp_path, monkeypatch
+@pytest.mark.parametrize("after_blocks", [1, 2, 4])
+def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(
+    patterns, quick_config, run, tmp_path, monkeypatch, after_blocks
 ):
-    directory, _ = run
-    interrupted = tmp_path / "interrupted"
-    original = March.epoch
+    """SIGTERM after some blocks: within the first round, at its last block, in the second."""
+    blocks = itertools.count(1)
+    original = Watch.after_block
 
-    def fail_once(self, state, number, *rest):
-        if number == 1:
-            raise KeyboardInterrupt
-        original(self, state, number, *rest)
+    def told_to_stop(self, state):
+        if next(blocks) == after_blocks:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, state)
 
-    monkeypatch.setattr(March, "epoch", fail_once)
-    with pytest.raises(KeyboardInterrupt):
-        train(patterns, interrupted, quick_config, quiet=True)
+    monkeypatch.setattr(Watch, "after_block", told_to_stop)
+    stopped = tmp_path / "stopped"
+    with pytest.raises(Interrupted, match="xrai resume"):
+        train(patterns, stopped, quick_config, quiet=True)
     monkeypatch.undo()
-    assert "refine 1" in checkpoint.load(interrupted).done
-    resume(interrupted, quiet=True)
-    whole = found_orientations(directory / "poses.h5")
-    assert torch.equal(found_orientations(interrupted / "poses.h5"), whole)
+    assert checkpoint.load(stopped).position == min(400 * ((after_blocks - 1) % 3 + 1), 900)
+    resume(stopped, quiet=True)
+    for name in ("poses.h5", "intensity.h5", "half_1.h5"):
+        with h5py.File(stopped / name) as one, h5py.File(run[0] / name) as other:
+            assert all(np.array_equal(one[key], other[key]) for key in one)
+
+
+def test_an_interrupted_start_begins_again(patterns, quick_config, run, tmp_path, monkeypatch):
+    def fail(march, monitor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xrai.train.robust_start", fail)
+    with pytest.raises(KeyboardInterrupt):
+        train(patterns, tmp_path / "run", quick_config, quiet=True)
+    monkeypatch.undo()
+    resume(tmp_path / "run", quiet=True)
+    whole = found_orientations(run[0] / "poses.h5")
+    assert torch.equal(found_orientations(tmp_path / "run/poses.h5"), whole)
 
 
 def test_single_pass_reads_every_pattern_once(patterns, quick_config, tmp_path):
-    config = dataclasses.replace(quick_config, single_pass=True)
-    with PatternStream(patterns, 500, 1.0) as stream:
-        names = [stage.name for stage in plan(March(stream, config, torch.device("cpu")))]
-    assert names == ["start", "pass 1", "pass 2", "pass 3", "encoder"]
+    rounds = dataclasses.replace(quick_config.rounds, patterns=300)
+    config = dataclasses.replace(quick_config, single_pass=True, rounds=rounds)
     train(patterns, tmp_path / "run", config, quiet=True)
+    rounds = [event for event in events_of(tmp_path / "run") if event["event"] == "round"]
+    assert [(one["kind"], one["patterns_seen"]) for one in rounds] == [
+        ("online", 300), ("online", 600), ("online", 900),
+    ]  # fmt: skip
     found, true = found_orientations(tmp_path / "run/poses.h5"), true_orientations(patterns)
     assert share_within(found, true, 10.0) > 0.5
 
@@ -173,7 +215,9 @@ def test_refinement_climbs_and_returns_to_the_pose(run, patterns, quick_config):
     with PatternStream(patterns, 300, 1.0) as stream:
         _, photons = next(iter(stream.blocks()))
         pixels = stream.pixels
-        held = refine(state.volume, pixels, photons, state.orientations[:300].clone(), 4, 0.1)
+        held = refine(
+            state.volume, pixels, photons, state.column("orientations")[:300].clone(), 4, 0.1
+        )
         start = so3.perturb(held.quaternion, 1, 0.03, generator(0, "start"))[:, 0].contiguous()
         before = refine(state.volume, pixels, photons, start, 0, 0.1)
         after = refine(state.volume, pixels, photons, start, 4, 0.1)
@@ -190,12 +234,6 @@ def test_ladder_rises_in_equal_ratios():
     assert ratios.max() <= 1.1
     assert np.allclose(ratios, ratios[0])
     assert ladder(0.05, 0.03, 1.1) == [0.03]
-
-
-def test_last_epochs_use_the_full_resolution(patterns, quick_config):
-    with PatternStream(patterns, 500, 1.0) as stream:
-        edge = float(stream.pixels.radius[-1])
-        assert limits(stream, quick_config)[-3:] == [edge] * 3
 
 
 def test_stream_blocks_cover_the_range_in_order(patterns):

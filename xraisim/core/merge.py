@@ -44,6 +44,22 @@ class Accumulator:
         zeros = torch.zeros(grid, grid, grid, device=device)
         return cls(photons=zeros, exposure=zeros.clone(), spacing=spacing)
 
+    def to(self, device: str | torch.device) -> "Accumulator":
+        """Return the same sums on ``device``."""
+        return Accumulator(self.photons.to(device), self.exposure.to(device), self.spacing)
+
+    def padded(self, grid: int) -> "Accumulator":
+        """Return the same sums in a cube of ``grid`` voxels per edge (odd), cut or padded by 0."""
+        margin = [(grid - self.photons.shape[0]) // 2] * 6
+        photons, exposure = (
+            torch.nn.functional.pad(one, margin) for one in (self.photons, self.exposure)
+        )
+        return Accumulator(photons.contiguous(), exposure.contiguous(), self.spacing)
+
+    def faded(self, keep: float) -> "Accumulator":
+        """Return the sums times ``keep``: what older patterns still count for."""
+        return Accumulator(self.photons * keep, self.exposure * keep, self.spacing)
+
     def add(
         self,
         pixels: Pixels,
@@ -51,8 +67,9 @@ class Accumulator:
         poses: Float[Tensor, "n 4"],
         fluence: Float[Tensor, "n"],
         current: Volume | None = None,
+        weight: Float[Tensor, "n"] | None = None,
     ) -> None:
-        """Add patterns at given orientations and relative fluences.
+        """Add patterns at given orientations and relative fluences, each times its ``weight``.
 
         ``current`` is needed only where ``pixels`` have background: a photon then counts for the
         signal with the probability φw/(φw + b) that the current volume gives.
@@ -65,26 +82,41 @@ class Accumulator:
             raise ValueError("merging photons with background needs the current volume")
         else:
             current = resample(current, grid, self.spacing)
+        weight = torch.ones_like(fluence) if weight is None else weight
+        arguments = (pixels, photons, poses, fluence, weight, current)
         if self.photons.device.type == "cpu":
-            self._add_cpu(pixels, photons, poses, fluence, current)
+            self._add_cpu(*arguments)
         else:
-            self._add_reference(pixels, photons, poses, fluence, current)
+            self._add_reference(*arguments)
 
     def _add_cpu(
-        self, pixels: Pixels, photons: Photons, poses: Tensor, fluence: Tensor, current: Volume
+        self,
+        pixels: Pixels,
+        photons: Photons,
+        poses: Tensor,
+        fluence: Tensor,
+        weight: Tensor,
+        current: Volume,
     ) -> None:
         grid = self.photons.shape[0]
         partial = kernels.accumulate(
             *volume_and_pose(current, poses),
             *measurement(current, pixels, photons),
             as_numpy(fluence),
+            as_numpy(weight),
             _PARTS,
         ).sum(0)
         self.photons += torch.from_numpy(partial[:, 0]).reshape(grid, grid, grid)
         self.exposure += torch.from_numpy(partial[:, 1]).reshape(grid, grid, grid)
 
     def _add_reference(
-        self, pixels: Pixels, photons: Photons, poses: Tensor, fluence: Tensor, current: Volume
+        self,
+        pixels: Pixels,
+        photons: Photons,
+        poses: Tensor,
+        fluence: Tensor,
+        weight: Tensor,
+        current: Volume,
     ) -> None:
         """Plain torch form, any device; the numba loop is tested against it."""
         grid = self.photons.shape[0]
@@ -96,9 +128,9 @@ class Accumulator:
             cut = slice_volume_reference(current.values, matrix, pixels.s, current.spacing)
             lit = exposure * cut
             k = torch.where(pixels.background > 0, k * lit / (lit + pixels.background), k)
-            where = (matrix, pixels.s, self.spacing, grid)
-            self.photons += insert_slices_reference(k, *where)
-            self.exposure += insert_slices_reference(exposure, *where)
+            where, share = (matrix, pixels.s, self.spacing, grid), weight[rows, None]
+            self.photons += insert_slices_reference(share * k, *where)
+            self.exposure += insert_slices_reference(share * exposure, *where)
 
     def add_slices(
         self,

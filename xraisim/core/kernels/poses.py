@@ -132,16 +132,21 @@ def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
 
 
 @njit(parallel=True, fastmath=True, cache=True)
-def accumulate(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background, phi, parts):
-    """Return partial photon and exposure sums [parts, 2, G³] of patterns at poses R [n, 3, 3].
+def accumulate(
+    V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background, phi, weight, parts
+):
+    """Return partial photon and exposure sums [parts, G³, 2] of patterns at poses R [n, 3, 3].
 
-    A photon in a pixel with background counts for the signal in proportion φw/(φw + b).
+    A photon in a pixel with background counts for the signal in proportion φw/(φw + b). Both sums
+    of a pattern are multiplied by its weight [n]; those of weight 0 cost nothing.
     """
     n, P = R.shape[0], s.shape[1]
     out = np.zeros((parts, G * G * G, 2), np.float32)
     for part in prange(parts):
         photons = np.zeros(P, np.float32)
         for i in range(part, n, parts):
+            if weight[i] == 0:
+                continue
             photons[:] = 0
             for e in range(offsets[i], offsets[i + 1]):
                 if pixel[e] < P:
@@ -149,12 +154,12 @@ def accumulate(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_backgrou
             t = in_voxels(R[i], inverse)
             for p in range(P):
                 base, fx, fy, fz = locate(t, s, p, G)
-                k = photons[p]
+                k = weight[i] * photons[p]
                 exposure = phi[i] * gain[p]
                 if has_background and k > 0:
                     lit = exposure * trilinear(V, base, fx, fy, fz, G) + _TINY
                     k *= lit / (lit + b[p])
-                _scatter_pair(out[part], base, fx, fy, fz, G, k, exposure)
+                _scatter_pair(out[part], base, fx, fy, fz, G, k, weight[i] * exposure)
     return out
 
 

@@ -1,0 +1,231 @@
+"""Working through one round: poses, weights and sums block by block, then volumes and verdicts."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xrai import outliers
+from xrai.checkpoint import State
+from xrai.halves import RULE, Agreement, agreement, combined, members
+from xrai.march import March, Proposals
+from xrai.monitor import Monitor
+from xrai.poses import Poses
+from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, Round
+from xraisim.core import rotations
+from xraisim.core.merge import Accumulator, intensity_grid
+from xraisim.core.misfit import misfit
+from xraisim.core.types import Photons, Volume
+
+_PROBE = 256  # patterns that are posed against both halves
+_NAMES = {ONLINE: "new patterns", MARCH: "refine", FINAL: "refine together"}
+
+AfterBlock = Callable[[State], None]
+
+
+def begin(march: March, state: State, round_: Round) -> None:
+    """Make ``round_`` the one being worked on, with the sums that it begins with."""
+    state.grow(round_.stop)
+    state.sums = _first_sums(march, round_, state.sums)
+    state.round, state.position = round_, round_.first
+
+
+def run_round(
+    march: March, state: State, round_: Round, monitor: Monitor, after_block: AfterBlock
+) -> None:
+    """Work through the round of a state, from ``state.position`` on.
+
+    ``after_block`` may write a checkpoint and end the run.
+    """
+    began, first = time.monotonic(), state.position
+    propose = _proposals(march, state, round_) if round_.kind == ONLINE else None
+    turned, last = [], None
+    title = f"{_NAMES[round_.kind]} to {1 / round_.s_now:.1f} Å"
+    with monitor.progress(title, round_.stop - first) as advance:
+        for rows, photons in march.stream.blocks(first, round_.stop):
+            if march.is_mine(rows):
+                turned.append(_block(march, state, round_, rows, photons, propose))
+                last = rows, photons
+            state.position = rows.stop
+            after_block(state)
+            advance(len(photons))
+    if turned:
+        state.turned = march.processes.agreed(float(torch.cat(turned).median()))
+    verdict = _finish(march, state, round_)
+    figures = _figures(state, round_, verdict)
+    seconds = time.monotonic() - began
+    monitor.log(
+        "round",
+        **figures,
+        patterns_per_s=(round_.stop - first) / seconds,
+        disconcurrence_deg=_disconcurrence(march, state, round_, last),
+    )
+
+
+def _proposals(march: March, state: State, round_: Round) -> Proposals:
+    return march.grid(state.require_volume(), f"search/{round_.number}")
+
+
+def _first_sums(march: March, round_: Round, former: list[Accumulator]) -> list[Accumulator]:
+    """Return the sums that a round begins with: what it keeps of the former ones, per set."""
+    oversampling = march.config.refine.oversampling
+    grid, spacing = intensity_grid(round_.s_next, march.stream.diameter_angstrom, oversampling)
+    if round_.keep == 0 or not former:
+        return [Accumulator.empty(grid, spacing, march.device) for _ in range(march.sets)]
+    grid = max(grid, former[0].photons.shape[0])
+    return [one.padded(grid).faded(round_.keep) for one in former]
+
+
+def _references(march: March, state: State, round_: Round) -> list[Volume]:
+    """Return the volume that each set is posed against: in the end all patterns' one."""
+    return [state.require_volume()] * march.sets if round_.kind == FINAL else state.volumes
+
+
+def _block(
+    march: March,
+    state: State,
+    round_: Round,
+    rows: slice,
+    photons: Photons,
+    proposals: Proposals | None,
+) -> Tensor:
+    """Pose and merge a block; return by how many degrees its poses turned."""
+    before = state.columns["orientations"][rows].clone()
+    references = _references(march, state, round_)
+    for which, some in enumerate(members(rows, march.sets)):
+        if not len(some):
+            continue
+        index, chosen = some + rows.start, photons.take(some.numpy())
+        if proposals is not None:
+            poses = march.locate(references[which], chosen, proposals, round_.s_now)
+        else:
+            start = state.columns["orientations"][index].to(march.device)
+            mates = round_.number % march.config.refine.mates_every == 0
+            poses = march.again(references[which], chosen, start, round_.s_now, mates=mates)
+        _merge(march, state, round_, references[which], state.sums[which], index, chosen, poses)
+    return torch.rad2deg(rotations.angle_between(before, state.columns["orientations"][rows]))
+
+
+def _merge(
+    march: March,
+    state: State,
+    round_: Round,
+    volume: Volume,
+    sums: Accumulator,
+    index: Tensor,
+    photons: Photons,
+    poses: Poses,
+) -> None:
+    """Keep what was found of patterns of one set, and add them to its sums."""
+    pixels = march.pixels_within(round_.s_now)
+    found, fluence = misfit(volume, pixels, photons, poses.quaternion)
+    weight = outliers.weights(found, state.usual_misfit)
+    for name, values in (
+        ("orientations", poses.quaternion),
+        ("loglik", poses.loglik),
+        ("misfit", found.float()),
+        ("fluence", fluence.float()),
+        ("weight", weight),
+    ):
+        state.columns[name][index] = values.cpu()
+    reach = march.pixels_within(round_.s_next)
+    sums.add(reach, photons, poses.quaternion, fluence.float(), volume, weight)
+
+
+def _finish(march: March, state: State, round_: Round) -> Agreement | None:
+    """Turn sums into volumes, compare the halves, and set the limits for the next round."""
+    _gather(march, state, round_)
+    rows = slice(round_.first, round_.stop)
+    state.usual_misfit = outliers.usual(state.columns["misfit"][rows])
+    for which, index in enumerate(members(rows, march.sets)):
+        state.sums[which] = _fix_scale(state, state.sums[which], index + rows.start)
+    state.volume = _volume(march, combined(state.sums))
+    verdict = None
+    if round_.kind == FINAL:
+        state.finals += 1
+    else:
+        state.volumes = [_volume(march, one) for one in state.sums]
+        verdict = agreement(state.volumes, float(march.pixels.radius[0]), round_.s_next)
+        state.agreed = _agreed(march, verdict)
+        state.stalled = 0 if round_.s_now > state.limit * MOVED else state.stalled + 1
+        state.limit = round_.s_now
+    state.rounds, state.round = round_.number, None
+    state.seen = max(state.seen, round_.stop)
+    return verdict
+
+
+def _agreed(march: March, verdict: Agreement | None) -> float:
+    """Return the |s| to which the limit may move; what was not compared does not hold it back."""
+    return march.s_edge if verdict is None or verdict.reached_edge else verdict.s_agreed
+
+
+def _gather(march: March, state: State, round_: Round) -> None:
+    """Bring together what the processes found of their shares of the round."""
+    if march.processes.count == 1:
+        return
+    for one in state.sums:
+        march.processes.sum(one.photons, one.exposure)
+    block = march.config.block
+    first = torch.arange(round_.first, round_.stop)
+    foreign = (first // block) % march.processes.count != march.processes.rank
+    for name in ("orientations", "loglik", "misfit", "fluence", "weight"):
+        found = state.columns[name][round_.first : round_.stop]
+        found[foreign] = 0
+        march.processes.sum(found)
+
+
+def _fix_scale(state: State, sums: Accumulator, index: Tensor) -> Accumulator:
+    """Return sums as if the mean fluence of a set were one: fluence and intensity trade off."""
+    fluence, weight = state.columns["fluence"], state.columns["weight"][index]
+    mean = float((fluence[index] * weight).sum() / weight.sum().clamp_min(1e-6))
+    if mean <= 0:
+        return sums
+    fluence[index] /= mean
+    return Accumulator(sums.photons, sums.exposure / mean, sums.spacing)
+
+
+def _volume(march: March, sums: Accumulator) -> Volume:
+    return sums.volume(march.config.refine.prior, march.group)
+
+
+def _disconcurrence(
+    march: March, state: State, round_: Round, last: tuple[slice, Photons] | None
+) -> float | None:
+    """Return the median angle (degrees) between poses of the same patterns against both halves.
+
+    The orientation disconcurrence of Shen et al. (2021), on some patterns of the last block.
+    """
+    if last is None or march.sets != 2 or round_.kind == FINAL:
+        return None
+    rows, photons = last
+    some = photons.take(np.arange(min(_PROBE, len(photons))))
+    start = state.columns["orientations"][rows][: len(some)].to(march.device)
+    first, second = (
+        march.again(volume, some, start, round_.s_now).quaternion for volume in state.volumes
+    )
+    return float(torch.rad2deg(rotations.angle_between(first, second)).median())
+
+
+def _figures(state: State, round_: Round, verdict: Agreement | None) -> dict[str, Any]:
+    rows = slice(round_.first, round_.stop)
+    loglik, weight = state.columns["loglik"][rows], state.columns["weight"][rows]
+    found: dict[str, Any] = {
+        "number": round_.number,
+        "kind": round_.kind,
+        "patterns_seen": state.seen,
+        "patterns": round_.stop - round_.first,
+        "d_min_angstrom": 1 / round_.s_now,
+        "loglik_per_pattern": float(loglik.mean()),
+        "misfit_median": float(state.columns["misfit"][rows].median()),
+        "outliers": float((weight < 0.5).float().mean()),
+        "turned_deg_median": state.turned,
+        "fluence_spread": float(state.columns["fluence"][rows].std()),
+    }
+    if verdict is not None:
+        found[f"{RULE}_angstrom"] = verdict.angstrom
+        found["s_per_angstrom"] = [round(s, 7) for s in verdict.s_per_angstrom.tolist()]
+        found["icc_half"] = [round(value, 5) for value in verdict.correlation.tolist()]
+    return found

@@ -1,0 +1,82 @@
+"""Which round comes next: decided from the state alone, so that a resumed run decides alike."""
+
+import math
+
+from xrai.checkpoint import State
+from xrai.march import March
+from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, Round
+
+_SMALLEST_ROUND = 1024
+_SETTLED = 0.1  # of the longest step: poses that turn by less have arrived
+
+
+def next_round(march: March, state: State) -> Round | None:
+    """Return the next round; None when the run is complete.
+
+    New patterns come first. Where the stream can be read again and is not too long, rounds over all
+    patterns follow until the limit is at the detector's edge, or the halves agree no farther; then
+    the final ones.
+    """
+    rounds = march.config.rounds
+    size = online_size(march)
+    stop = march.stream.wait_for(state.seen + size)
+    if stop > state.seen:
+        return _online(march, state, stop)
+    if reads_once(march) or state.finals >= rounds.final:
+        return None
+    s_now = next_limit(march, state)
+    kind = FINAL if state.finals or _has_arrived(march, state) else MARCH
+    s_now = state.limit if state.finals else s_now
+    s_next = march.s_edge if kind == FINAL else min(s_now * rounds.ratio, march.s_edge)
+    return Round(
+        number=state.rounds + 1, kind=kind, first=0, stop=state.seen, s_now=s_now, s_next=s_next
+    )
+
+
+def reads_once(march: March) -> bool:
+    """Whether every pattern is looked at once only."""
+    rounds, stream = march.config.rounds, march.stream
+    too_long = len(stream) > rounds.read_once_above
+    return march.config.single_pass or too_long or not stream.rereadable
+
+
+def online_size(march: March) -> int:
+    """Return how many new patterns make a round, a whole number of blocks where there are many.
+
+    A data set of known length that is read once is cut into as many rounds as the march has rungs.
+    """
+    config, stream = march.config, march.stream
+    size = config.rounds.patterns
+    if stream.ended and reads_once(march):
+        rungs = math.log(march.s_edge / march.s_search) / math.log(config.rounds.ratio)
+        size = min(size, max(_SMALLEST_ROUND, math.ceil(len(stream) / (rungs + 2))))
+    return max(1, round(size / config.block)) * config.block if size > config.block else size
+
+
+def _online(march: March, state: State, stop: int) -> Round:
+    rounds = march.config.rounds
+    s_now = next_limit(march, state) if state.rounds and reads_once(march) else march.s_search
+    moving = s_now > state.limit * MOVED
+    return Round(
+        number=state.rounds + 1,
+        kind=ONLINE,
+        first=state.seen,
+        stop=stop,
+        s_now=s_now,
+        s_next=min(s_now * rounds.ratio, march.s_edge),
+        keep=(rounds.keep if moving else 1.0) if state.rounds else 0.0,
+    )
+
+
+def next_limit(march: March, state: State) -> float:
+    """Return the next |s| limit: a rung farther, but not beyond where the halves agree."""
+    farther = min(state.limit * march.config.rounds.ratio, march.s_edge)
+    return max(march.s_search, min(farther, state.agreed))
+
+
+def _has_arrived(march: March, state: State) -> bool:
+    """Whether the limit has come as far as it will, and the poses hardly turn any more."""
+    if state.stalled >= march.config.rounds.patience:
+        return True
+    at_edge = state.limit >= march.s_edge * (1 - 1e-6)
+    return at_edge and math.radians(state.turned) < _SETTLED * march.max_step(state.limit)

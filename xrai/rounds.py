@@ -1,0 +1,36 @@
+"""A round: a stretch of patterns that get poses and are merged, and what round follows which.
+
+While patterns are new (``online``) each gets a pose from nothing; where all can be read again,
+further rounds go over them from the poses they have (``march``), each as much farther out as the
+half-sets agree; at the end both halves share one volume (``final``).
+"""
+
+import math
+from dataclasses import dataclass
+
+ONLINE, MARCH, FINAL = "online", "march", "final"
+MOVED = 1.01  # a limit that grows by less stands still
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """Patterns ``first`` … ``stop`` − 1, posed to the limit ``s_now`` and merged to ``s_next``.
+
+    Limits are |s| in Å⁻¹. ``keep``: what the sums of earlier rounds still count for.
+    """
+
+    number: int
+    kind: str
+    first: int
+    stop: int
+    s_now: float
+    s_next: float
+    keep: float = 0.0
+
+
+def ladder(s_start: float, s_edge: float, ratio: float) -> list[float]:
+    """Return |s| limits (Å⁻¹) from ``s_start`` to ``s_edge``, in equal ratios ≤ ``ratio``."""
+    if s_start >= s_edge:
+        return [s_edge]
+    steps = math.ceil(math.log(s_edge / s_start) / math.log(ratio))
+    return [s_start * (s_edge / s_start) ** (i / steps) for i in range(steps)] + [s_edge]
