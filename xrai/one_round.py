@@ -23,6 +23,8 @@ from xraisim.core.types import Photons, Volume
 _PROBE = 256  # patterns that are posed against both halves
 _NAMES = {ONLINE: "new patterns", MARCH: "refine", FINAL: "refine together"}
 
+_FOUND = ("orientations", "loglik", "error_deg", "misfit", "fluence", "weight")
+
 AfterBlock = Callable[[State], None]
 
 
@@ -126,6 +128,7 @@ def _merge(
     for name, values in (
         ("orientations", poses.quaternion),
         ("loglik", poses.loglik),
+        ("error_deg", torch.rad2deg(poses.error_rad).float()),
         ("misfit", found.float()),
         ("fluence", fluence.float()),
         ("weight", weight),
@@ -171,7 +174,7 @@ def _gather(march: March, state: State, round_: Round) -> None:
     block = march.config.block
     first = torch.arange(round_.first, round_.stop)
     foreign = (first // block) % march.processes.count != march.processes.rank
-    for name in ("orientations", "loglik", "misfit", "fluence", "weight"):
+    for name in _FOUND:
         found = state.columns[name][round_.first : round_.stop]
         found[foreign] = 0
         march.processes.sum(found)
@@ -219,6 +222,7 @@ def _figures(state: State, round_: Round, verdict: Agreement | None) -> dict[str
         "patterns": round_.stop - round_.first,
         "d_min_angstrom": 1 / round_.s_now,
         "loglik_per_pattern": float(loglik.mean()),
+        "error_deg_median": float(state.columns["error_deg"][rows].median()),
         "misfit_median": float(state.columns["misfit"][rows].median()),
         "outliers": float((weight < 0.5).float().mean()),
         "turned_deg_median": state.turned,

@@ -15,10 +15,15 @@ from xraisim.core.types import Photons, Pixels, Volume
 
 @dataclass(frozen=True)
 class Poses:
-    """An orientation per pattern (quaternions [n, 4]) and its log-likelihood [n], float64."""
+    """An orientation per pattern, its log-likelihood and its standard error.
+
+    Quaternions [n, 4]; log-likelihoods [n], float64; ``error_rad`` [n]: the Cramér-Rao bound of the
+    rotation vector's length, √tr(F⁻¹), from the Fisher information F of the expected counts.
+    """
 
     quaternion: Float[Tensor, "n 4"]
     loglik: Float[Tensor, "n"]
+    error_rad: Float[Tensor, "n"]
 
     def better(self, other: "Poses") -> "Poses":
         """Return the likelier pose of each pattern."""
@@ -26,6 +31,7 @@ class Poses:
         return Poses(
             torch.where(wins[:, None], other.quaternion, self.quaternion),
             torch.maximum(self.loglik, other.loglik),
+            torch.where(wins, other.error_rad, self.error_rad),
         )
 
 
@@ -71,7 +77,14 @@ def refine(
         gradient = torch.where(up[:, None], found.gradient, gradient)
         fisher = torch.where(up[:, None, None], found.fisher, fisher)
         damping = torch.where(up, 0.3 * damping, 10 * damping)
-    return Poses(rotations.normalize(pose), value)
+    return Poses(rotations.normalize(pose), value, _standard_error(fisher))
+
+
+def _standard_error(fisher: Tensor) -> Tensor:
+    """Return √tr(F⁻¹), at most π: a pattern without information says nothing of its pose."""
+    least = torch.eye(3, dtype=fisher.dtype, device=fisher.device) / math.pi**2
+    variance = torch.linalg.inv(fisher + least).diagonal(dim1=1, dim2=2).sum(1)
+    return variance.sqrt().clamp_max(math.pi)
 
 
 def _damped_step(gradient: Tensor, fisher: Tensor, damping: Tensor, longest: float) -> Tensor:

@@ -124,6 +124,7 @@ def challenge(march: March, state: State, encoder: Encoder, monitor: Monitor) ->
         held = Poses(
             state.columns["orientations"][rows].to(march.device),
             state.columns["loglik"][rows].to(march.device),
+            torch.deg2rad(state.columns["error_deg"][rows]).double().to(march.device),
         )
         choice = prune(volume, pixels, photons, heads, 1)[:, 0].contiguous()
         angles = torch.stack([angle_modulo_mate(h, held.quaternion) for h in heads.unbind(1)], 1)
@@ -158,7 +159,7 @@ def _contest(
         return 0
     limits = ladder(s_low, s_edge, 1.4)
     some = photons.take(index.cpu().numpy())
-    rivals = Poses(choice[index].contiguous(), held.loglik[index])
+    rivals = Poses(choice[index].contiguous(), held.loglik[index], held.error_rad[index])
     rivals = march.descend(volume, some, rivals, limits)
     current = refine(
         volume, march.pixels_within(s_edge), some, held.quaternion[index].contiguous(), 1,

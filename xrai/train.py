@@ -24,6 +24,7 @@ from xrai.plan import next_round
 from xrai.rounds import FINAL
 from xrai.start import robust_start
 from xrai.stream import PatternStream
+from xrai.verdict import doubts
 from xrai.watch import Watch
 from xraisim.core import config as configuration
 from xraisim.core.device import choose_device
@@ -118,6 +119,8 @@ def _run(
             with _timed(state, round_.kind):
                 run_round(march, state, round_, monitor, watch.after_block)
             watch.save(state)
+    for reason in doubts(march, state):
+        warn(state, monitor, reason)
     return export.write(state, directory, _summary(march, state))
 
 

@@ -16,7 +16,6 @@ import xraisim
 from xrai import checkpoint
 from xrai.infer import infer
 from xrai.poses import angle_modulo_mate, refine
-from xrai.rounds import ladder
 from xrai.stream import PatternStream
 from xrai.train import resume, train
 from xrai.watch import Interrupted, Watch
@@ -224,16 +223,6 @@ def test_refinement_climbs_and_returns_to_the_pose(run, patterns, quick_config):
     assert (after.loglik >= before.loglik).all()
     returned = rotations.angle_between(after.quaternion, held.quaternion)
     assert float(torch.rad2deg(returned).median()) < 0.5
-
-
-def test_ladder_rises_in_equal_ratios():
-    rungs = np.array(ladder(0.02, 0.06, 1.1))
-    ratios = rungs[1:] / rungs[:-1]
-    assert rungs[0] == 0.02
-    assert rungs[-1] == 0.06
-    assert ratios.max() <= 1.1
-    assert np.allclose(ratios, ratios[0])
-    assert ladder(0.05, 0.03, 1.1) == [0.03]
 
 
 def test_stream_blocks_cover_the_range_in_order(patterns):

@@ -1,0 +1,206 @@
+"""Which round follows which, what tells outliers, and what two halves say."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from xrai import outliers
+from xrai.checkpoint import State
+from xrai.config import RoundsConfig, TrainConfig
+from xrai.halves import agreement, combined, members
+from xrai.plan import next_round
+from xrai.rounds import ladder
+from xrai.verdict import doubts
+from xraisim.core.errors import ConfigError
+from xraisim.core.merge import Accumulator
+from xraisim.core.random import generator
+from xraisim.core.types import Volume
+
+S_SEARCH, S_EDGE = 0.02, 0.03
+
+
+class Stream(SimpleNamespace):
+    """A stream that gets its patterns at once, as far as the planning can see."""
+
+    def __len__(self):
+        return self.patterns
+
+    def wait_for(self, count):
+        return min(count, self.patterns)
+
+
+def march_of(patterns, *, rereadable=True, ended=True, **settings):
+    config = TrainConfig(**settings)
+    stream = Stream(patterns=patterns, rereadable=rereadable, ended=ended, diameter_angstrom=300.0)
+    return SimpleNamespace(
+        stream=stream,
+        config=config,
+        s_search=S_SEARCH,
+        s_edge=S_EDGE,
+        sets=2,
+        max_step=lambda s: 1 / (s * 300.0),
+    )
+
+
+def worked(state, round_, agreed=S_EDGE, turned=0.1):
+    """Return the state after a round whose halves agree to ``agreed``."""
+    moved = round_.s_now > 1.01 * state.limit
+    return replace(
+        state,
+        rounds=round_.number,
+        seen=max(state.seen, round_.stop),
+        limit=round_.s_now if round_.kind != "final" else state.limit,
+        agreed=agreed,
+        turned=turned,
+        stalled=0 if moved else state.stalled + 1,
+        finals=state.finals + (round_.kind == "final"),
+    )
+
+
+def all_rounds(march, agreed=S_EDGE):
+    state, found = State(patterns="", extent={}), []
+    while (following := next_round(march, state)) is not None:
+        found.append(following)
+        state = worked(state, following, agreed)
+        assert len(found) < 200
+    return found
+
+
+def test_a_small_data_set_is_searched_then_marched_then_finished():
+    found = all_rounds(march_of(5000))
+    kinds = [one.kind for one in found]
+    assert kinds[0] == "online"
+    assert kinds[-2:] == ["final", "final"]
+    assert set(kinds[1:-2]) == {"march"}
+    assert (found[0].first, found[0].stop, found[0].s_now) == (0, 5000, S_SEARCH)
+    limits = [one.s_now for one in found]
+    assert limits == sorted(limits)
+    assert limits[-1] == S_EDGE
+    assert found[-1].s_next == S_EDGE
+
+
+def test_the_limit_stays_where_the_halves_agree_and_the_run_still_ends():
+    found = all_rounds(march_of(5000), agreed=0.024)
+    assert max(one.s_now for one in found) == 0.024
+    assert found[-1].kind == "final"
+    assert len(found) < 12
+
+
+def test_a_long_stream_is_read_once_and_older_sums_fade_while_the_limit_moves():
+    march = march_of(300_000, rounds=RoundsConfig(patterns=8192))
+    found = all_rounds(march)
+    assert {one.kind for one in found} == {"online"}
+    assert [one.first for one in found[1:]] == [one.stop for one in found[:-1]]
+    assert found[-1].stop == 300_000
+    assert found[0].keep == 0
+    assert found[1].keep == 0.5
+    assert found[-1].keep == 1
+    assert found[-1].s_now == S_EDGE
+
+
+@pytest.mark.parametrize("settings", [{"single_pass": True}, {"rereadable": False}])
+def test_what_cannot_or_must_not_be_read_again_is_read_once(settings):
+    found = all_rounds(march_of(20_000, block=1024, **settings))
+    assert {one.kind for one in found} == {"online"}
+    assert len(found) >= 4
+
+
+def test_settings_out_of_range_are_refused():
+    for bad in ({"ratio": 1.0}, {"keep": 1.5}, {"patterns": 0}, {"final": -1}):
+        with pytest.raises(ConfigError, match="out of range"):
+            TrainConfig(rounds=RoundsConfig(**bad))
+    with pytest.raises(ConfigError, match="unknown point group"):
+        TrainConfig(symmetry="X7")
+
+
+def test_every_pattern_belongs_to_one_half_whatever_the_blocks():
+    whole = members(slice(0, 10), 2)
+    parts = [[one + rows.start for one in members(rows, 2)] for rows in (slice(0, 3), slice(3, 10))]
+    for which in (0, 1):
+        assert torch.equal(whole[which], torch.cat([part[which] for part in parts]))
+    assert torch.equal(torch.cat(whole).sort().values, torch.arange(10))
+    assert torch.equal(members(slice(3, 6), 1)[0], torch.arange(3))
+
+
+def volumes_with_noise_beyond(s_true):
+    """Return two volumes that share their speckles to ``s_true`` and are noise beyond."""
+    random, grid, spacing = generator(0, "halves"), 41, 0.001
+    axis = (torch.arange(grid) - grid // 2) * spacing
+    radius = torch.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
+    common = torch.rand(grid, grid, grid, generator=random)
+    parts = [torch.rand(grid, grid, grid, generator=random) for _ in range(2)]
+    return [
+        Volume(
+            values=torch.where(radius < s_true, common + 0.1 * part, part),
+            spacing=spacing,
+            kind="intensity",
+        )
+        for part in parts
+    ]
+
+
+def test_halves_agree_as_far_as_they_share_speckles():
+    found = agreement(volumes_with_noise_beyond(0.012), 0.003, 0.019)
+    assert found.s_agreed == pytest.approx(0.012, abs=0.001)
+    assert found.angstrom == pytest.approx(1 / found.s_agreed)
+    assert not found.reached_edge
+    assert agreement(volumes_with_noise_beyond(0.03), 0.003, 0.019).reached_edge
+    assert agreement(volumes_with_noise_beyond(0.0), 0.003, 0.019).angstrom is None
+    assert agreement(volumes_with_noise_beyond(0.03)[:1], 0.003, 0.019) is None
+
+
+def test_combined_sums_are_those_of_all():
+    sums = [Accumulator.empty(5, 0.1), Accumulator.empty(5, 0.1)]
+    sums[0].photons += 2
+    sums[1].photons += 3
+    sums[1].exposure += 1
+    both = combined(sums)
+    assert float(both.photons[0, 0, 0]) == 5
+    assert float(both.exposure[0, 0, 0]) == 1
+
+
+def test_outliers_lose_their_weight_and_hits_keep_it():
+    random = generator(1, "misfit")
+    hits, junk = torch.randn(600, generator=random) - 3, 30 + torch.randn(300, generator=random)
+    known = outliers.usual(torch.cat([hits, junk]))
+    assert known[0] == pytest.approx(-2.6, abs=0.3)
+    assert float(outliers.weights(hits, known).mean()) > 0.95
+    assert float(outliers.weights(junk, known).max()) == 0
+    assert float(outliers.weights(hits - 50, known).min()) == 1
+    assert float(outliers.weights(junk, None).min()) == 1
+
+
+def state_with(**changes):
+    state = State(patterns="", extent={}, rounds=3, limit=0.03, agreed=0.03)
+    state.grow(100)
+    state.seen = 100
+    state.columns["error_deg"][:] = 0.5
+    for name, value in changes.items():
+        if name in state.columns:
+            state.columns[name][:] = value
+        else:
+            setattr(state, name, value)
+    return state
+
+
+def test_a_run_doubts_itself_where_it_should():
+    march = march_of(100)
+    assert doubts(march, state_with()) == []
+    assert "half-sets agree only to 100 Å" in doubts(march, state_with(agreed=0.01))[0]
+    assert "half-sets agree nowhere" in doubts(march, state_with(agreed=0.0))[0]
+    speckle = math.degrees(1 / (0.03 * 300))
+    assert "flat posteriors" in doubts(march, state_with(error_deg=0.6 * speckle))[0]
+    assert "fit no pose" in doubts(march, state_with(weight=0.0))[0]
+
+
+def test_ladder_rises_in_equal_ratios():
+    rungs = torch.tensor(ladder(0.02, 0.06, 1.1), dtype=torch.float64)
+    ratios = rungs[1:] / rungs[:-1]
+    assert float(rungs[0]) == 0.02
+    assert float(rungs[-1]) == 0.06
+    assert float(ratios.max()) <= 1.1
+    assert torch.allclose(ratios, ratios[0])
+    assert ladder(0.05, 0.03, 1.1) == [0.03]

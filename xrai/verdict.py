@@ -1,0 +1,34 @@
+"""Whether a run may be trusted, from its own figures: never from the truth."""
+
+import math
+
+from xrai.checkpoint import State
+from xrai.march import March
+
+_FLAT = 0.5  # of a speckle at the limit: poses less sure than this blur what they are merged into
+_JUNK = 0.3
+
+
+def doubts(march: March, state: State) -> list[str]:
+    """Return in words why the result of the rounds so far may be wrong; empty if nothing is odd."""
+    found = []
+    if march.sets == 2 and state.rounds and state.agreed < march.s_search * 0.98:
+        reach = f"only to {1 / state.agreed:.0f} Å" if state.agreed > 0 else "nowhere"
+        found.append(
+            f"the half-sets agree {reach}, less far than poses were searched to "
+            f"({1 / march.s_search:.0f} Å): too few photons or patterns, or a start that is wrong"
+        )
+    speckle = 1 / (state.limit * march.stream.diameter_angstrom) if state.limit else math.inf
+    error = float(state.column("error_deg").median()) if state.seen else 0.0
+    if state.limit and math.radians(error) > _FLAT * speckle:
+        found.append(
+            f"flat posteriors: the poses' standard error is {error:.1f}°, where a speckle at "
+            f"{1 / state.limit:.0f} Å turns by {math.degrees(speckle):.1f}°"
+        )
+    junk = float((state.column("weight") < 0.5).float().mean()) if state.seen else 0.0
+    if junk > _JUNK:
+        found.append(
+            f"{junk:.0%} of the patterns fit no pose and do not count; select single hits first "
+            "(`xrai-baseline classify`)"
+        )
+    return found
