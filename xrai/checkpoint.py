@@ -23,6 +23,7 @@ _COLUMNS = {
     "fluence": torch.tensor(1.0),
     "loglik": torch.tensor(0.0, dtype=torch.float64),
     "error_deg": torch.tensor(180.0),
+    "turned_deg": torch.tensor(180.0),
     "misfit": torch.tensor(0.0),
     "weight": torch.tensor(1.0),
 }
@@ -35,8 +36,8 @@ class State:
     ``extent``: what phasing needs to know of the measurement (``particle_diameter_angstrom``,
     ``s_min_per_angstrom``, ``s_max_per_angstrom``). ``columns``: per pattern ``orientations`` and
     ``encoder_orientations`` [N, 4], ``fluence``, ``loglik`` (nats), ``error_deg`` (standard error
-    of the pose), ``misfit`` (standard deviations) and ``weight`` in the merge [N]; N ≥ ``seen``,
-    the patterns that have a pose.
+    of the pose), ``turned_deg`` (by the last round), ``misfit`` (standard deviations) and
+    ``weight`` in the merge [N]; N ≥ ``seen``, the patterns that have a pose.
 
     ``volumes``: one per set of patterns, ``volume``: of all of them. ``round``: the one being
     worked on, of which the patterns before ``position`` are in ``sums``; ``rounds``: how many are

@@ -11,6 +11,7 @@ from xrai import train as training
 from xrai.config import TrainConfig
 from xraisim import console
 from xraisim.core import config as configuration
+from xraisim.core.processes import processes_of
 
 app = console.make_app(
     "X-RAI: online, amortised reconstruction from single-particle diffraction patterns.",
@@ -33,6 +34,9 @@ def train(
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N].")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    symmetry: Annotated[
+        str | None, typer.Option(help="Point group of the particle: C1 … C99, D1 …, T, O, I.")
+    ] = None,
     single_pass: Annotated[
         bool, typer.Option("--single-pass", help="Read every pattern once (for long streams).")
     ] = False,
@@ -46,12 +50,20 @@ def train(
     The run directory gets config.toml, checkpoint.pt, metrics.jsonl, poses.h5, intensity.h5,
     intensity.mrc and summary.json. An interrupted run continues with `xrai resume`.
     """
-    given = {"device": device, "seed": seed, "single_pass": single_pass or None}
+    given = {
+        "device": device,
+        "seed": seed,
+        "symmetry": symmetry,
+        "single_pass": single_pass or None,
+    }
     settings = configuration.given_or_default(TrainConfig, config, given)
     if show_config:
         typer.echo(configuration.dumps(settings))
         return
-    _report(training.train(patterns, out, settings), out, as_json)
+    with processes_of(settings.device) as processes:
+        summary = training.train(patterns, out, settings, processes=processes)
+    if processes.is_leader:
+        _report(summary, out, as_json)
 
 
 @app.command()
@@ -60,8 +72,11 @@ def resume(
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N].")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Continue an interrupted run after its last finished stage."""
-    _report(training.resume(run, device=device), run, as_json)
+    """Continue an interrupted run from its last checkpoint."""
+    with processes_of(device or "auto") as processes:
+        summary = training.resume(run, device=device, processes=processes)
+    if processes.is_leader:
+        _report(summary, run, as_json)
 
 
 @app.command("export")

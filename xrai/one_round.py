@@ -23,7 +23,10 @@ from xraisim.core.types import Photons, Volume
 _PROBE = 256  # patterns that are posed against both halves
 _NAMES = {ONLINE: "new patterns", MARCH: "refine", FINAL: "refine together"}
 
-_FOUND = ("orientations", "loglik", "error_deg", "misfit", "fluence", "weight")
+# Columns that a round fills in.
+_FOUND = (
+    "orientations", "loglik", "error_deg", "turned_deg", "misfit", "fluence", "weight",
+)  # fmt: skip
 
 AfterBlock = Callable[[State], None]
 
@@ -44,18 +47,16 @@ def run_round(
     """
     began, first = time.monotonic(), state.position
     propose = _proposals(march, state, round_) if round_.kind == ONLINE else None
-    turned, last = [], None
+    last = None
     title = f"{_NAMES[round_.kind]} to {1 / round_.s_now:.1f} Å"
     with monitor.progress(title, round_.stop - first) as advance:
         for rows, photons in march.stream.blocks(first, round_.stop):
             if march.is_mine(rows):
-                turned.append(_block(march, state, round_, rows, photons, propose))
+                _block(march, state, round_, rows, photons, propose)
                 last = rows, photons
             state.position = rows.stop
             after_block(state)
             advance(len(photons))
-    if turned:
-        state.turned = march.processes.agreed(float(torch.cat(turned).median()))
     verdict = _finish(march, state, round_)
     figures = _figures(state, round_, verdict)
     seconds = time.monotonic() - began
@@ -93,8 +94,8 @@ def _block(
     rows: slice,
     photons: Photons,
     proposals: Proposals | None,
-) -> Tensor:
-    """Pose and merge a block; return by how many degrees its poses turned."""
+) -> None:
+    """Pose and merge a block."""
     before = state.columns["orientations"][rows].clone()
     references = _references(march, state, round_)
     for which, some in enumerate(members(rows, march.sets)):
@@ -108,7 +109,8 @@ def _block(
             mates = round_.number % march.config.refine.mates_every == 0
             poses = march.again(references[which], chosen, start, round_.s_now, mates=mates)
         _merge(march, state, round_, references[which], state.sums[which], index, chosen, poses)
-    return torch.rad2deg(rotations.angle_between(before, state.columns["orientations"][rows]))
+    turned = rotations.angle_between(before, state.columns["orientations"][rows])
+    state.columns["turned_deg"][rows] = torch.rad2deg(turned)
 
 
 def _merge(
@@ -143,6 +145,7 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
     _gather(march, state, round_)
     rows = slice(round_.first, round_.stop)
     state.usual_misfit = outliers.usual(state.columns["misfit"][rows])
+    state.turned = float(state.columns["turned_deg"][rows].median())
     for which, index in enumerate(members(rows, march.sets)):
         state.sums[which] = _fix_scale(state, state.sums[which], index + rows.start)
     state.volume = _volume(march, combined(state.sums))

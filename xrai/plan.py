@@ -19,7 +19,7 @@ def next_round(march: March, state: State) -> Round | None:
     """
     rounds = march.config.rounds
     size = online_size(march)
-    stop = march.stream.wait_for(state.seen + size)
+    stop = int(march.processes.agreed(march.stream.wait_for(state.seen + size)))
     if stop > state.seen:
         return _online(march, state, stop)
     if reads_once(march) or state.finals >= rounds.final:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xrai.config import TrainConfig
 from xrai.decoder import ImplicitDecoder, radial_profile
@@ -45,7 +45,7 @@ def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
         decoder, nll = _online(counts, pixels, march, restart, monitor)
         volume = _symmetric(march, decoder.volume())
         excess = _excess(march, volume, pixels, probe)
-        settled = excess < config.start.settled
+        settled = march.processes.agreed(excess) < config.start.settled
         monitor.log(
             "start", restart=restart, nll_per_photon=nll, excess=excess, settled=int(settled)
         )
@@ -85,6 +85,7 @@ def _online(
     config, device = march.config, counts.device
     start, stream = config.start, f"start/{restart}"
     decoder = _fresh_decoder(counts, pixels, march.stream.diameter_angstrom, config, stream)
+    model = march.processes.parallel(decoder)
     optimizer = torch.optim.Adam(decoder.parameters(), lr=config.decoder.learning_rate)
     random = generator(config.seed, stream, device)
     grid = so3.super_fibonacci(start.rotations).to(device)
@@ -93,6 +94,7 @@ def _online(
         torch.randperm(len(counts), generator=random, device=device),
         0,
     )
+    size = min(start.batch, len(counts))
     with monitor.progress(f"start {restart + 1} of {start.restarts}", start.steps) as advance:
         for step in range(start.steps):
             if step % start.templates_every == 0:
@@ -101,13 +103,16 @@ def _online(
                 templates = log_templates(
                     _symmetric(march, decoder.volume()), pixels, turned
                 ).contiguous()
-            if cursor + start.batch > len(order):
+            if cursor + size > len(order):
                 order = torch.randperm(len(counts), generator=random, device=device)
                 cursor = 0
-            batch = counts[order[cursor : cursor + start.batch]]
-            cursor += start.batch
-            pose = turned[_tempered_draw(grid_loglik(batch, templates), beta, random)]
-            loss = _decoder_step(decoder, optimizer, batch, pixels, pose)
+            uniform = torch.rand(size, generator=random, device=device)
+            mine = march.processes.share(size)
+            batch = counts[order[cursor : cursor + size][mine]]
+            cursor += size
+            loglik = grid_loglik(batch, templates)
+            pose = turned[_tempered_draw(loglik, beta, uniform[mine])]
+            loss = _decoder_step(model, decoder.spacing, optimizer, batch, pixels, pose)
             beta = min(1.0, beta * start.growth)
             advance(1, f"nll/photon {loss:.4f}  β {beta:.3f}")
     return decoder, _best_nll(decoder, counts, pixels, grid, config.block)
@@ -125,22 +130,22 @@ def _fresh_decoder(
     return decoder.to(counts.device)
 
 
-def _tempered_draw(loglik: Tensor, beta: float, random: torch.Generator) -> Tensor:
+def _tempered_draw(loglik: Tensor, beta: float, uniform: Tensor) -> Tensor:
     """Draw a grid pose per pattern from the posterior to the power β, by inverting its sum."""
     cumulative = (beta * loglik).softmax(1).cumsum(1)
-    uniform = torch.rand(len(loglik), 1, generator=random, device=loglik.device)
-    drawn = torch.searchsorted(cumulative, uniform * cumulative[:, -1:])
+    drawn = torch.searchsorted(cumulative, uniform[:, None] * cumulative[:, -1:])
     return drawn[:, 0].clamp_max(loglik.shape[1] - 1)
 
 
 def _decoder_step(
-    decoder: ImplicitDecoder,
+    model: nn.Module,
+    spacing: float,
     optimizer: torch.optim.Optimizer,
     batch: Tensor,
     pixels: Pixels,
     pose: Tensor,
 ) -> float:
-    cut = slice_volume(decoder(), rotations.to_matrix(pose), pixels.s, decoder.spacing)
+    cut = slice_volume(model(), rotations.to_matrix(pose), pixels.s, spacing)
     loss = photon_nll(batch, cut * pixels.gain, pixels.background).mean()
     optimizer.zero_grad()
     loss.backward()

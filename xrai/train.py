@@ -41,33 +41,40 @@ def train(
     config: TrainConfig,
     *,
     quiet: bool = False,
+    processes: Processes = ALONE,
 ) -> dict[str, float | int | str]:
     """Reconstruct ``patterns`` into a new run directory; return the summary written there.
 
     ``patterns`` is a file, or gives patterns without one (``xraisim.stream``); such a run cannot be
-    resumed from its directory alone.
+    resumed from its directory alone. ``processes`` share the patterns, and the first of them
+    writes.
 
     Raises :class:`UserError` if the directory already holds a run, :class:`DeviceError` for a
     device that is not there, :class:`FormatError` for an unusable pattern file.
     """
     device = choose_device(config.device)
     directory = Path(run_directory)
-    if (directory / checkpoint.NAME).exists():
+    if processes.agreed(float((directory / checkpoint.NAME).exists())):
         raise UserError(
             f"{directory} already holds a run; continue it with `xrai resume {directory}`, or "
             "choose another --out"
         )
     with PatternStream(patterns, config.block, config.memory_gib) as stream:
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / CONFIG).write_text(configuration.dumps(config), encoding="utf-8")
-        (directory / "metrics.jsonl").unlink(missing_ok=True)
         state = State(patterns=str(stream.path.resolve()), extent=_extent(stream))
-        checkpoint.save(state, directory)
-        return _run(stream, directory, config, state, device, quiet)
+        if processes.is_leader:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / CONFIG).write_text(configuration.dumps(config), encoding="utf-8")
+            (directory / "metrics.jsonl").unlink(missing_ok=True)
+            checkpoint.save(state, directory)
+        return _run(stream, directory, config, state, device, quiet, processes)
 
 
 def resume(
-    run_directory: Path | str, *, device: str | None = None, quiet: bool = False
+    run_directory: Path | str,
+    *,
+    device: str | None = None,
+    quiet: bool = False,
+    processes: Processes = ALONE,
 ) -> dict[str, float | int | str]:
     """Continue an interrupted run from its last checkpoint."""
     directory = Path(run_directory)
@@ -80,7 +87,7 @@ def resume(
                 f"{state.patterns} holds {len(stream):,} patterns, the run has seen "
                 f"{state.seen:,}; train again"
             )
-        return _run(stream, directory, config, state, chosen, quiet)
+        return _run(stream, directory, config, state, chosen, quiet, processes)
 
 
 def _extent(stream: PatternStream) -> dict[str, float]:
@@ -99,17 +106,17 @@ def _run(
     state: State,
     device: torch.device,
     quiet: bool,
-    processes: Processes = ALONE,
+    processes: Processes,
 ) -> dict[str, float | int | str]:
     monitor = Monitor(directory / "metrics.jsonl", quiet or not processes.is_leader)
     march = March(stream, config, device, processes)
     state.to(device)
-    watch = Watch(directory, config.checkpoint_s, processes.is_leader)
+    watch = Watch(directory, config.checkpoint_s, processes)
     with watch.signals():
         if state.volume is None:
             with _timed(state, "start"):
                 _start(march, state, monitor)
-            watch.save(state)
+            watch.after_round(state)
         while (round_ := state.round or next_round(march, state)) is not None:
             if round_.kind == FINAL and state.teacher is None:
                 with _timed(state, "encoder"):
@@ -118,10 +125,11 @@ def _run(
                 begin(march, state, round_)
             with _timed(state, round_.kind):
                 run_round(march, state, round_, monitor, watch.after_block)
-            watch.save(state)
+            watch.after_round(state)
     for reason in doubts(march, state):
         warn(state, monitor, reason)
-    return export.write(state, directory, _summary(march, state))
+    summary = _summary(march, state)
+    return export.write(state, directory, summary) if processes.is_leader else summary
 
 
 @contextmanager

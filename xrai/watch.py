@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import torch
+
 from xrai import checkpoint
 from xrai.checkpoint import State
+from xraisim.core.processes import ALONE, Processes
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -20,29 +23,42 @@ class Interrupted(KeyboardInterrupt):
 class Watch:
     """Writes the state of a run: every ``interval_s`` seconds, and before it stops for a signal.
 
-    ``writes``: whether this process is the one that writes.
+    Several processes hold a round's sums in parts, so they write and stop between rounds only.
     """
 
-    def __init__(self, directory: Path, interval_s: float, writes: bool = True) -> None:
-        self._directory, self._interval, self._writes = directory, interval_s, writes
+    def __init__(self, directory: Path, interval_s: float, processes: Processes = ALONE) -> None:
+        self._directory, self._interval, self._processes = directory, interval_s, processes
         self._saved = time.monotonic()
-        self._told: int | None = None
+        self._told = 0
 
     def save(self, state: State) -> None:
         """Write the state now."""
-        if self._writes:
+        if self._processes.is_leader:
             checkpoint.save(state, self._directory)
         self._saved = time.monotonic()
 
     def after_block(self, state: State) -> None:
         """Write the state if it is time; raises :class:`Interrupted` if told to stop."""
-        if self._told is not None or time.monotonic() - self._saved > self._interval:
+        if self._processes.count > 1:
+            return
+        if self._told or time.monotonic() - self._saved > self._interval:
             self.save(state)
-        if self._told is not None:
-            name = signal.Signals(self._told).name
+        self._stop_if_told(state, self._told)
+
+    def after_round(self, state: State) -> None:
+        """Write the state; raises :class:`Interrupted` if any of the processes was told to stop."""
+        self.save(state)
+        told = torch.tensor(self._told)
+        self._processes.sum(told)
+        self._stop_if_told(state, int(told) and (self._told or signal.SIGTERM))
+
+    def _stop_if_told(self, state: State, number: int) -> None:
+        if number:
+            where = f"after {state.position:,} patterns of round {state.rounds + 1}"
             raise Interrupted(
-                f"stopped by {name} after {state.position:,} patterns of round {state.rounds + 1}; "
-                f"continue with `xrai resume {self._directory}`"
+                f"stopped by {signal.Signals(number).name} "
+                f"{where if state.round else f'after round {state.rounds}'}; continue with "
+                f"`xrai resume {self._directory}`"
             )
 
     @contextmanager
@@ -63,6 +79,6 @@ class Watch:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._told is not None:
+        if self._told:
             raise KeyboardInterrupt
         self._told = number

@@ -16,6 +16,7 @@ from xrai.rounds import ladder
 from xrai.verdict import doubts
 from xraisim.core.errors import ConfigError
 from xraisim.core.merge import Accumulator
+from xraisim.core.processes import ALONE
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 
@@ -41,6 +42,7 @@ def march_of(patterns, *, rereadable=True, ended=True, **settings):
         s_search=S_SEARCH,
         s_edge=S_EDGE,
         sets=2,
+        processes=ALONE,
         max_step=lambda s: 1 / (s * 300.0),
     )
 

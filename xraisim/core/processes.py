@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numba
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xraisim.core.errors import DeviceError
 
@@ -50,6 +50,17 @@ class Processes:
 
             for tensor in tensors:
                 distributed.broadcast(tensor, src=0)
+
+    def share(self, count: int) -> slice:
+        """Return this process's part of ``count`` rows; the parts differ by one row at most."""
+        bounds = [count * rank // self.count for rank in (self.rank, self.rank + 1)]
+        return slice(*bounds)
+
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """Return a model whose gradients are averaged over the processes by torch."""
+        if self.count == 1:
+            return model
+        return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
 
     def agreed(self, value: float) -> float:
         """Return the leader's value, for decisions that all have to take alike."""
