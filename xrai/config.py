@@ -29,8 +29,10 @@ class DecoderConfig:
 class StartConfig:
     """The robust start: online annealed pose search at low resolution, a few cheap restarts.
 
-    The posterior over ``rotations`` is tempered by β, which grows from ``beta`` by ``growth`` per
-    step of ``batch`` patterns. ``buffer``: how many patterns of the stream it draws from.
+    The posterior over ``rotations`` is tempered by β, which grows by ``growth`` per step of
+    ``batch`` patterns to 1, from where a pattern's photons count as ``cold_photons`` of them: the
+    same schedule then suits bright and dim patterns. ``buffer``: how many patterns of the stream
+    it draws from.
 
     A start has settled when, at the best poses of some patterns, the likelihood falls short of what
     the volume itself expects by less than ``settled`` (the median misfit per square root of a
@@ -42,7 +44,7 @@ class StartConfig:
     rotations: int = 3000
     batch: int = 384
     steps: int = 200
-    beta: float = 0.003
+    cold_photons: float = 15.0
     growth: float = 1.03
     templates_every: int = 4
     restarts: int = 6
@@ -146,6 +148,7 @@ class TrainConfig:
             "start.restarts": self.start.restarts >= 1,
             "start.rotations": self.start.rotations >= 1,
             "start.growth": self.start.growth >= 1,
+            "start.cold_photons": self.start.cold_photons > 0,
             "search.hypotheses": 1 <= self.search.hypotheses <= self.search.rotations,
             "refine.iterations": self.refine.iterations >= 1,
             "refine.mates_every": self.refine.mates_every >= 1,

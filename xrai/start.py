@@ -89,11 +89,8 @@ def _online(
     optimizer = torch.optim.Adam(decoder.parameters(), lr=config.decoder.learning_rate)
     random = generator(config.seed, stream, device)
     grid = so3.super_fibonacci(start.rotations).to(device)
-    beta, order, cursor = (
-        start.beta,
-        torch.randperm(len(counts), generator=random, device=device),
-        0,
-    )
+    beta = min(1.0, start.cold_photons / max(float(counts.sum(1).mean()), 1.0))
+    order, cursor = torch.randperm(len(counts), generator=random, device=device), 0
     size = min(start.batch, len(counts))
     with monitor.progress(f"start {restart + 1} of {start.restarts}", start.steps) as advance:
         for step in range(start.steps):
