@@ -8,9 +8,9 @@ import numpy as np
 
 from baselines.report.run import Run, read_run
 from baselines.report.sections import sections_of
-from baselines.report.volumes import half_set_resolution
 from xraisim.files.atomic import whole_file
 from xraisim.html_page import render
+from xraisim.report_figures.volumes import half_set_resolution
 
 
 def write_report(directory: Path, path: Path, patterns: Path | None = None) -> None:
@@ -58,8 +58,8 @@ def resolution(run: Run) -> tuple[str, str]:
     if measured is not None:
         found, rule = measured
         return f"{found[np.isfinite(found)][-1]:.1f} Å", rule
-    halves = half_set_resolution(run)
-    if halves is not None:
+    if run.halves is not None:
+        halves = half_set_resolution(run.halves, run.s_range)
         return str(halves), halves.rule
     edge = run.column("d_min_angstrom")[-1]
     return f"{edge:.1f} Å" if np.isfinite(edge) else "", "edge of the last level, unmeasured"

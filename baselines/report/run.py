@@ -13,6 +13,7 @@ import numpy as np
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Volume
 from xraisim.files.volumes import read_attributes, read_volume
+from xraisim.report_figures.patterns import Predictor
 
 # Resolutions that a run may have measured in every iteration, and the rule of each.
 _MEASURED = {"fsc_half_0.143_angstrom": "fsc_half_0.143", "icc_half_angstrom": "icc_half_0.143"}
@@ -49,6 +50,27 @@ class Run:
             if np.isfinite(self.column(name)).any():
                 return self.column(name), rule
         return None
+
+    def named_volumes(self) -> dict[str, Volume]:
+        """Return the volumes by what they are called: a class has a number."""
+        if len(self.volumes) == 1:
+            return {"intensity": next(iter(self.volumes.values()))}
+        return {f"class {number}": volume for number, volume in self.volumes.items()}
+
+    def predictor(self) -> Predictor | None:
+        """Return what predicts patterns, or None while volumes or poses are missing."""
+        classes = self.poses.get("class_id") if len(self.volumes) > 1 else None
+        found = all(name in self.poses for name in ("orientations", "fluence"))
+        if not self.volumes or not found or (len(self.volumes) > 1 and classes is None):
+            return None
+        return Predictor(
+            run=self.directory,
+            volumes=self.volumes,
+            s_max_per_angstrom=self.s_range[1],
+            orientations=self.poses["orientations"],
+            fluence=self.poses["fluence"],
+            class_id=classes,
+        )
 
 
 def read_run(directory: Path) -> Run:
