@@ -25,6 +25,8 @@ _WORDS = {
     "d_min_angstrom": "to {:.1f} Å",
     "fsc_half_0.143_angstrom": "fsc_half_0.143 {:.1f} Å",
     "icc_half_0.143_angstrom": "icc_half_0.143 {:.1f} Å",
+    "misfit_median": "misfit {:.2f} σ",
+    "error_deg_median": "poses ±{:.2g}°",
     "turned_deg_median": "turned {:.2g}°",
     "disconcurrence_deg": "half-sets' poses {:.2g}° apart",
     "outliers": "{:.1%} outliers",

@@ -47,7 +47,7 @@ def inline(figure: Figure, name: str) -> Markup:
 
     So it reads on light and dark pages alike: white backgrounds become transparent. Text stays
     text, in the page's font. ``name``, a word that no other figure of the page has, goes in front
-    of every id.
+    of the ids that are needed.
     """
     figure.patch.set_visible(False)
     for axes in figure.axes:
@@ -59,6 +59,8 @@ def inline(figure: Figure, name: str) -> Markup:
         figure.savefig(buffer, format="svg", dpi=_RASTER_DPI, metadata=unstamped)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
+    used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
     svg = re.sub(r'(?<= id=")|(?<=url\(#)|(?<=href="#)', f"{name}-", svg)
     svg = svg.replace("#000000", "currentColor")
     # One family for all: the page's own, not the one that matplotlib measured with.

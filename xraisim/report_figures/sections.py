@@ -39,6 +39,7 @@ _PATTERNS = (
     "noise in the volume less, speckles that are blurred in the volume more. The median is "
     "{median:+.1f} σ. Pixels beyond the run's resolution are grey, like masked ones."
 )
+_NARROW_INCHES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,11 @@ class Section:
     def key(self) -> str:
         """The section's name within the page, lower case with hyphens."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+    @property
+    def narrow(self) -> bool:
+        """Whether two such sections stand side by side on a wide page."""
+        return sum(picture.figure.get_figwidth() for picture in self.pictures) <= _NARROW_INCHES
 
     def drawn(self) -> list[tuple[Markup, str]]:
         """Return every picture as markup, and what it shows in words."""

@@ -46,7 +46,8 @@ def slices(volumes: Mapping[str, Volume], s_range: tuple[float, float]) -> Figur
             _rings(axes, s_range[1])
             axes.set(facecolor="0.85", xticks=[], yticks=[])
             axes.set(xlabel=f"s {across} (1/Å)", ylabel=f"s {up} (1/Å)")
-        row[0].set_title(name, loc="left", fontsize=10)
+        if len(shown) > 1:
+            row[0].set_title(name, loc="left", fontsize=10)
         figure.colorbar(image, ax=row[2], label="log₁₀ intensity (electrons²)", shrink=0.85)
     return figure
 
