@@ -8,16 +8,15 @@ from matplotlib.figure import Figure, FigureBase
 
 from benchmarks.record import Record
 from benchmarks.slices import Slices
+from xraisim.figure_axes import COLOURS
 
-# Okabe and Ito (2008): told apart by every kind of colour vision.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _TICKS_ANGSTROM = (250, 150, 100, 80, 70, 60, 50, 40, 30, 25, 20, 18, 16, 14, 12, 10, 8, 6, 5, 4, 3)
 
 
 def colours(methods: Iterable[str]) -> dict[str, str]:
     """Return one colour per method, the same in every figure."""
     names = list(dict.fromkeys(methods))
-    return {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
+    return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
 
 
 def curves(records: Sequence[Record], name: str, title: str, threshold: float) -> Figure:

@@ -1,6 +1,11 @@
-"""Array shapes are checked at test time: beartype on every function whose arguments state them."""
+"""Array shapes are checked at test time: beartype on every function whose arguments state them.
 
+And one small measurement of known volume and poses, for what looks at finished runs.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jaxtyping import install_import_hook
@@ -33,7 +38,6 @@ _SHAPED = [
     "baselines.phasing.stage",
     "baselines.phasing.support",
     "baselines.phasing.transforms",
-    "baselines.report.patterns",
     "benchmarks.oracle",
     "benchmarks.score",
     "benchmarks.slices",
@@ -56,6 +60,7 @@ _SHAPED = [
     "xraisim.core.so3",
     "xraisim.core.symmetry",
     "xraisim.core.types",
+    "xraisim.report_figures.patterns",
     "xraisim.photons.torch_source",
     "xraisim.photons.torch_poisson",
     "xraisim.photons.torch_shots",
@@ -79,3 +84,89 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip("no directory `shared` beside the checkout")
     return path
+
+
+# Imports inside: the hook above has to come first.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lumps:
+    """A measured particle of many lumps: the pattern file, and the truth that it was drawn from.
+
+    ``volume``: the intensity; ``poses`` [N, 4] and ``fluence`` [N], float32 tensors;
+    ``s_max_per_angstrom``: |s| of the outermost pixel.
+    """
+
+    patterns: Path
+    volume: Any
+    poses: Any
+    fluence: Any
+    s_max_per_angstrom: float
+
+
+@pytest.fixture(scope="session")
+def lumps(tmp_path_factory: pytest.TempPathFactory) -> Lumps:
+    """300 patterns of 400 photons on a detector of 24 × 20 pixels, with background."""
+    import numpy as np
+    import torch
+
+    from xraisim.core import rotations, so3
+    from xraisim.core.random import generator
+    from xraisim.core.sampling import slice_volume
+    from xraisim.instrument.beam import Beam
+    from xraisim.instrument.detector import Detector, geometry
+
+    detector = geometry(
+        Detector(rows=24, columns=20, pixel_size_mm=4.0, beamstop_radius_mm=6.0), Beam()
+    )
+    good = torch.from_numpy(detector.good)
+    s, gain = (torch.from_numpy(a).float() for a in (detector.s, detector.gain))
+    reach = float(s[good].norm(dim=1).max())
+    volume = _lumpy_volume(1.02 * reach, photons=400, gain=float(gain[good].sum()))
+    draw = generator(2, "poses")
+    poses = so3.haar(300, draw)
+    fluence = torch.exp(0.3 * torch.randn(300, generator=draw))
+    rate = torch.zeros(300, len(s))
+    cut = slice_volume(volume.values, rotations.to_matrix(poses), s[good], volume.spacing)
+    rate[:, good] = fluence[:, None] * gain[good] * cut + 0.05
+    counts = torch.poisson(rate, generator=generator(1, "photons")).numpy().astype(np.int32)
+    path = tmp_path_factory.mktemp("lumps") / "patterns.h5"
+    _write_counts(path, counts, detector, Beam())
+    return Lumps(
+        patterns=path, volume=volume, poses=poses, fluence=fluence, s_max_per_angstrom=reach
+    )
+
+
+def _lumpy_volume(reach: float, photons: float, gain: float) -> Any:
+    """Return an intensity with many lumps to ``reach`` in Å⁻¹, ``photons`` on pixels of a gain."""
+    import torch
+
+    from xraisim.core.fourier import coordinates
+    from xraisim.core.random import generator
+    from xraisim.core.types import Volume
+
+    grid = 31
+    centres = (grid / 3) * torch.randn(40, 3, generator=generator(5, "lumps"))
+    voxel = coordinates(grid, 1.0)
+    values = sum(torch.exp(-(voxel - c).square().sum(-1) / 8) for c in (*centres, *-centres))
+    values = (values * photons / (float(values.mean()) * gain)).float()
+    return Volume(values=values, spacing=reach / (grid // 2 - 1), kind="intensity")
+
+
+def _write_counts(path: Path, counts: Any, detector: Any, beam: Any) -> None:
+    """Write counts [N, pixels] of the whole detector as a pattern file."""
+    import numpy as np
+
+    from xraisim.core.types import Photons
+    from xraisim.files.patterns import PatternWriter
+
+    row, pixel = np.nonzero(counts)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(counts)))])
+    photons = Photons(
+        offsets=offsets.astype(np.int64), pixel=pixel.astype(np.int32), count=counts[row, pixel]
+    )
+    with PatternWriter(
+        path, detector=detector, beam=beam, background=0.05, particle_diameter_angstrom=100.0,
+        provenance={"structure": "lumps", "config": "", "versions": {}},
+    ) as writer:  # fmt: skip
+        writer.append(photons)

@@ -1,35 +1,66 @@
 """What a reconstruction tells while it runs: metrics as JSON lines, and progress on the console."""
 
 import json
+import math
+import numbers
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.markup import escape
+
 from xraisim import console
+
+Scalar = float | int | str | None
+Value = Scalar | Sequence[Scalar]
+
+# How figures of known names are said in a line; others are said as "name value".
+_WORDS = {
+    "kind": "{}",
+    "patterns_seen": "{:,} patterns seen",
+    "patterns": "{:,} patterns",
+    "patterns_per_s": "{:,.0f} patterns/s",
+    "loglik_per_pattern": "log-likelihood {:,.1f} per pattern",
+    "d_min_angstrom": "to {:.1f} Å",
+    "fsc_half_0.143_angstrom": "fsc_half_0.143 {:.1f} Å",
+    "icc_half_0.143_angstrom": "icc_half_0.143 {:.1f} Å",
+    "misfit_median": "misfit {:.2f} σ",
+    "error_deg_median": "poses ±{:.2g}°",
+    "turned_deg_median": "turned {:.2g}°",
+    "disconcurrence_deg": "half-sets' poses {:.2g}° apart",
+    "outliers": "{:.1%} outliers",
+}
+# What stands behind a progress bar, as far as the last events told it.
+_BEHIND_BAR = ("loglik_per_pattern", "fsc_half_0.143_angstrom", "icc_half_0.143_angstrom")
+_REACHED = "d_min_angstrom"
 
 
 class Monitor:
-    """Appends one JSON object per event to ``metrics.jsonl`` and says the same in a line."""
+    """Appends one JSON object per event to ``metrics.jsonl`` and says the same in a line.
+
+    Over an existing file the times go on from its last event: a resumed run is one run.
+    """
 
     def __init__(self, path: Path, quiet: bool = False) -> None:
         self._path = path
         self._quiet = quiet
-        self._start = time.monotonic()
+        self._start = time.monotonic() - _last_elapsed_s(path)
+        self._latest: dict[str, Value] = {}
         self.seconds: dict[str, float] = {}
 
-    def log(self, event: str, **values: float | int | str | list[float] | None) -> None:
-        """Record an event with its figures; NaN is refused, a missing figure is null."""
-        entry = {"event": event, "elapsed_s": round(time.monotonic() - self._start, 3), **values}
+    def log(self, event: str, **values: Value) -> None:
+        """Record an event with its figures, numbers or lists of numbers.
+
+        JSON has no NaN or infinity: a figure that is not finite is missing, null.
+        """
+        plain = {name: _plain(value) for name, value in values.items()}
+        entry = {"event": event, "elapsed_s": round(time.monotonic() - self._start, 3), **plain}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, allow_nan=False) + "\n")
+        self._latest |= {name: value for name, value in plain.items() if value is not None}
         if not self._quiet:
-            shown = "  ".join(
-                f"{key} {_show(value)}"
-                for key, value in values.items()
-                if not isinstance(value, list)
-            )
-            console.say(f"{event}: {shown}")
+            console.say(line(event, plain))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -40,13 +71,71 @@ class Monitor:
 
     @contextmanager
     def progress(self, description: str, total: int) -> Iterator[console.Advance]:
-        """Show progress, unless quiet."""
-        if self._quiet:
-            yield lambda units=1, remark="": None
-        else:
-            with console.progress(description, total) as advance:
-                yield advance
+        """Show progress, speed and time left, with resolution and likelihood so far, unless quiet.
+
+        ``total`` counts patterns, or steps.
+        """
+        with console.progress(description, total, shown=not self._quiet) as advance:
+            remark = self._so_far()
+            if remark:
+                advance(0, remark)
+
+            def tell(units: int = 1, remark: str = "") -> None:
+                advance(units, "  ".join(part for part in (remark, self._so_far()) if part))
+
+            yield tell
+
+    def _so_far(self) -> str:
+        names = [name for name in _BEHIND_BAR if name in self._latest]
+        measured = any(name.endswith("_angstrom") for name in names)
+        if not measured and _REACHED in self._latest:
+            names.append(_REACHED)
+        return "  ".join(_say(name, self._latest[name]) for name in names)
 
 
-def _show(value: float | int | str | None) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else f"{value}"
+def line(event: str, values: Mapping[str, Value]) -> str:
+    """Return an event as a line for the console, in markup; lists and what is missing are left out.
+
+    A warning, an event of that name with a ``reason``, stands out.
+    """
+    if event == "warning":
+        return f"[bold yellow]warning:[/] {escape(str(values.get('reason', '')))}"
+    shown = {k: v for k, v in values.items() if isinstance(v, float | int | str)}
+    if "patterns_seen" in shown:
+        shown.pop("patterns", None)
+    number = shown.pop("number", None)
+    name = event if number is None else f"{event} {number}"
+    return f"[bold]{escape(name)}[/]  " + "  ".join(
+        escape(_say(name, value)) for name, value in shown.items()
+    )
+
+
+def _say(name: str, value: Value) -> str:
+    if name in _WORDS:
+        return _WORDS[name].format(value)
+    return f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}"
+
+
+def _plain(value: Value) -> Value:
+    """Return a value that JSON has; of numbers, those that are not finite as None."""
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]  # type: ignore[misc]  # no lists of lists
+    raise TypeError(f"a figure is a number, a text or a list of numbers, not {type(value)}")
+
+
+def _last_elapsed_s(path: Path) -> float:
+    """Return the time of the last whole event in a file, and cut off what follows it."""
+    if not path.exists():
+        return 0.0
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:  # killed while writing
+        path.write_text(whole, encoding="utf-8")
+    lines = whole.splitlines()
+    return float(json.loads(lines[-1]).get("elapsed_s", 0.0)) if lines else 0.0

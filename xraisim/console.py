@@ -11,7 +11,16 @@ from typing import Protocol, runtime_checkable
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from xraisim.core.errors import UserError
 
@@ -88,7 +97,10 @@ def say(message: str) -> None:
 
 @contextmanager
 def progress(description: str, total: int, *, shown: bool = True) -> Iterator[Advance]:
-    """Show a bar on a terminal, a line every ten seconds elsewhere, or nothing."""
+    """Show a bar on a terminal, a line every ten seconds elsewhere, or nothing.
+
+    Either tells units per second and the time left.
+    """
     if not shown:
         yield lambda units=1, remark="": None
         return
@@ -97,6 +109,7 @@ def progress(description: str, total: int, *, shown: bool = True) -> Iterator[Ad
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            _SpeedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[remark]}"),
         )
@@ -113,14 +126,31 @@ def progress(description: str, total: int, *, shown: bool = True) -> Iterator[Ad
     yield _line_progress(description, total)
 
 
+class _SpeedColumn(ProgressColumn):
+    """Units per second, of late."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{_rate(task.speed)}/s", style="progress.data")
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"
+
+
 def _line_progress(description: str, total: int) -> Advance:
-    done, last = 0, time.monotonic()
+    done, began = 0, time.monotonic()
+    last = began
 
     def advance(units: int = 1, remark: str = "") -> None:
         nonlocal done, last
         done += units
-        if time.monotonic() - last >= _LINE_INTERVAL_S:
-            last = time.monotonic()
-            say(f"{description}: {done:,} of {total:,}  {remark}")
+        now = time.monotonic()
+        if now - last < _LINE_INTERVAL_S:
+            return
+        last = now
+        speed = done / max(now - began, 1e-9)
+        left = f", {(total - done) / speed:,.0f} s left" if 0 < done < total else ""
+        shown = f"  {remark}" if remark else ""
+        say(f"{description}: {done:,} of {total:,}{shown}  ({_rate(speed)}/s{left})")
 
     return advance

@@ -1,8 +1,10 @@
-"""What the simulator's pictures share: an axis of resolutions in Å above one of s in 1/Å."""
+"""What the pictures share: colours, and an axis of resolutions in Å above one of s in 1/Å."""
 
 import numpy as np
 from matplotlib.axes import Axes
 
+# Okabe and Ito (2008): told apart by every kind of colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _TICKS_ANGSTROM = (1000, 500, 200, 100, 50, 30, 20, 15, 12, 10, 8, 6, 5, 4, 3, 2.5, 2, 1.5, 1)
 _ROOM = 0.07  # of the axis between two labels
 

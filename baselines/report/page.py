@@ -1,16 +1,15 @@
 """One self-contained HTML page about an EMC run, from what its directory holds."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from baselines.report.run import Run, read_run
 from baselines.report.sections import sections_of
-from baselines.report.volumes import half_set_resolution
 from xraisim.files.atomic import whole_file
 from xraisim.html_page import render
+from xraisim.report_figures import wording
+from xraisim.report_figures.volumes import half_set_resolution
 
 
 def write_report(directory: Path, path: Path, patterns: Path | None = None) -> None:
@@ -28,7 +27,7 @@ def write_report(directory: Path, path: Path, patterns: Path | None = None) -> N
         head=head(run),
         sections=sections,
         missing=missing,
-        summary=[(name, _text(value)) for name, value in run.summary.items()],
+        summary=[(name, wording.text(value)) for name, value in run.summary.items()],
         config=run.config,
     )
     with whole_file(path) as partial:
@@ -44,9 +43,9 @@ def head(run: Run) -> list[tuple[str, str]]:
         ("patterns", f"{known['patterns']:,}" if "patterns" in known else ""),
         (f"resolution, {rule}", found),
         ("iterations" + ("" if known else ", unfinished"), f"{len(run.iterations):,}"),
-        ("time", _duration(seconds)),
-        ("patterns per second", _figure(known.get("patterns_per_s"), "{:,.0f}")),
-        ("peak memory", _figure(known.get("peak_memory_gib"), "{:.2f} GiB")),
+        ("time", wording.duration(seconds)),
+        ("patterns per second", wording.figure(known.get("patterns_per_s"), "{:,.0f}")),
+        ("peak memory", wording.figure(known.get("peak_memory_gib"), "{:.2f} GiB")),
         ("hardware", str(known.get("hardware", known.get("device", "")))),
     ]
     return [(name, value) for name, value in figures if value]
@@ -58,26 +57,8 @@ def resolution(run: Run) -> tuple[str, str]:
     if measured is not None:
         found, rule = measured
         return f"{found[np.isfinite(found)][-1]:.1f} Å", rule
-    halves = half_set_resolution(run)
-    if halves is not None:
+    if run.halves is not None:
+        halves = half_set_resolution(run.halves, run.s_range)
         return str(halves), halves.rule
     edge = run.column("d_min_angstrom")[-1]
     return f"{edge:.1f} Å" if np.isfinite(edge) else "", "edge of the last level, unmeasured"
-
-
-def _figure(value: float | None, form: str) -> str:
-    return "" if value is None else form.format(value)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list):
-        return ", ".join(_text(item) for item in value)
-    return value if isinstance(value, str) else json.dumps(value)

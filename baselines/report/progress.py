@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from baselines.report.run import Run
+from xraisim.figure_axes import COLOURS
 
 _PANELS = (
     ("log_likelihood_per_photon", "log-likelihood per photon (nats)", "linear"),
@@ -15,7 +16,7 @@ _PANELS = (
     ("d_min_angstrom", "resolution d (Å)", "linear"),
     ("seconds", "seconds per iteration", "log"),
 )
-_LATER = "0.25"  # levels that no start of its own leads to
+_LATER = "black"  # levels that no start of its own leads to
 _START_QUANTILE = 0.15  # the first leaps of the starts would hide how they end
 
 
@@ -80,7 +81,7 @@ def _measured(axes: Axes, run: Run) -> None:
     measured = run.measured()
     if measured is not None:
         found, rule = measured
-        axes.plot(np.arange(1, len(found) + 1), found, "x", color="C3", label=rule)
+        axes.plot(np.arange(1, len(found) + 1), found, "x", color=COLOURS[1], label=rule)
         axes.plot([], [], ".-", color=_LATER, label="edge of the level")
         axes.legend(frameon=False, fontsize=8)
 
@@ -89,7 +90,7 @@ def _colour(run: Run, restart: float) -> str:
     """Return the colour of a start, or that of the levels after the starts."""
     first = run.column("level") == run.column("level").min()
     is_start = restart in run.column("restart")[first]
-    return f"C{int(restart) % 10}" if is_start else _LATER
+    return COLOURS[int(restart) % (len(COLOURS) - 1)] if is_start else _LATER
 
 
 def _mark_levels(axes: Axes, run: Run) -> None:

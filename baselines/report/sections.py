@@ -1,18 +1,16 @@
 """The sections of the page: pictures with what to know about them, and what is missing."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from baselines.report import patterns as pattern_figures
-from baselines.report import poses as pose_figures
-from baselines.report import progress, volumes
-from baselines.report.patterns import Scores
+from baselines.report import progress
 from baselines.report.run import Run
 from xraisim.files.patterns import PatternReader
-from xraisim.html_page import embed
+from xraisim.report_figures import sections as shared
+from xraisim.report_figures import volumes
+from xraisim.report_figures.patterns import Scores, score
+from xraisim.report_figures.sections import HALVES, Picture, Section
 
 _PROGRESS = (
     "Numbers above the panels are levels of the march, which reach further and further out; the "
@@ -20,45 +18,6 @@ _PROGRESS = (
     "a level only. Colours tell random starts apart; the levels after them are dark."
 )
 _STARTS = "Each start from its first iteration; the likeliest goes on. The first leaps are cut off."
-_SLICES = (
-    "Central planes, logarithmic, with circles of resolution. Grey: never measured (the beamstop "
-    "and beyond the outermost pixels), or zero."
-)
-_HALVES = (
-    "Pearson correlation of the half-sets' intensities in each shell, the shell's mean removed. A "
-    "correlation of 0.143 between halves means one of 0.5 of all data with the truth, where noise "
-    "alone tells the halves apart (Rosenthal & Henderson 2003)."
-)
-_PATTERNS = (
-    "Left the worst, right the best fits of {looked_at:,} patterns looked at, each beside the "
-    "expected photons φ · gain · V(Rᵀs) + background, on a scale of its own. σ: how far the "
-    "likelihood of where in each shell the photons fell lies from its expectation under the "
-    "prediction, in standard deviations; a true prediction gives 0 ± 1, a wrong orientation or "
-    "noise in the volume less, speckles that are blurred in the volume more. The median is "
-    "{median:+.1f} σ. Pixels beyond the run's resolution are grey, like masked ones."
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """An embedded figure and what it shows in words."""
-
-    address: str
-    text: str
-
-    @classmethod
-    def of(cls, figure: Figure, text: str, form: str = "svg") -> "Picture":
-        """Embed a figure."""
-        return cls(address=embed(figure, form), text=text)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """Pictures under one title, side by side if they are several, with a note below."""
-
-    title: str
-    pictures: tuple[Picture, ...]
-    note: str
 
 
 def sections_of(run: Run, patterns: Path | None) -> tuple[list[Section], list[str]]:
@@ -80,35 +39,37 @@ def _patterns(run: Run, patterns: Path | None) -> tuple[Scores | None, list[Sect
     """Return scores of the patterns and the worst and best of them, or why there are none."""
     if patterns is None:
         return None, [], ["patterns and their predictions; name their file with --patterns"]
-    if not pattern_figures.can_predict(run):
+    predictor = run.predictor()
+    if predictor is None:
         return None, [], ["patterns and their predictions, which need the run's volume and poses"]
     with PatternReader(patterns) as reader:
-        scores = pattern_figures.score(run, reader)
-        return scores, [_compared(run, reader, scores)], []
+        scores = score(predictor, reader)
+        return scores, [shared.compared(predictor, reader, scores)], []
 
 
 def _progress(run: Run) -> list[Section]:
-    curves = Picture.of(progress.progress(run), "Figures of every iteration")
+    curves = Picture(figure=progress.progress(run), text="Figures of every iteration")
     found = [Section(title="Progress", pictures=(curves,), note=_PROGRESS)]
     starts = progress.starts(run)
     if starts is not None:
-        picture = Picture.of(starts, "Likelihood of the random starts")
+        picture = Picture(figure=starts, text="Likelihood of the random starts")
         found.append(Section(title="Random starts", pictures=(picture,), note=_STARTS))
     return found
 
 
 def _intensity(run: Run) -> list[Section]:
-    planes = Picture.of(volumes.slices(run), "Central slices of the intensity", "png")
-    pictures = [Picture.of(volumes.profile(run), "Mean intensity by resolution")]
-    halves = volumes.half_sets(run)
-    if halves is not None:
-        pictures.append(Picture.of(halves, "Correlation of the half-sets by resolution"))
+    named = run.named_volumes()
+    profile = volumes.profile(named, run.s_range)
+    pictures = [Picture(figure=profile, text="Mean intensity by resolution")]
+    if run.halves is not None:
+        halves = volumes.half_sets(run.halves, run.s_range)
+        pictures.append(Picture(figure=halves, text="Correlation of the half-sets by resolution"))
     return [
-        Section(title="Intensity", pictures=(planes,), note=_SLICES),
+        shared.slices(named, run.s_range),
         Section(
             title="Intensity by resolution",
             pictures=tuple(pictures),
-            note=_HALVES if halves is not None else "The run has no half-sets.",
+            note=HALVES if run.halves is not None else "The run has no half-sets.",
         ),
     ]
 
@@ -117,19 +78,10 @@ def _poses(run: Run, scores: Scores | None) -> list[Section]:
     found = []
     columns = _columns(run, scores)
     if columns:
-        picture = Picture.of(pose_figures.distributions(columns), "Distributions over patterns")
-        note = "Lines mark medians; the outermost 0.2 % on either side are drawn at the edges."
-        found.append(Section(title="Patterns in numbers", pictures=(picture,), note=note))
+        found.append(shared.distributions(columns))
     if "orientations" in run.poses:
         posed = np.isfinite(run.poses["orientations"]).all(1)
-        cover = pose_figures.coverage(run.poses["orientations"][posed])
-        picture = Picture.of(pose_figures.coverage_map(cover), "Map of view directions", "png")
-        note = (
-            "Where the beam came from, seen from the particle: Rᵀz of every pattern on a map of "
-            "equal area, +x in the middle, +z above. The standard deviation over cells is "
-            f"{cover.spread:.2f}; chance alone makes it {cover.noise:.2f} for uniform directions."
-        )
-        found.append(Section(title="View directions", pictures=(picture,), note=note))
+        found.append(shared.view_directions(run.poses["orientations"][posed]))
     return found
 
 
@@ -151,14 +103,3 @@ def _columns(run: Run, scores: Scores | None) -> dict[str, np.ndarray]:
     elif likelihood is not None:
         found["log-likelihood (nats)"] = likelihood
     return {label: values for label, values in found.items() if values.ndim == 1}
-
-
-def _compared(run: Run, reader: PatternReader, scores: Scores) -> Section:
-    figure = pattern_figures.comparison(run, reader, scores)
-    known = scores.deviation[np.isfinite(scores.deviation)]
-    median = float(np.median(known)) if len(known) else float("nan")
-    return Section(
-        title="Worst and best patterns",
-        pictures=(Picture.of(figure, "Patterns beside their predictions", "png"),),
-        note=_PATTERNS.format(looked_at=len(scores.numbers), median=median),
-    )

@@ -8,44 +8,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import torch
 
-from xraisim.core import rotations, so3
-from xraisim.core.fourier import coordinates
-from xraisim.core.random import generator
-from xraisim.core.sampling import slice_volume
-from xraisim.core.types import Photons, Volume
-from xraisim.files.patterns import PatternWriter
 from xraisim.files.volumes import write_volume
-from xraisim.instrument.beam import Beam
-from xraisim.instrument.detector import Detector, geometry
-
-DETECTOR = Detector(rows=24, columns=20, pixel_size_mm=4.0, beamstop_radius_mm=6.0)
-GEOMETRY = geometry(DETECTOR, Beam())
-PATTERNS, BACKGROUND, PHOTONS = 300, 0.05, 400
-GRID = 31
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """``directory`` of the run and its pattern file; what they were made from."""
+    """``directory`` of the run and its pattern file."""
 
     directory: Path
     patterns: Path
-    volume: Volume
-    poses: torch.Tensor
-    fluence: torch.Tensor
-
-
-def lumpy_volume(spacing: float) -> Volume:
-    """Return an intensity with many lumps, of a magnitude that gives the photons wanted."""
-    draw = generator(5, "lumps")
-    centres = (GRID / 3) * torch.randn(40, 3, generator=draw)
-    voxel = coordinates(GRID, 1.0)
-    values = sum(torch.exp(-(voxel - c).square().sum(-1) / 8) for c in (*centres, *-centres))
-    usable = torch.from_numpy(GEOMETRY.gain[GEOMETRY.good]).sum()
-    scale = PHOTONS / (float(values.mean()) * float(usable))
-    return Volume(values=(values * scale).float(), spacing=spacing, kind="intensity")
 
 
 def metrics() -> list[dict]:
@@ -82,54 +54,20 @@ def write_metrics_fixture() -> Callable[[Path, list[dict]], None]:
     return write_metrics
 
 
-def _draw(volume: Volume, poses: torch.Tensor, fluence: torch.Tensor) -> np.ndarray:
-    """Draw counts [N, pixels] of the whole detector."""
-    s, gain = (torch.from_numpy(a).float() for a in (GEOMETRY.s, GEOMETRY.gain))
-    rate = torch.zeros(len(poses), len(s))
-    good = torch.from_numpy(GEOMETRY.good)
-    cut = slice_volume(volume.values, rotations.to_matrix(poses), s[good], volume.spacing)
-    rate[:, good] = fluence[:, None] * gain[good] * cut + BACKGROUND
-    return torch.poisson(rate, generator=generator(1, "photons")).numpy().astype(int)
-
-
-def _write_patterns(path: Path, counts: np.ndarray) -> None:
-    row, pixel = np.nonzero(counts)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(counts)))])
-    with PatternWriter(
-        path, detector=GEOMETRY, beam=Beam(), background=BACKGROUND,
-        particle_diameter_angstrom=100.0,
-        provenance={"structure": "lumps", "config": "", "versions": {}},
-    ) as writer:  # fmt: skip
-        writer.append(
-            Photons(
-                offsets=offsets.astype(np.int64),
-                pixel=pixel.astype(np.int32),
-                count=counts[row, pixel].astype(np.int32),
-            )
-        )
-
-
 @pytest.fixture
-def case(tmp_path: Path) -> Case:
+def case(tmp_path: Path, lumps) -> Case:
     """A finished run whose volume, poses and fluences are the true ones."""
-    reach = float(np.linalg.norm(GEOMETRY.s[GEOMETRY.good], axis=1).max())
-    volume = lumpy_volume(1.02 * reach / (GRID // 2 - 1))
-    draw = generator(2, "poses")
-    poses = so3.haar(PATTERNS, draw)
-    fluence = torch.exp(0.3 * torch.randn(PATTERNS, generator=draw))
-    _write_patterns(tmp_path / "patterns.h5", _draw(volume, poses, fluence))
     run = tmp_path / "run"
     write_metrics(run, metrics())
     (run / "config.toml").write_text('restarts = 2\ndevice = "<cpu>"\n')
-    summary = {"patterns": PATTERNS, "seconds": 4000.0, "peak_memory_gib": 1.25, "device": "cpu"}
+    count = len(lumps.poses)
+    summary = {"patterns": count, "seconds": 4000.0, "peak_memory_gib": 1.25, "device": "cpu"}
     (run / "summary.json").write_text(json.dumps(summary))
-    write_volume(run / "intensity.h5", volume, {"s_max_per_angstrom": 1.001 * reach})
+    reach = {"s_max_per_angstrom": 1.001 * lumps.s_max_per_angstrom}
+    write_volume(run / "intensity.h5", lumps.volume, reach)
     with h5py.File(run / "poses.h5", "w") as file:
-        file["orientations"], file["fluence"] = poses.numpy(), fluence.numpy()
-        file["likelihood"] = np.linspace(100, 200, PATTERNS)
-        file["occupancy"] = np.linspace(0.2, 1, PATTERNS)
-        file["mutual_information"] = np.linspace(2, 8, PATTERNS)
-    return Case(
-        directory=run, patterns=tmp_path / "patterns.h5", volume=volume, poses=poses,
-        fluence=fluence,
-    )  # fmt: skip
+        file["orientations"], file["fluence"] = lumps.poses.numpy(), lumps.fluence.numpy()
+        file["likelihood"] = np.linspace(100, 200, count)
+        file["occupancy"] = np.linspace(0.2, 1, count)
+        file["mutual_information"] = np.linspace(2, 8, count)
+    return Case(directory=run, patterns=lumps.patterns)

@@ -1,7 +1,8 @@
-"""Patterns beside what the run predicts of them: λ = φ · gain · V(Rᵀs) + background."""
+"""Patterns beside what a run predicts of them: λ = φ · gain · V(Rᵀs) + background."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,17 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from baselines.report.run import Run
 from xraisim.core import rotations
 from xraisim.core.errors import FormatError
 from xraisim.core.sampling import slice_volume
-from xraisim.core.types import Pixels
+from xraisim.core.types import Pixels, Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.inspection.figure import show
 from xraisim.inspection.image import Assembly, read_assembly
 from xraisim.inspection.sampling import spans
 
-_NEEDED = ("orientations", "fluence")
 _MOST_PATTERNS = 10_000
 _MOST_SAMPLES = 4 * 10**8  # some ten seconds of slicing
 _BLOCK_SAMPLES = 2**22
@@ -41,26 +40,36 @@ class Scores:
     deviation: np.ndarray
 
 
-def can_predict(run: Run) -> bool:
-    """Whether the run has volumes and poses to predict patterns with."""
-    needed = (*_NEEDED, "class_id") if len(run.volumes) > 1 else _NEEDED
-    return bool(run.volumes) and all(name in run.poses for name in needed)
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """What a run found, as far as it predicts patterns.
 
+    ``run``: where it lies, for messages. ``volumes``: intensities by the number of their class.
+    ``s_max_per_angstrom``: |s| of the outermost pixel used. Of N patterns: ``orientations``
+    [N, 4] (NaN: none), ``fluence`` [N] and, needed with several volumes, ``class_id`` [N].
+    """
 
-def predict(run: Run, pixels: Pixels, numbers: np.ndarray) -> Float[Tensor, "n P"]:
-    """Return the expected photons of patterns; NaN where there is no pose, or no class volume."""
-    out = torch.full((len(numbers), len(pixels)), torch.nan)
-    orientations, fluences = (run.poses[name][numbers] for name in _NEEDED)
-    posed = np.isfinite(orientations).all(1)
-    for number, volume in run.volumes.items():
-        mine = run.poses["class_id"][numbers] == number if len(run.volumes) > 1 else True
-        rows = np.flatnonzero(posed & mine)
-        pose = torch.from_numpy(orientations[rows]).float()
-        fluence = torch.from_numpy(fluences[rows]).float()
-        cut = slice_volume(volume.values, rotations.to_matrix(pose), pixels.s, volume.spacing)
-        signal = fluence[:, None] * pixels.gain * cut.clamp_min(0)
-        out[torch.from_numpy(rows)] = signal + pixels.background
-    return out
+    run: Path
+    volumes: Mapping[int, Volume]
+    s_max_per_angstrom: float
+    orientations: np.ndarray
+    fluence: np.ndarray
+    class_id: np.ndarray | None = None
+
+    def predict(self, pixels: Pixels, numbers: np.ndarray) -> Float[Tensor, "n P"]:
+        """Return the expected photons of patterns; NaN without a pose, or a class volume."""
+        out = torch.full((len(numbers), len(pixels)), torch.nan)
+        orientations, fluences = self.orientations[numbers], self.fluence[numbers]
+        posed = np.isfinite(orientations).all(1)
+        for number, volume in self.volumes.items():
+            mine = self.class_id[numbers] == number if self.class_id is not None else True
+            rows = np.flatnonzero(posed & mine)
+            pose = torch.from_numpy(orientations[rows]).float()
+            fluence = torch.from_numpy(fluences[rows]).float()
+            cut = slice_volume(volume.values, rotations.to_matrix(pose), pixels.s, volume.spacing)
+            signal = fluence[:, None] * pixels.gain * cut.clamp_min(0)
+            out[torch.from_numpy(rows)] = signal + pixels.background
+        return out
 
 
 def deviation(
@@ -87,7 +96,7 @@ def deviation(
     return found / (photons * variance).sum(1).sqrt()
 
 
-def score(run: Run, reader: PatternReader) -> Scores:
+def score(run: Predictor, reader: PatternReader) -> Scores:
     """Return the scores of at most 10,000 patterns, in blocks spread evenly over the file."""
     pixels = used_pixels(run, reader)
     most = min(_MOST_PATTERNS, max(2 * _SHOWN, _MOST_SAMPLES // len(pixels)))
@@ -99,7 +108,7 @@ def score(run: Run, reader: PatternReader) -> Scores:
         block = np.arange(start, stop)
         numbers.append(block)
         photons.append(counts.double().sum(1).numpy())
-        found.append(deviation(counts, predict(run, pixels, block), shell).numpy())
+        found.append(deviation(counts, run.predict(pixels, block), shell).numpy())
     return Scores(
         numbers=np.concatenate(numbers),
         photons=np.concatenate(photons),
@@ -107,22 +116,23 @@ def score(run: Run, reader: PatternReader) -> Scores:
     )
 
 
-def used_pixels(run: Run, reader: PatternReader) -> Pixels:
+def used_pixels(run: Predictor, reader: PatternReader) -> Pixels:
     """Return the pixels that the run's volumes reach.
 
     Raises :class:`FormatError` if the patterns cannot be those of the run.
     """
-    patterns = len(run.poses["orientations"])
+    patterns = len(run.orientations)
     if patterns != reader.n_patterns:
         raise FormatError(
-            f"{reader.path} holds {reader.n_patterns:,} patterns, but {run.directory} has poses of "
+            f"{reader.path} holds {reader.n_patterns:,} patterns, but {run.run} has poses of "
             f"{patterns:,}; give the file that the run was made from"
         )
-    count = reader.pixels.count_below(run.s_range[1])
+    count = reader.pixels.count_below(run.s_max_per_angstrom)
     if count == 0:
+        reach, begin = run.s_max_per_angstrom, float(reader.pixels.radius[0])
         raise FormatError(
-            f"the pixels of {reader.path} begin at |s| = {float(reader.pixels.radius[0]):.4g} Å⁻¹, "
-            f"beyond the run's {run.s_range[1]:.4g} Å⁻¹; give the file that the run was made from"
+            f"the pixels of {reader.path} begin at |s| = {begin:.4g} Å⁻¹, beyond the run's "
+            f"{reach:.4g} Å⁻¹; give the file that the run was made from"
         )
     return reader.pixels.first(count)
 
@@ -133,7 +143,7 @@ def _blocks(reader: PatternReader, most: int, size: int) -> Iterator[tuple[int, 
             yield first, min(first + size, stop)
 
 
-def comparison(run: Run, reader: PatternReader, scores: Scores) -> Figure:
+def comparison(run: Predictor, reader: PatternReader, scores: Scores) -> Figure:
     """Return the worst and the best patterns, each beside its prediction."""
     known = np.flatnonzero(np.isfinite(scores.deviation))
     order = known[np.argsort(scores.deviation[known])]
@@ -147,7 +157,7 @@ def comparison(run: Run, reader: PatternReader, scores: Scores) -> Figure:
         for row, place in enumerate(chosen):
             number = int(scores.numbers[place])
             counts = reader.read(number, number + 1).dense(len(pixels))[0].numpy().astype(np.int64)
-            rate = predict(run, pixels, np.array([number]))[0].numpy()
+            rate = run.predict(pixels, np.array([number]))[0].numpy()
             photons, sigma = scores.photons[place], scores.deviation[place]
             title = f"{word}: {number:,}, {photons:,.0f} photons"
             _draw(grid[row, column], counts, pixels, assembly, title)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.report.poses import coverage, coverage_map, distributions
 from xraisim.core import rotations, so3
+from xraisim.report_figures.poses import coverage, coverage_map, distributions
 
 
 def test_uniform_poses_spread_as_chance_has_it():

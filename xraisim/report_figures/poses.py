@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from xraisim.core import rotations
+from xraisim.figure_axes import COLOURS
 
 _TAILS = (0.002, 0.998)  # quantiles that a histogram shows
 _MOST_ABREAST = 4
@@ -49,8 +50,8 @@ def distributions(columns: Mapping[str, np.ndarray]) -> Figure:
         known = values[np.isfinite(values)].astype(float)
         if len(known):
             low, high = np.quantile(known, _TAILS)
-            axes.hist(np.clip(known, low, high), bins=50, color="0.45")
-            axes.axvline(np.median(known), color="C1", lw=1)
+            axes.hist(np.clip(known, low, high), bins=50, color="0.6")
+            axes.axvline(np.median(known), color=COLOURS[1], lw=1.5)
             axes.set_title(f"median {np.median(known):.4g}", fontsize=9, loc="right")
         axes.set(xlabel=name, ylabel="patterns")
     return figure

@@ -5,29 +5,27 @@ import dataclasses
 import numpy as np
 import torch
 
-from baselines.report.patterns import comparison, deviation, predict, score, used_pixels
-from baselines.report.run import read_run
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
+from xraisim.report_figures.patterns import comparison, deviation, score, used_pixels
 
 
-def test_the_prediction_is_the_formula(case):
+def test_the_prediction_is_the_formula(predictor, lumps):
     """Of constant volumes: φ · gain · V + background, by class; NaN without a volume."""
-    run = read_run(case.directory)
     flat = {
         number: Volume(
-            values=torch.full((31, 31, 31), value), spacing=case.volume.spacing, kind="intensity"
+            values=torch.full((31, 31, 31), value), spacing=lumps.volume.spacing, kind="intensity"
         )
         for number, value in ((1, 2e5), (2, 3e5))
     }
-    poses = run.poses | {"class_id": np.arange(300) % 3 + 1}
-    run = dataclasses.replace(run, volumes=flat, poses=poses)
-    with PatternReader(case.patterns) as reader:
+    classes = np.arange(300) % 3 + 1
+    run = dataclasses.replace(predictor, volumes=flat, class_id=classes)
+    with PatternReader(lumps.patterns) as reader:
         pixels = used_pixels(run, reader)
-        found = predict(run, pixels, np.array([3, 7, 11]))
+        found = run.predict(pixels, np.array([3, 7, 11]))
     for row, (number, value) in enumerate(((3, 2e5), (7, 3e5))):
-        expected = case.fluence[number] * pixels.gain * value + pixels.background
+        expected = lumps.fluence[number] * pixels.gain * value + pixels.background
         assert torch.allclose(found[row], expected, rtol=1e-5)
     assert bool(found[2].isnan().all())
 
@@ -48,12 +46,11 @@ def test_deviations_of_true_rates_are_standard_normal():
     assert bool(deviation(torch.zeros(1, 150), rate[:1], shell).isnan().all())
 
 
-def test_the_worst_pattern_is_the_one_with_a_wrong_pose(case):
-    run = read_run(case.directory)
-    run.poses["orientations"][123] = [0.5, 0.5, 0.5, 0.5]
-    with PatternReader(case.patterns) as reader:
-        scores = score(run, reader)
-        figure = comparison(run, reader, scores)
+def test_the_worst_pattern_is_the_one_with_a_wrong_pose(predictor, lumps):
+    predictor.orientations[123] = [0.5, 0.5, 0.5, 0.5]
+    with PatternReader(lumps.patterns) as reader:
+        scores = score(predictor, reader)
+        figure = comparison(predictor, reader, scores)
     assert scores.numbers.tolist() == list(range(300))
     assert int(scores.deviation.argmin()) == 123
     others = np.delete(scores.deviation, 123)

@@ -1,0 +1,31 @@
+"""How far poses are apart."""
+
+import numpy as np
+import pytest
+import torch
+
+from xrai.report.poses import encoder_angles, nearest_neighbours, spacing
+from xraisim.core import rotations, so3
+
+
+def test_uniform_poses_are_as_far_apart_as_chance_has_it():
+    poses = so3.haar(5000, torch.Generator().manual_seed(0)).numpy()
+    found = nearest_neighbours(poses)
+    assert np.median(found.angle_deg) == pytest.approx(found.uniform_median_deg, rel=0.05)
+    assert spacing(found).axes
+
+
+def test_the_angle_is_that_of_the_rotation_whatever_the_sign():
+    turn = rotations.from_rotation_vector(torch.tensor([[0.0, 0.0, np.deg2rad(7.0)]])).numpy()
+    poses = np.concatenate([[[1.0, 0, 0, 0]], -turn])
+    np.testing.assert_allclose(nearest_neighbours(poses).angle_deg, 7.0, atol=1e-4)
+
+
+def test_an_encoder_that_has_said_nothing_has_no_angles(lumps):
+    poses = lumps.poses.numpy()
+    same = np.tile([1.0, 0, 0, 0], (len(poses), 1))
+    assert encoder_angles({"orientations": poses}) is None
+    assert encoder_angles({"orientations": poses, "encoder_orientations": same}) is None
+    mates = so3.in_plane_mate(lumps.poses).numpy()
+    found = encoder_angles({"orientations": poses, "encoder_orientations": mates})
+    assert found.max() < 0.1
