@@ -9,6 +9,8 @@ import typer
 from xrai import checkpoint, export, infer
 from xrai import train as training
 from xrai.config import TrainConfig
+from xrai.report.command import report_command, served
+from xrai.report.server import DEFAULT_PORT, LOOPBACK
 from xraisim import console
 from xraisim.core import config as configuration
 from xraisim.core.processes import processes_of
@@ -17,7 +19,9 @@ app = console.make_app(
     "X-RAI: online, amortised reconstruction from single-particle diffraction patterns.",
     "xrai train patterns.h5 --out run\n\n"
     "xrai train patterns.h5 --out run --config mine.toml --device cuda\n\n"
+    "xrai train patterns.h5 --out run --live\n\n"
     "xrai resume run\n\n"
+    "xrai report run --patterns patterns.h5\n\n"
     "xrai poses run more_patterns.h5 --out more_poses.h5\n\n"
     "xrai export run --out volumes",
 )
@@ -25,6 +29,13 @@ main = console.entry_point(app)
 
 RunArgument = Annotated[Path, typer.Argument(help="Run directory of `xrai train`.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+LiveOption = Annotated[bool, typer.Option("--live", help="Serve the report while it runs.")]
+LivePort = Annotated[int, typer.Option(help="Port of --live; 0: any that is free.")]
+LiveHost = Annotated[
+    str, typer.Option(help="Address of --live; others can look if it is not loopback.")
+]
+
+app.command("report")(report_command)
 
 
 @app.command()
@@ -43,6 +54,9 @@ def train(
     show_config: Annotated[
         bool, typer.Option("--show-config", help="Print all settings as TOML and stop.")
     ] = False,
+    live: LiveOption = False,
+    live_port: LivePort = DEFAULT_PORT,
+    live_host: LiveHost = LOOPBACK,
     as_json: JsonOption = False,
 ) -> None:
     """Reconstruct the intensity and every orientation from a pattern file.
@@ -60,7 +74,10 @@ def train(
     if show_config:
         typer.echo(configuration.dumps(settings))
         return
-    with processes_of(settings.device) as processes:
+    with (
+        processes_of(settings.device) as processes,
+        served(live and processes.is_leader, out, live_port, live_host),
+    ):
         summary = training.train(patterns, out, settings, processes=processes)
     if processes.is_leader:
         _report(summary, out, as_json)
@@ -70,10 +87,16 @@ def train(
 def resume(
     run: RunArgument,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda[:N].")] = None,
+    live: LiveOption = False,
+    live_port: LivePort = DEFAULT_PORT,
+    live_host: LiveHost = LOOPBACK,
     as_json: JsonOption = False,
 ) -> None:
     """Continue an interrupted run from its last checkpoint."""
-    with processes_of(device or "auto") as processes:
+    with (
+        processes_of(device or "auto") as processes,
+        served(live and processes.is_leader, run, live_port, live_host),
+    ):
         summary = training.resume(run, device=device, processes=processes)
     if processes.is_leader:
         _report(summary, run, as_json)
