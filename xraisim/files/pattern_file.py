@@ -1,6 +1,7 @@
 """One open pattern file of HDF5."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,23 @@ from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS,
 from xraisim.files.pixel_order import PixelOrder
 
 _DETECTOR = ("s", "gain", "background", "mask")
+_CONSISTENCY_FLAGS = 11  # where they are in a superblock of version 2 or 3
 
 
 class PatternFile:
     """A pattern file that is open for reading; raises :class:`FormatError` if it is not whole.
 
     ``n_patterns``, ``info`` as in :class:`PatternReader`; ``order``: of the usable
-    pixels; ``shape`` of the detector.
+    pixels; ``shape`` of the detector; ``growing``: it is still being written, or was; ``inode``:
+    its identity, which a rename keeps.
     """
 
     def __init__(self, path: Path) -> None:
         """Open ``path`` and read the detector."""
         self.path = path
-        self._growing = is_partial(path)
-        self._file = _open(path, self._growing)
+        self.growing = is_partial(path)
+        self._file = _open(path, self.growing)
+        self.inode = os.fstat(self._file.id.get_vfd_handle()).st_ino
         try:
             self._load()
         except BaseException:
@@ -41,7 +45,7 @@ class PatternFile:
 
     def refresh(self) -> None:
         """Look again how many patterns there are."""
-        if self._growing:
+        if self.growing:
             for dataset in (self._offsets, self._pixel, self._count):
                 dataset.refresh()
             self.n_patterns = len(self._offsets) - 1
@@ -86,7 +90,7 @@ class PatternFile:
             ) from error
         entries = len(self._pixel)
         whole = ends == (0, entries) and len(self._count) == entries
-        begun = self._growing and 0 == ends[0] <= ends[1] <= min(entries, len(self._count))
+        begun = self.growing and 0 == ends[0] <= ends[1] <= min(entries, len(self._count))
         if self.n_patterns < 0 or not (whole or begun):
             raise FormatError(
                 f"{self.path}: offsets run over {ends}, but there are {entries} pixel and "
@@ -118,7 +122,7 @@ class PatternFile:
 
 def _open(path: Path, growing: bool) -> h5py.File:
     try:
-        file = h5py.File(path, "r", swmr=growing)
+        file = _open_growing(path) if growing else h5py.File(path, "r")
     except OSError as error:
         raise FormatError(
             f"{path}: not a readable HDF5 file ({error}); expected a pattern file of xrai-sim make"
@@ -132,3 +136,23 @@ def _open(path: Path, growing: bool) -> h5py.File:
             "xrai-sim make"
         )
     return file
+
+
+def _open_growing(path: Path) -> h5py.File:
+    """Open without a lock: if only for a moment, it would keep a writer from beginning."""
+    try:
+        return h5py.File(path, "r", swmr=True, locking=False)
+    except OSError as error:
+        if "file locking flag" not in str(error):
+            raise
+        return h5py.File(path, "r", swmr=True)  # this process writes it, and holds the lock
+
+
+def is_marked_open(path: Path) -> bool:
+    """Whether HDF5's mark says that a writer has the file open; a killed one leaves it so.
+
+    The file consistency flags of the superblock (HDF5 File Format Specification 3.0, II.A).
+    """
+    with path.open("rb") as file:
+        start = file.read(_CONSISTENCY_FLAGS + 1)
+    return len(start) > _CONSISTENCY_FLAGS and start[_CONSISTENCY_FLAGS] != 0

@@ -1,5 +1,6 @@
 """Pattern files: reading them. Sparse patterns, detector and beam; never any truth."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,7 @@ class PatternReader:
         return self.n_patterns
 
     def _count(self) -> None:
-        self._starts = np.concatenate([[0], np.cumsum([part.n_patterns for part in self._parts])])
-        self.n_patterns = int(self._starts[-1])
+        self.n_patterns = sum(part.n_patterns for part in self._parts)
 
     def _check_agreement(self) -> None:
         first = self._parts[0]
@@ -82,13 +82,19 @@ class PatternReader:
         """
         if not 0 <= start <= stop <= self.n_patterns:
             raise ValueError(f"patterns {start} … {stop} asked for, there are {self.n_patterns}")
-        blocks = [
-            part.read(max(start - first, 0), min(stop - first, part.n_patterns))
-            for part, first in zip(self._parts, self._starts, strict=False)
-            if start - first < part.n_patterns and stop > first
-        ]
-        return Photons.joined(blocks)
+        return read_across(self._parts, start, stop)
 
     def read(self, start: int, stop: int) -> Photons:
         """Return patterns ``start … stop − 1`` as numbers into ``pixels``; masked ones dropped."""
         return self._parts[0].order.ranked(self.read_raw(start, stop))
+
+
+def read_across(parts: Sequence[PatternFile], start: int, stop: int) -> Photons:
+    """Return patterns ``start … stop − 1`` of files in a row, with flat detector indices."""
+    starts = np.cumsum([0, *(part.n_patterns for part in parts)])
+    blocks = [
+        part.read(max(start - first, 0), min(stop - first, part.n_patterns))
+        for part, first in zip(parts, starts, strict=False)
+        if start - first < part.n_patterns and stop > first
+    ]
+    return Photons.joined(blocks)

@@ -5,10 +5,12 @@ the whole and find the parts.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from xraisim.core.errors import ConfigError, FormatError
+from xraisim.files.atomic import partial_path
 
 _NAME = re.compile(r"\.shard-(\d+)-of-(\d+)$")
 
@@ -57,18 +59,11 @@ def files_of(path: Path, suffix: str = "") -> list[Path]:
     """
     if path.exists():
         return [path]
-    stem = path.stem.removesuffix(suffix)
-    found: dict[int, dict[int, Path]] = {}
-    for candidate in path.parent.glob(f"{_escaped(stem)}.shard-*-of-*{suffix}{path.suffix}"):
-        match = _NAME.search(candidate.stem.removesuffix(suffix))
-        if match and candidate.stem.removesuffix(suffix)[: match.start()] == stem:
-            found.setdefault(int(match[2]), {})[int(match[1])] = candidate
+    found = _shards(path, suffix)
     if not found:
         return []
-    if len(found) > 1:
-        sets = " and ".join(f"of {total}" for total in sorted(found))
-        raise FormatError(f"{path} has shards {sets}; keep one set and remove the others")
-    ((total, shards),) = found.items()
+    total = _only(path, found)
+    shards = found[total]
     missing = [str(k) for k in range(1, total + 1) if k not in shards]
     if missing:
         raise FormatError(
@@ -76,6 +71,43 @@ def files_of(path: Path, suffix: str = "") -> list[Path]:
             f"{missing[0]}/{total}"
         )
     return [shards[k] for k in range(1, total + 1)]
+
+
+def names_of(path: Path) -> list[Path]:
+    """Return the final names of a data set of which some is there, or is being written.
+
+    ``path`` itself or all its shards in order; nothing if none has been begun. Raises
+    :class:`FormatError` if there are several sets of shards.
+    """
+    if path.exists() or partial_path(path).exists():
+        return [path]
+    endings = (path.suffix, partial_path(Path(path.suffix)).name)
+    totals = {total for ending in endings for total in _shards(path, ending=ending)}
+    if not totals:
+        return []
+    total = _only(path, totals)
+    return [Shard(k, total).path(path) for k in range(1, total + 1)]
+
+
+def _shards(path: Path, suffix: str = "", ending: str = "") -> dict[int, dict[int, Path]]:
+    """Return the shards that are there by their total and number; ``ending`` as of the path."""
+    ending = ending or path.suffix
+    stem = path.stem.removesuffix(suffix)
+    found: dict[int, dict[int, Path]] = {}
+    for candidate in path.parent.glob(f"{_escaped(stem)}.shard-*-of-*{suffix}{ending}"):
+        name = candidate.name.removesuffix(ending).removesuffix(suffix)
+        match = _NAME.search(name)
+        if match and name[: match.start()] == stem:
+            found.setdefault(int(match[2]), {})[int(match[1])] = candidate
+    return found
+
+
+def _only(path: Path, totals: Collection[int]) -> int:
+    if len(totals) > 1:
+        sets = " and ".join(f"of {total}" for total in sorted(totals))
+        raise FormatError(f"{path} has shards {sets}; keep one set and remove the others")
+    (total,) = totals
+    return total
 
 
 def _escaped(stem: str) -> str:

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xraisim.core.errors import FormatError, UserError
+from xraisim.files.atomic import partial_path
+from xraisim.files.pattern_file import is_marked_open
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
 from xraisim.files.patterns import PatternReader
 
@@ -186,3 +189,22 @@ def test_impossible_entries_are_refused(whole):
         file[OFFSETS][2] = 1
     with PatternReader(whole) as reader, pytest.raises(FormatError, match="impossible entries"):
         reader.read(0, 3)
+
+
+def test_whether_a_writer_has_the_file_open_is_marked(tmp_path):
+    path = tmp_path / "patterns.h5"
+    with writer(path) as file:
+        file.append(as_photons([{1: 1}]))
+        assert is_marked_open(partial_path(path))
+    assert not is_marked_open(path)
+    path.write_bytes(b"short")
+    assert not is_marked_open(path)
+
+
+def test_a_reader_of_a_growing_file_does_not_keep_a_writer_from_beginning(tmp_path):
+    partial = partial_path(tmp_path / "patterns.h5")
+    with writer(tmp_path / "left.h5") as file:
+        file.append(as_photons([{1: 1}]))
+    (tmp_path / "left.h5").replace(partial)
+    with PatternReader(partial), partial.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from xraisim.core.errors import ConfigError, FormatError
+from xraisim.files.atomic import partial_path
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
 from xraisim.files.patterns import PatternReader
 from xraisim.files.resume import copy_patterns, recover, refuse_leftovers
-from xraisim.files.shards import Shard
+from xraisim.files.shards import Shard, names_of
 
 from .conftest import as_dicts, as_photons, writer
 
@@ -109,3 +110,21 @@ def test_what_a_failed_run_wrote_is_kept(tmp_path):
                 assert one[name].id.read_direct_chunk(where) == other[name].id.read_direct_chunk(
                     where
                 )
+
+
+def test_names_of_what_is_begun(tmp_path):
+    whole = tmp_path / "a.h5"
+    assert names_of(whole) == []
+    (tmp_path / "a.shard-2-of-3.h5.partial").touch()
+    (tmp_path / "a.shard-1-of-9.truth.h5").touch()
+    (tmp_path / "a.shard-1-of-8.h5.interrupted.partial").touch()
+    (tmp_path / "b.a.shard-1-of-7.h5").touch()
+    shards = [tmp_path / f"a.shard-{k}-of-3.h5" for k in (1, 2, 3)]
+    assert names_of(whole) == shards
+    shards[0].touch()
+    assert names_of(whole) == shards
+    (tmp_path / "a.shard-1-of-2.h5").touch()
+    with pytest.raises(FormatError, match="shards of 2 and of 3"):
+        names_of(whole)
+    partial_path(whole).touch()
+    assert names_of(whole) == [whole]
