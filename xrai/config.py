@@ -6,6 +6,7 @@ resolution elements across the particle at |s| = reach / D.
 
 from dataclasses import dataclass, field
 
+from xrai.sources.config import SourceConfig
 from xraisim.core.errors import ConfigError
 from xraisim.core.symmetry import point_group
 
@@ -137,6 +138,7 @@ class TrainConfig:
     search: SearchConfig = field(default_factory=SearchConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     rounds: RoundsConfig = field(default_factory=RoundsConfig)
+    source: SourceConfig = field(default_factory=SourceConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from xrai.encoder import Encoder
 from xrai.march import March
 from xrai.poses import prune, refine_hypotheses
 from xrai.rounds import ladder
+from xrai.sources.reopen import path_of
 from xrai.stream import PatternStream
 from xrai.train import CONFIG
 from xraisim import console
@@ -41,7 +42,9 @@ def infer(
     if state.teacher is None:
         raise UserError(f"{directory} has no trained encoder yet; finish it with `xrai resume`")
     config = configuration.load(TrainConfig, directory / CONFIG)
-    with PatternStream(patterns or state.patterns, config.block, config.memory_gib) as stream:
+    with PatternStream(
+        patterns or path_of(state.patterns), config.block, config.memory_gib
+    ) as stream:
         march = March(stream, config, chosen)
         volume = state.require_volume().to(chosen)
         encoder = teach.rebuild(march, state.teacher)

@@ -22,6 +22,8 @@ from xrai.monitor import Monitor
 from xrai.one_round import begin, run_round
 from xrai.plan import next_round
 from xrai.rounds import FINAL
+from xrai.sources.live import LiveSource
+from xrai.sources.reopen import name_of, reopen
 from xrai.start import robust_start
 from xrai.stream import PatternStream
 from xrai.verdict import doubts
@@ -36,7 +38,7 @@ CONFIG = "config.toml"
 
 
 def train(
-    patterns: Path | str | PatternSource,
+    patterns: Path | str | PatternSource | LiveSource,
     run_directory: Path | str,
     config: TrainConfig,
     *,
@@ -59,8 +61,8 @@ def train(
             f"{directory} already holds a run; continue it with `xrai resume {directory}`, or "
             "choose another --out"
         )
-    with PatternStream(patterns, config.block, config.memory_gib) as stream:
-        state = State(patterns=str(stream.path.resolve()), extent=_extent(stream))
+    with _stream(patterns, config) as stream:
+        state = State(patterns=name_of(patterns), extent=_extent(stream))
         if processes.is_leader:
             directory.mkdir(parents=True, exist_ok=True)
             (directory / CONFIG).write_text(configuration.dumps(config), encoding="utf-8")
@@ -75,19 +77,31 @@ def resume(
     device: str | None = None,
     quiet: bool = False,
     processes: Processes = ALONE,
+    allow_remote: bool = False,
 ) -> dict[str, float | int | str]:
-    """Continue an interrupted run from its last checkpoint."""
+    """Continue an interrupted run from its last checkpoint.
+
+    Patterns that were pushed are awaited again, from the first one that the run has not kept.
+    """
     directory = Path(run_directory)
     state = checkpoint.load(directory)
     config = configuration.load(TrainConfig, directory / CONFIG)
     chosen = choose_device(device or config.device)
-    with PatternStream(state.patterns, config.block, config.memory_gib) as stream:
+    first = max(state.position, state.seen)
+    patterns = reopen(state.patterns, config.source, first=first, allow_remote=allow_remote)
+    with _stream(patterns, config) as stream:
         if stream.ended and len(stream) < state.seen:
             raise UserError(
                 f"{state.patterns} holds {len(stream):,} patterns, the run has seen "
                 f"{state.seen:,}; train again"
             )
         return _run(stream, directory, config, state, chosen, quiet, processes)
+
+
+def _stream(
+    patterns: Path | str | PatternSource | LiveSource, config: TrainConfig
+) -> PatternStream:
+    return PatternStream(patterns, config.block, config.memory_gib, config.source.read_ahead_blocks)
 
 
 def _extent(stream: PatternStream) -> dict[str, float]:
@@ -126,7 +140,8 @@ def _run(
             with _timed(state, round_.kind):
                 run_round(march, state, round_, monitor, watch.after_block)
             watch.after_round(state)
-    for reason in doubts(march, state):
+    irregular = [stream.warning] if stream.warning else []
+    for reason in [*irregular, *doubts(march, state)]:
         warn(state, monitor, reason)
     summary = _summary(march, state)
     return export.write(state, directory, summary) if processes.is_leader else summary

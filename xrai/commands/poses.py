@@ -1,0 +1,63 @@
+"""``xrai poses``, ``xrai export`` and ``xrai push``."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xrai import checkpoint, infer
+from xrai import export as exporting
+from xrai.commands import options
+from xrai.sources import push as pushing
+from xraisim import console
+from xraisim.files.patterns import PatternReader
+
+
+def export(
+    run: options.Run,
+    out: Annotated[Path | None, typer.Option(help="Directory (default: the run's).")] = None,
+) -> None:
+    """Write the intensity of the latest checkpoint as HDF5 and MRC, also while a run goes on."""
+    state = checkpoint.load(run)
+    directory = out or run
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in exporting.write_intensity(state, directory):
+        console.say(f"wrote {path}")
+
+
+def poses(
+    run: options.Run,
+    patterns: Annotated[
+        Path | None, typer.Argument(help="Pattern file (default: the run's own).")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="File of orientations to write.")] = Path("poses.h5"),
+    encoder_only: Annotated[
+        bool, typer.Option("--encoder-only", help="One network pass, no likelihood.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda[:N].")] = "auto",
+    as_json: options.Json = False,
+) -> None:
+    """Find the orientations of patterns, old or new, against a finished run."""
+    found = infer.infer(run, patterns, out, encoder_only=encoder_only, device=device)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        console.say(f"wrote {found['patterns']:,.0f} orientations to {found['path']}")
+
+
+def push(
+    patterns: Annotated[Path, typer.Argument(help="Pattern file to push.")],
+    to: Annotated[str, typer.Option(help="Who listens: tcp://127.0.0.1:PORT.")],
+    rate: Annotated[float, typer.Option(help="Patterns per second at most.")] = math.inf,
+    first: Annotated[int, typer.Option(help="Number of the first pattern pushed.")] = 0,
+    allow_remote: options.AllowRemote = False,
+) -> None:
+    """Push patterns to `xrai train --listen` in another process, as a beamline would."""
+    config = pushing.PushConfig(rate_per_s=rate, first=first, allow_remote=allow_remote)
+    with PatternReader(patterns) as reader:
+        total = max(reader.n_patterns - first, 0)
+    with console.progress("pushed", total) as advance:
+        sent = pushing.push(patterns, to, config, advance)
+    console.say(f"pushed {sent:,} patterns")

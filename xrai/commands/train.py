@@ -1,0 +1,123 @@
+"""``xrai train`` and ``xrai resume``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xrai import export
+from xrai import train as training
+from xrai.commands import options
+from xrai.config import TrainConfig
+from xrai.report.command import served
+from xrai.report.server import DEFAULT_PORT, LOOPBACK
+from xrai.sources.config import SourceConfig
+from xrai.sources.follow import FollowedFiles
+from xrai.sources.live import LiveSource
+from xrai.sources.pushed import listen as listen_at
+from xraisim import console
+from xraisim.core import config as configuration
+from xraisim.core.processes import processes_of
+
+
+def train(
+    patterns: Annotated[
+        Path | None, typer.Argument(help="Pattern file of `xrai-sim make`, or its shards' name.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Run directory to make.")] = Path("run"),
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
+    device: options.Device = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
+    symmetry: Annotated[
+        str | None, typer.Option(help="Point group of the particle: C1 … C99, D1 …, T, O, I.")
+    ] = None,
+    single_pass: Annotated[
+        bool, typer.Option("--single-pass", help="Read every pattern once (for long streams).")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="The file is still being written: read it as it grows.")
+    ] = False,
+    listen: Annotated[
+        str | None, typer.Option(help="Take patterns of `xrai push`, at tcp://127.0.0.1:PORT.")
+    ] = None,
+    allow_remote: options.AllowRemote = False,
+    show_config: Annotated[
+        bool, typer.Option("--show-config", help="Print all settings as TOML and stop.")
+    ] = False,
+    live: options.Live = False,
+    live_port: options.LivePort = DEFAULT_PORT,
+    live_host: options.LiveHost = LOOPBACK,
+    as_json: options.Json = False,
+) -> None:
+    """Reconstruct the intensity and every orientation from a pattern file.
+
+    The run directory gets config.toml, checkpoint.pt, metrics.jsonl, poses.h5, intensity.h5,
+    intensity.mrc, the half-sets' volumes and summary.json. An interrupted run continues with `xrai
+    resume`.
+    """
+    given = {
+        "device": device,
+        "seed": seed,
+        "symmetry": symmetry,
+        "single_pass": single_pass or None,
+    }
+    settings = configuration.given_or_default(TrainConfig, config, given)
+    if show_config:
+        typer.echo(configuration.dumps(settings))
+        return
+    source = _source(patterns, follow, listen, settings.source, allow_remote)
+    with (
+        processes_of(settings.device) as processes,
+        served(live and processes.is_leader, out, live_port, live_host),
+    ):
+        summary = training.train(source, out, settings, processes=processes)
+    if processes.is_leader:
+        _report(summary, out, as_json)
+
+
+def resume(
+    run: options.Run,
+    device: options.Device = None,
+    allow_remote: options.AllowRemote = False,
+    live: options.Live = False,
+    live_port: options.LivePort = DEFAULT_PORT,
+    live_host: options.LiveHost = LOOPBACK,
+    as_json: options.Json = False,
+) -> None:
+    """Continue an interrupted run from its last checkpoint."""
+    with (
+        processes_of(device or "auto") as processes,
+        served(live and processes.is_leader, run, live_port, live_host),
+    ):
+        summary = training.resume(
+            run, device=device, processes=processes, allow_remote=allow_remote
+        )
+    if processes.is_leader:
+        _report(summary, run, as_json)
+
+
+def _source(
+    patterns: Path | None,
+    follow: bool,
+    listen: str | None,
+    config: SourceConfig,
+    allow_remote: bool,
+) -> Path | LiveSource:
+    """Return where the patterns come from: exactly one of a file and a socket."""
+    if (patterns is None) == (listen is None):
+        raise typer.BadParameter("give a pattern file, or --listen ADDRESS, and not both")
+    if listen is not None:
+        return listen_at(listen, config, allow_remote=allow_remote)
+    assert patterns is not None
+    return FollowedFiles(patterns, config) if follow else patterns
+
+
+def _report(summary: export.Summary, directory: Path, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    for name, value in summary.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        console.out.print(f"  {name:40s} {shown}", highlight=False)
+    console.say(f"intensity in {directory / 'intensity.mrc'}, poses in {directory / 'poses.h5'}")
