@@ -6,19 +6,19 @@ ones, 2 + p the draws of pixel p alone. So a shot depends on its number and the 
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
 
 from xraisim.core.kernels.philox import philox4x32, unit_interval
-from xraisim.photons.brick_kernels import fetch_ahead, spline
+from xraisim.photons.brick_kernels import fetch_ahead, place, spline
 from xraisim.photons.spline_kernels import BLOCK_BITS
+from xraisim.photons.process_kernels import GAPS, TICKS, next_gap, scatter
 from xraisim.photons.thinning_kernels import (
     CHUNK,
-    GAPS,
     bound_pixels,
     locate_blocks,
-    next_gap,
     piece,
     select_bounded,
     select_enveloped,
@@ -28,7 +28,32 @@ _SLOT_BITS = 24
 _BLOCK_EDGE = 1 << BLOCK_BITS
 _AHEAD = 16  # look-ups between asking for memory and using it
 _BATCH = 32  # exposures that share scratch arrays
-_BRIGHT = 10.0  # expected photons from which rejection beats counting them one by one
+_BRIGHT = np.float32(10)  # expected photons from which rejection beats counting them one by one
+_END = np.iinfo(np.int32).max  # after the last pixel of a list
+
+
+class Scratch(NamedTuple):
+    """Arrays that exposures are drawn in one after another.
+
+    Per pixel: ``block`` and ``bound`` (``thinning_kernels``); ``total`` per chunk of them. Per
+    look-up, bright pixels first: ``where`` (the pixel), ``offset``, ``mean`` (λ), ``point`` and
+    ``brick``. ``kept``: pixels of events. Per bright pixel: ``photons``, and λ as a ``length``.
+    ``event`` and ``left``: what :func:`scatter` lists.
+    """
+
+    block: np.ndarray
+    bound: np.ndarray
+    total: np.ndarray
+    where: np.ndarray
+    offset: np.ndarray
+    mean: np.ndarray
+    point: np.ndarray
+    brick: np.ndarray
+    kept: np.ndarray
+    photons: np.ndarray
+    length: np.ndarray
+    event: np.ndarray
+    left: np.ndarray
 
 
 @njit(cache=True)
@@ -56,53 +81,84 @@ def poisson_large(mean, stream, low, high, k0, k1):
 
 
 @njit(cache=True, fastmath=True)
-def _look_up(mean, point, where, found, lookup, R, screen, weight):
-    """Write λ of the listed pixels; ask for a look-up's memory some look-ups ahead.
-
-    ``point`` [3, room] is scratch.
-    """
+def _look_up(scratch, found, lookup, R, screen, weight):
+    """Write λ of the listed pixels; ask for a look-up's memory some look-ups ahead."""
     s0, s1, s2, gain = screen.s[0], screen.s[1], screen.s[2], screen.gain
-    x, y, z = point[0], point[1], point[2]
+    where, mean, brick, along = scratch.where, scratch.mean, scratch.brick, lookup.along
+    x, y, z, centre = scratch.point[0], scratch.point[1], scratch.point[2], lookup.centre
+    a, b, c, d, e, f, g, h, i = R[0], R[1], R[2], R[3], R[4], R[5], R[6], R[7], R[8]
     for j in range(found):
         p = np.uint32(where[j])
-        x[j] = R[0] * s0[p] + R[3] * s1[p] + R[6] * s2[p] + lookup.centre
-        y[j] = R[1] * s0[p] + R[4] * s1[p] + R[7] * s2[p] + lookup.centre
-        z[j] = R[2] * s0[p] + R[5] * s1[p] + R[8] * s2[p] + lookup.centre
+        x[j], y[j], z[j], mean[j] = s0[p], s1[p], s2[p], weight * gain[p]
     for j in range(found):
-        k = min(j + _AHEAD, found - 1)
-        fetch_ahead(lookup.bricks, lookup.starts, x[k], y[k], z[k])
-        value = spline(lookup.bricks, lookup.starts, x[j], y[j], z[j])
-        mean[j] = weight * gain[np.uint32(where[j])] * value
+        u, v, w = x[j], y[j], z[j]
+        brick[j], x[j], y[j], z[j] = place(
+            a * u + d * v + g * w + centre,
+            b * u + e * v + h * w + centre,
+            c * u + f * v + i * w + centre,
+            along,
+        )
+    for j in range(found):
+        fetch_ahead(lookup.bricks, brick[min(j + _AHEAD, found - 1)], along)
+        mean[j] *= spline(lookup.bricks, brick[j], x[j], y[j], z[j], along)
 
 
 @njit(cache=True)
-def _count(pixel, count, flat, where, offset, mean, found, stream, low, high, k0, k1):
-    """Draw the photons of the listed pixels into a row of entries; return how many there are.
+def _keep(scratch, first, found):
+    """List the pixels of the events from ``first`` on that fall within λ; return how many."""
+    where, offset, mean, kept = scratch.where, scratch.offset, scratch.mean, scratch.kept
+    some = 0
+    for event in range(first, found):
+        kept[np.uint32(some)] = where[event]
+        some += int(offset[event] < mean[event])
+    kept[some] = _END
+    return some
 
-    Events of dim pixels are kept or dropped. The others share a Poisson process of rate λ_p on
-    each pixel in turn: a photon whenever the running sum of λ passes the next unit-exponential
-    gap; where λ is large, one draw by rejection instead.
+
+@njit(cache=True)
+def _count(scratch, lit, stream, low, high, k0, k1):
+    """Draw the photons of the ``lit`` bright pixels; list those that have some; return how many.
+
+    They share a Poisson process of rate λ_p on each pixel in turn; where λ is large, one draw by
+    rejection instead.
     """
-    gaps, entries, last = np.empty(GAPS), 0, -1
-    need, at = next_gap(gaps, 0, stream, low, high, k0, k1)
-    for j in range(found):
-        p, expected, photons = where[j], mean[j], 0
-        if offset[j] >= 0:
-            photons = int(offset[j] < expected)
-        elif expected >= _BRIGHT:
-            photons = poisson_large(float(expected), stream + 2 + p, low, high, k0, k1)
-        else:
-            need -= expected
-            while need <= 0:
-                gap, at = next_gap(gaps, at, stream, low, high, k0, k1)
-                need, photons = need + gap, photons + 1
-        if photons > 0:
-            entries += int(p != last)
-            if entries <= len(pixel):
-                count[entries - 1] = photons + (count[entries - 1] if p == last else 0)
-                pixel[entries - 1] = flat[p]
-            last = p
-    return entries
+    where, mean, photons, length = scratch.where, scratch.mean, scratch.photons, scratch.length
+    for j in range(lit):
+        photons[j], length[j] = 0, np.int64(mean[j] * TICKS) if mean[j] < _BRIGHT else 0
+    events = scatter(scratch.event, scratch.left, length[:lit], stream, low, high, k0, k1)
+    for i in range(events):
+        photons[scratch.event[i]] += 1
+    some = 0
+    for j in range(lit):
+        p = where[j]
+        if mean[j] >= _BRIGHT:
+            photons[j] = poisson_large(float(mean[j]), stream + 2 + p, low, high, k0, k1)
+        where[some], photons[some] = p, photons[j]
+        some += int(photons[j] > 0)
+    where[some] = _END
+    return some
+
+
+@njit(cache=True)
+def _merge(pixel, count, flat, scratch, entries):
+    """Write bright pixels and kept events as entries, ascending; return how many there are.
+
+    ``entries``: bright pixels and events together.
+    """
+    where, photons, kept = scratch.where, scratch.photons, scratch.kept
+    i, j, row, last = np.uint32(0), np.uint32(0), 0, -1
+    for _ in range(entries):
+        dim = kept[j] < where[i]
+        p = min(kept[j], where[i])
+        more = 1 if dim else photons[i]
+        j += np.uint32(dim)
+        i += np.uint32(not dim)
+        row += int(p != last)
+        if row <= len(pixel):
+            count[row - 1] = more + (count[row - 1] if p == last else 0)
+            pixel[row - 1] = flat[p]
+        last = p
+    return row
 
 
 @njit(parallel=True, nogil=True, cache=True)
@@ -119,15 +175,31 @@ def draw_exposures(lookup, screen, exposures, k0, k1, pixel, count, length):
 
 
 @njit(cache=True)
+def _scratch(pixels):
+    """Return room for more events than there are once in 10⁵⁰ exposures."""
+    room, most = 2 * pixels + 1024, 11 * pixels + 1024
+    return Scratch(
+        block=np.empty(pixels, np.int32),
+        bound=np.empty(pixels, np.float32),
+        total=np.empty(pixels // CHUNK, np.int64),
+        where=np.empty(room, np.int32),
+        offset=np.empty(room, np.float32),
+        mean=np.empty(room, np.float32),
+        point=np.empty((3, room), np.float32),
+        brick=np.empty(room, np.int32),
+        kept=np.empty(room, np.int32),
+        photons=np.empty(pixels, np.int32),
+        length=np.empty(pixels, np.int64),
+        event=np.empty(most, np.int32),
+        left=np.empty(most, np.int64),
+    )
+
+
+@njit(cache=True)
 def _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length):
     """Draw exposures ``some``, one by one in the same scratch arrays."""
-    s, gain, flat = screen.s, screen.gain, screen.flat
-    pixels = len(flat)
-    at, bound = np.empty(pixels, np.int32), np.empty(pixels, np.float32)
-    total = np.empty(pixels // CHUNK, np.float32)
-    room = 2 * pixels + 1024  # more events than that: once in 10⁵⁰ exposures
-    where, offset = np.empty(room, np.int32), np.empty(room, np.float32)
-    mean, point = np.empty(room, np.float32), np.empty((3, room), np.float32)
+    s, gain, scratch = screen.s, screen.gain, _scratch(len(screen.flat))
+    where, offset = scratch.where, scratch.offset
     block_centre = (lookup.centre + np.float32(0.5)) / np.float32(_BLOCK_EDGE)
     for i in some:
         row, shot = exposures.row[i], exposures.shot[i]
@@ -136,18 +208,25 @@ def _draw_some(some, lookup, screen, exposures, k0, k1, pixel, count, length):
         R = exposures.R[i] * lookup.inverse
         to_blocks = R / np.float32(_BLOCK_EDGE)
         if exposures.enveloped[i]:
+            lit = 0
             found = select_enveloped(
                 where, offset, lookup, screen, to_blocks, weight, block_centre,
                 stream + 1, low, high, k0, k1,
             )  # fmt: skip
         else:
-            locate_blocks(at, lookup.blocks, to_blocks, block_centre, s)
-            bound_pixels(bound, total, at, lookup.code, lookup.ceiling * weight, gain)
-            found = select_bounded(where, offset, bound, total, stream + 1, low, high, k0, k1)
-        _look_up(mean, point, where, found, lookup, R, screen, weight)
-        length[row] = _count(
-            pixel[row], count[row], flat, where, offset, mean, found, stream, low, high, k0, k1
-        )
+            locate_blocks(scratch.block, lookup.blocks, to_blocks, block_centre, s)
+            lit = bound_pixels(
+                scratch.bound, scratch.total, where, scratch.block, lookup.code,
+                lookup.ceiling * weight, gain,
+            )  # fmt: skip
+            found = lit + select_bounded(
+                where[lit:], offset[lit:], scratch.left, scratch.bound, scratch.total,
+                stream + 1, low, high, k0, k1,
+            )  # fmt: skip
+        _look_up(scratch, found, lookup, R, screen, weight)
+        entries = _keep(scratch, lit, found)
+        entries += _count(scratch, lit, stream, low, high, k0, k1)
+        length[row] = _merge(pixel[row], count[row], screen.flat, scratch, entries)
 
 
 @njit(parallel=True, nogil=True, cache=True)
@@ -168,7 +247,7 @@ def draw_background(screen, background, shot, slot, strength, row, k0, k1, pixel
 @njit(cache=True)
 def _count_events(pixel, count, flat, running, guide, strength, stream, low, high, k0, k1):
     """Take every event on ``running`` for a photon; return how many entries they make."""
-    gaps, at, entries, last, y = np.empty(GAPS), 0, 0, -1, 0.0
+    gaps, at, entries, last, y = np.empty(GAPS, np.int64), 0, 0, -1, 0.0
     while True:
         gap, at = next_gap(gaps, at, stream, low, high, k0, k1)
         y += gap / strength
