@@ -53,7 +53,7 @@ def fill(gaps, batch, stream, low, high, k0, k1):
 
 @njit(cache=True)
 def next_gap(gaps, at, stream, low, high, k0, k1):
-    """Return exponential number ``at`` of the stream, and ``at`` + 1; ``gaps`` [GAPS] is scratch."""
+    """Return exponential number ``at`` of the stream, and ``at`` + 1; ``gaps`` is scratch."""
     place = at & (GAPS - 1)
     if place == 0:
         fill(gaps, at // GAPS, stream, low, high, k0, k1)

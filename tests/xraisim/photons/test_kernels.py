@@ -8,8 +8,8 @@ from xraisim.core.kernels.philox import fill_uniforms
 from xraisim.core.random import stream_key
 from xraisim.photons.brick_kernels import place, spline
 from xraisim.photons.lookup import make_bricks, round_to_bfloat16
-from xraisim.photons.source import look_up
 from xraisim.photons.process_kernels import GAPS, TICKS, next_gap, scatter
+from xraisim.photons.source import look_up
 from xraisim.photons.thinning_kernels import CHUNK, bound_pixels, select_bounded
 from xraisim.scattering.intensity import IntensitySpline
 

@@ -49,7 +49,10 @@ def spline_sum(typing_context, array, near, far, x, y, z):
 
 
 def _weights(builder, first, second):
-    """Return w(first − k) for k < 4, then w(second − k), with 2 w(t) = (1½ − |t|)₊² − 3(½ − |t|)₊²."""
+    """Return w(first − k) for k < 4, then w(second − k), in eight lanes.
+
+    The quadratic B-spline without branches: 2 w(t) = (1½ − |t|)₊² − 3 (½ − |t|)₊².
+    """
     vector = ir.Constant(_FLOATS, ir.Undefined)
     for lane in range(8):
         vector = builder.insert_element(vector, (first, second)[lane // 4], _INT(lane))
@@ -59,9 +62,7 @@ def _weights(builder, first, second):
     total = None
     for edge, factor in ((1.5, 0.5), (0.5, -1.5)):
         inside = builder.fsub(_real(edge), distance, flags=_FAST)
-        inside = builder.select(
-            builder.fcmp_ordered(">", inside, _real(0.0)), inside, _real(0.0)
-        )
+        inside = builder.select(builder.fcmp_ordered(">", inside, _real(0.0)), inside, _real(0.0))
         square = builder.fmul(inside, inside, flags=_FAST)
         term = builder.fmul(square, _real(factor), flags=_FAST)
         total = term if total is None else builder.fadd(total, term, flags=_FAST)
