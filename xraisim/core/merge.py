@@ -88,7 +88,7 @@ class Accumulator:
         if self.photons.device.type == "cpu":
             self._add_cpu(*arguments)
         else:
-            self._add_reference(*arguments)
+            self.add_reference(*arguments)
 
     def _add_cpu(
         self,
@@ -110,7 +110,7 @@ class Accumulator:
         self.photons += torch.from_numpy(partial[:, 0]).reshape(grid, grid, grid)
         self.exposure += torch.from_numpy(partial[:, 1]).reshape(grid, grid, grid)
 
-    def _add_reference(
+    def add_reference(
         self,
         pixels: Pixels,
         photons: Photons,
