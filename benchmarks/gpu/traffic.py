@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 _PER_ELEMENT = {"grid_sampler_3d": 45.0, "grid_sampler_3d_backward": 80.0}
 _PRODUCTS = {"mm", "bmm", "addmm", "baddbmm"}
 _TAKES = {"index", "index_select", "gather"}
+_FREE = {"_unsafe_view", "_reshape_alias", "empty", "new_empty", "empty_like", "empty_strided"}
 
 
 @dataclass
@@ -35,9 +36,11 @@ class Traffic(TorchDispatchMode):
     ) -> Any:
         """Run one operation and add what it costs."""
         found = func(*args, **(kwargs or {}))
-        if not _is_view(func):
+        name = func.overloadpacket.__name__
+        if name not in _FREE and not _is_view(func):
             inputs, outputs = _tensors((args, kwargs)), _tensors(found)
-            name = func.overloadpacket.__name__
+            if kwargs and "out" in kwargs:
+                inputs = [one for one in inputs if one is not found]
             if name in _TAKES:
                 inputs = [*inputs[1:], *outputs]
             self.bytes += sum(map(_size, inputs)) + sum(map(_size, outputs))

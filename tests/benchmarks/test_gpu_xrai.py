@@ -48,6 +48,13 @@ def test_traffic_counts_what_is_taken_and_expanded_once():
     assert traffic.bytes == 4 + 4 + 400
 
 
+def test_traffic_counts_a_given_output_once_and_empty_memory_not():
+    a = torch.ones(10)
+    with Traffic() as traffic:
+        torch.mul(a, 2.0, out=torch.empty(10))
+    assert traffic.bytes == 2 * 40
+
+
 def test_time_to_resolution_is_the_first_round_that_reached_it():
     rounds = [
         {"icc_half_0.143_angstrom": None, "elapsed_s": 1.0, "patterns_seen": 10},

@@ -94,7 +94,7 @@ def look_up_points(
     # The sampler's last axis comes first in its coordinates.
     cube = volume.permute(2, 1, 0)[None, None]
     found = torch.nn.functional.grid_sample(cube, points[None, :, :, None], align_corners=True)
-    return found[0, 0, :, :, 0]
+    return found.view(points.shape[:2])
 
 
 def insert_points(
