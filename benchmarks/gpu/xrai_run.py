@@ -16,11 +16,11 @@ from benchmarks.perf import perf_record
 from benchmarks.task import load_task
 from xrai.config import TrainConfig
 from xrai.train import train
-from xraisim import stream
 from xraisim.core import so3
 from xraisim.core.types import PatternSource, Photons
 from xraisim.files.volumes import read_volume
 from xraisim.simulation.config import SimulationConfig, from_mapping
+from xraisim.simulation.stream import stream
 
 _SEED = 1
 _RESOLUTIONS = (60.0, 50.0, 40.0, 30.0, 25.0, 20.0, 18.0, 16.0, 14.0, 12.0)  # Å
