@@ -42,7 +42,8 @@ def main() -> None:
         first = run(pilot, out / "pilot", config)
         costs = step_costs(pilot, out / "pilot", config, device)
         count = affordable(first["rounds"], arguments.patterns, arguments.limit_s)
-        long = run(source(arguments, count), out / "online", config)
+        enough = count <= pilot.n_patterns
+        long = first if enough else run(source(arguments, count), out / "online", config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

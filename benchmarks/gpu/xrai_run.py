@@ -17,6 +17,7 @@ from benchmarks.task import load_task
 from xrai.config import TrainConfig
 from xrai.train import train
 from xraisim.core import so3
+from xraisim.core.merge import intensity_grid, resample
 from xraisim.core.types import PatternSource, Photons
 from xraisim.files.volumes import read_volume
 from xraisim.simulation.config import SimulationConfig, from_mapping
@@ -117,17 +118,19 @@ def step_costs(
 ) -> dict[str, Any]:
     """Return the costs of the steps against the volume of a run, and the device's peaks.
 
-    At the resolution of the search, and to the volume's edge.
+    At the resolution of the search, and to the detector's edge whatever the run has reached.
     """
-    peaks = measure_peaks(device)
+    peaks, pixels = measure_peaks(device), patterns.pixels.to(device)
+    diameter = float(patterns.info["particle_diameter_angstrom"])
+    grid = intensity_grid(float(pixels.radius[-1]), diameter, config.refine.oversampling)
     count = min(config.block, patterns.n_patterns)
     whole = Block(
-        volume=read_volume(directory / "intensity.h5").to(device),
-        pixels=patterns.pixels.to(device),
+        volume=resample(read_volume(directory / "intensity.h5").to(device), *grid),
+        pixels=pixels,
         photons=patterns.read(0, count),
         poses=so3.super_fibonacci(count).to(device),
     )
-    low = whole.within(config.search.reach / float(patterns.info["particle_diameter_angstrom"]))
+    low = whole.within(config.search.reach / diameter)
     lines = measure(low, config.search.rotations, peaks)
     lines += [x for x in measure(whole, 64, peaks) if x["step"] != "grid search"]
     return {"peaks": dataclasses.asdict(peaks), "steps": lines}
