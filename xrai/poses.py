@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xraisim.core import rotations, so3
+from xraisim.core.entries import dense_counts
 from xraisim.core.likelihood import candidate_loglik, pose_scores
 from xraisim.core.search import grid_loglik, log_templates
 from xraisim.core.types import Photons, Pixels, Volume
@@ -46,7 +47,7 @@ class GridSearch:
 
     def best(self, photons: Photons, keep: int) -> Float[Tensor, "n keep 4"]:
         """Return the ``keep`` likeliest grid rotations of each pattern."""
-        counts = photons.dense(self._pixels).to(self.grid.device)
+        counts = dense_counts(photons, self._pixels, self.grid.device)
         return self.grid[grid_loglik(counts, self._templates).topk(keep, dim=1).indices]
 
 

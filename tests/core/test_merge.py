@@ -29,7 +29,7 @@ def test_fast_sums_equal_reference(name, request):
     experiment = request.getfixturevalue(name)
     fast = merged(experiment, current=experiment.volume)
     plain = Accumulator.empty(experiment.volume.grid, experiment.volume.spacing)
-    plain._add_reference(
+    plain.add_reference(
         experiment.pixels,
         experiment.photons,
         experiment.poses,
@@ -55,7 +55,7 @@ def test_weights_multiply_both_sums(noisy):
         assert torch.allclose(sums.photons, factor * expected.photons, atol=1e-3)
         assert torch.allclose(sums.exposure, factor * expected.exposure, atol=1e-4)
         plain = Accumulator.empty(noisy.volume.grid, noisy.volume.spacing)
-        plain._add_reference(*arguments[:-1], weight, noisy.volume)
+        plain.add_reference(*arguments[:-1], weight, noisy.volume)
         assert torch.allclose(sums.photons, plain.photons, atol=1e-3)
 
 

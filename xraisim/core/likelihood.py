@@ -4,7 +4,6 @@ Photons k_p ~ Poisson(φ·w_p + b_p), w_p = gain_p·V(Rᵀs_p). Without backgrou
 the multinomial likelihood Σ k log(w/Σw), so that no fluence needs to be known to find a pose.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,19 +13,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xraisim.core import rotations
+from xraisim.core.entries import Entries, device_blocks, upload_entries
 from xraisim.core.kernels import poses as kernels
 from xraisim.core.sampling import (
     as_numpy,
     as_rows,
     check_inside,
-    slice_gradient_reference,
+    slice_and_turn_reference,
     slice_volume_reference,
 )
 from xraisim.core.types import Photons, Pixels, Volume
 
 _TINY = 1e-12
 _FLUENCE_ROUNDS = 12
-_REFERENCE_SAMPLES = 2**24  # slice samples held at once by the plain torch path
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,15 @@ def candidate_loglik_reference(
     volume: Volume, pixels: Pixels, photons: Photons, candidates: Float[Tensor, "n C 4"]
 ) -> tuple[Float[Tensor, "n C"], Float[Tensor, "n C"]]:
     """Plain torch form of :func:`candidate_loglik`, for any device."""
+    values, fluences, device = [], [], volume.values.device
     copies = candidates.shape[1]
-    values, fluences = [], []
-    for start, stop in blocks(len(photons), copies * len(pixels)):
-        chosen = photons.take(np.arange(start, stop))
-        k = chosen.dense(len(pixels)).to(volume.values.device, torch.float64)[:, None]
-        matrix = rotations.to_matrix(candidates[start:stop].reshape(-1, 4))
+    for rows in device_blocks(len(photons), copies * len(pixels), device):
+        matrix = rotations.to_matrix(candidates[rows].reshape(-1, 4))
         cut = slice_volume_reference(volume.values, matrix, pixels.s, volume.spacing)
-        w = (cut * pixels.gain).double().reshape(stop - start, copies, -1) + _TINY
-        value, fluence = profiled_loglik(k, w, pixels.background.double())
+        w = (cut * pixels.gain + _TINY).reshape(-1, copies, len(pixels))
+        entries = upload_entries(photons, rows, len(pixels), device)
+        lit = w[entries.row, :, entries.pixel].double()
+        value, fluence = profiled_loglik(entries, w.sum(-1).double(), lit, pixels.background)
         values.append(value)
         fluences.append(fluence)
     return torch.cat(values), torch.cat(fluences)
@@ -91,11 +90,26 @@ def best_fluence(k: Tensor, w: Tensor, background: Tensor) -> Tensor:
     return fluence
 
 
-def profiled_loglik(k: Tensor, w: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (log-likelihood, φ) maximised over the fluence; constants in k and b left out."""
-    fluence = best_fluence(k, w, background)
-    rate = fluence[..., None] * w + background
-    return torch.xlogy(k, rate).sum(-1) - fluence * w.sum(-1), fluence
+def profiled_loglik(
+    entries: Entries,
+    exposure: Float[Tensor, "n C"],
+    w: Float[Tensor, "m C"],
+    background: Float[Tensor, "P"],
+) -> tuple[Float[Tensor, "n C"], Float[Tensor, "n C"]]:
+    """Return (log-likelihood, φ) maximised over the fluence; constants in k and b left out.
+
+    ``exposure``: the sum over all pixels of the rates at unit fluence, ``w``: these rates at the
+    entries alone; float64. In closed form without background; with it, by
+    expectation-maximisation of the signal's share.
+    """
+    k, b = entries.count[:, None], background.double()[entries.pixel, None]
+    fluence = entries.totals(k) / exposure
+    if bool((background > 0).any()):
+        for _ in range(_FLUENCE_ROUNDS):
+            lit = fluence[entries.row] * w
+            fluence = entries.totals(k * lit / (lit + b)) / exposure
+    rate = fluence[entries.row] * w + b
+    return entries.totals(torch.xlogy(k, rate)) - fluence * exposure, fluence
 
 
 def pose_scores(
@@ -117,31 +131,37 @@ def pose_scores(
 def pose_scores_reference(
     volume: Volume, pixels: Pixels, photons: Photons, poses: Float[Tensor, "n 4"]
 ) -> PoseScores:
-    """Plain torch form of :func:`pose_scores`, for any device."""
-    parts = []
-    for start, stop in blocks(len(photons), 4 * len(pixels)):
-        k = photons.take(np.arange(start, stop)).dense(len(pixels)).to(volume.values.device)
-        matrix = rotations.to_matrix(poses[start:stop])
-        w, d = _slice_with_derivative(volume, pixels, matrix)
-        b = pixels.background.double()
-        value, phi = profiled_loglik(k.double(), w, b)
-        rate = phi[:, None] * w + b
-        d = d * phi[:, None, None]
-        gradient = ((k / rate - 1)[..., None] * d).sum(1)
-        cross = torch.einsum("npa,np->na", d, w / rate)
-        fisher = torch.einsum("npa,npc,np->nac", d, d, 1 / rate)
-        fisher -= cross[:, :, None] * cross[:, None] / (w * w / rate).sum(1)[:, None, None]
-        parts.append((value, gradient, fisher))
+    """Plain torch form of :func:`pose_scores`, for any device.
+
+    What all pixels take part in stays in the volume's precision; sums are made in trees.
+    """
+    parts, device = [], volume.values.device
+    for rows in device_blocks(len(photons), len(pixels), device):
+        entries = upload_entries(photons, rows, len(pixels), device)
+        x = _slice_with_derivative(volume, pixels, rotations.to_matrix(poses[rows]))
+        total, at = x.sum(1).double(), x[entries.row, entries.pixel].double()
+        value, phi = profiled_loglik(entries, total[:, 3:], at[:, 3:], pixels.background)
+        rate = phi.to(x) * x[..., 3] + pixels.background
+        # Σ (dw/dω, w)(dw/dω, w)ᵀ/λ: the information of pose and fluence in one product.
+        whole = (x.mT @ (x / rate[..., None])).double()
+        cross, scale = whole[:, :3, 3], phi.square()[:, :, None]
+        fisher = whole[:, :3, :3] - cross[:, :, None] * cross[:, None] / whole[:, 3:, 3:]
+        ratio = entries.count / rate[entries.row, entries.pixel].double()
+        gradient = phi * (entries.totals(ratio[:, None] * at[:, :3]) - total[:, :3])
+        parts.append((value[:, 0], gradient, scale * fisher))
     return PoseScores(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _slice_with_derivative(volume: Volume, pixels: Pixels, matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return w [n, P] and dw/dω [n, P, 3] for R ← R·exp(ω): dV/dω = −r × ∇V at r = Rᵀs."""
+def _slice_with_derivative(
+    volume: Volume, pixels: Pixels, matrix: Float[Tensor, "n 3 3"]
+) -> Float[Tensor, "n P 4"]:
+    """Return dw/dω for R ← R·exp(ω), then w."""
     where = (volume.values, matrix, pixels.s, volume.spacing)
-    value, gradient = slice_volume_reference(*where), slice_gradient_reference(*where)
-    position = torch.einsum("nji,pj->npi", matrix, pixels.s)
-    derivative = torch.linalg.cross(gradient, position, dim=-1) * pixels.gain[:, None]
-    return (value * pixels.gain).double() + _TINY, derivative.double()
+    value, derivative = slice_and_turn_reference(*where)
+    x = value.new_empty(*value.shape, 4)
+    torch.mul(derivative, pixels.gain[:, None], out=x[..., :3])
+    torch.mul(value, pixels.gain, out=x[..., 3]).add_(_TINY)
+    return x
 
 
 def volume_and_pose(volume: Volume, poses: Tensor) -> tuple[Any, ...]:
@@ -163,10 +183,3 @@ def measurement(volume: Volume, pixels: Pixels, photons: Photons) -> tuple[Any, 
         photons.count,
         bool((background > 0).any()),
     )
-
-
-def blocks(rows: int, samples_per_row: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of the rows that the plain torch path takes at once."""
-    step = max(1, _REFERENCE_SAMPLES // max(1, samples_per_row))
-    for start in range(0, rows, step):
-        yield start, min(start + step, rows)

@@ -13,21 +13,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xraisim.core import rotations
+from xraisim.core.entries import device_blocks, upload_entries
 from xraisim.core.kernels import poses as kernels
 from xraisim.core.likelihood import measurement, volume_and_pose
 from xraisim.core.sampling import (
     as_numpy,
     check_inside,
+    insert_points,
     insert_slice_pairs,
-    insert_slices_reference,
+    look_up_points,
+    slice_points,
     slice_volume,
-    slice_volume_reference,
 )
 from xraisim.core.symmetry import symmetrize
 from xraisim.core.types import Photons, Pixels, Volume
 
 _PARTS = 8  # fixed, so that sums do not depend on the number of threads
-_REFERENCE_ROWS = 64
 
 
 @dataclass
@@ -87,7 +88,7 @@ class Accumulator:
         if self.photons.device.type == "cpu":
             self._add_cpu(*arguments)
         else:
-            self._add_reference(*arguments)
+            self.add_reference(*arguments)
 
     def _add_cpu(
         self,
@@ -109,7 +110,7 @@ class Accumulator:
         self.photons += torch.from_numpy(partial[:, 0]).reshape(grid, grid, grid)
         self.exposure += torch.from_numpy(partial[:, 1]).reshape(grid, grid, grid)
 
-    def _add_reference(
+    def add_reference(
         self,
         pixels: Pixels,
         photons: Photons,
@@ -118,19 +119,24 @@ class Accumulator:
         weight: Tensor,
         current: Volume,
     ) -> None:
-        """Plain torch form, any device; the numba loop is tested against it."""
-        grid = self.photons.shape[0]
-        for start in range(0, len(photons), _REFERENCE_ROWS):
-            rows = slice(start, min(start + _REFERENCE_ROWS, len(photons)))
+        """Plain torch form, any device; the numba loop is tested against it.
+
+        Exposure goes to all pixels, photons only to those that have some.
+        """
+        grid, device = self.photons.shape[0], self.photons.device
+        for rows in device_blocks(len(photons), len(pixels), device):
             matrix = rotations.to_matrix(poses[rows])
-            exposure = fluence[rows, None] * pixels.gain
-            k = photons.take(np.arange(rows.start, rows.stop)).dense(len(pixels)).to(exposure)
-            cut = slice_volume_reference(current.values, matrix, pixels.s, current.spacing)
-            lit = exposure * cut
-            k = torch.where(pixels.background > 0, k * lit / (lit + pixels.background), k)
-            where, share = (matrix, pixels.s, self.spacing, grid), weight[rows, None]
-            self.photons += insert_slices_reference(share * k, *where)
-            self.exposure += insert_slices_reference(share * exposure, *where)
+            entries = upload_entries(photons, rows, len(pixels), device)
+            points = slice_points(matrix, pixels.s, self.spacing, grid)
+            exposure = (weight * fluence)[rows, None] * pixels.gain
+            self.exposure += insert_points(exposure, points, grid)
+            at = points[entries.row, entries.pixel][None]
+            lit = fluence[rows][entries.row] * pixels.gain[entries.pixel]
+            lit *= look_up_points(current.values, at)[0]
+            b = pixels.background[entries.pixel]
+            share = torch.where(b > 0, lit / (lit + b), 1.0)
+            k = entries.count.to(share) * weight[rows][entries.row] * share
+            self.photons += insert_points(k[None], at, grid)
 
     def add_slices(
         self,

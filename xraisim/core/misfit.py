@@ -8,14 +8,14 @@ right pose, far above for junk, for several particles in one shot, or for a wron
 background it is the multinomial likelihood's.
 """
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from xraisim.core import rotations
+from xraisim.core.entries import device_blocks, upload_entries
 from xraisim.core.kernels import misfit as kernels
-from xraisim.core.likelihood import blocks, measurement, profiled_loglik, volume_and_pose
+from xraisim.core.likelihood import measurement, profiled_loglik, volume_and_pose
 from xraisim.core.sampling import check_inside, slice_volume_reference
 from xraisim.core.types import Photons, Pixels, Volume
 
@@ -42,19 +42,23 @@ def misfit_reference(
     volume: Volume, pixels: Pixels, photons: Photons, poses: Float[Tensor, "n 4"]
 ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
     """Plain torch form of :func:`misfit`, for any device."""
-    parts = []
-    for start, stop in blocks(len(photons), len(pixels)):
-        k = photons.take(np.arange(start, stop)).dense(len(pixels)).to(volume.values.device)
-        matrix = rotations.to_matrix(poses[start:stop])
+    parts, device = [], volume.values.device
+    for rows in device_blocks(len(photons), len(pixels), device):
+        entries = upload_entries(photons, rows, len(pixels), device)
+        matrix = rotations.to_matrix(poses[rows])
         cut = slice_volume_reference(volume.values, matrix, pixels.s, volume.spacing)
-        w, b = (cut * pixels.gain).double() + _TINY, pixels.background.double()
-        _, fluence = profiled_loglik(k.double(), w, b)
-        rate = fluence[:, None] * w + b + _TINY
-        log = rate.log()
-        along, information = (w * log).sum(1), (w.square() / rate).sum(1)
-        score = ((k - rate) * w / rate).sum(1)
-        variance = (rate * log.square()).sum(1) - along.square() / information
-        short = ((rate - k) * log).sum(1) + score * along / information
-        parts.append((short / variance.clamp_min(1e-12).sqrt() * (fluence > 0), fluence))
+        w = cut * pixels.gain + _TINY
+        exposure, at = w.sum(1, keepdim=True).double(), w[entries.row, entries.pixel].double()
+        _, fluence = profiled_loglik(entries, exposure, at[:, None], pixels.background)
+        rate = fluence.to(w) * w + pixels.background + _TINY
+        log, part = rate.log(), w / rate
+        along, information = (w * log).sum(1).double(), (w * part).sum(1).double()
+        k, lit = entries.count, rate[entries.row, entries.pixel].double()
+        score = entries.totals(k * at / lit) - exposure[:, 0]
+        variance = (rate * log.square()).sum(1).double() - along.square() / information
+        short = (rate * log).sum(1).double() - entries.totals(k * lit.log())
+        short += score * along / information
+        found = short / variance.clamp_min(1e-12).sqrt() * (fluence[:, 0] > 0)
+        parts.append((found, fluence[:, 0]))
     found, fluence = (torch.cat(column) for column in zip(*parts, strict=True))
     return found, fluence

@@ -80,40 +80,50 @@ def insert_slice_pairs(
     return both[..., 0], both[..., 1]
 
 
-def _corners(
-    rotation: Tensor, s: Tensor, spacing: float, grid: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the eight corners around each rotated pixel.
+def slice_points(
+    rotation: Float[Tensor, "n 3 3"], s: Float[Tensor, "P 3"], spacing: float, grid: int
+) -> Float[Tensor, "n P 3"]:
+    """Return Rᵀs with the centres of the first and the last voxel at −1 and 1 (odd ``grid``)."""
+    return s @ (rotation * (2 / ((grid - 1) * spacing)))
 
-    Flat indices [n, P, 8], their weights per axis [n, P, 8, 3] (whose product interpolates), and
-    the derivatives [8, 3] of these weights, per voxel.
-    """
-    position = torch.einsum("nji,pj->npi", rotation, s) / spacing + grid // 2
-    lower = position.floor()
-    fraction = (position - lower)[:, :, None]
-    steps = torch.tensor(
-        [[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)], device=s.device
+
+def look_up_points(
+    volume: Float[Tensor, "G G G"], points: Float[Tensor, "n P 3"]
+) -> Float[Tensor, "n P"]:
+    """Return trilinear look-ups at points of :func:`slice_points`: one kernel on a device."""
+    # The sampler's last axis comes first in its coordinates.
+    cube = volume.permute(2, 1, 0)[None, None]
+    found = torch.nn.functional.grid_sample(cube, points[None, :, :, None], align_corners=True)
+    return found.view(points.shape[:2])
+
+
+def insert_points(
+    values: Float[Tensor, "n P"], points: Float[Tensor, "n P 3"], grid: int
+) -> Float[Tensor, "G G G"]:
+    """Return the adjoint of :func:`look_up_points`, scattered into a cube of ``grid`` voxels."""
+    cube = values.new_zeros(()).expand(1, 1, grid, grid, grid)  # its values do not matter
+    adjoint = torch.ops.aten.grid_sampler_3d_backward(
+        values[None, None, :, :, None], cube, points[None, :, :, None], 0, 0, True, [True, False]
     )
-    corner = lower.long()[:, :, None] + steps
-    index = (corner[..., 0] * grid + corner[..., 1]) * grid + corner[..., 2]
-    weight = torch.where(steps.bool(), fraction, 1 - fraction)
-    return index, weight, 2.0 * steps - 1
+    return adjoint[0][0, 0].permute(2, 1, 0)
 
 
-def slice_gradient_reference(
+def slice_and_turn_reference(
     volume: Float[Tensor, "G G G"],
     rotation: Float[Tensor, "n 3 3"],
     s: Float[Tensor, "P 3"],
     spacing: float,
-) -> Float[Tensor, "n P 3"]:
-    """Return ∇V, per Å⁻¹ and in the particle's frame, of the trilinear interpolant at Rᵀs."""
-    index, weight, slope = _corners(rotation, s, spacing, volume.shape[0])
-    value = volume.reshape(-1)[index]
-    columns = []
-    for axis in range(3):
-        others = [a for a in range(3) if a != axis]
-        columns.append((value * slope[:, axis] * weight[..., others].prod(-1)).sum(-1))
-    return torch.stack(columns, -1) / spacing
+) -> tuple[Float[Tensor, "n P"], Float[Tensor, "n P 3"]]:
+    """Return V(Rᵀs) and its derivative by ω for R ← R·exp(ω): dV/dω = −r × ∇V at r = Rᵀs.
+
+    ∇V is that of the trilinear interpolant. Any device and dtype.
+    """
+    with torch.enable_grad():
+        points = slice_points(rotation, s, spacing, volume.shape[0]).detach().requires_grad_()
+        value = look_up_points(volume.detach(), points)
+        (gradient,) = torch.autograd.grad(value.sum(), points)
+    # The points' scale and that of the gradient cancel.
+    return value.detach(), torch.linalg.cross(gradient, points.detach(), dim=-1)
 
 
 def slice_volume_reference(
@@ -123,8 +133,7 @@ def slice_volume_reference(
     spacing: float,
 ) -> Float[Tensor, "n P"]:
     """Plain torch form of :func:`slice_volume`, any device and dtype."""
-    index, weight, _ = _corners(rotation, s, spacing, volume.shape[0])
-    return (volume.reshape(-1)[index] * weight.prod(-1)).sum(-1)
+    return look_up_points(volume, slice_points(rotation, s, spacing, volume.shape[0]))
 
 
 def insert_slices_reference(
@@ -135,10 +144,7 @@ def insert_slices_reference(
     grid: int,
 ) -> Float[Tensor, "G G G"]:
     """Plain torch form of :func:`insert_slices`, any device and dtype."""
-    index, weight, _ = _corners(rotation, s, spacing, grid)
-    out = values.new_zeros(grid**3)
-    out.index_add_(0, index.reshape(-1), (values[..., None] * weight.prod(-1)).reshape(-1))
-    return out.reshape(grid, grid, grid)
+    return insert_points(values, slice_points(rotation, s, spacing, grid), grid)
 
 
 def as_numpy(tensor: Tensor) -> np.ndarray:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xraisim.photons.brick_kernels import BRICK, column_starts, fill_bricks
+from xraisim.photons.brick_kernels import BRICK, fill_bricks
 from xraisim.photons.spline_kernels import upper_bounds
 from xraisim.photons.thinning_kernels import CHUNK
 from xraisim.scattering.intensity import IntensitySpline
@@ -26,15 +26,15 @@ class Screen(NamedTuple):
 class Lookup(NamedTuple):
     """One intensity volume: coefficients, block ceilings, and its envelope on the screen.
 
-    ``bricks``: the coefficients, rearranged (``brick_kernels``), with the ``starts`` of columns in
-    them; ``centre``: the voxel of s = 0; ``inverse``: voxels per Å⁻¹; ``ceiling[code]``: the
+    ``bricks``: the coefficients, rearranged (``brick_kernels``), ``along`` of them along y and
+    along z; ``centre``: the voxel of s = 0; ``inverse``: voxels per Å⁻¹; ``ceiling[code]``: the
     blocks' ceilings, uint8 [blocks³] into float32 [256], rounded up by at most an eighth;
     ``running`` float64 [P + 1]: the envelope added up over the pixels, in photons at weight 1;
     ``guide``: where in it to start looking (``thinning_kernels.piece``).
     """
 
     bricks: np.ndarray
-    starts: np.ndarray
+    along: np.int32
     centre: np.float32
     inverse: np.float32
     code: np.ndarray
@@ -84,7 +84,7 @@ def make_lookup(volume: IntensitySpline, screen: Screen) -> Lookup:
     running = running_sum(envelope)
     return Lookup(
         bricks=make_bricks(coefficients),
-        starts=column_starts(volume.grid),
+        along=np.int32(volume.grid // 2),
         centre=np.float32(volume.grid // 2),
         inverse=np.float32(1 / volume.spacing),
         code=code,
@@ -104,11 +104,11 @@ def round_to_bfloat16(values: np.ndarray) -> np.ndarray:
 
 def make_bricks(coefficients: np.ndarray) -> np.ndarray:
     """Return rounded coefficients in bricks, each on a cache line, uint16."""
-    starts = column_starts(len(coefficients))
-    size = int(starts[:, -1].sum()) + len(coefficients) // 2 * BRICK
+    G = len(coefficients)
+    size = -(-G // 2) * (G // 2) ** 2 * BRICK
     room = np.zeros(size + BRICK, np.uint16)
     bricks = room[-room.ctypes.data % _CACHE_LINE // 2 :][:size]
-    fill_bricks(bricks, starts, coefficients.view(np.uint32))
+    fill_bricks(bricks, coefficients.view(np.uint32))
     return bricks
 
 

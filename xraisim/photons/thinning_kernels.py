@@ -7,60 +7,13 @@ pixels fall into, which costs a little for every pixel, or one envelope for all 
 costs only for its events but has more of them.
 """
 
-import math
-
 import numpy as np
 from numba import njit
 
-from xraisim.core.kernels.philox import philox4x32
+from xraisim.photons.process_kernels import GAPS, TICKS, next_gap, scatter
 
-GAPS = 64  # random numbers made at a time, so that the generator's loop vectorises
 CHUNK = 16  # pixels whose bounds are added up, so that most are passed over together
-_LN_2, _ROOT = math.log(2), math.sqrt(2)
-_MANTISSA, _ONE = np.uint64((1 << 52) - 1), np.uint64(1023 << 52)  # of a float64
-_NEVER_PASSED = np.finfo(np.float32).max
 _THIN_BELOW = np.float32(0.8)  # bounds on λ from which a look-up is cheaper than thinning
-
-
-@njit(inline="always")
-def _minus_log(word):
-    """Return −ln((word + ½)/2³²) of a uint32, within 2·10⁻¹¹, by sums and products alone.
-
-    So that a loop over words vectorises; ln m = ln √2 + 2 artanh((m − √2)/(m + √2)) for 1 ≤ m < 2,
-    and 1054.5 is the exponent's bias of 1023, plus 32, less the ½ of ln √2.
-    """
-    bits = np.float64(np.float64(word) + 0.5).view(np.uint64)
-    exponent = np.int32(bits >> np.uint64(52))
-    m = np.uint64((bits & _MANTISSA) | _ONE).view(np.float64)
-    f = (m - _ROOT) / (m + _ROOT)
-    g = f * f
-    series = 2 + g * (2 / 3 + g * (2 / 5 + g * (2 / 7 + g * (2 / 9 + g * (2 / 11)))))
-    return (1054.5 - exponent) * _LN_2 - f * series
-
-
-# Without numpy's error model a test for division by zero would keep the loop from vectorising.
-@njit(cache=True, fastmath=True, error_model="numpy")
-def fill(gaps, batch, stream, low, high, k0, k1):
-    """Fill ``gaps`` with unit-exponential numbers of the ``batch``-th batch of the stream.
-
-    Made ahead of their use, so that no branch has to wait for a logarithm.
-    """
-    words = np.empty(GAPS, np.uint32)
-    for b in range(GAPS // 4):
-        counter = np.uint32(batch * (GAPS // 4) + b)
-        four = philox4x32(counter, np.uint32(stream), low, high, k0, k1)
-        words[4 * b], words[4 * b + 1], words[4 * b + 2], words[4 * b + 3] = four
-    for i in range(GAPS):
-        gaps[i] = _minus_log(words[i])
-
-
-@njit(cache=True)
-def next_gap(gaps, at, stream, low, high, k0, k1):
-    """Return the exponential number ``at`` of the stream, and ``at`` + 1; ``gaps`` is scratch."""
-    place = at & (GAPS - 1)
-    if place == 0:
-        fill(gaps, at // GAPS, stream, low, high, k0, k1)
-    return gaps[place], at + 1
 
 
 @njit(cache=True, fastmath=True)
@@ -79,11 +32,13 @@ def locate_blocks(block, blocks, R, centre, s):
 
 
 @njit(cache=True, fastmath=True)
-def bound_pixels(bound, total, block, code, ceiling, gain):
-    """Write every pixel's bound added to those before it in its chunk, and every chunk's total.
+def bound_pixels(bound, total, bright, block, code, ceiling, gain):
+    """Write every dim pixel's bound added to those before it in its chunk; list the bright ones.
 
-    A chunk with a bright pixel gets the bounds themselves, and a total that no event passes over.
+    ``total``: the chunks' sums, in ticks. Returns how many ``bright`` ones there are; their bounds
+    count as 0.
     """
+    lit = 0
     for chunk in range(len(total)):
         start, stop = CHUNK * chunk, CHUNK * (chunk + 1)
         so_far, largest = np.float32(0), np.float32(0)
@@ -92,11 +47,16 @@ def bound_pixels(bound, total, block, code, ceiling, gain):
             so_far += own
             largest = max(largest, own)
             bound[p] = so_far
-        total[chunk] = so_far
         if largest >= _THIN_BELOW:
-            total[chunk] = _NEVER_PASSED
+            so_far = np.float32(0)
             for p in range(start, stop):
-                bound[p] = gain[p] * ceiling[code[np.uint32(block[p])]]
+                own = gain[p] * ceiling[code[np.uint32(block[p])]]
+                bright[lit] = p
+                lit += int(own >= _THIN_BELOW)
+                so_far += own if own < _THIN_BELOW else np.float32(0)
+                bound[p] = so_far
+        total[chunk] = np.int64(so_far * TICKS)
+    return lit
 
 
 @njit(cache=True)
@@ -111,39 +71,18 @@ def _first_above(bound, first, need):
 
 
 @njit(cache=True)
-def select_bounded(where, offset, bound, total, stream, low, high, k0, k1):
-    """List the pixels that need a look-up; return how many.
+def select_bounded(where, offset, left, bound, total, stream, low, high, k0, k1):
+    """List the events that fall on the dim pixels' bounds; return how many.
 
-    A pixel is listed once per event, with the event's ``offset`` d in photons. Bright pixels are
-    always listed, with offset −1. Random numbers are those of ``stream``.
+    A pixel is listed once per event, with the event's ``offset`` d in photons. Random numbers are
+    those of ``stream``; ``left`` is scratch.
     """
-    gaps, at, found = np.empty(GAPS), 0, 0
-    need, at = next_gap(gaps, at, stream, low, high, k0, k1)
-    for chunk in range(len(total)):
-        whole, first = total[chunk], CHUNK * chunk
-        if need >= whole:
-            need -= whole
-            continue
-        if whole < _NEVER_PASSED:
-            while need < whole:
-                p = _first_above(bound, first, need)
-                where[found] = p
-                offset[found] = need - (bound[p - 1] if p > first else np.float32(0))
-                found += 1
-                gap, at = next_gap(gaps, at, stream, low, high, k0, k1)
-                need += gap
-            need -= whole
-        else:
-            for p in range(first, first + CHUNK):
-                if bound[p] >= _THIN_BELOW:
-                    where[found], offset[found] = p, -1
-                    found += 1
-                    continue
-                while need < bound[p]:
-                    where[found], offset[found] = p, need
-                    gap, at = next_gap(gaps, at, stream, low, high, k0, k1)
-                    need, found = need + gap, found + 1
-                need -= bound[p]
+    found = scatter(where, left, total, stream, low, high, k0, k1)
+    for event in range(found):
+        first, need = CHUNK * where[event], np.float32(left[event] / TICKS)
+        p = _first_above(bound, first, need)
+        before = bound[np.uint32(max(p - 1, first))] if p > first else np.float32(0)
+        where[event], offset[event] = p, need - before
     return found
 
 
@@ -155,7 +94,7 @@ def select_enveloped(where, offset, lookup, screen, R, weight, centre, stream, l
     """
     s, gain, running = screen.s, screen.gain, lookup.running
     code, ceiling, blocks = lookup.code, lookup.ceiling, lookup.blocks
-    gaps, at, found, y = np.empty(GAPS), 0, 0, 0.0
+    gaps, at, found, y = np.empty(GAPS, np.int64), 0, 0, 0.0
     while True:
         gap, at = next_gap(gaps, at, stream, low, high, k0, k1)
         y += gap / weight

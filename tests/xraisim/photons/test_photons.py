@@ -10,8 +10,8 @@ from xraisim.core.random import stream_key
 from xraisim.instrument.beam import Beam, FluenceSpread
 from xraisim.instrument.detector import Detector, geometry
 from xraisim.photons import source as photons
+from xraisim.photons.exposure_kernels import poisson_large
 from xraisim.photons.lookup import encode
-from xraisim.photons.photon_kernels import poisson_large
 from xraisim.photons.shots import SINGLE, ShotRecipe, Shots, draw_orientations, draw_shots
 from xraisim.photons.source import PhotonSource, expected_photons, look_up
 from xraisim.photons.spline_kernels import upper_bounds

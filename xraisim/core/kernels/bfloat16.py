@@ -1,61 +1,96 @@
-"""A numba intrinsic that sums numbers stored in 16 bits, four of them in one instruction."""
+"""A numba intrinsic that looks a quadratic B-spline up in numbers stored in 16 bits.
+
+Sixteen of them are multiplied and added by a few instructions of the processor's widest unit.
+"""
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_FLOATS, _INTS = ir.VectorType(ir.FloatType(), 4), ir.VectorType(ir.IntType(32), 4)
-_FOUR = ir.VectorType(ir.IntType(16), 4).as_pointer()
+_FLOAT, _INT = ir.FloatType(), ir.IntType(32)
+_FLOATS, _INTS = ir.VectorType(_FLOAT, 8), ir.VectorType(_INT, 8)
 _FAST = ("fast",)
 
 
 @intrinsic
-def weighted_sum(typing_context, array, x, y, z, wx, wy, wz):
-    """Return Σ wx[i]·wy[j]·wz[k]·array[x[i] + y[j] + z + k] over i, j < 3 and k < 4, float32.
+def spline_sum(typing_context, array, near, far, x, y, z):
+    """Return Σ w(x − i)·w(y − j)·w(z − k)·c[i, j, k] over i, j, k < 4 (float32), w the B-spline.
 
-    ``array``: bfloat16 numbers, which are the upper halves of float32 ones, as uint16. ``x``,
-    ``y``, ``z``: int64, with x[i] + y[j] + z a multiple of 4; not checked. Weights: float32.
+    ``array``: bfloat16 numbers, which are the upper halves of float32 ones, as uint16.
+    c[i, j, k] is number 16 i + 4 j + k from ``near`` on, and 16 (i − 2) + 4 j + k from ``far`` on
+    for i > 1; both int64 and multiples of 32, not checked. ``x``, ``y``, ``z``: float32, of which
+    each is at least ½ and less than 2½, so that one weight per axis is 0.
     """
 
     def generate(context, builder, signature, arguments):
         data = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0]).data
-        x, y, wx, wy, wz = (cgutils.unpack_tuple(builder, arguments[i]) for i in (1, 2, 4, 5, 6))
-        planes = []
-        for start in x:
-            at = [builder.add(builder.add(start, j), arguments[3]) for j in y]
-            planes.append(_total(builder, [_four(builder, data, index) for index in at], wy))
-        lanes = _total(builder, planes, wx)
-        terms = [builder.extract_element(lanes, ir.IntType(32)(k)) for k in range(4)]
-        return _total(builder, terms, wz)
+        along_x = _weights(builder, arguments[3], arguments[3])
+        along_yz = _weights(builder, arguments[4], arguments[5])
+        even = odd = ir.Constant(_FLOATS, [0.0] * 8)
+        for i in range(4):
+            at = builder.add(arguments[1 + i // 2], ir.IntType(64)(16 * (i % 2)))
+            pair = builder.load(
+                builder.bitcast(builder.gep(data, [at]), _INTS.as_pointer()), align=32
+            )
+            weight = _shuffle(builder, along_x, [i] * 8)
+            even = _add(builder, even, _upper(builder, builder.shl(pair, _all(16))), weight)
+            odd = _add(builder, odd, _upper(builder, builder.and_(pair, _all(0xFFFF0000))), weight)
+        along_y = _shuffle(builder, along_yz, [0, 0, 1, 1, 2, 2, 3, 3])
+        total = ir.Constant(_FLOATS, [0.0] * 8)
+        for lanes, first in ((even, 4), (odd, 5)):
+            along_z = _shuffle(builder, along_yz, [first, first + 2] * 4)
+            total = _add(builder, total, lanes, builder.fmul(along_y, along_z, flags=_FAST))
+        form = ir.FunctionType(_FLOAT, [_FLOAT, _FLOATS])
+        reduce = _function(builder, "llvm.vector.reduce.fadd.v8f32", form)
+        return builder.call(reduce, [_FLOAT(0.0), total], fastmath=_FAST)
 
-    return types.float32(array, x, y, z, wx, wy, wz), generate
+    return types.float32(array, near, far, x, y, z), generate
 
 
-def _four(builder, data, index):
-    """Return four neighbours as a vector of float32."""
-    halves = builder.load(builder.bitcast(builder.gep(data, [index]), _FOUR), align=8)
-    words = builder.shl(builder.zext(halves, _INTS), ir.Constant(_INTS, [16] * 4))
-    return builder.bitcast(words, _FLOATS)
+def _weights(builder, first, second):
+    """Return w(first − k) for k < 4, then w(second − k), in eight lanes.
 
-
-def _total(builder, values, weights):
-    """Return the weighted sum of vectors or of numbers."""
-    products = [
-        builder.fmul(value, _like(builder, weight, value.type), flags=_FAST)
-        for value, weight in zip(values, weights, strict=True)
-    ]
-    total = products[0]
-    for product in products[1:]:
-        total = builder.fadd(total, product, flags=_FAST)
+    The quadratic B-spline without branches: 2 w(t) = (1½ − |t|)₊² − 3 (½ − |t|)₊².
+    """
+    vector = ir.Constant(_FLOATS, ir.Undefined)
+    for lane in range(8):
+        vector = builder.insert_element(vector, (first, second)[lane // 4], _INT(lane))
+    steps = ir.Constant(_FLOATS, [0.0, 1.0, 2.0, 3.0] * 2)
+    absolute = _function(builder, "llvm.fabs.v8f32", ir.FunctionType(_FLOATS, [_FLOATS]))
+    distance = builder.call(absolute, [builder.fsub(vector, steps, flags=_FAST)])
+    total = None
+    for edge, factor in ((1.5, 0.5), (0.5, -1.5)):
+        inside = builder.fsub(_real(edge), distance, flags=_FAST)
+        inside = builder.select(builder.fcmp_ordered(">", inside, _real(0.0)), inside, _real(0.0))
+        square = builder.fmul(inside, inside, flags=_FAST)
+        term = builder.fmul(square, _real(factor), flags=_FAST)
+        total = term if total is None else builder.fadd(total, term, flags=_FAST)
     return total
 
 
-def _like(builder, number, kind):
-    """Return a number, or a vector of it where ``kind`` is one."""
-    if not isinstance(kind, ir.VectorType):
-        return number
-    vector = ir.Constant(kind, ir.Undefined)
-    for lane in range(kind.count):
-        vector = builder.insert_element(vector, number, ir.IntType(32)(lane))
-    return vector
+def _add(builder, total, values, weights):
+    """Return ``total`` + ``values`` · ``weights``."""
+    return builder.fadd(total, builder.fmul(values, weights, flags=_FAST), flags=_FAST)
+
+
+def _upper(builder, words):
+    return builder.bitcast(words, _FLOATS)
+
+
+def _shuffle(builder, vector, lanes):
+    return builder.shuffle_vector(
+        vector, ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTS, lanes)
+    )
+
+
+def _all(number):
+    return ir.Constant(_INTS, [number] * 8)
+
+
+def _real(number):
+    return ir.Constant(_FLOATS, [number] * 8)
+
+
+def _function(builder, name, form):
+    return cgutils.get_or_insert_function(builder.module, form, name)
