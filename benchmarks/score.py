@@ -78,17 +78,15 @@ class Scores:
 def score(result: Result, truth: Truth, config: ScoreConfig, seed: int) -> Scores:
     """Align ``result`` with ``truth`` and compare intensities, densities and orientations."""
     volume = result.intensity
-    found = _align(volume, truth, config, seed)
-    F = _structure_factors(truth, found, volume.grid, volume.spacing)
+    found, F, icc = match_intensity(volume, truth, config, seed)
     true_intensity = F.abs() ** 2
-    icc = intensity_correlation(volume.values, true_intensity)
     grid, spacing = result.density.grid, reciprocal(result.density.grid, result.density.spacing)
     if grid != volume.grid or not math.isclose(spacing, volume.spacing, rel_tol=1e-6):
         F = _structure_factors(truth, found, grid, spacing)
     phased = to_structure_factors(result.density.values, result.density.spacing)
     placed = align_density(phased, F, spacing, truth.s_range).structure_factors
     curves = (
-        curve_within("icc_truth", shell_s(volume.grid, volume.spacing), icc, truth.s_range),
+        icc,
         curve_within("fsc_truth", shell_s(grid, spacing), fsc(placed, F), truth.s_range),
         result.prtf,
     )
@@ -110,6 +108,17 @@ def score(result: Result, truth: Truth, config: ScoreConfig, seed: int) -> Score
             config.slice_points,
         ),
     )
+
+
+def match_intensity(
+    volume: Volume, truth: Truth, config: ScoreConfig, seed: int
+) -> tuple[Alignment, Complex[Tensor, "G G G"], Curve]:
+    """Return the frame of an intensity, the true F(A s) on its grid, and ``icc_truth``."""
+    found = _align(volume, truth, config, seed)
+    F = _structure_factors(truth, found, volume.grid, volume.spacing)
+    icc = intensity_correlation(volume.values, F.abs() ** 2)
+    s = shell_s(volume.grid, volume.spacing)
+    return found, F, curve_within("icc_truth", s, icc, truth.s_range)
 
 
 def _align(volume: Volume, truth: Truth, config: ScoreConfig, seed: int) -> Alignment:

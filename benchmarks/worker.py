@@ -161,7 +161,9 @@ def execute(job: Job) -> Record:
         prtf = score.curve_within("prtf", phased.prtf_s, phased.prtf, s_range)
         poses = _read_poses(job.directory / "poses.h5")
         result = score.Result(intensity=intensity, density=phased.density, prtf=prtf, **poses)
-        scores = score.score(result, _truth(job, s_range), task.score, job.seed)
+        scores = score.score(
+            result, truth_of(job.task, job.dataset.patterns, s_range), task.score, job.seed
+        )
         scores.slices.save(job.directory / SLICES_FILE)
     return _record(job, stages, scores)
 
@@ -186,13 +188,14 @@ def _read_poses(path: Path) -> dict[str, torch.Tensor]:
         raise FormatError(f"{path} is not a readable pose file: {error}") from error
 
 
-def _truth(job: Job, s_range: tuple[float, float]) -> score.Truth:
-    simulated = job.task.simulate
-    known = read_truth(truth_path(job.dataset.patterns))
+def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> score.Truth:
+    """Return what a reconstruction of a task's patterns is scored against, within |s| in Å⁻¹."""
+    simulated = task.simulate
+    known = read_truth(truth_path(patterns))
     particles = [load_species(one) for one in simulated.sample]
     if len(particles) != 1 or not isinstance(particles[0], Atoms):
         raise ConfigError(
-            f"task {job.task.name} has {len(particles)} species or one that is not atoms alone; "
+            f"task {task.name} has {len(particles)} species or one that is not atoms alone; "
             "scoring needs one structure without solvent"
         )
     return score.Truth(

@@ -1,0 +1,141 @@
+"""X-RAI with and without its parts, over seeds: where its resolution and its time come from.
+
+``python -m benchmarks.perf.xrai_variants --out runs/variants`` makes the patterns of a task once,
+reconstructs them with every variant and seed, and scores intensities and poses against the truth:
+
+- ``default``;
+- ``one set``: no half-sets, every pattern against one volume;
+- ``one start``: the first start is taken, settled or not;
+- ``coarse search``: a quarter of the rotations and one hypothesis;
+- ``no mates``: the near-symmetric pose is tried at first only;
+- ``no synthesised``, ``only synthesised``: what the encoder learns from;
+- ``no encoder``: it is not taught;
+- ``single pass``: every pattern is read once.
+
+``--seeds 10 --variant default`` asks how often the default gets there. What was made in the
+directory is used again.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import torch
+
+from benchmarks.leaderboard import ICC
+from benchmarks.perf import perf_record
+from benchmarks.score import match_intensity, pose_error, resolution
+from benchmarks.task import Task, load_task
+from benchmarks.worker import truth_of
+from xrai import train as xrai
+from xrai.config import TrainConfig
+from xraisim import console
+from xraisim.files.patterns import PatternReader
+from xraisim.files.volumes import read_volume
+from xraisim.simulation import make
+
+VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
+    "default": lambda c: c,
+    "one set": lambda c: replace(c, rounds=replace(c.rounds, halves=False)),
+    "one start": lambda c: replace(c, start=replace(c.start, restarts=1)),
+    "coarse search": lambda c: replace(
+        c, search=replace(c.search, rotations=c.search.rotations // 4, hypotheses=1)
+    ),
+    "no mates": lambda c: replace(c, refine=replace(c.refine, mates_every=10_000)),
+    "no synthesised": lambda c: replace(c, encoder=replace(c.encoder, synthetic=0.0)),
+    "only synthesised": lambda c: replace(c, encoder=replace(c.encoder, synthetic=1.0)),
+    "no encoder": lambda c: replace(c, encoder=replace(c.encoder, steps=0)),
+    "single pass": lambda c: replace(c, single_pass=True),
+}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="X-RAI with and without its parts.")
+    parser.add_argument("--task", default="quick")
+    parser.add_argument("--patterns", type=int, help="instead of the task's")
+    parser.add_argument("--resolution", type=float, help="Å, instead of the task's edge")
+    parser.add_argument("--variant", action="append", choices=list(VARIANTS), help="default: all")
+    parser.add_argument("--seeds", type=int, default=3, help="of the reconstruction")
+    parser.add_argument("--out", type=Path, default=Path("runs/xrai-variants"))
+    return parser.parse_args()
+
+
+def task_of(options: argparse.Namespace) -> Task:
+    """Return the task asked for, smaller or coarser if told so."""
+    task = load_task(options.task)
+    simulate = task.simulate
+    if options.patterns:
+        simulate = replace(simulate, patterns=options.patterns)
+    if options.resolution:
+        detector = replace(simulate.detector, s_max_per_angstrom=1 / options.resolution)
+        simulate = replace(simulate, detector=detector)
+    return replace(task, simulate=simulate)
+
+
+def simulated(task: Task, directory: Path) -> Path:
+    """Return the pattern file, made unless it is there."""
+    path = directory / "patterns.h5"
+    if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        make.simulate(task.simulate, path)
+    return path
+
+
+def measured(task: Task, config: TrainConfig, patterns: Path, run: Path) -> dict[str, Any]:
+    """Reconstruct unless that was done, and score."""
+    note = run / "figures.json"
+    if note.exists():
+        return json.loads(note.read_text())
+    began = time.monotonic()
+    summary = xrai.train(patterns, run, config)
+    seconds = time.monotonic() - began
+    with PatternReader(patterns) as reader:
+        radius = reader.pixels.radius
+    truth = truth_of(task, patterns, (float(radius[0]), float(radius[-1])))
+    volume = read_volume(run / "intensity.h5")
+    frame, _, curve = match_intensity(volume, truth, task.score, 0)
+    with h5py.File(run / "poses.h5") as file:
+        poses = torch.from_numpy(file["orientations"][()])
+    found = {
+        "seconds": round(seconds, 1),
+        "resolution": dataclasses.asdict(resolution(curve, ICC, 0.5)),
+        "icc_truth_outermost": curve.value[-1],
+        "icc_truth_mean": statistics.fmean(v for v in curve.value if v is not None),
+        **dataclasses.asdict(pose_error(poses, truth.orientations, frame)),
+        "warnings": summary["warnings"],
+        "stages_s": {k[8:]: v for k, v in summary.items() if k.startswith("seconds_")},
+        **{k: v for k, v in summary.items() if k.startswith("encoder_")},
+    }
+    perf_record.write(note, found)
+    return found
+
+
+def main() -> None:
+    """Measure, print a line per run, and write ``variants.json`` into the directory."""
+    options = _options()
+    task = task_of(options)
+    record = perf_record.circumstances() | {"task": task.name, "runs": []}
+    patterns = simulated(task, options.out)
+    for name in options.variant or VARIANTS:
+        for seed in range(options.seeds):
+            config = VARIANTS[name](replace(task.xrai, seed=seed))
+            run = options.out / f"{name.replace(' ', '-')}-{seed}"
+            found = measured(task, config, patterns, run)
+            record["runs"].append({"variant": name, "seed": seed, **found})
+            console.say(
+                f"{name}, seed {seed}: icc outermost {found['icc_truth_outermost']:.3f}, "
+                f"pose error {found['median_deg']:.2f}° (p90 {found['p90_deg']:.2f}°), "
+                f"{found['seconds']:.0f} s"
+            )
+            perf_record.write(options.out / "variants.json", record)
+
+
+if __name__ == "__main__":
+    main()
