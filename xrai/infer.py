@@ -87,4 +87,3 @@ def _block(
         columns |= {"orientations": poses.quaternion, "loglik": poses.loglik}
         columns["error_deg"] = torch.rad2deg(poses.error_rad)
     return {name: values.cpu().numpy() for name, values in columns.items()}
-

@@ -69,12 +69,13 @@ class Teacher:
         relative fluences; all on the teacher's device. ``volume`` may end before the encoder's
         reach: rings beyond it are not looked at.
         """
-        limit = (volume.grid // 2 - 1) * volume.spacing
+        reach = min((volume.grid // 2 - 1) * volume.spacing, float(pixels.radius[-1]))
+        limit = float(torch.tensor(reach))  # as the encoder keeps it
         inner = pixels.first(pixels.count_below(limit))
         if self.steps == 0 or limit != float(self.encoder.pattern.limit):
             self.encoder.pattern.calibrate(counts[:_INPUT_PATTERNS], limit)
             self._processes.agree(*self.encoder.pattern.calibration)
-        synthesise = _Synthesis(volume, inner, len(pixels), fluence)
+        synthesise = Synthesis(volume, inner, len(pixels), fluence)
         total = 0.0
         for _ in range(steps):
             total += self._step(*self._batch(synthesise, counts, quaternions))
@@ -84,7 +85,7 @@ class Teacher:
         return total / max(steps, 1)
 
     def _batch(
-        self, synthesise: "_Synthesis", counts: Tensor, quaternions: Tensor
+        self, synthesise: "Synthesis", counts: Tensor, quaternions: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return counts and poses of this process's shares of the step's batch."""
         shares, batch, patterns, poses = self._shares(), self.config.batch, [], []
@@ -119,7 +120,7 @@ class Teacher:
         self._processes.sum(whole)
         return float(whole)
 
-    def _calibrate_error(self, synthesise: "_Synthesis") -> None:
+    def _calibrate_error(self, synthesise: "Synthesis") -> None:
         random = generator(self._seed, f"teach/{self.steps}/error", self._device)
         self.encoder.calibrate_error(*synthesise(_ERROR_PATTERNS, random))
         self._processes.agree(self.encoder.score_knots, self.encoder.error_knots)
@@ -139,7 +140,7 @@ class Teacher:
         self.steps = state["steps"]
 
 
-class _Synthesis:
+class Synthesis:
     """Draws patterns of a volume at random poses, with the measured fluences and background."""
 
     def __init__(self, volume: Volume, pixels: Pixels, width: int, fluence: Tensor) -> None:

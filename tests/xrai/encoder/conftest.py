@@ -37,7 +37,7 @@ def make_pixels() -> Callable[..., Pixels]:
 
 @pytest.fixture(scope="session")
 def volume() -> Volume:
-    """Return the intensity of twelve points in a ball of about 130 Å, some 700 photons a pattern."""
+    """Return the intensity of twelve points in a ball of about 130 Å."""
     random = torch.Generator().manual_seed(5)
     points = torch.randn(12, 3, generator=random) * 30
     grid, spacing = 33, 0.0022
