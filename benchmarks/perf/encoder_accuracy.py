@@ -1,10 +1,10 @@
 """The encoder's pose error against training time, at several detector sizes, beside the search.
 
 ``python -m benchmarks.perf.encoder_accuracy --out runs/encoder``: patterns of the 50S subunit at
-the published beam and distance, on detectors of 33² … 256² pixels that cover the encoder's reach. Both encoders learn
-from the volume merged at the true poses: the polar one that the reconstruction uses, and the image
-one of the published method, with eight heads. All times are CPU seconds of this process, all
-errors modulo the near-symmetric mate, on patterns that took no part in training.
+the published beam and distance, on detectors of 33² … 256² pixels that cover the encoder's reach.
+Both encoders learn from the volume merged at the true poses: the polar one that the reconstruction
+uses, and the image one of the published method, with eight heads. All times are CPU seconds of this
+process, all errors modulo the near-symmetric mate, on patterns that took no part in training.
 """
 
 import argparse
