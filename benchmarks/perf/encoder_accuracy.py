@@ -34,7 +34,7 @@ from xraisim.simulation.make import simulate
 
 _WIDTH_MM = 33.0  # as far as the encoder looks
 _REFINEMENTS = 3
-FORMS = {"polar": PolarForm, "image": ImageForm}
+FORMS: dict[str, type[PolarForm] | type[ImageForm]] = {"polar": PolarForm, "image": ImageForm}
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Encoder(nn.Module):
 
     Every layer commutes with circular shifts of the azimuth, so a pattern turned about the beam by
     a multiple of the azimuthal step gets its posterior shifted by as much, untaught. What a pattern
-    does not tell (other hypotheses, the mate) shows as a posterior with several modes.
+    leaves open shows as a posterior with several modes; the mate of a mode is not told from it.
     """
 
     score_knots: Tensor
@@ -112,13 +112,11 @@ class Encoder(nn.Module):
         return Proposal(heads, probability, interpolate(score, self.score_knots, self.error_knots))
 
     @torch.no_grad()
-    def calibrate_error(
-        self, counts: Float[Tensor, "n P"], pose: Float[Tensor, "n 4"]
-    ) -> Float[Tensor, "n"]:
+    def calibrate_error(self, counts: Float[Tensor, "n P"], pose: Float[Tensor, "n 4"]) -> None:
         """Learn from patterns of known pose what error a posterior's mean angle stands for.
 
         The labels are spread over cells, and a network may be too sure of itself; the mean error
-        of patterns with a like posterior is neither. Returns the errors found, in degrees.
+        of patterns with a like posterior is neither.
         """
         heads, _, score = self._all_modes(counts)
         error = angle_modulo_mate(heads[:, 0], pose)
@@ -127,7 +125,6 @@ class Encoder(nn.Module):
         self.score_knots.copy_(torch.stack([score[g].mean() for g in groups]))
         means = torch.stack([error[g].mean() for g in groups])
         self.error_knots.copy_(means.cummax(0).values)
-        return error
 
     def _all_modes(self, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # In parts: a posterior takes more room than its pattern, and small parts stay in the cache.

@@ -22,6 +22,13 @@ class PolarPattern(nn.Module):
     total, so that neither fluence nor azimuth shows in the mean; cells without exposure are zero.
     """
 
+    entries: Tensor
+    weights: Tensor
+    evened: Tensor
+    background: Tensor
+    radius: Tensor
+    seen: Tensor
+    exposure: Tensor
     total: Tensor
     limit: Tensor
     mean: Tensor
