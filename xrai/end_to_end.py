@@ -8,7 +8,6 @@ search, no refinement of poses.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -16,36 +15,17 @@ from torch import Tensor
 
 from xrai.config import DecoderConfig
 from xrai.decoder import ImplicitDecoder, radial_profile
+from xrai.encoder.config import EndToEndConfig
 from xrai.encoder.image import ImageEncoder
 from xrai.losses import photon_nll
 from xrai.monitor import Monitor
 from xrai.stream import PatternStream
 from xraisim.core import rotations
-from xraisim.core.errors import ConfigError
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Pixels, Volume
 
 _INPUT_PATTERNS = 4096  # that set the scale of the input and the radial profile
-
-
-@dataclass(frozen=True, kw_only=True)
-class EndToEndConfig:
-    """``reach``: s·D of the pixels used; ``batch``: patterns per step; ``epochs``: passes.
-
-    ``channels``: of the encoder's first layer.
-    """
-
-    reach: float = 6.0
-    batch: int = 128
-    epochs: int = 1
-    channels: int = 16
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        for name in ("reach", "batch", "epochs", "channels", "learning_rate"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"end_to_end.{name} = {getattr(self, name)} must be positive")
 
 
 def end_to_end(

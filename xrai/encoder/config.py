@@ -1,4 +1,4 @@
-"""Settings of the encoder and of its teacher."""
+"""Settings of the encoders and of how they learn."""
 
 from dataclasses import dataclass
 
@@ -52,3 +52,24 @@ class EncoderConfig:
                     f"encoder.{name} = {getattr(self, name)} is out of range; "
                     "`xrai train --show-config` prints values that work"
                 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndToEndConfig:
+    """Mode ``paper``: encoder and decoder trained together, without a search.
+
+    ``reach``: s·D of the pixels used; ``batch``: patterns per step; ``epochs``: passes.
+
+    ``channels``: of the encoder's first layer.
+    """
+
+    reach: float = 6.0
+    batch: int = 128
+    epochs: int = 1
+    channels: int = 16
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("reach", "batch", "epochs", "channels", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"end_to_end.{name} = {getattr(self, name)} must be positive")
