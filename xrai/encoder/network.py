@@ -18,7 +18,7 @@ _TOP_CELLS = 32  # of the posterior, from which the modes are made
 _MODE_RADIUS = 1.7  # in spacings of the view directions
 _ELSEWHERE_RAD = math.radians(60)  # where the posterior's tail is taken to lie
 _KNOTS = 16
-_ROWS = (256, 8192)  # patterns at once on a CPU, on a GPU
+_ROWS = (128, 8192)  # patterns at once on a CPU, on a GPU
 
 
 @dataclass(frozen=True)
