@@ -6,6 +6,7 @@ resolution elements across the particle at |s| = reach / D.
 
 from dataclasses import dataclass, field
 
+from xrai.encoder.config import EncoderConfig
 from xrai.sources.config import SourceConfig
 from xraisim.core.errors import ConfigError
 from xraisim.core.symmetry import point_group
@@ -100,23 +101,6 @@ class RoundsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderConfig:
-    """The amortised pose network: ``heads`` hypotheses from one look at a pattern.
-
-    Trained for ``steps`` batches, a fraction ``synthetic`` of each drawn from the current volume
-    at known poses, the rest measured patterns with their searched poses.
-    """
-
-    reach: float = 6.0
-    heads: int = 8
-    channels: int = 16
-    steps: int = 250
-    batch: int = 192
-    synthetic: float = 0.75
-    learning_rate: float = 2e-3
-
-
-@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """A whole reconstruction.
 
@@ -159,8 +143,6 @@ class TrainConfig:
             "rounds.keep": 0 <= self.rounds.keep <= 1,
             "rounds.final": self.rounds.final >= 0,
             "rounds.patience": self.rounds.patience >= 1,
-            "encoder.heads": self.encoder.heads >= 1,
-            "encoder.synthetic": 0 <= self.encoder.synthetic <= 1,
         }
         for name, fine in checks.items():
             if not fine:

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from xrai import checkpoint, export, teach
+from xrai import checkpoint, export
+from xrai.challenge import pixels_of
 from xrai.config import TrainConfig
 from xrai.encoder import Encoder
 from xrai.march import March
@@ -12,6 +14,7 @@ from xrai.poses import prune, refine_hypotheses
 from xrai.rounds import ladder
 from xrai.sources.reopen import path_of
 from xrai.stream import PatternStream
+from xrai.teach import load
 from xrai.train import CONFIG
 from xraisim import console
 from xraisim.core import config as configuration
@@ -34,7 +37,9 @@ def infer(
 
     With ``encoder_only`` an orientation is the encoder's first choice, one network pass; else its
     likeliest hypotheses are refined by likelihood to the volume's edge. ``probability`` is the
-    encoder's for its first choice. Raises :class:`UserError` where the run has no encoder yet or
+    encoder's for its first choice. ``error_deg`` is the expected error modulo the in-plane mate:
+    the encoder's calibrated one, or, of refined poses, the Cramér-Rao bound, which holds if the
+    volume and the mode are right. Raises :class:`UserError` where the run has no encoder yet or
     the detector is another.
     """
     directory, chosen = Path(run_directory), choose_device(device)
@@ -47,35 +52,38 @@ def infer(
     ) as stream:
         march = March(stream, config, chosen)
         volume = state.require_volume().to(chosen)
-        encoder = teach.rebuild(march, state.teacher)
+        encoder = Encoder(pixels_of(march).to("cpu"), config.encoder)
+        load(encoder, state.teacher)
+        encoder.to(chosen)
         parts = []
         with console.progress("poses", len(stream)) as advance:
             for _, photons in stream.blocks():
                 parts.append(_block(march, encoder, volume, photons, encoder_only))
                 advance(len(photons))
-    names = ("orientations", "probability", "loglik")
-    columns = {n: np.concatenate(c) for n, c in zip(names, zip(*parts, strict=True), strict=True)}
-    if encoder_only:
-        del columns["loglik"]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     export.write_poses(out, columns)
     return {
         "path": str(out),
         "patterns": len(columns["orientations"]),
         "probability_median": float(np.median(columns["probability"])),
+        "error_deg_median": float(np.median(columns["error_deg"])),
     }
 
 
 def _block(
     march: March, encoder: Encoder, volume: Volume, photons: Photons, encoder_only: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    limit = teach.encoder_limit(march)
-    pixels = march.pixels_within(limit)
-    heads, probability = teach.propose(encoder, photons, pixels)
-    first = probability[:, 0].cpu().numpy()
+) -> dict[str, np.ndarray]:
+    """Return the columns of the file for a block of patterns."""
+    pixels = pixels_of(march)
+    found = encoder.propose(photons.dense(len(pixels)).to(march.device))
+    columns = {"probability": found.probability[:, 0]}
     if encoder_only:
-        return heads[:, 0].cpu().numpy(), first, np.zeros(len(photons))
-    likely = prune(volume, pixels, photons, heads, min(_KEPT_HEADS, heads.shape[1]))
-    poses = refine_hypotheses(volume, pixels, photons, likely, 3, march.max_step(limit))
-    edge = float(march.pixels.radius[-1])
-    poses = march.descend(volume, photons, poses, ladder(limit, edge, 1.2)[1:])
-    return poses.quaternion.cpu().numpy(), first, poses.loglik.cpu().numpy()
+        columns |= {"orientations": found.heads[:, 0], "error_deg": found.error_deg}
+    else:
+        limit, edge = float(pixels.radius[-1]), float(march.pixels.radius[-1])
+        likely = prune(volume, pixels, photons, found.heads, min(_KEPT_HEADS, encoder.heads))
+        poses = refine_hypotheses(volume, pixels, photons, likely, 3, march.max_step(limit))
+        poses = march.descend(volume, photons, poses, ladder(limit, edge, 1.2)[1:])
+        columns |= {"orientations": poses.quaternion, "loglik": poses.loglik}
+        columns["error_deg"] = torch.rad2deg(poses.error_rad)
+    return {name: values.cpu().numpy() for name, values in columns.items()}

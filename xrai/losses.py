@@ -1,9 +1,10 @@
-"""What is minimised: the photons' negative log-likelihood, and the encoder's pose distance."""
+"""What is minimised: the photons' negative log-likelihood, and the encoders' pose losses."""
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from xrai.encoder import Encoder
 from xraisim.core.likelihood import best_fluence
 
 _TINY = 1e-9
@@ -54,3 +55,22 @@ def encoder_loss(
     best, winner = distance.min(1)
     choice = torch.nn.functional.cross_entropy(logits, winner)
     return best.mean() + mean_weight * distance.mean() + 0.1 * choice
+
+
+class PosteriorLoss(nn.Module):
+    """Cross-entropy (nat) of the encoder's posterior over the cells that share a known pose.
+
+    A module around the encoder, so that ``DistributedDataParallel`` can wrap it.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(
+        self, counts: Float[Tensor, "n P"], pose: Float[Tensor, "n 4"]
+    ) -> Float[Tensor, ""]:
+        """Return the mean over the patterns."""
+        cell, share = self.encoder.cells.shares(pose)
+        logits = self.encoder(counts)
+        return (logits.logsumexp(1) - (logits.gather(1, cell) * share).sum(1)).mean()

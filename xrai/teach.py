@@ -1,174 +1,184 @@
-"""Teach the encoder, then let it propose: amortised poses, checked by the exact likelihood.
+"""Teach the encoder while a reconstruction runs, a little after every round.
 
 The search is the teacher: measured patterns carry the poses it found, and the volume it led to
 yields any number of synthesised patterns whose poses are known.
 """
 
+import math
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xrai.checkpoint import State
-from xrai.encoder import Encoder
-from xrai.losses import encoder_loss
-from xrai.march import March
-from xrai.monitor import Monitor
-from xrai.poses import Poses, angle_modulo_mate, prune, refine
-from xrai.rounds import ladder
+from xrai.encoder import Encoder, EncoderConfig
+from xrai.losses import PosteriorLoss
+from xraisim.console import Advance
 from xraisim.core import rotations, so3
 from xraisim.core.errors import UserError
+from xraisim.core.processes import ALONE, Processes
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Photons, Pixels, Volume
 
-_FAR = 1.0  # proposals farther than this from the pose held, in 1/(s·D) rad, are worth refining
+_SHARES = 8  # of a batch, each with random numbers of its own, for up to as many processes
+_WARM_UP = 20  # steps
+_INPUT_PATTERNS = 4096  # that set the scale of the input
+_ERROR_PATTERNS = 1024  # that calibrate the stated error
 
 
-class Lesson:
-    """Batches of (counts, rotation matrix) for the encoder, measured and synthesised."""
+class Teacher:
+    """An encoder, its optimiser and schedule; it learns in increments that may be interrupted.
 
-    def __init__(self, march: March, state: State, s_max: float) -> None:
-        config = march.config
-        self.pixels = march.pixels_within(s_max)
-        self._volume = state.require_volume()
-        self._random = generator(config.seed, "teach", march.device)
-        rows = min(len(march.stream), config.start.buffer)
-        blocks = march.stream.blocks(0, rows)
-        self.counts = torch.cat([photons.dense(len(self.pixels)) for _, photons in blocks])
-        self.counts = self.counts.to(march.device)
-        self._poses = state.columns["orientations"][:rows].to(march.device)
-        self._fluence = state.columns["fluence"][:rows].to(march.device)
+    Step i draws its batch from (seed, i) alone, so the number of finished steps is the whole random
+    state, and several processes learn shares of the batch that one process would learn alone; torch
+    averages their gradients (``DistributedDataParallel``). ``pixels``: those within the encoder's
+    reach (:func:`encoder_pixels`), on any device.
+    """
 
-    def batch(self, size: int, synthetic: float) -> tuple[Tensor, Tensor]:
-        """Return counts [n, P] and the rotation matrices [n, 3, 3] to learn."""
-        made = round(size * synthetic)
-        drawn = self._draw(size - made)
-        counts, matrix = self.counts[drawn], rotations.to_matrix(self._poses[drawn])
-        synthesised, poses = self._synthesise(made)
-        return torch.cat([counts, synthesised]), torch.cat([matrix, poses])
+    def __init__(
+        self,
+        pixels: Pixels,
+        config: EncoderConfig,
+        seed: int,
+        device: str | torch.device = "cpu",
+        processes: Processes = ALONE,
+    ) -> None:
+        self.config, self.steps = config, 0
+        self._seed, self._device, self._processes = seed, torch.device(device), processes
+        # Initial weights come from torch's global generator: fork it, so that nothing else notices.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.encoder = Encoder(pixels.to("cpu"), config).to(device)
+        self._loss = processes.parallel(PosteriorLoss(self.encoder))
+        self._optimizer = torch.optim.Adam(self.encoder.parameters(), betas=(0.9, 0.99))
 
-    def _draw(self, size: int) -> Tensor:
-        device = self.counts.device
-        return torch.randint(len(self.counts), (size,), generator=self._random, device=device)
+    def learn(
+        self,
+        volume: Volume,
+        pixels: Pixels,
+        counts: Float[Tensor, "n P"],
+        quaternions: Float[Tensor, "n 4"],
+        fluence: Float[Tensor, "n"],
+        steps: int,
+        advance: Advance | None = None,
+    ) -> float:
+        """Take ``steps`` steps on measured and synthesised patterns; return their mean loss (nat).
 
-    def _synthesise(self, size: int) -> tuple[Tensor, Tensor]:
-        """Draw patterns of the current volume at random poses, fluences as measured."""
-        matrix = rotations.to_matrix(so3.haar(size, self._random))
-        volume, pixels = self._volume, self.pixels
-        rate = slice_volume(volume.values, matrix, pixels.s, volume.spacing) * pixels.gain
-        rate = rate * self._fluence[self._draw(size), None] + pixels.background
-        return torch.poisson(rate.clamp_min(0), generator=self._random), matrix
+        ``counts``: measured patterns on the encoder's ``pixels``, with their searched poses and
+        relative fluences; all on the teacher's device. ``volume`` may end before the encoder's
+        reach: rings beyond it are not looked at.
+        """
+        reach = min((volume.grid // 2 - 1) * volume.spacing, float(pixels.radius[-1]))
+        limit = float(torch.tensor(reach))  # as the encoder keeps it
+        inner = pixels.first(pixels.count_below(limit))
+        if self.steps == 0 or limit != float(self.encoder.pattern.limit):
+            self.encoder.pattern.calibrate(counts[:_INPUT_PATTERNS], limit)
+            self._processes.agree(*self.encoder.pattern.calibration)
+        synthesise = Synthesis(volume, inner, len(pixels), fluence)
+        total = 0.0
+        for _ in range(steps):
+            total += self._step(*self._batch(synthesise, counts, quaternions))
+            if advance is not None:
+                advance(1)
+        self._calibrate_error(synthesise)
+        return total / max(steps, 1)
+
+    def _batch(
+        self, synthesise: "Synthesis", counts: Tensor, quaternions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return counts and poses of this process's shares of the step's batch."""
+        shares, batch, patterns, poses = self._shares(), self.config.batch, [], []
+        for share in range(self._processes.rank, shares, self._processes.count):
+            rows = batch * (share + 1) // shares - batch * share // shares
+            made = round(rows * self.config.synthetic)
+            random = generator(self._seed, f"teach/{self.steps}/{share}", self._device)
+            drawn = torch.randint(
+                len(counts), (rows - made,), generator=random, device=self._device
+            )
+            made_up, at = synthesise(made, random)
+            patterns += [counts[drawn], made_up]
+            poses += [quaternions[drawn], at]
+        return torch.cat(patterns), torch.cat(poses)
+
+    def _shares(self) -> int:
+        return max(_SHARES, self._processes.count)
+
+    def _step(self, counts: Tensor, poses: Tensor) -> float:
+        rate = self.config.learning_rate * min(1.0, (self.steps + 1) / _WARM_UP)
+        rate *= math.sqrt(min(1.0, self.config.hold / (self.steps + 1)))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        # DDP divides the sum of all gradients by the number of processes, shares may be uneven.
+        weight = self._processes.count * len(counts) / self.config.batch
+        loss = self._loss(counts, poses)
+        self._optimizer.zero_grad()
+        (weight * loss).backward()
+        self._optimizer.step()
+        self.steps += 1
+        whole = (loss.detach() * (len(counts) / self.config.batch)).reshape(1)
+        self._processes.sum(whole)
+        return float(whole)
+
+    def _calibrate_error(self, synthesise: "Synthesis") -> None:
+        random = generator(self._seed, f"teach/{self.steps}/error", self._device)
+        self.encoder.calibrate_error(*synthesise(_ERROR_PATTERNS, random))
+        self._processes.agree(self.encoder.score_knots, self.encoder.error_knots)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a continued teacher needs: weights, optimiser, finished steps."""
+        return {
+            "encoder": self.encoder.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where the teacher of ``state`` stood; raises :class:`UserError` as ``load``."""
+        load(self.encoder, state["encoder"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
 
 
-def teach(march: March, state: State, monitor: Monitor) -> Encoder:
-    """Train an encoder from scratch on the state's volume and poses."""
-    config = march.config
-    lesson = Lesson(march, state, encoder_limit(march))
-    # Initial weights come from torch's global generator: fork it, so that nothing else notices.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        encoder = Encoder(lesson.pixels.to("cpu"), config.encoder).to(march.device)
-    encoder.image.calibrate(lesson.counts)
-    optimizer = torch.optim.Adam(encoder.parameters(), lr=config.encoder.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.encoder.steps)
-    with monitor.progress("encoder", config.encoder.steps) as advance:
-        for _ in range(config.encoder.steps):
-            counts, target = lesson.batch(config.encoder.batch, config.encoder.synthetic)
-            heads, logits = encoder(counts)
-            loss = encoder_loss(heads, logits, target)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            advance(1, f"loss {float(loss.detach()):.3f}")
-    return encoder
+class Synthesis:
+    """Draws patterns of a volume at random poses, with the measured fluences and background."""
+
+    def __init__(self, volume: Volume, pixels: Pixels, width: int, fluence: Tensor) -> None:
+        self._volume, self._pixels, self._width, self._fluence = volume, pixels, width, fluence
+
+    def __call__(self, size: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return counts [size, width], zero beyond the volume's pixels, and quaternions."""
+        volume, pixels = self._volume, self._pixels
+        pose = so3.haar(size, random)
+        device = pose.device
+        drawn = torch.randint(len(self._fluence), (size,), generator=random, device=device)
+        cut = slice_volume(volume.values, rotations.to_matrix(pose), pixels.s, volume.spacing)
+        rate = cut * pixels.gain * self._fluence[drawn, None] + pixels.background
+        counts = torch.zeros(size, self._width, device=device)
+        counts[:, : len(pixels)] = torch.poisson(rate.clamp_min(0), generator=random)
+        return counts, pose
 
 
-def encoder_limit(march: March) -> float:
-    """Return the |s| (Å⁻¹) to which the encoder looks at a pattern."""
-    reach = march.config.encoder.reach / march.stream.diameter_angstrom
-    return min(reach, float(march.pixels.radius[-1]))
+def encoder_pixels(pixels: Pixels, diameter_angstrom: float, config: EncoderConfig) -> Pixels:
+    """Return the pixels within the encoder's reach."""
+    return pixels.first(max(1, pixels.count_below(config.reach / diameter_angstrom)))
 
 
-def rebuild(march: March, weights: dict[str, Tensor]) -> Encoder:
-    """Return the encoder of a checkpoint; raises :class:`UserError` for another detector's."""
-    pixels = march.pixels_within(encoder_limit(march)).to("cpu")
-    encoder = Encoder(pixels, march.config.encoder)
-    if not torch.equal(encoder.image.cell, weights["image.cell"]):
+def load(encoder: Encoder, weights: dict[str, Tensor]) -> None:
+    """Give the encoder the weights of a run; raises :class:`UserError` for another detector's."""
+    kept, mine = weights.get("pattern.exposure"), encoder.pattern.exposure
+    # Detectors are compared by what their pixels add to every cell.
+    if kept is None or kept.shape != mine.shape or not torch.allclose(kept.to(mine), mine, 1e-4):
         raise UserError(
-            "these patterns come from another detector geometry or mask than the run's, so its "
-            "encoder cannot read them; train a run on them"
+            "these patterns come from another detector geometry, mask or beam than the run's, so "
+            "its encoder cannot read them; train a run on them"
         )
     encoder.load_state_dict(weights)
-    return encoder.to(march.device)
 
 
 def propose(
     encoder: Encoder, photons: Photons, pixels: Pixels
 ) -> tuple[Float[Tensor, "n H 4"], Float[Tensor, "n H"]]:
-    """Return every head's pose and probability for a block of patterns, the likeliest first."""
-    counts = photons.dense(len(pixels)).to(pixels.s.device)
-    return encoder.propose(counts)
-
-
-def challenge(march: March, state: State, encoder: Encoder, monitor: Monitor) -> None:
-    """Let the encoder propose for every pattern; keep what the exact likelihood prefers.
-
-    Records how far the encoder alone is from the searched poses: its first choice, the head that
-    the likelihood picks, and its nearest head, all modulo the near-symmetric mate.
-    """
-    volume, pixels = state.require_volume(), march.pixels_within(encoder_limit(march))
-    first, picked, nearest, rescued = [], [], [], 0
-    for rows, photons in march.stream.blocks():
-        heads, _ = propose(encoder, photons, pixels)
-        held = Poses(
-            state.columns["orientations"][rows].to(march.device),
-            state.columns["loglik"][rows].to(march.device),
-            torch.deg2rad(state.columns["error_deg"][rows]).double().to(march.device),
-        )
-        choice = prune(volume, pixels, photons, heads, 1)[:, 0].contiguous()
-        angles = torch.stack([angle_modulo_mate(h, held.quaternion) for h in heads.unbind(1)], 1)
-        first.append(angles[:, 0])
-        nearest.append(angles.min(1).values)
-        picked.append(angle_modulo_mate(choice, held.quaternion))
-        state.columns["encoder_orientations"][rows] = heads[:, 0].cpu()
-        rescued += _contest(march, state, volume, rows, photons, choice, held)
-    state.figures |= {
-        "encoder_first_choice_deg_median": float(torch.cat(first).median()),
-        "encoder_likelihood_pick_deg_median": float(torch.cat(picked).median()),
-        "encoder_nearest_head_deg_median": float(torch.cat(nearest).median()),
-        "encoder_rescued_patterns": float(rescued),
-    }
-    monitor.log("encoder", **state.figures)
-
-
-def _contest(
-    march: March,
-    state: State,
-    volume: Volume,
-    rows: slice,
-    photons: Photons,
-    choice: Tensor,
-    held: Poses,
-) -> int:
-    """Refine proposals that lie elsewhere, keep the likelier; return how many poses turned."""
-    s_low, s_edge = encoder_limit(march), float(march.pixels.radius[-1])
-    far = rotations.angle_between(choice, held.quaternion) > _FAR * march.max_step(s_edge)
-    index = torch.nonzero(far)[:, 0]
-    if not len(index):
-        return 0
-    limits = ladder(s_low, s_edge, 1.4)
-    some = photons.take(index.cpu().numpy())
-    rivals = Poses(choice[index].contiguous(), held.loglik[index], held.error_rad[index])
-    rivals = march.descend(volume, some, rivals, limits)
-    current = refine(
-        volume, march.pixels_within(s_edge), some, held.quaternion[index].contiguous(), 1,
-        march.max_step(s_edge),
-    )  # fmt: skip
-    better = current.better(rivals)
-    # Most rivals climb back to the pose held and differ by rounding alone: those are no rescues.
-    turned = rotations.angle_between(better.quaternion, current.quaternion)
-    target = index.cpu() + rows.start
-    state.columns["orientations"][target] = better.quaternion.cpu()
-    state.columns["loglik"][target] = better.loglik.cpu()
-    return int((turned > march.max_step(s_edge)).sum())
+    """Return every hypothesis and its probability for a block of patterns, the likeliest first."""
+    found = encoder.propose(photons.dense(len(pixels)).to(pixels.s.device))
+    return found.heads, found.probability

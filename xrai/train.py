@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from xrai import checkpoint, export, teach
+from xrai import challenge, checkpoint, export
 from xrai.checkpoint import State
 from xrai.config import TrainConfig
 from xrai.march import March
@@ -174,8 +174,8 @@ def warn(state: State, monitor: Monitor, reason: str) -> None:
 
 
 def _encoder(march: March, state: State, monitor: Monitor) -> None:
-    encoder = teach.teach(march, state, monitor)
-    teach.challenge(march, state, encoder, monitor)
+    encoder = challenge.teach(march, state, monitor)
+    challenge.challenge(march, state, encoder, monitor)
     state.teacher = {name: value.cpu() for name, value in encoder.state_dict().items()}
 
 

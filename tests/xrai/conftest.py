@@ -75,7 +75,9 @@ def quick_config() -> TrainConfig:
         start=StartConfig(restarts=1, steps=60, rotations=1000, batch=150, growth=1.12),
         search=SearchConfig(rotations=1500, hypotheses=2),
         rounds=RoundsConfig(final=2),
-        encoder=EncoderConfig(steps=30, batch=64, heads=4, channels=8),
+        encoder=EncoderConfig(
+            rings=10, azimuths=16, directions=150, channels=32, heads=4, steps=60, batch=64
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""The convolutional encoder: from a pattern to several orientation hypotheses in one pass."""
+"""The encoder of the published method: a square image in, rotations out (Shenoy et al. 2025)."""
 
 import math
 
@@ -6,18 +6,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xrai.config import EncoderConfig
 from xraisim.core import rotations
 from xraisim.core.types import Pixels
 
 _LARGEST_IMAGE = 48
+_WIDTH = 256
 
 
 class PatternImage(nn.Module):
     """Sparse detector pixels → a small square image of log counts, standardised per cell.
 
-    The image covers the pixels given, binned until it is at most 48 cells wide. Counts are scaled
-    to a common total first, so that the fluence does not show; masked cells are zero.
+    The image covers the pixels given, centred on the beam and binned until it is at most 48 cells
+    wide. Counts are scaled to a common total first, so that the fluence does not show; masked cells
+    are zero.
     """
 
     cell: Tensor
@@ -27,9 +28,7 @@ class PatternImage(nn.Module):
 
     def __init__(self, pixels: Pixels) -> None:
         super().__init__()
-        row, column = pixels.index // pixels.shape[1], pixels.index % pixels.shape[1]
-        row, column = row - row.min(), column - column.min()
-        width = int(torch.maximum(row, column).max()) + 1
+        row, column, width = _about_beam(pixels)
         binning = math.ceil(width / _LARGEST_IMAGE)
         self.size = math.ceil(width / binning)
         self.register_buffer("cell", (row // binning) * self.size + column // binning)
@@ -55,39 +54,41 @@ class PatternImage(nn.Module):
         return image.reshape(-1, 1, self.size, self.size)
 
 
-class Encoder(nn.Module):
+class ImageEncoder(nn.Module):
     """Convolutions, two dense layers, and per head a rotation and a logit.
 
     A rotation is six numbers, two 3-vectors made orthonormal (the S²×S² parameterisation of
-    Shenoy et al. 2025), which has no discontinuity for a network to learn.
+    Shenoy et al. 2025), which has no discontinuity for a network to learn. ``channels``: of the
+    first layer; ``heads``: one as published.
     """
 
-    def __init__(self, pixels: Pixels, config: EncoderConfig) -> None:
+    def __init__(self, pixels: Pixels, channels: int, heads: int = 1) -> None:
         super().__init__()
         self.image = PatternImage(pixels)
-        c = config.channels
         self.trunk = nn.Sequential(
-            *_convolution(1, c, 2),
-            *_convolution(c, 2 * c, 1),
-            *_convolution(2 * c, 2 * c, 2),
-            *_convolution(2 * c, 4 * c, 1),
-            *_convolution(4 * c, 4 * c, 2),
+            *_convolution(1, channels, 2),
+            *_convolution(channels, 2 * channels, 1),
+            *_convolution(2 * channels, 2 * channels, 2),
+            *_convolution(2 * channels, 4 * channels, 1),
+            *_convolution(4 * channels, 4 * channels, 2),
             nn.Flatten(),
         )
         with torch.no_grad():
-            width = self.trunk(torch.zeros(1, 1, self.image.size, self.image.size)).shape[1]
-        self.dense = nn.Sequential(nn.Linear(width, 256), nn.GELU(), nn.Linear(256, 256), nn.GELU())
-        self.pose = nn.Linear(256, 6 * config.heads)
-        self.choice = nn.Linear(256, config.heads)
+            inputs = self.trunk(torch.zeros(1, 1, self.image.size, self.image.size)).shape[1]
+        self.dense = nn.Sequential(
+            nn.Linear(inputs, _WIDTH), nn.GELU(), nn.Linear(_WIDTH, _WIDTH), nn.GELU()
+        )
+        self.pose = nn.Linear(_WIDTH, 6 * heads)
+        self.choice = nn.Linear(_WIDTH, heads)
         # Spread the heads over SO(3) from the start: they would otherwise all begin at one pose.
         nn.init.normal_(self.pose.bias, std=1.0)
 
     def forward(
-        self, counts: Float[Tensor, "n P"]
+        self, image: Float[Tensor, "n 1 S S"]
     ) -> tuple[Float[Tensor, "n H 3 3"], Float[Tensor, "n H"]]:
         """Return a rotation matrix and a logit per head."""
-        hidden = self.dense(self.trunk(self.image(counts)))
-        six = self.pose(hidden).reshape(len(counts), -1, 6)
+        hidden = self.dense(self.trunk(image))
+        six = self.pose(hidden).reshape(len(image), -1, 6)
         first = nn.functional.normalize(six[..., :3], dim=-1)
         second = six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdim=True) * first
         second = nn.functional.normalize(second, dim=-1)
@@ -99,7 +100,7 @@ class Encoder(nn.Module):
         self, counts: Float[Tensor, "n P"]
     ) -> tuple[Float[Tensor, "n H 4"], Float[Tensor, "n H"]]:
         """Return hypotheses as quaternions, the most probable first, and their probabilities."""
-        matrix, logits = self(counts)
+        matrix, logits = self(self.image(counts))
         probability, order = logits.softmax(-1).sort(-1, descending=True)
         quaternion = rotations.from_matrix(matrix)
         return quaternion.gather(1, order[..., None].expand_as(quaternion)), probability
@@ -108,3 +109,15 @@ class Encoder(nn.Module):
 def _convolution(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
     groups = math.gcd(8, outputs)
     return [nn.Conv2d(inputs, outputs, 3, stride, 1), nn.GroupNorm(groups, outputs), nn.GELU()]
+
+
+def _about_beam(pixels: Pixels) -> tuple[Tensor, Tensor, int]:
+    """Return rows and columns from the corner of a square centred on the beam, and its width."""
+    row, column = pixels.index // pixels.shape[1], pixels.index % pixels.shape[1]
+    place = torch.stack([row, column], 1).float()
+    plane = torch.cat([pixels.s[:, :2] / pixels.radius.max(), torch.ones(len(pixels), 1)], 1)
+    # Rows and columns are linear in s about the beam, which itself may hit no pixel.
+    centre = (torch.linalg.pinv(plane) @ place)[2]
+    half = float((place - centre).abs().max())
+    row, column = (place - torch.round(centre - half)).long().unbind(1)
+    return row, column, round(2 * half) + 1

@@ -1,10 +1,9 @@
-"""The encoder: proper rotations, indifference to fluence, learning of a known map."""
+"""The published encoder: proper rotations, indifference to fluence, heads that share the work."""
 
 import pytest
 import torch
 
-from xrai.config import EncoderConfig
-from xrai.encoder import Encoder, PatternImage
+from xrai.encoder.image import ImageEncoder, PatternImage
 from xrai.losses import encoder_loss, pose_distance
 from xraisim.core import rotations, so3
 from xraisim.core.random import generator
@@ -23,12 +22,23 @@ def pixels() -> Pixels:
 
 def test_image_puts_every_pixel_in_its_place(pixels):
     image = PatternImage(pixels)
-    assert image.size == 40
+    assert image.size == 41
     counts = torch.zeros(1, len(pixels))
     counts[0, 17] = 5.0
     row, column = int(pixels.index[17]) // 64 - 10, int(pixels.index[17]) % 64 - 12
     picture = image(counts)[0, 0]
-    assert int(picture.argmax()) == row * 40 + column
+    assert int(picture.argmax()) == row * 41 + column
+
+
+def test_flipping_the_image_turns_the_pattern_about_the_beam(pixels):
+    """The square is centred on the beam although the detector is not."""
+    image = PatternImage(pixels)
+    opposite = {(int(i) // 64 - 30, int(i) % 64 - 32): p for p, i in enumerate(pixels.index)}
+    place = next(at for at in opposite if at[0] > 5 and (-at[0], -at[1]) in opposite)
+    one, other = torch.zeros(2, 1, len(pixels))
+    one[0, opposite[place]] = 5
+    other[0, opposite[(-place[0], -place[1])]] = 5
+    assert torch.equal(image(one).flip(-1, -2), image(other))
 
 
 def test_large_detectors_are_binned():
@@ -45,27 +55,27 @@ def test_large_detectors_are_binned():
 
 
 def test_heads_are_rotations_and_ignore_the_fluence(pixels):
-    encoder = Encoder(pixels, EncoderConfig(heads=5, channels=8))
+    encoder = ImageEncoder(pixels, 8, heads=5)
     counts = torch.poisson(torch.full((6, len(pixels)), 3.0), generator=generator(0, "counts"))
     encoder.image.calibrate(counts)
-    matrix, logits = encoder(counts)
+    matrix, logits = encoder(encoder.image(counts))
     assert matrix.shape == (6, 5, 3, 3)
     assert logits.shape == (6, 5)
     identity = torch.eye(3).expand(6, 5, 3, 3)
     assert torch.allclose(matrix @ matrix.transpose(-1, -2), identity, atol=1e-5)
     assert torch.allclose(torch.linalg.det(matrix), torch.ones(6, 5), atol=1e-5)
-    brighter, _ = encoder(counts * 3)
+    brighter, _ = encoder(encoder.image(counts * 3))
     assert torch.allclose(brighter, matrix, atol=1e-5)
 
 
 def test_proposals_come_likeliest_first(pixels):
-    encoder = Encoder(pixels, EncoderConfig(heads=5, channels=8))
+    encoder = ImageEncoder(pixels, 8, heads=5)
     counts = torch.ones(4, len(pixels))
     encoder.image.calibrate(counts)
     quaternion, probability = encoder.propose(counts)
     assert (probability.diff(dim=1) <= 0).all()
     assert torch.allclose(probability.sum(1), torch.ones(4), atol=1e-5)
-    matrix, logits = encoder(counts)
+    matrix, logits = encoder(encoder.image(counts))
     first = matrix[torch.arange(4), logits.argmax(1)]
     assert torch.allclose(rotations.to_matrix(quaternion[:, 0]), first, atol=1e-4)
 

@@ -1,0 +1,75 @@
+"""Cells of SO(3): rotations between the cells come back, in-plane turns shift one index."""
+
+import math
+
+import pytest
+import torch
+
+from xrai.encoder.cells import Cells, about_beam, view_frames
+from xrai.encoder.modes import modes
+from xrai.poses import angle_modulo_mate
+from xraisim.core import rotations, so3
+from xraisim.core.random import generator
+
+
+@pytest.fixture
+def cells() -> Cells:
+    return Cells(400, 32)
+
+
+def test_frames_bring_their_directions_to_the_beam():
+    frames = view_frames(50)
+    matrix = rotations.to_matrix(frames)
+    z = matrix[:, 2, 2]
+    assert torch.allclose(z, 1 - (2 * torch.arange(50) + 1) / 50, atol=1e-5)
+    beam = torch.tensor([0.0, 0.0, 1.0]).expand(50, 3)
+    assert torch.allclose(torch.einsum("nij,nj->ni", matrix, matrix[:, 2]), beam, atol=1e-5)
+    # Neighbours on the sphere are as far apart as 50 equal areas let them be.
+    cosine = matrix[:, 2] @ matrix[:, 2].T - 2 * torch.eye(50)
+    assert float(cosine.max()) < math.cos(0.6 * math.sqrt(4 * math.pi / 50))
+
+
+def test_mean_over_the_shares_is_the_rotation(cells):
+    pose = so3.haar(500, generator(0, "pose"))
+    cell, share = cells.shares(pose)
+    assert torch.allclose(share.sum(1), torch.ones(500), atol=1e-5)
+    mean, mass = modes(cells.grid[cell], share, 3 * cells.spacing_rad, 1)
+    error = angle_modulo_mate(mean[:, 0].contiguous(), pose)
+    assert torch.allclose(mass, torch.ones(500, 1), atol=1e-4)
+    # The cells are 10° apart.
+    assert float(error.median()) < 1.5
+    assert float(error.max()) < 6
+
+
+def test_a_turn_of_the_pattern_shifts_the_azimuth_alone(cells):
+    pose = so3.haar(20, generator(1, "pose"))
+    turn = about_beam(torch.full((20,), 5 * math.pi / cells.azimuths))
+    before, share = cells.shares(pose)
+    after, turned = cells.shares(rotations.multiply(turn, pose))
+    shifted = (before + 5 * cells.directions) % (cells.azimuths * cells.directions)
+
+    def dense(cell, weight):
+        return torch.zeros(20, len(cells.grid)).scatter_add_(1, cell, weight)
+
+    assert torch.allclose(dense(shifted, share), dense(after, turned), atol=1e-3)
+
+
+def test_a_pose_and_its_mate_share_alike(cells):
+    pose = so3.haar(20, generator(2, "pose"))
+    one, other = (torch.zeros(20, len(cells.grid)) for _ in range(2))
+    one.scatter_add_(1, *cells.shares(pose))
+    other.scatter_add_(1, *cells.shares(so3.in_plane_mate(pose)))
+    assert torch.allclose(one, other, atol=1e-3)
+
+
+def test_modes_are_told_apart_and_ordered():
+    centre = so3.haar(2, generator(3, "centre"))
+    assert float(angle_modulo_mate(centre[:1], centre[1:])) > 30
+    near = so3.perturb(centre, 6, 0.02, generator(4, "near"))
+    near[0, ::2] = so3.in_plane_mate(near[0, ::2])  # mates belong to the same mode
+    pose = near.reshape(1, 12, 4)
+    weight = torch.tensor([[0.05] * 6 + [0.1] * 6])
+    found, mass = modes(pose, weight, 0.2, 3)
+    assert torch.allclose(mass, torch.tensor([[0.6, 0.3, 0.0]]), atol=1e-6)
+    for head, expected in ((0, centre[1:]), (1, centre[:1])):
+        assert float(angle_modulo_mate(found[:, head].contiguous(), expected)) < 2

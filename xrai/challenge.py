@@ -1,0 +1,112 @@
+"""The encoder challenges the poses found: where it proposes another one, the likelihood decides."""
+
+import torch
+from torch import Tensor
+
+from xrai.checkpoint import State
+from xrai.encoder import Encoder
+from xrai.march import March
+from xrai.monitor import Monitor
+from xrai.poses import Poses, angle_modulo_mate, prune, refine
+from xrai.rounds import ladder
+from xrai.teach import Teacher, encoder_pixels
+from xraisim.core import rotations, so3
+from xraisim.core.types import Photons, Pixels, Volume
+
+_FAR = 1.0  # proposals farther than this from the pose held, in 1/(s·D) rad, are worth refining
+
+
+def pixels_of(march: March) -> Pixels:
+    """Return the pixels that the encoder of a run looks at."""
+    return encoder_pixels(march.pixels, march.stream.diameter_angstrom, march.config.encoder)
+
+
+def teach(march: March, state: State, monitor: Monitor) -> Encoder:
+    """Train an encoder from scratch on the state's volume and poses."""
+    config, pixels = march.config, pixels_of(march)
+    rows = min(len(march.stream), config.start.buffer)
+    blocks = march.stream.blocks(0, rows)
+    counts = torch.cat([photons.dense(len(pixels)) for _, photons in blocks]).to(march.device)
+    teacher = Teacher(pixels, config.encoder, config.seed, march.device)
+    with monitor.progress("encoder", config.encoder.steps) as advance:
+        teacher.learn(
+            state.require_volume(),
+            pixels,
+            counts,
+            state.columns["orientations"][:rows].to(march.device),
+            state.columns["fluence"][:rows].to(march.device),
+            config.encoder.steps,
+            advance,
+        )
+    return teacher.encoder
+
+
+def challenge(march: March, state: State, encoder: Encoder, monitor: Monitor) -> None:
+    """Let the encoder propose for every pattern; keep what the exact likelihood prefers.
+
+    Records how far the encoder alone is from the searched poses: its first choice, the error it
+    states for that, the hypothesis that the likelihood picks, and the nearest one, all modulo the
+    near-symmetric mate.
+    """
+    volume, pixels = state.require_volume(), pixels_of(march)
+    first, stated, picked, nearest, rescued = [], [], [], [], 0
+    for rows, photons in march.stream.blocks():
+        found = encoder.propose(photons.dense(len(pixels)).to(march.device))
+        held = Poses(
+            state.columns["orientations"][rows].to(march.device),
+            state.columns["loglik"][rows].to(march.device),
+            torch.deg2rad(state.columns["error_deg"][rows]).double().to(march.device),
+        )
+        choice = prune(volume, pixels, photons, found.heads, 1)
+        # The encoder takes a pose and its mate for one; at the edge of its reach they may differ.
+        both = torch.cat([choice, so3.in_plane_mate(choice)], 1)
+        choice = prune(volume, pixels, photons, both, 1)[:, 0].contiguous()
+        heads = found.heads.unbind(1)
+        angles = torch.stack([angle_modulo_mate(head, held.quaternion) for head in heads], 1)
+        first.append(angles[:, 0])
+        stated.append(found.error_deg)
+        nearest.append(angles.min(1).values)
+        picked.append(angle_modulo_mate(choice, held.quaternion))
+        state.columns["encoder_orientations"][rows] = found.heads[:, 0].cpu()
+        rescued += _contest(march, state, volume, rows, photons, choice, held)
+    state.figures |= {
+        "encoder_first_choice_deg_median": float(torch.cat(first).median()),
+        "encoder_first_choice_deg_p90": float(torch.cat(first).quantile(0.9)),
+        "encoder_stated_error_deg_median": float(torch.cat(stated).median()),
+        "encoder_likelihood_pick_deg_median": float(torch.cat(picked).median()),
+        "encoder_nearest_head_deg_median": float(torch.cat(nearest).median()),
+        "encoder_rescued_patterns": float(rescued),
+    }
+    monitor.log("encoder", **state.figures)
+
+
+def _contest(
+    march: March,
+    state: State,
+    volume: Volume,
+    rows: slice,
+    photons: Photons,
+    choice: Tensor,
+    held: Poses,
+) -> int:
+    """Refine proposals that lie elsewhere, keep the likelier; return how many poses turned."""
+    s_low, s_edge = float(pixels_of(march).radius[-1]), float(march.pixels.radius[-1])
+    far = rotations.angle_between(choice, held.quaternion) > _FAR * march.max_step(s_edge)
+    index = torch.nonzero(far)[:, 0]
+    if not len(index):
+        return 0
+    limits = ladder(s_low, s_edge, 1.4)
+    some = photons.take(index.cpu().numpy())
+    rivals = Poses(choice[index].contiguous(), held.loglik[index], held.error_rad[index])
+    rivals = march.descend(volume, some, rivals, limits)
+    current = refine(
+        volume, march.pixels_within(s_edge), some, held.quaternion[index].contiguous(), 1,
+        march.max_step(s_edge),
+    )  # fmt: skip
+    better = current.better(rivals)
+    # Most rivals climb back to the pose held and differ by rounding alone: those are no rescues.
+    turned = rotations.angle_between(better.quaternion, current.quaternion)
+    target = index.cpu() + rows.start
+    state.columns["orientations"][target] = better.quaternion.cpu()
+    state.columns["loglik"][target] = better.loglik.cpu()
+    return int((turned > march.max_step(s_edge)).sum())
