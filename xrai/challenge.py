@@ -4,50 +4,27 @@ import torch
 from torch import Tensor
 
 from xrai.checkpoint import State
-from xrai.encoder import Encoder
+from xrai.lessons import encoder_of, pixels_of
 from xrai.march import March
 from xrai.monitor import Monitor
 from xrai.poses import Poses, angle_modulo_mate, prune, refine
 from xrai.rounds import ladder
-from xrai.teach import Teacher, encoder_pixels
 from xraisim.core import rotations, so3
-from xraisim.core.types import Photons, Pixels, Volume
+from xraisim.core.types import Photons, Volume
 
 _FAR = 1.0  # proposals farther than this from the pose held, in 1/(s·D) rad, are worth refining
 
 
-def pixels_of(march: March) -> Pixels:
-    """Return the pixels that the encoder of a run looks at."""
-    return encoder_pixels(march.pixels, march.stream.diameter_angstrom, march.config.encoder)
-
-
-def teach(march: March, state: State, monitor: Monitor) -> Encoder:
-    """Train an encoder from scratch on the state's volume and poses."""
-    config, pixels = march.config, pixels_of(march)
-    rows = min(len(march.stream), config.start.buffer)
-    blocks = march.stream.blocks(0, rows)
-    counts = torch.cat([photons.dense(len(pixels)) for _, photons in blocks]).to(march.device)
-    teacher = Teacher(pixels, config.encoder, config.seed, march.device)
-    with monitor.progress("encoder", config.encoder.steps) as advance:
-        teacher.learn(
-            state.require_volume(),
-            pixels,
-            counts,
-            state.columns["orientations"][:rows].to(march.device),
-            state.columns["fluence"][:rows].to(march.device),
-            config.encoder.steps,
-            advance,
-        )
-    return teacher.encoder
-
-
-def challenge(march: March, state: State, encoder: Encoder, monitor: Monitor) -> None:
+def challenge(march: March, state: State, monitor: Monitor) -> None:
     """Let the encoder propose for every pattern; keep what the exact likelihood prefers.
 
     Records how far the encoder alone is from the searched poses: its first choice, the error it
     states for that, the hypothesis that the likelihood picks, and the nearest one, all modulo the
     near-symmetric mate.
     """
+    encoder = encoder_of(march, state)
+    if encoder is None:
+        return
     volume, pixels = state.require_volume(), pixels_of(march)
     first, stated, picked, nearest, rescued = [], [], [], [], 0
     for rows, photons in march.stream.blocks():

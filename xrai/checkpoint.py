@@ -45,6 +45,9 @@ class State:
     ``agreed``: to which the halves agree, ``stalled``: for how many rounds the limit has stood
     still, ``turned``: by how many degrees the last round turned the poses (median).
     ``usual_misfit``: median and spread in the last round, by which outliers are told.
+    ``teacher``: the encoder and its lessons so far; ``heads_cheaper``: whether it proposes poses in
+    less time than a search, once that has been measured; ``proposing``: who proposes in the round
+    being worked on, ``grid`` or ``heads``.
     """
 
     patterns: str
@@ -66,6 +69,8 @@ class State:
     turned: float = 180.0
     usual_misfit: tuple[float, float] | None = None
     teacher: dict[str, Any] | None = None
+    heads_cheaper: bool | None = None
+    proposing: str = ""
     figures: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

@@ -6,15 +6,14 @@ import numpy as np
 import torch
 
 from xrai import checkpoint, export
-from xrai.challenge import pixels_of
 from xrai.config import TrainConfig
 from xrai.encoder import Encoder
+from xrai.lessons import encoder_of, pixels_of
 from xrai.march import March
 from xrai.poses import prune, refine_hypotheses
 from xrai.rounds import ladder
 from xrai.sources.reopen import path_of
 from xrai.stream import PatternStream
-from xrai.teach import load
 from xrai.train import CONFIG
 from xraisim import console
 from xraisim.core import config as configuration
@@ -44,17 +43,15 @@ def infer(
     """
     directory, chosen = Path(run_directory), choose_device(device)
     state = checkpoint.load(directory)
-    if state.teacher is None:
-        raise UserError(f"{directory} has no trained encoder yet; finish it with `xrai resume`")
     config = configuration.load(TrainConfig, directory / CONFIG)
     with PatternStream(
         patterns or path_of(state.patterns), config.block, config.memory_gib
     ) as stream:
         march = March(stream, config, chosen)
         volume = state.require_volume().to(chosen)
-        encoder = Encoder(pixels_of(march).to("cpu"), config.encoder)
-        load(encoder, state.teacher)
-        encoder.to(chosen)
+        encoder = encoder_of(march, state)
+        if encoder is None:
+            raise UserError(f"{directory} has no trained encoder yet; finish it with `xrai resume`")
         parts = []
         with console.progress("poses", len(stream)) as advance:
             for _, photons in stream.blocks():

@@ -14,6 +14,7 @@ from xrai.halves import RULE, Agreement, agreement, combined, members
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
 from xrai.poses import Poses
+from xrai.proposals import proposals
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, Round
 from xraisim.core import rotations
 from xraisim.core.merge import Accumulator, intensity_grid
@@ -46,11 +47,12 @@ def run_round(
     ``after_block`` may write a checkpoint and end the run.
     """
     began, first = time.monotonic(), state.position
-    propose = _proposals(march, state, round_) if round_.kind == ONLINE else None
-    last = None
+    propose, last = None, None
     title = f"{_NAMES[round_.kind]} to {1 / round_.s_now:.1f} Å"
     with monitor.progress(title, round_.stop - first) as advance:
         for rows, photons in march.stream.blocks(first, round_.stop):
+            if propose is None and round_.kind == ONLINE:
+                propose = proposals(march, state, photons, monitor)
             if march.is_mine(rows):
                 _block(march, state, round_, rows, photons, propose)
                 last = rows, photons
@@ -66,10 +68,6 @@ def run_round(
         patterns_per_s=(round_.stop - first) / seconds,
         disconcurrence_deg=_disconcurrence(march, state, round_, last),
     )
-
-
-def _proposals(march: March, state: State, round_: Round) -> Proposals:
-    return march.grid(state.require_volume(), f"search/{round_.number}")
 
 
 def _first_sums(march: March, round_: Round, former: list[Accumulator]) -> list[Accumulator]:
@@ -93,7 +91,7 @@ def _block(
     round_: Round,
     rows: slice,
     photons: Photons,
-    proposals: Proposals | None,
+    propose: Proposals | None,
 ) -> None:
     """Pose and merge a block."""
     before = state.columns["orientations"][rows].clone()
@@ -102,8 +100,8 @@ def _block(
         if not len(some):
             continue
         index, chosen = some + rows.start, photons.take(some.numpy())
-        if proposals is not None:
-            poses = march.locate(references[which], chosen, proposals, round_.s_now)
+        if propose is not None:
+            poses = march.locate(references[which], chosen, propose, round_.s_now)
         else:
             start = state.columns["orientations"][index].to(march.device)
             mates = round_.number % march.config.refine.mates_every == 0
@@ -158,7 +156,7 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
         state.agreed = _agreed(march, verdict)
         state.stalled = 0 if round_.s_now > state.limit * MOVED else state.stalled + 1
         state.limit = round_.s_now
-    state.rounds, state.round = round_.number, None
+    state.rounds, state.round, state.proposing = round_.number, None, ""
     state.seen = max(state.seen, round_.stop)
     return verdict
 

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import torch
 
-from xrai import challenge, checkpoint, export
+from xrai import checkpoint, export
+from xrai.challenge import challenge
 from xrai.checkpoint import State
 from xrai.config import TrainConfig
+from xrai.lessons import lesson
 from xrai.march import March
 from xrai.monitor import Monitor
 from xrai.one_round import begin, run_round
@@ -132,13 +134,15 @@ def _run(
                 _start(march, state, monitor)
             watch.after_round(state)
         while (round_ := state.round or next_round(march, state)) is not None:
-            if round_.kind == FINAL and state.teacher is None:
+            if round_.kind == FINAL and not (state.finals or state.round):
                 with _timed(state, "encoder"):
-                    _encoder(march, state, monitor)
+                    challenge(march, state, monitor)
             if state.round is None:
                 begin(march, state, round_)
             with _timed(state, round_.kind):
                 run_round(march, state, round_, monitor, watch.after_block)
+            with _timed(state, "encoder"):
+                lesson(march, state, monitor)
             watch.after_round(state)
     irregular = [stream.warning] if stream.warning else []
     for reason in [*irregular, *doubts(march, state)]:
@@ -171,12 +175,6 @@ def warn(state: State, monitor: Monitor, reason: str) -> None:
     if reason not in state.warnings:
         state.warnings.append(reason)
         monitor.log("warning", reason=reason)
-
-
-def _encoder(march: March, state: State, monitor: Monitor) -> None:
-    encoder = challenge.teach(march, state, monitor)
-    challenge.challenge(march, state, encoder, monitor)
-    state.teacher = {name: value.cpu() for name, value in encoder.state_dict().items()}
 
 
 def _summary(march: March, state: State) -> dict[str, float | int | str]:

@@ -15,7 +15,8 @@ class EncoderConfig:
 
     A step learns ``batch`` patterns, a fraction ``synthetic`` of them drawn from the current volume
     at known poses, the rest measured ones with their searched poses. The learning rate falls with
-    the root of the steps beyond ``hold``; ``steps`` is what it learns at first.
+    the root of the steps beyond ``hold``. The first lesson has ``steps``, those after further
+    rounds ``steps_per_round``.
     """
 
     reach: float = 8.0
@@ -25,7 +26,8 @@ class EncoderConfig:
     channels: int = 64
     blocks: int = 1
     heads: int = 8
-    steps: int = 250
+    steps: int = 100
+    steps_per_round: int = 10
     batch: int = 192
     synthetic: float = 0.75
     learning_rate: float = 6e-3
@@ -40,7 +42,8 @@ class EncoderConfig:
             "channels": self.channels >= 1,
             "blocks": self.blocks >= 0,
             "heads": self.heads >= 1,
-            "steps": self.steps >= 1,
+            "steps": self.steps >= 0,
+            "steps_per_round": self.steps_per_round >= 0,
             "batch": self.batch >= 1,
             "synthetic": 0 <= self.synthetic <= 1,
             "learning_rate": self.learning_rate > 0,
