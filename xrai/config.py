@@ -6,24 +6,10 @@ resolution elements across the particle at |s| = reach / D.
 
 from dataclasses import dataclass, field
 
+from xrai.decoder.config import DecoderConfig
 from xrai.sources.config import SourceConfig
 from xraisim.core.errors import ConfigError
 from xraisim.core.symmetry import point_group
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecoderConfig:
-    """The implicit volume: log V(s) = radial profile + network of Fourier features.
-
-    ``bandwidth``: standard deviation of the feature frequencies per axis, in particle diameters;
-    ``oversampling``: grid voxels per 1/D when the network is evaluated on a grid.
-    """
-
-    features: int = 64
-    width: int = 128
-    bandwidth: float = 0.175
-    oversampling: float = 2.5
-    learning_rate: float = 3e-3
 
 
 @dataclass(frozen=True, kw_only=True)
