@@ -2,7 +2,7 @@
 
 Photons shared among the eight voxels around them are the intensity convolved with a tent, one voxel
 wide at half height: its autocorrelation times Π sinc²(x·spacing). Over |x| ≤ D that falls to 0.6 at
-2.7 voxels per 1/D. A symmetric filter of five taps per axis is 1/sinc² there to within 1 %. It acts
+2.7 voxels per 1/D. A symmetric filter of five taps per axis is 1/sinc² there to within 3 %. It acts
 locally, so the steep centre of the intensity cannot ring into its weak outer shells.
 """
 

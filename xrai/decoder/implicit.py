@@ -13,6 +13,7 @@ from xraisim.core.symmetry import point_group
 from xraisim.core.types import Pixels, Volume
 
 _LOOK_UP_OPERATIONS = 60  # of a trilinear look-up and its share of the adjoint
+_MATES_AT_ONCE = 2**17  # points whose mates are encoded at once, which bounds the memory
 
 
 class ImplicitDecoder(nn.Module):
@@ -109,9 +110,13 @@ class ImplicitDecoder(nn.Module):
     def _encode(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n F"]:
         """Return the mean encoding of every point's mates: what no mate can tell apart."""
         scaled = points * self.diameter_angstrom
-        total = self.encoding(scaled @ self.mates[0].T)
-        for mate in self.mates[1:]:
-            total = total + self.encoding(scaled @ mate.T)
+        if len(self.mates) == 1:
+            return self.encoding(scaled)
+        total = None
+        for mates in self.mates.split(max(1, _MATES_AT_ONCE // len(points))):
+            turned = torch.einsum("gij,nj->gni", mates, scaled)
+            features = self.encoding(turned.reshape(-1, 3)).reshape(len(mates), len(points), -1)
+            total = features.sum(0) if total is None else total + features.sum(0)
         return total / len(self.mates)
 
     def _base(self, radius: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
