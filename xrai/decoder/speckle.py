@@ -15,7 +15,9 @@ from torch import Tensor
 
 from xrai.decoder.lattice import Lattice
 
-_BINS = 20  # of the measured spectrum, per D
+_BINS = 20  # of the measured spectrum, per D, where the lattice is fine enough
+# Less of the variance of 1 than this, and the noise hides the spectrum.
+_HIDDEN = 0.1
 
 
 def overlap(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -45,23 +47,25 @@ def measured_spectrum(
     beyond = (lattice.x > limit).to(power)
     level = lattice.dot(power, beyond) / lattice.dot(noise, beyond)
     columns = (power - level * noise, blur, torch.ones_like(blur))
-    signal, share, modes = (_per_distance(lattice, column, limit) for column in columns)
+    per_d = min(_BINS, int(lattice.size * lattice.reach))  # none of the bins is empty
+    sums = (_per_distance(lattice.x * per_d, lattice.copies * column) for column in columns)
+    signal, share, modes = (column[: math.ceil(limit * per_d)] for column in sums)
+    if signal.sum() < _HIDDEN * float(taper.square().sum()):
+        return overlap(lattice.x / limit)
     # Pooling neighbours that do not fall averages the noise, where taking the larger would add it.
     falling = isotonic_regression(signal / share, weights=modes, increasing=False).x
     found = torch.from_numpy(np.ascontiguousarray(falling)).to(data).clamp_min(0)
-    position = (lattice.x * _BINS - 0.5).clamp(0, len(found) - 1)
+    position = (lattice.x * per_d - 0.5).clamp(0, len(found) - 1)
     lower = position.long().clamp_max(len(found) - 2)
     smooth = torch.lerp(found[lower], found[lower + 1], position - lower)
     return torch.where(lattice.x < limit, smooth, 0.0)
 
 
-def _per_distance(lattice: Lattice, spectrum: Tensor, limit: float) -> np.ndarray:
-    """Return the sums of a spectrum over bins of distance, float64, as far as ``limit``."""
-    shell = (lattice.x * _BINS).long()
-    count = math.ceil(limit * _BINS)
-    totals = spectrum.new_zeros(max(count, int(shell.max()) + 1), dtype=torch.float64)
-    totals.index_add_(0, shell.reshape(-1), (lattice.copies * spectrum).double().reshape(-1))
-    return totals[:count].cpu().numpy()
+def _per_distance(bins: Tensor, values: Tensor) -> np.ndarray:
+    """Return the sums of ``values`` over bins (their numbers, rounded down), float64."""
+    number = bins.long().reshape(-1)
+    totals = values.new_zeros(int(number.max()) + 1, dtype=torch.float64)
+    return totals.index_add_(0, number, values.double().reshape(-1)).cpu().numpy()
 
 
 class Speckle:

@@ -20,27 +20,27 @@ from xraisim.core.fsc import intensity_correlation
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 
-FIT = FitConfig(steps=250, batch=2048)
+FIT = FitConfig(steps=150, batch=1024, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")
 def particle(particle):
-    """The middle of it: few speckles, so that a small network learns them in seconds."""
+    """The middle of it: few speckles, so that a small network learns them quickly."""
     truth = particle.truth
-    few = Volume(values=crop_or_pad(truth.values, 23), spacing=truth.spacing, kind="intensity")
+    few = Volume(values=crop_or_pad(truth.values, 17), spacing=truth.spacing, kind="intensity")
     return dataclasses.replace(particle, truth=few)
 
 
 def fresh(particle, sums) -> ImplicitDecoder:
     s_max = (particle.truth.grid // 2 - 2) * particle.truth.spacing
-    config = DecoderConfig(features=96, width=64, oversampling=2.7)
+    config = DecoderConfig(features=64, width=48, oversampling=2.7)
     diameter = particle.diameter_angstrom
     return ImplicitDecoder(config, diameter, s_max, profile_of(sums), generator(0, "decoder"))
 
 
 def inner_correlation(found: Volume, truth: Volume) -> float:
     assert found.grid == truth.grid
-    return float(intensity_correlation(found.values, truth.values)[4:9].mean())
+    return float(intensity_correlation(found.values, truth.values)[3:7].mean())
 
 
 def test_the_fit_reaches_the_closed_form_on_easy_data(particle):
@@ -50,7 +50,7 @@ def test_the_fit_reaches_the_closed_form_on_easy_data(particle):
     fit_sums(decoder, sums, FIT, generator(0, "fit"))
     after = inner_correlation(decoder.volume(), particle.truth)
     closed = volume_from_sums(sums, particle.diameter_angstrom, BandLimitConfig())
-    assert before < 0.3
+    assert before < 0.5
     assert after > 0.9
     assert after > inner_correlation(closed, particle.truth) - 0.1
 
