@@ -20,7 +20,7 @@ from xraisim.core.fsc import intensity_correlation
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 
-FIT = FitConfig(steps=150, batch=1024, learning_rate=1e-2)
+FIT = FitConfig(steps=300, batch=1024, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def particle(particle):
 
 def fresh(particle, sums) -> ImplicitDecoder:
     s_max = (particle.truth.grid // 2 - 2) * particle.truth.spacing
-    config = DecoderConfig(features=64, width=48, oversampling=2.7)
+    config = DecoderConfig(features=96, width=64, oversampling=2.7)
     diameter = particle.diameter_angstrom
     return ImplicitDecoder(config, diameter, s_max, profile_of(sums), generator(0, "decoder"))
 
