@@ -102,6 +102,7 @@ def encoding(
     config: DecoderConfig, generator: torch.Generator
 ) -> FourierFeatures | SineFeatures | HashGrid:
     """Return a fresh encoding of the configured form."""
+    forms: dict[str, type[FourierFeatures] | type[SineFeatures] | type[HashGrid]]
     forms = {"fourier": FourierFeatures, "siren": SineFeatures, "hash": HashGrid}
     return forms[config.form](config, generator)
 

@@ -28,6 +28,7 @@ class ImplicitDecoder(nn.Module):
     mates: Tensor
     inside: Tensor
     base: Tensor
+    _features: Tensor | None
 
     def __init__(
         self,
@@ -112,12 +113,13 @@ class ImplicitDecoder(nn.Module):
         scaled = points * self.diameter_angstrom
         if len(self.mates) == 1:
             return self.encoding(scaled)
-        total = None
-        for mates in self.mates.split(max(1, _MATES_AT_ONCE // len(points))):
-            turned = torch.einsum("gij,nj->gni", mates, scaled)
-            features = self.encoding(turned.reshape(-1, 3)).reshape(len(mates), len(points), -1)
-            total = features.sum(0) if total is None else total + features.sum(0)
-        return total / len(self.mates)
+        at_once = self.mates.split(max(1, _MATES_AT_ONCE // len(points)))
+        return sum(self._encoded(mates, scaled) for mates in at_once) / len(self.mates)
+
+    def _encoded(self, mates: Float[Tensor, "g 3 3"], scaled: Float[Tensor, "n 3"]) -> Tensor:
+        """Return the encodings of g·s, summed over some mates g."""
+        turned = torch.einsum("gij,nj->gni", mates, scaled).reshape(-1, 3)
+        return self.encoding(turned).reshape(len(mates), len(scaled), -1).sum(0)
 
     def _base(self, radius: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
         """Return the logarithm of the profile at radii in voxels; it ends as it is at the edge."""
