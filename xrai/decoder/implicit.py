@@ -52,7 +52,7 @@ class ImplicitDecoder(nn.Module):
         self.register_buffer("inside", inside)
         self.register_buffer("base", self._base(radius).reshape((self.grid,) * 3))
         # What no training changes is encoded once.
-        fixed = not any(True for _ in self.encoding.parameters())
+        fixed = not list(self.encoding.parameters())
         self.register_buffer("_features", self._encode(self._voxels()) if fixed else None)
 
     def forward(self) -> Float[Tensor, "G G G"]:
