@@ -70,8 +70,8 @@ def main(
                 about = {"particle": particle, "fluence": fluence, "patterns": patterns,
                          "error_deg": error_deg}  # fmt: skip
                 for name, method in methods.items():
-                    row = about | {"method": name} | _measured(method, sums, truth)
-                    volume = row.pop("volume")
+                    volume, measured = _measured(method, sums, truth)
+                    row = about | {"method": name} | measured
                     row["loglik_below_truth"] = round(best - held_out.loglik(volume), 3)
                     record["rows"].append(row)
                     console.say(_line(row))
@@ -116,7 +116,7 @@ def _networks(steps: int) -> dict[str, Method]:
     return {form: fitted(form) for form in NETWORKS}
 
 
-def _measured(method: Method, sums: Accumulator, truth: Truth) -> dict[str, Any]:
+def _measured(method: Method, sums: Accumulator, truth: Truth) -> tuple[Volume, dict[str, float]]:
     began = process_time()
     volume = method(sums, truth)
     seconds = process_time() - began
@@ -125,7 +125,7 @@ def _measured(method: Method, sums: Accumulator, truth: Truth) -> dict[str, Any]
         f"icc_{low:g}_{high:g}": round(float(curve[(s >= 1 / low) & (s < 1 / high)].mean()), 4)
         for low, high in SHELLS_ANGSTROM
     }
-    return {"volume": volume, "cpu_s": round(seconds, 2), **bands}
+    return volume, {"cpu_s": round(seconds, 2), **bands}
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -114,7 +114,8 @@ class ImplicitDecoder(nn.Module):
         if len(self.mates) == 1:
             return self.encoding(scaled)
         at_once = self.mates.split(max(1, _MATES_AT_ONCE // len(points)))
-        return sum(self._encoded(mates, scaled) for mates in at_once) / len(self.mates)
+        total = sum((self._encoded(mates, scaled) for mates in at_once), scaled.new_zeros(()))
+        return total / len(self.mates)
 
     def _encoded(self, mates: Float[Tensor, "g 3 3"], scaled: Float[Tensor, "n 3"]) -> Tensor:
         """Return the encodings of g·s, summed over some mates g."""
