@@ -6,25 +6,11 @@ resolution elements across the particle at |s| = reach / D.
 
 from dataclasses import dataclass, field
 
+from xrai.decoder.config import BandLimitConfig, DecoderConfig
 from xrai.encoder.config import EncoderConfig
 from xrai.sources.config import SourceConfig
 from xraisim.core.errors import ConfigError
 from xraisim.core.symmetry import point_group
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecoderConfig:
-    """The implicit volume: log V(s) = radial profile + network of Fourier features.
-
-    ``bandwidth``: standard deviation of the feature frequencies per axis, in particle diameters;
-    ``oversampling``: grid voxels per 1/D when the network is evaluated on a grid.
-    """
-
-    features: int = 64
-    width: int = 128
-    bandwidth: float = 0.175
-    oversampling: float = 2.5
-    learning_rate: float = 3e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +51,17 @@ class SearchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RefineConfig:
-    """Local refinement by likelihood, and the merge.
+    """Local refinement by likelihood.
 
     A round takes ``iterations`` damped Newton steps per pattern; every ``mates_every`` rounds the
     near-symmetric pose is tried too. ``max_step``: longest step, in 1/(s·D) radians (an edge atom
-    then moves by half a speckle); ``oversampling``: voxels per 1/D; ``prior``: floor of the merge
-    in median exposures.
+    then moves by half a speckle); ``oversampling``: voxels per 1/D of the volumes.
     """
 
     iterations: int = 2
     mates_every: int = 3
     max_step: float = 1.0
     oversampling: float = 2.7
-    prior: float = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +106,7 @@ class TrainConfig:
     search: SearchConfig = field(default_factory=SearchConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     rounds: RoundsConfig = field(default_factory=RoundsConfig)
+    volume: BandLimitConfig = field(default_factory=BandLimitConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from xrai import outliers
 from xrai.checkpoint import State
+from xrai.decoder import volume_from_sums
 from xrai.halves import RULE, Agreement, agreement, combined, members
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
@@ -192,7 +193,8 @@ def _fix_scale(state: State, sums: Accumulator, index: Tensor) -> Accumulator:
 
 
 def _volume(march: March, sums: Accumulator) -> Volume:
-    return sums.volume(march.config.refine.prior, march.group)
+    diameter = march.stream.diameter_angstrom
+    return volume_from_sums(sums, diameter, march.config.volume, march.group)
 
 
 def _disconcurrence(
