@@ -7,10 +7,12 @@ resolution elements across the particle at |s| = reach / D.
 from dataclasses import dataclass, field
 
 from xrai.decoder.config import BandLimitConfig, DecoderConfig
-from xrai.encoder.config import EncoderConfig
+from xrai.encoder.config import EncoderConfig, EndToEndConfig
 from xrai.sources.config import SourceConfig
 from xraisim.core.errors import ConfigError
 from xraisim.core.symmetry import point_group
+
+MODES = ("hybrid", "paper")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +90,15 @@ class RoundsConfig:
 class TrainConfig:
     """A whole reconstruction.
 
-    ``device``: ``auto``, ``cpu`` or ``cuda``; ``single_pass``: every pattern is read once and seen
-    at the resolution reached so far; ``symmetry``: the particle's point group (C1 … I);
-    ``block``: patterns read at a time; ``memory_gib``: photons kept in memory between rounds;
+    ``mode``: ``hybrid`` (search and encoder propose, the likelihood decides) or ``paper`` (encoder
+    and implicit decoder trained end to end, as published: :mod:`xrai.end_to_end`). ``device``:
+    ``auto``, ``cpu`` or ``cuda``; ``single_pass``: every pattern is read once and seen at the
+    resolution reached so far; ``symmetry``: the particle's point group (C1 … I); ``block``:
+    patterns read at a time; ``memory_gib``: photons kept in memory between rounds;
     ``checkpoint_s``: seconds between checkpoints within a round.
     """
 
+    mode: str = "hybrid"
     seed: int = 0
     device: str = "auto"
     single_pass: bool = False
@@ -109,9 +114,12 @@ class TrainConfig:
     volume: BandLimitConfig = field(default_factory=BandLimitConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    end_to_end: EndToEndConfig = field(default_factory=EndToEndConfig)
 
     def __post_init__(self) -> None:
         point_group(self.symmetry)
+        if self.mode not in MODES:
+            raise ConfigError(f"mode is {self.mode!r}; expected {' or '.join(MODES)}")
         checks = {
             "block": self.block >= 1,
             "start.batch": self.start.batch >= 1,

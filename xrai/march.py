@@ -4,7 +4,7 @@ A pose refined to |s| reaches the right speckle a little beyond s; merging then 
 there, and the next round uses it. So the resolution marches outwards in small geometric steps.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from xraisim.core.types import Photons, Pixels, Volume
 _DESCENT = 1.4  # ratio of the limits through which a pose found at low resolution is refined
 
 
+@runtime_checkable
 class Proposals(Protocol):
     """Where poses of a pattern that nobody has seen may lie."""
 

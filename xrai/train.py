@@ -18,6 +18,7 @@ from xrai import checkpoint, export
 from xrai.challenge import challenge
 from xrai.checkpoint import State
 from xrai.config import TrainConfig
+from xrai.end_to_end import end_to_end
 from xrai.lessons import lesson
 from xrai.march import March
 from xrai.monitor import Monitor
@@ -128,27 +129,50 @@ def _run(
     march = March(stream, config, device, processes)
     state.to(device)
     watch = Watch(directory, config.checkpoint_s, processes)
+    advance = _as_published if config.mode == "paper" else _in_rounds
     with watch.signals():
-        if state.volume is None:
-            with _timed(state, "start"):
-                _start(march, state, monitor)
-            watch.after_round(state)
-        while (round_ := state.round or next_round(march, state)) is not None:
-            if round_.kind == FINAL and not (state.finals or state.round):
-                with _timed(state, "encoder"):
-                    challenge(march, state, monitor)
-            if state.round is None:
-                begin(march, state, round_)
-            with _timed(state, round_.kind):
-                run_round(march, state, round_, monitor, watch.after_block)
-            with _timed(state, "encoder"):
-                lesson(march, state, monitor)
-            watch.after_round(state)
+        advance(march, state, monitor, watch)
     irregular = [stream.warning] if stream.warning else []
     for reason in [*irregular, *doubts(march, state)]:
         warn(state, monitor, reason)
     summary = _summary(march, state)
     return export.write(state, directory, summary) if processes.is_leader else summary
+
+
+def _in_rounds(march: March, state: State, monitor: Monitor, watch: Watch) -> None:
+    """Mode ``hybrid``: the start, then one round after another."""
+    if state.volume is None:
+        with _timed(state, "start"):
+            _start(march, state, monitor)
+        watch.after_round(state)
+    while (round_ := state.round or next_round(march, state)) is not None:
+        if round_.kind == FINAL and not (state.finals or state.round):
+            with _timed(state, "encoder"):
+                challenge(march, state, monitor)
+        if state.round is None:
+            begin(march, state, round_)
+        with _timed(state, round_.kind):
+            run_round(march, state, round_, monitor, watch.after_block)
+        with _timed(state, "encoder"):
+            lesson(march, state, monitor)
+        watch.after_round(state)
+
+
+def _as_published(march: March, state: State, monitor: Monitor, watch: Watch) -> None:
+    """Mode ``paper``: both networks end to end, the encoder's poses as they are."""
+    if state.volume is not None:
+        return
+    config = march.config
+    with _timed(state, "end_to_end"):
+        volume, poses, _ = end_to_end(
+            march.stream, config.end_to_end, march.device, monitor,
+            decoder=config.decoder, seed=config.seed,
+        )  # fmt: skip
+    state.volume, state.seen = volume, len(poses)
+    state.grow(len(poses))
+    for name in ("orientations", "encoder_orientations"):
+        state.columns[name][: len(poses)] = poses
+    watch.save(state)
 
 
 @contextmanager
@@ -186,7 +210,7 @@ def _summary(march: March, state: State) -> dict[str, float | int | str]:
         "seconds": seconds,
         "patterns_per_s": state.seen / seconds,
         "d_min_angstrom": 1 / march.s_edge,
-        "pose_limit_angstrom": 1 / state.limit,
+        "pose_limit_angstrom": 1 / (state.limit or march.s_edge),
         "outliers": float((state.column("weight") < 0.5).float().mean()),
         "device": str(march.device),
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
