@@ -1,10 +1,10 @@
 """The ceiling and the floor: patterns merged at their true, and at random, orientations.
 
-The merge is the one the reconstructors use, and the fluence is profiled out as they do it, so the
-difference between a method and the oracle is the orientations alone.
+Sums become a volume as in X-RAI, and the fluence is profiled out as the reconstructors do it, so
+the difference between X-RAI and the oracle is the orientations alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xrai.decoder import BandLimitConfig, volume_from_sums
 from xraisim.console import Advance, progress
 from xraisim.core import so3
 from xraisim.core.likelihood import candidate_loglik
@@ -27,13 +28,13 @@ _BLOCK = 2048
 
 @dataclass(frozen=True, kw_only=True)
 class MergeConfig:
-    """``oversampling``: voxels per 1/D; ``prior``: floor of the merge, in median exposures.
+    """``oversampling``: voxels per 1/D; ``volume``: how sums become a volume, as X-RAI does it.
 
     ``rounds``: merges, each with the fluences that the volume before it gives.
     """
 
     oversampling: float = 3.2
-    prior: float = 0.02
+    volume: BandLimitConfig = field(default_factory=BandLimitConfig)
     rounds: int = 2
 
 
@@ -59,7 +60,7 @@ def _merge(
         current = _flat(reader, *intensity_grid(s_max, diameter, config.oversampling))
         with progress("merged", config.rounds * reader.n_patterns) as advance:
             for _ in range(config.rounds):
-                current = _merge_once(reader, poses, current, config.prior, advance)
+                current = _merge_once(reader, poses, current, config.volume, advance)
     write_volume(directory / "intensity.h5", current)
     with h5py.File(directory / "poses.h5", "w") as file:
         file["orientations"] = poses.numpy()
@@ -76,7 +77,7 @@ def _flat(reader: PatternReader, grid: int, spacing: float) -> Volume:
 
 
 def _merge_once(
-    reader: PatternReader, poses: Tensor, current: Volume, prior: float, advance: Advance
+    reader: PatternReader, poses: Tensor, current: Volume, config: BandLimitConfig, advance: Advance
 ) -> Volume:
     """Merge all patterns with the fluences, and the background shares, of the current volume."""
     sums = Accumulator.empty(current.grid, current.spacing)
@@ -86,7 +87,7 @@ def _merge_once(
         _, fluence = candidate_loglik(current, reader.pixels, photons, mine[:, None])
         sums.add(reader.pixels, photons, mine, fluence[:, 0].float(), current)
         advance(last - first)
-    return sums.volume(prior)
+    return volume_from_sums(sums, float(reader.info["particle_diameter_angstrom"]), config)
 
 
 def _range(reader: PatternReader, start: int) -> tuple[int, int]:
