@@ -33,8 +33,8 @@ class Comparison:
     """How near a reconstruction is to the body: resolutions by rule, with their curves.
 
     Intensities of a body without atoms fall so steeply that within a shell they also differ with
-    |s|, which a round particle shares: the curve ``icc_round`` is what that alone would earn.
-    ``alignment``: the rotation A between the frames.
+    |s|, which a round particle shares; so ``icc_truth`` has the mean at each |s| removed, where
+    that of atoms has the mean of each shell. ``alignment``: the rotation A between the frames.
     """
 
     alignment: Alignment
@@ -67,8 +67,8 @@ def align_with_body(
     return align_intensity(volume, reference, band, seed)
 
 
-def spherical_average(values: Float[Tensor, "G G G"]) -> Float[Tensor, "G G G"]:
-    """Return a volume's mean at each distance from the centre, smooth within a shell."""
+def angular(values: Float[Tensor, "G G G"]) -> Float[Tensor, "G G G"]:
+    """Return a volume less its mean at each distance from the centre: zero if it is round."""
     r = radius(values.shape[0], 1.0)
     bins = (_BINS_PER_SHELL * r).round().long().reshape(-1)
     count = torch.bincount(bins)
@@ -76,7 +76,7 @@ def spherical_average(values: Float[Tensor, "G G G"]) -> Float[Tensor, "G G G"]:
     filled = count > 0
     at = torch.arange(len(count))[filled] / _BINS_PER_SHELL
     mean = np.interp(r.numpy(), at.numpy(), (total[filled] / count[filled]).numpy())
-    return torch.from_numpy(mean).float()
+    return values - torch.from_numpy(mean).to(values)
 
 
 def compare(
@@ -89,20 +89,18 @@ def compare(
     """Compare intensity and density with the body, shell by shell within ``s_range`` (Å⁻¹)."""
     found = align_with_body(intensity, body, s_range, seed)
     exact = structure_factors(body, intensity.grid, intensity.spacing, found.quaternion).abs() ** 2
-    icc = intensity_correlation(intensity.values, exact)
-    rounded = intensity_correlation(spherical_average(exact), exact)
+    icc = intensity_correlation(angular(intensity.values), angular(exact))
     grid, spacing = density.grid, reciprocal(density.grid, density.spacing)
     true = structure_factors(body, grid, spacing, found.quaternion)
     phased = to_structure_factors(density.values, density.spacing)
     placed = align_density(phased, true, spacing, s_range).structure_factors
     curves = (
         curve_within("icc_truth", shell_s(intensity.grid, intensity.spacing), icc, s_range),
-        curve_within("icc_round", shell_s(intensity.grid, intensity.spacing), rounded, s_range),
         curve_within("fsc_truth", shell_s(grid, spacing), fsc(placed, true), s_range),
     )
     return Comparison(
         alignment=found,
-        resolutions=(resolution(curves[0], ICC, 0.5), resolution(curves[2], FSC, 0.5)),
+        resolutions=(resolution(curves[0], ICC, 0.5), resolution(curves[1], FSC, 0.5)),
         curves=curves,
     )
 

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from benchmarks.experiments import shape
-from benchmarks.experiments.compare import align_with_body, pose_errors_deg, structure_factors
+from benchmarks.experiments.compare import (
+    align_with_body,
+    angular,
+    compare,
+    pose_errors_deg,
+    structure_factors,
+)
 from xraisim.core import rotations, so3
 from xraisim.core.align import Alignment
 from xraisim.core.errors import SamplingError
@@ -77,3 +83,13 @@ def test_pose_errors_know_the_group_the_frame_and_the_mate():
     alignment = Alignment(quaternion=turn[0], score=1.0)
     assert float(pose_errors_deg(found, true, alignment, group).max()) < 0.1
     assert float(pose_errors_deg(true, true, alignment, group[:1]).median()) > 20
+
+
+def test_a_round_particle_earns_nothing_for_its_radial_profile():
+    intensity, density = volumes(BALL)
+    left = angular(intensity.values)
+    # The mean within a bin is 2 % from the value at each |s|; the shell mean would be 20 %.
+    assert float(left.abs().sum() / intensity.values.sum()) < 0.03
+    compared = compare(intensity, density, CAPSID, (0.0007, 0.0115))
+    icc = torch.tensor(compared.curves[0].value)
+    assert float(icc[4:].abs().mean()) < 0.2
