@@ -17,7 +17,7 @@ from benchmarks.score import curve_within, resolution
 from xraisim.core import rotations, so3
 from xraisim.core.align import Alignment, align_density, align_intensity
 from xraisim.core.fourier import coordinates, radius, reciprocal, to_structure_factors
-from xraisim.core.fsc import Resolution, fsc, intensity_correlation, shell_s
+from xraisim.core.fsc import Resolution, fsc, shell_s, shell_sums
 from xraisim.core.merge import intensity_grid
 from xraisim.core.symmetry import nearest_mate
 from xraisim.core.types import Volume
@@ -33,8 +33,9 @@ class Comparison:
     """How near a reconstruction is to the body: resolutions by rule, with their curves.
 
     Intensities of a body without atoms fall so steeply that within a shell they also differ with
-    |s|, which a round particle shares; so ``icc_truth`` has the mean at each |s| removed, where
-    that of atoms has the mean of each shell. ``alignment``: the rotation A between the frames.
+    |s|, which a round particle shares; and between its rings there are next to no photons. So
+    ``icc_truth`` has the mean at each |s| removed, where that of atoms has the mean of each shell,
+    and its shells are a speckle wide, 1/(2D). ``alignment``: the rotation A between the frames.
     """
 
     alignment: Alignment
@@ -79,6 +80,23 @@ def angular(values: Float[Tensor, "G G G"]) -> Float[Tensor, "G G G"]:
     return values - torch.from_numpy(mean).to(values)
 
 
+def angular_correlation(
+    intensity: Volume, true: Float[Tensor, "G G G"], diameter_angstrom: float
+) -> tuple[Float[Tensor, "shells"], Float[Tensor, "shells"]]:
+    """Return |s| (Å⁻¹) and Σab/√(Σa²Σb²) of two intensities without their radial means.
+
+    Shells are 1/(2D) wide. The centre voxel, and shells that the grid does not fill, are left out.
+    """
+    a, b = angular(intensity.values), angular(true)
+    width = max(1, round(1 / (2 * diameter_angstrom * intensity.spacing)))
+    s = shell_s(intensity.grid, intensity.spacing)[1:]
+    whole = len(s) // width * width
+    cross, first, second = (
+        shell_sums(one)[1 : 1 + whole].reshape(-1, width).sum(1) for one in (a * b, a * a, b * b)
+    )
+    return s[:whole].reshape(-1, width).mean(1), cross / torch.sqrt(first * second)
+
+
 def compare(
     intensity: Volume,
     density: Volume,
@@ -89,13 +107,13 @@ def compare(
     """Compare intensity and density with the body, shell by shell within ``s_range`` (Å⁻¹)."""
     found = align_with_body(intensity, body, s_range, seed)
     exact = structure_factors(body, intensity.grid, intensity.spacing, found.quaternion).abs() ** 2
-    icc = intensity_correlation(angular(intensity.values), angular(exact))
+    s, icc = angular_correlation(intensity, exact, body.diameter_angstrom)
     grid, spacing = density.grid, reciprocal(density.grid, density.spacing)
     true = structure_factors(body, grid, spacing, found.quaternion)
     phased = to_structure_factors(density.values, density.spacing)
     placed = align_density(phased, true, spacing, s_range).structure_factors
     curves = (
-        curve_within("icc_truth", shell_s(intensity.grid, intensity.spacing), icc, s_range),
+        curve_within("icc_truth", s, icc, s_range),
         curve_within("fsc_truth", shell_s(grid, spacing), fsc(placed, true), s_range),
     )
     return Comparison(

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import torch
 
+from baselines.classify import checkpoint as classes
 from baselines.classify import classify
 from baselines.classify.selection import AUTO, read_selection, select, write_selected
 from baselines.phasing.config import PhasingConfig
@@ -37,7 +38,8 @@ def selected(settings: ExperimentSettings, patterns: Path, directory: Path) -> n
         config, run = settings.classify, directory / "classes"
         if not (run / "summary.json").exists():
             with progress("iterations", config.restarts * config.iterations) as advance:
-                classify(patterns, run, config, resume=True, progress=advance)
+                interrupted = (run / classes.NAME).exists()
+                classify(patterns, run, config, resume=interrupted, progress=advance)
         select(run, AUTO, selection, settings.brightest)
         write_selected(selection, single, patterns)
     return np.flatnonzero(read_selection(selection, patterns).numpy())
