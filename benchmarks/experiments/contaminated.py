@@ -40,19 +40,21 @@ def run(task: Task, directory: Path, others: dict[str, Path]) -> dict[str, Any]:
     record = perf_record.circumstances()
     patterns = stages.simulated(task.simulate, directory / "patterns.h5")
     truth = read_truth(truth_path(patterns))
+    s_range = stages.measured_range(patterns)
     every, single = np.arange(len(truth.hits)), np.flatnonzero(truth.hits == SINGLE)
     if not (directory / "single.h5").exists():
         write_subset(patterns, single, directory / "single.h5")
-    found = {
-        "all": figures(stages.trained(patterns, directory / "all", task.xrai), every, truth, task),
-        "single hits": figures(
+    runs = {
+        "all": (stages.trained(patterns, directory / "all", task.xrai), every),
+        "single hits": (
             stages.trained(directory / "single.h5", directory / "single", task.xrai),
             single,
-            truth,
-            task,
         ),
+        **{name: (path, every) for name, path in others.items()},
     }
-    found |= {name: figures(path, every, truth, task) for name, path in others.items()}
+    found = {
+        name: figures(path, numbers, truth, task, s_range) for name, (path, numbers) in runs.items()
+    }
     there = np.bincount(truth.hits, minlength=len(HIT_NAMES))
     record |= {
         "shots": dict(zip(HIT_NAMES, there.tolist(), strict=True)),
@@ -63,7 +65,13 @@ def run(task: Task, directory: Path, others: dict[str, Path]) -> dict[str, Any]:
     return record
 
 
-def figures(directory: Path, numbers: np.ndarray, truth: Truth, task: Task) -> dict[str, Any]:
+def figures(
+    directory: Path,
+    numbers: np.ndarray,
+    truth: Truth,
+    task: Task,
+    s_range: tuple[float, float],
+) -> dict[str, Any]:
     """Return how good a run of the shots ``numbers`` is: resolution, poses, weights."""
     volume, hits = read_volume(directory / "intensity.h5"), truth.hits[numbers]
     known = score.Truth(
@@ -72,7 +80,7 @@ def figures(directory: Path, numbers: np.ndarray, truth: Truth, task: Task) -> d
             task.simulate.beam.photon_energy_ev
         ),
         orientations=torch.from_numpy(truth.orientations[numbers][hits == SINGLE]),
-        s_range=stages.measured_range(directory.parent / "single.h5"),
+        s_range=s_range,
     )
     seed = task.simulate.seed
     alignment, _, curve = score.match_intensity(volume, known, task.score, seed)

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from benchmarks.experiments.compare import structure_factors
 from benchmarks.experiments.pr772 import SETTINGS
 from benchmarks.experiments.settings import ExperimentSettings, load
+from benchmarks.experiments.shape import centre_of_mass
 from xraisim.core.fourier import to_density
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
@@ -73,17 +74,16 @@ def density_panel(axes: Axes, density: Volume, settings: ExperimentSettings) -> 
 
     A symmetric reconstruction is in the frame of the body up to the point group.
     """
-    half = density.grid // 2 * density.spacing / 10
-    extent = (-half, half, -half, half)
-    middle = density.values[density.grid // 2].T
+    half = density.grid * density.spacing / 20
+    x, y, z = (float(value) for value in centre_of_mass(density) / 10)
+    extent = (-half - y, half - y, -half - z, half - z)
+    middle = density.values[density.grid // 2 + round(10 * x / density.spacing)].T
     axes.imshow(middle, origin="lower", extent=extent, cmap="gray_r")
     spacing = 1 / (density.grid * density.spacing)
     true = to_density(structure_factors(settings.body, density.grid, spacing), spacing)
     middle = true[density.grid // 2].T
-    axes.contour(
-        torch.linspace(-half, half, density.grid), torch.linspace(-half, half, density.grid),
-        middle, levels=[0.5 * float(middle.max())], colors="C3", linewidths=1,
-    )  # fmt: skip
+    axis = (torch.arange(density.grid) - density.grid // 2) * density.spacing / 10
+    axes.contour(axis, axis, middle, levels=[0.5 * float(middle.max())], colors="C3", linewidths=1)
     reach = 0.08 * settings.body.diameter_angstrom
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="nm; red: the truth at its half")
 
