@@ -76,7 +76,7 @@ def small_config() -> TrainConfig:
     """A reconstruction in seconds."""
     return TrainConfig(
         block=300,
-        start=StartConfig(restarts=2, steps=120, rotations=1000, batch=150, growth=1.06),
+        start=StartConfig(steps=160, rotations=1000, batch=150, growth=1.04),
         search=SearchConfig(rotations=1500, hypotheses=2),
         encoder=EncoderConfig(steps=10, batch=32, heads=2, channels=8),
     )
