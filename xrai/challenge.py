@@ -67,7 +67,8 @@ def _contest(
     held: Poses,
 ) -> int:
     """Refine proposals that lie elsewhere, keep the likelier; return how many poses turned."""
-    s_low, s_edge = float(pixels_of(march).radius[-1]), float(march.pixels.radius[-1])
+    # As far out as poses were refined: a march that stopped early has no volume beyond.
+    s_low, s_edge = float(pixels_of(march).radius[-1]), state.limit
     far = rotations.angle_between(choice, held.quaternion) > _FAR * march.max_step(s_edge)
     index = torch.nonzero(far)[:, 0]
     if not len(index):

@@ -12,6 +12,7 @@ from baselines.classify.kinds import PARTICLE
 from xraisim.core.errors import FormatError, UserError
 from xraisim.files.atomic import whole_file
 from xraisim.files.patterns import PatternReader
+from xraisim.formats.subset import write_subset
 
 AUTO = "auto"
 CLASSES = "classes.h5"
@@ -65,6 +66,18 @@ def read_selection(path: Path, source: Path) -> Bool[Tensor, "N"]:
     chosen = torch.zeros(patterns, dtype=torch.bool)
     chosen[torch.from_numpy(numbers)] = True
     return chosen
+
+
+def write_selected(selection: Path, out: Path, source: Path | None = None) -> int:
+    """Write the selected patterns as a pattern file of their own; return how many.
+
+    ``source``: the file that was classified, by default where it was then.
+    """
+    with _opened(selection, _FORMAT) as file:
+        numbers, where = file["patterns"][()], Path(file.attrs["patterns"])
+    source = source or where
+    read_selection(selection, source)  # refuses another file's selection, or an empty one
+    return write_subset(source, numbers, out)
 
 
 def _kept(keep: str, kinds: list[str]) -> list[int]:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from baselines.classify import ClassifyConfig, classify
 from baselines.classify.output import Summary
-from baselines.classify.selection import select
+from baselines.classify.selection import select, write_selected
 from xraisim.console import out, progress, say
 from xraisim.core.config import given_or_default
 
@@ -54,9 +54,19 @@ def select_command(
     keep: Annotated[str, typer.Option("--keep", "--classes", help=_KEEP)],
     out_file: Annotated[Path, typer.Option("--out", help="Selection file to write.")],
     brightest: Annotated[float | None, typer.Option(help=_BRIGHTEST)] = None,
+    patterns_file: Annotated[
+        Path | None,
+        typer.Option("--write", help="Also write the selected patterns as a file of their own."),
+    ] = None,
+    patterns: Annotated[
+        Path | None, typer.Option(help="The classified pattern file, if it was moved since.")
+    ] = None,
 ) -> None:
-    """Write the numbers of the patterns that belong to some classes."""
+    """Write the numbers of the patterns that belong to some classes, or those patterns."""
     _select(run, keep, out_file, brightest)
+    if patterns_file is not None:
+        count = write_selected(out_file, patterns_file, patterns)
+        say(f"{count:,} patterns written to {patterns_file}")
 
 
 def _select(run: Path, keep: str, path: Path, brightest: float | None) -> None:

@@ -6,6 +6,7 @@ import json
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from baselines import cli
 from baselines.classify import ClassifyConfig, classify
@@ -13,6 +14,7 @@ from baselines.classify.selection import read_selection, select
 from baselines.emc import EmcConfig, Level, reconstruct
 from xraisim.core import config as toml
 from xraisim.core.errors import FormatError, UserError
+from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
 
 BLANK, SINGLE = 0, 1
@@ -140,3 +142,26 @@ def test_commands(mixture, classified, tmp_path, invoke):
     assert code == 0
     assert "blank" in said.out
     assert (tmp_path / "c" / "selection.h5").exists()
+
+
+def test_selected_patterns_become_a_file_of_their_own(mixture, classified, tmp_path, invoke):
+    selection, single = tmp_path / "selection.h5", tmp_path / "single.h5"
+    code, _ = invoke(
+        "select", classified[0], "--keep", "auto", "--out", selection, "--write", single
+    )
+    assert code == 0
+    numbers = np.flatnonzero(read_selection(selection, mixture).numpy())
+    with PatternReader(mixture) as whole, PatternReader(single) as part:
+        assert part.n_patterns == len(numbers)
+        assert torch.equal(part.pixels.s, whole.pixels.s)
+        assert torch.equal(part.pixels.background, whole.pixels.background)
+        kept, all_ = part.read(0, len(numbers)), whole.read(0, whole.n_patterns).take(numbers)
+        assert np.array_equal(kept.offsets, all_.offsets)
+        assert np.array_equal(kept.pixel, all_.pixel)
+        assert np.array_equal(kept.count, all_.count)
+    assert not truth_path(single).exists()
+    code, said = invoke(
+        "select", classified[0], "--keep", "auto", "--out", selection, "--write", mixture
+    )
+    assert code != 0
+    assert "same file" in said.err

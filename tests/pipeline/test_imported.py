@@ -1,0 +1,83 @@
+"""Data sets that come in other people's formats are reconstructed as the native ones are."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from xrai.poses import angle_modulo_mate
+from xrai.train import train
+from xraisim.core import rotations
+from xraisim.files.patterns import PatternReader
+from xraisim.files.truth import read_truth, truth_path
+from xraisim.formats.convert import convert
+from xraisim.formats.experiment import ExperimentConfig
+
+from .conftest import PIXEL_MM
+
+#: what a format does not hold and has to be told, beside the diameter and the fluence
+TOLD = {
+    "emc": {"beam": {"photon_energy_ev": 4600.0}, "detector": {"pixel_size_mm": PIXEL_MM}},
+    "cxi": {"background_photons_per_pixel": 4.0},
+    "skopi": {
+        "background_photons_per_pixel": 4.0,
+        "detector": {"distance_mm": 200.0, "pixel_size_mm": PIXEL_MM},
+    },
+}
+
+
+def orientations(run: Path) -> torch.Tensor:
+    with h5py.File(run / "poses.h5") as file:
+        return torch.from_numpy(file["orientations"][()])
+
+
+def share_within(found: torch.Tensor, true: torch.Tensor, degrees: float) -> float:
+    """Share of poses near truth·A modulo mates, for the A that fits most of them."""
+    turns = rotations.multiply(rotations.conjugate(true), found)
+    return max(
+        float(
+            (angle_modulo_mate(found, rotations.multiply(true, turn[None])) < degrees)
+            .float()
+            .mean()
+        )
+        for turn in turns[:40]
+    )
+
+
+@pytest.fixture(scope="module")
+def native_run(native, small_config, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("run") / "native"
+    train(native, run, small_config, quiet=True)
+    true = torch.from_numpy(read_truth(truth_path(native)).orientations)
+    assert share_within(orientations(run), true, 10.0) > 0.7
+    return run
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_reconstruction_does_not_mind_the_format(
+    native, native_run, small_config, tmp_path, name
+):
+    there, back = tmp_path / f"there.{name}", tmp_path / "back.h5"
+    convert(native, there, target=name)
+    with PatternReader(native) as reader:
+        diameter = reader.info["particle_diameter_angstrom"]
+        fluence = reader.info["fluence_photons_per_um2"]
+    told = TOLD[name]
+    beam = told.get("beam", {}) | {"photons_per_pulse": fluence, "focus_radius_um": np.pi**-0.5}
+    convert(
+        there,
+        back,
+        config=ExperimentConfig(particle_diameter_angstrom=diameter, **told | {"beam": beam}),
+        detector=there.with_name("there.detector.h5") if name == "emc" else None,
+    )
+    with PatternReader(native) as one, PatternReader(back) as other:
+        assert len(one.pixels) == len(other.pixels) < 2 * 30 * 64
+        assert torch.allclose(one.pixels.s, other.pixels.s, atol=1e-7)
+        assert torch.allclose(one.pixels.gain, other.pixels.gain, rtol=1e-4)
+        assert torch.allclose(one.pixels.background, other.pixels.background)
+        assert np.array_equal(one.read(0, 600).totals(), other.read(0, 600).totals())
+    train(back, tmp_path / "run", small_config, quiet=True)
+    expected = orientations(native_run)
+    assert share_within(orientations(tmp_path / "run"), expected, 10.0) > 0.8
