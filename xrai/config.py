@@ -24,10 +24,9 @@ class StartConfig:
     same schedule then suits bright and dim patterns. ``buffer``: how many patterns of the stream
     it draws from.
 
-    A start has settled when, at the best poses of some patterns, the likelihood falls short of what
-    the volume itself expects by less than ``settled`` (the median misfit per square root of a
-    pattern's photons). Otherwise another is made, at most ``restarts`` in all, and the likeliest
-    kept.
+    A start has settled when, at the best poses of some patterns, it leaves less than ``settled`` of
+    their variation unexplained (:mod:`xraisim.core.misfit`, median). Otherwise another is made, at
+    most ``restarts`` in all, and the likeliest kept.
     """
 
     reach: float = 5.5
@@ -38,7 +37,7 @@ class StartConfig:
     growth: float = 1.03
     templates_every: int = 4
     restarts: int = 6
-    settled: float = 0.008
+    settled: float = 0.06
     buffer: int = 20000
 
 

@@ -19,7 +19,7 @@ from xrai.proposals import proposals
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, Round
 from xraisim.core import rotations
 from xraisim.core.merge import Accumulator, intensity_grid
-from xraisim.core.misfit import misfit
+from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons, Volume
 
 _PROBE = 256  # patterns that are posed against both halves
@@ -124,19 +124,19 @@ def _merge(
 ) -> None:
     """Keep what was found of patterns of one set, and add them to its sums."""
     pixels = march.pixels_within(round_.s_now)
-    found, fluence = misfit(volume, pixels, photons, poses.quaternion)
-    weight = outliers.weights(found, state.usual_misfit)
+    found = goodness(volume, pixels, photons, poses.quaternion)
+    weight = outliers.weights(found.misfit, state.usual_misfit)
     for name, values in (
         ("orientations", poses.quaternion),
         ("loglik", poses.loglik),
         ("error_deg", torch.rad2deg(poses.error_rad).float()),
-        ("misfit", found.float()),
-        ("fluence", fluence.float()),
+        ("misfit", found.misfit.float()),
+        ("fluence", found.fluence.float()),
         ("weight", weight),
     ):
         state.columns[name][index] = values.cpu()
     reach = march.pixels_within(round_.s_next)
-    sums.add(reach, photons, poses.quaternion, fluence.float(), volume, weight)
+    sums.add(reach, photons, poses.quaternion, found.fluence.float(), volume, weight)
 
 
 def _finish(march: March, state: State, round_: Round) -> Agreement | None:

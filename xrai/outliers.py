@@ -4,18 +4,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+_LOWER_SIGMA = 0.1587  # of a normal distribution lies more than its spread below the middle
 _WIDTH = 6.0  # spreads above the median at which a pattern no longer counts
 
 
 def usual(misfit: Float[Tensor, "n"]) -> tuple[float, float]:
-    """Return the median misfit and its spread as 1.4826 × the median absolute deviation.
+    """Return the median misfit and its spread: how far below it the lower sixth begins.
 
-    Half of the patterns may be junk before either moves much. The spread of draws of the model
-    itself, 1, is the least.
+    Junk lies above, so the lower side tells the hits' own spread while they are most of the
+    patterns. The spread of draws of the model itself, 1, is the least.
     """
-    median = misfit.median()
-    spread = 1.4826 * (misfit - median).abs().median()
-    return float(median), max(float(spread), 1.0)
+    ordered = misfit.sort().values
+    median, lower = (float(ordered[int(q * (len(ordered) - 1))]) for q in (0.5, _LOWER_SIGMA))
+    return median, max(median - lower, 1.0)
 
 
 def weights(misfit: Float[Tensor, "n"], known: tuple[float, float] | None) -> Float[Tensor, "n"]:

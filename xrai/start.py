@@ -19,7 +19,7 @@ from xrai.march import March
 from xrai.monitor import Monitor
 from xrai.poses import refine_hypotheses
 from xraisim.core import rotations, so3
-from xraisim.core.misfit import misfit
+from xraisim.core.misfit import goodness
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
 from xraisim.core.search import grid_loglik, log_templates
@@ -44,10 +44,14 @@ def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
     for restart in range(config.start.restarts):
         decoder, nll = _online(counts, pixels, march, restart, monitor)
         volume = _symmetric(march, decoder.volume())
-        excess = _excess(march, volume, pixels, probe)
-        settled = march.processes.agreed(excess) < config.start.settled
+        unexplained = _unexplained(march, volume, pixels, probe)
+        settled = march.processes.agreed(unexplained) < config.start.settled
         monitor.log(
-            "start", restart=restart, nll_per_photon=nll, excess=excess, settled=int(settled)
+            "start",
+            restart=restart,
+            nll_per_photon=nll,
+            unexplained=unexplained,
+            settled=int(settled),
         )
         if settled:
             return volume, True
@@ -63,19 +67,16 @@ def _symmetric(march: March, volume: Volume) -> Volume:
     return replace(volume, values=symmetrize(volume.values, march.group))
 
 
-def _excess(march: March, volume: Volume, pixels: Pixels, probe: Photons) -> float:
-    """Return the median misfit per square root of the photons, at refined poses of a probe.
+def _unexplained(march: March, volume: Volume, pixels: Pixels, probe: Photons) -> float:
+    """Return the median share of a probe's variation that the volume leaves unexplained.
 
-    A wrong volume costs likelihood in proportion to the photons, of which the misfit's unit is the
-    square root; so this number does not depend on how bright the patterns are.
+    At refined poses, so that neither a coarse grid nor the patterns' brightness shows in it.
     """
     grid = march.grid(volume, "start/probe")
     hypotheses = grid.best(probe, march.config.search.hypotheses)
     steps = (3, march.max_step(float(pixels.radius[-1])))
     poses = refine_hypotheses(volume, pixels, probe, hypotheses, *steps)
-    found, _ = misfit(volume, pixels, probe, poses.quaternion)
-    photons = torch.from_numpy(probe.totals(len(pixels))).clamp_min(1)
-    return float((found.cpu() / photons.sqrt()).median())
+    return float(goodness(volume, pixels, probe, poses.quaternion).unexplained.median())
 
 
 def _online(

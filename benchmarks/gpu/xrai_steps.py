@@ -17,7 +17,7 @@ from xrai.poses import GridSearch
 from xraisim.core import so3
 from xraisim.core.likelihood import candidate_loglik_reference, pose_scores_reference
 from xraisim.core.merge import Accumulator
-from xraisim.core.misfit import misfit_reference
+from xraisim.core.misfit import goodness_reference
 from xraisim.core.types import Photons, Pixels, Volume
 
 _REPEATS = 5
@@ -69,7 +69,7 @@ def steps(block: Block, rotations: int) -> dict[str, Callable[[], Any]]:
         "grid search": lambda: search.best(photons, 3),
         "two candidates": lambda: candidate_loglik_reference(volume, pixels, photons, pairs),
         "scores": lambda: pose_scores_reference(volume, pixels, photons, poses),
-        "misfit": lambda: misfit_reference(volume, pixels, photons, poses),
+        "misfit": lambda: goodness_reference(volume, pixels, photons, poses),
         "merge": merge,
     }
 

@@ -1,12 +1,19 @@
 """Goodness of fit of single patterns, in standard deviations and without a free parameter.
 
-Counts k ~ Poisson(λ), λ = φ·w + b, have the log-likelihood Σ k log λ (up to terms that do not
-depend on k) with mean Σ λ log λ. The fluence is fitted to the same counts, which takes out of its
-variance Σ λ log²λ the part along the fluence's score: (Σ w log λ)² / Σ (w²/λ). By how many standard
-deviations the found value falls short of the mean is the *misfit*: about N(0, 1) for a hit at the
-right pose, far above for junk, for several particles in one shot, or for a wrong pose. Without
-background it is the multinomial likelihood's.
+For counts k ~ Poisson(λ), λ = φ·w + b, the squared deviation (k − λ)² has mean λ and variance
+λ + 2λ². Weighted by 1/(1 + 2λ), which leaves neither bright nor dark pixels to rule the sum,
+
+    T = Σ [(k − λ)² − λ] / (1 + 2λ)  /  √(Σ λ / (1 + 2λ))
+
+has mean 0 and spread 1 for a draw of the model: the *misfit*. The fluence is fitted to the same
+counts, which lowers the sum by Σ[w²/(1 + 2λ)] / Σ[w²/λ] on average; that is added. It is far above
+0 for junk, for several particles in one shot, for a wrong pose or a blurred volume, in proportion
+to the photons; a volume that has learnt the pattern's own noise makes it negative. The same sum
+relative to the signal's, Σ (φw)²/(1 + 2λ), is the *unexplained* share of the pattern's variation,
+which hardly depends on how bright it is.
 """
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -22,26 +29,33 @@ from xraisim.core.types import Photons, Pixels, Volume
 _TINY = 1e-12
 
 
-def misfit(
-    volume: Volume, pixels: Pixels, photons: Photons, poses: Float[Tensor, "n 4"]
-) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
-    """Return the misfit and the profiled relative fluence of each pattern at its pose, float64.
+@dataclass(frozen=True)
+class Goodness:
+    """``misfit``, ``unexplained`` share and profiled relative ``fluence`` of patterns, float64.
 
-    The misfit of a pattern without photons is 0.
+    All are 0 for a pattern without photons.
     """
+
+    misfit: Float[Tensor, "n"]
+    unexplained: Float[Tensor, "n"]
+    fluence: Float[Tensor, "n"]
+
+
+def goodness(
+    volume: Volume, pixels: Pixels, photons: Photons, poses: Float[Tensor, "n 4"]
+) -> Goodness:
+    """Return how well patterns fit a volume at their poses."""
     check_inside(pixels.s, volume.grid, volume.spacing)
     if volume.values.device.type != "cpu":
-        return misfit_reference(volume, pixels, photons, poses)
-    found, fluence = kernels.misfit(
-        *volume_and_pose(volume, poses), *measurement(volume, pixels, photons)
-    )
-    return torch.from_numpy(found), torch.from_numpy(fluence)
+        return goodness_reference(volume, pixels, photons, poses)
+    found = kernels.goodness(*volume_and_pose(volume, poses), *measurement(volume, pixels, photons))
+    return Goodness(*(torch.from_numpy(one) for one in found))
 
 
-def misfit_reference(
+def goodness_reference(
     volume: Volume, pixels: Pixels, photons: Photons, poses: Float[Tensor, "n 4"]
-) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
-    """Plain torch form of :func:`misfit`, for any device."""
+) -> Goodness:
+    """Plain torch form of :func:`goodness`, for any device."""
     parts, device = [], volume.values.device
     for rows in device_blocks(len(photons), len(pixels), device):
         entries = upload_entries(photons, rows, len(pixels), device)
@@ -50,15 +64,16 @@ def misfit_reference(
         w = cut * pixels.gain + _TINY
         exposure, at = w.sum(1, keepdim=True).double(), w[entries.row, entries.pixel].double()
         _, fluence = profiled_loglik(entries, exposure, at[:, None], pixels.background)
-        rate = fluence.to(w) * w + pixels.background + _TINY
-        log, part = rate.log(), w / rate
-        along, information = (w * log).sum(1).double(), (w * part).sum(1).double()
-        k, lit = entries.count, rate[entries.row, entries.pixel].double()
-        score = entries.totals(k * at / lit) - exposure[:, 0]
-        variance = (rate * log.square()).sum(1).double() - along.square() / information
-        short = (rate * log).sum(1).double() - entries.totals(k * lit.log())
-        short += score * along / information
-        found = short / variance.clamp_min(1e-12).sqrt() * (fluence[:, 0] > 0)
-        parts.append((found, fluence[:, 0]))
-    found, fluence = (torch.cat(column) for column in zip(*parts, strict=True))
-    return found, fluence
+        k = torch.zeros_like(w).index_put_(
+            (entries.row, entries.pixel), entries.count.to(w), accumulate=True
+        )
+        signal = fluence.to(w) * w
+        rate = signal + pixels.background + _TINY
+        weight = 1 / (1 + 2 * rate)
+        fitted = (w.square() * weight).sum(1) / (w.square() / rate).sum(1)
+        beyond = (((k - rate).square() - rate) * weight).sum(1) + fitted
+        lit = fluence[:, 0] > 0
+        misfit = beyond / (rate * weight).sum(1).sqrt()
+        share = beyond / (signal.square() * weight).sum(1).clamp_min(_TINY)
+        parts.append(((misfit * lit).double(), (share * lit).double(), fluence[:, 0]))
+    return Goodness(*(torch.cat(column) for column in zip(*parts, strict=True)))
