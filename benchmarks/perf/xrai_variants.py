@@ -10,7 +10,8 @@ reconstructs them with every variant and seed, and scores intensities and poses 
 - ``no mates``: the near-symmetric pose is tried at first only;
 - ``no synthesised``, ``only synthesised``: what the encoder learns from;
 - ``no encoder``: it is not taught;
-- ``single pass``: every pattern is read once.
+- ``single pass``: every pattern is read once;
+- ``oracle``: no reconstruction, the patterns merged at their true orientations.
 
 ``--seeds 10 --variant default`` asks how often the default gets there. What was made in the
 directory is used again.
@@ -19,7 +20,6 @@ directory is used again.
 import argparse
 import dataclasses
 import json
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +30,7 @@ import h5py
 import torch
 
 from benchmarks.leaderboard import ICC
+from benchmarks.oracle import oracle
 from benchmarks.perf import perf_record
 from benchmarks.score import match_intensity, pose_error, resolution
 from benchmarks.task import Task, load_task
@@ -54,6 +55,7 @@ VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "no encoder": lambda c: replace(c, encoder=replace(c.encoder, steps=0)),
     "single pass": lambda c: replace(c, single_pass=True),
 }
+ORACLE = "oracle"
 
 
 def _options() -> argparse.Namespace:
@@ -61,7 +63,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--task", default="quick")
     parser.add_argument("--patterns", type=int, help="instead of the task's")
     parser.add_argument("--resolution", type=float, help="Å, instead of the task's edge")
-    parser.add_argument("--variant", action="append", choices=list(VARIANTS), help="default: all")
+    variants = [*VARIANTS, ORACLE]
+    parser.add_argument("--variant", action="append", choices=variants, help="default: all")
     parser.add_argument("--seeds", type=int, default=3, help="of the reconstruction")
     parser.add_argument("--out", type=Path, default=Path("runs/xrai-variants"))
     return parser.parse_args()
@@ -88,14 +91,27 @@ def simulated(task: Task, directory: Path) -> Path:
     return path
 
 
-def measured(task: Task, config: TrainConfig, patterns: Path, run: Path) -> dict[str, Any]:
+def measured(task: Task, name: str, seed: int, patterns: Path, run: Path) -> dict[str, Any]:
     """Reconstruct unless that was done, and score."""
     note = run / "figures.json"
     if note.exists():
         return json.loads(note.read_text())
     began = time.monotonic()
-    summary = xrai.train(patterns, run, config)
-    seconds = time.monotonic() - began
+    if name == ORACLE:
+        run.mkdir(parents=True, exist_ok=True)
+        summary: dict[str, Any] = {}
+        oracle(patterns, run, task.merge)
+    else:
+        summary = xrai.train(patterns, run, VARIANTS[name](replace(task.xrai, seed=seed)))
+    found = {"seconds": round(time.monotonic() - began, 1)} | scores(task, patterns, run)
+    kept = ("encoder_", "seconds_", "warnings", "outliers", "peak_memory_gib")
+    found |= {key: value for key, value in summary.items() if key.startswith(kept)}
+    perf_record.write(note, found)
+    return found
+
+
+def scores(task: Task, patterns: Path, run: Path) -> dict[str, Any]:
+    """Return how near a run's intensity and poses are to the truth."""
     with PatternReader(patterns) as reader:
         radius = reader.pixels.radius
     truth = truth_of(task, patterns, (float(radius[0]), float(radius[-1])))
@@ -103,18 +119,12 @@ def measured(task: Task, config: TrainConfig, patterns: Path, run: Path) -> dict
     frame, _, curve = match_intensity(volume, truth, task.score, 0)
     with h5py.File(run / "poses.h5") as file:
         poses = torch.from_numpy(file["orientations"][()])
-    found = {
-        "seconds": round(seconds, 1),
+    return {
         "resolution": dataclasses.asdict(resolution(curve, ICC, 0.5)),
         "icc_truth_outermost": curve.value[-1],
-        "icc_truth_mean": statistics.fmean(v for v in curve.value if v is not None),
+        "icc_truth": [list(curve.s_per_angstrom), list(curve.value)],
         **dataclasses.asdict(pose_error(poses, truth.orientations, frame)),
-        "warnings": summary["warnings"],
-        "stages_s": {k[8:]: v for k, v in summary.items() if k.startswith("seconds_")},
-        **{k: v for k, v in summary.items() if k.startswith("encoder_")},
     }
-    perf_record.write(note, found)
-    return found
 
 
 def main() -> None:
@@ -123,14 +133,14 @@ def main() -> None:
     task = task_of(options)
     record = perf_record.circumstances() | {"task": task.name, "runs": []}
     patterns = simulated(task, options.out)
-    for name in options.variant or VARIANTS:
+    for name in options.variant or [*VARIANTS, ORACLE]:
         for seed in range(options.seeds):
-            config = VARIANTS[name](replace(task.xrai, seed=seed))
             run = options.out / f"{name.replace(' ', '-')}-{seed}"
-            found = measured(task, config, patterns, run)
+            found = measured(task, name, seed, patterns, run)
             record["runs"].append({"variant": name, "seed": seed, **found})
             console.say(
-                f"{name}, seed {seed}: icc outermost {found['icc_truth_outermost']:.3f}, "
+                f"{name}, seed {seed}: icc_truth_0.5 {found['resolution']['angstrom']} Å, "
+                f"outermost {found['icc_truth_outermost']:.3f}, "
                 f"pose error {found['median_deg']:.2f}° (p90 {found['p90_deg']:.2f}°), "
                 f"{found['seconds']:.0f} s"
             )
