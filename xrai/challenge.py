@@ -26,6 +26,7 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
     if encoder is None:
         return
     volume, pixels = state.require_volume(), pixels_of(march)
+    within = march.pixels_within(_reach(march, state))
     first, stated, picked, nearest, rescued = [], [], [], [], 0
     for rows, photons in march.stream.blocks():
         found = encoder.propose(photons.dense(len(pixels)).to(march.device))
@@ -34,10 +35,10 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
             state.columns["loglik"][rows].to(march.device),
             torch.deg2rad(state.columns["error_deg"][rows]).double().to(march.device),
         )
-        choice = prune(volume, pixels, photons, found.heads, 1)
+        choice = prune(volume, within, photons, found.heads, 1)
         # The encoder takes a pose and its mate for one; at the edge of its reach they may differ.
         both = torch.cat([choice, so3.in_plane_mate(choice)], 1)
-        choice = prune(volume, pixels, photons, both, 1)[:, 0].contiguous()
+        choice = prune(volume, within, photons, both, 1)[:, 0].contiguous()
         heads = found.heads.unbind(1)
         angles = torch.stack([angle_modulo_mate(head, held.quaternion) for head in heads], 1)
         first.append(angles[:, 0])
@@ -57,6 +58,14 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
     monitor.log("encoder", **state.figures)
 
 
+def _reach(march: March, state: State) -> float:
+    """Return the |s| (Å⁻¹) to which the encoder looks and poses were refined.
+
+    A march that stopped early has no volume beyond.
+    """
+    return min(float(pixels_of(march).radius[-1]), state.limit)
+
+
 def _contest(
     march: March,
     state: State,
@@ -67,8 +76,7 @@ def _contest(
     held: Poses,
 ) -> int:
     """Refine proposals that lie elsewhere, keep the likelier; return how many poses turned."""
-    # As far out as poses were refined: a march that stopped early has no volume beyond.
-    s_low, s_edge = float(pixels_of(march).radius[-1]), state.limit
+    s_low, s_edge = _reach(march, state), state.limit
     far = rotations.angle_between(choice, held.quaternion) > _FAR * march.max_step(s_edge)
     index = torch.nonzero(far)[:, 0]
     if not len(index):

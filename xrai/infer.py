@@ -77,9 +77,11 @@ def _block(
     if encoder_only:
         columns |= {"orientations": found.heads[:, 0], "error_deg": found.error_deg}
     else:
-        limit, edge = float(pixels.radius[-1]), float(march.pixels.radius[-1])
-        likely = prune(volume, pixels, photons, found.heads, min(_KEPT_HEADS, encoder.heads))
-        poses = refine_hypotheses(volume, pixels, photons, likely, 3, march.max_step(limit))
+        edge = min(march.s_edge, (volume.grid // 2 - 1) * volume.spacing)
+        limit = min(float(pixels.radius[-1]), edge)
+        within = march.pixels_within(limit)
+        likely = prune(volume, within, photons, found.heads, min(_KEPT_HEADS, encoder.heads))
+        poses = refine_hypotheses(volume, within, photons, likely, 3, march.max_step(limit))
         poses = march.descend(volume, photons, poses, ladder(limit, edge, 1.2)[1:])
         columns |= {"orientations": poses.quaternion, "loglik": poses.loglik}
         columns["error_deg"] = torch.rad2deg(poses.error_rad)

@@ -155,7 +155,8 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
         state.volumes = [_volume(march, one) for one in state.sums]
         verdict = agreement(state.volumes, float(march.pixels.radius[0]), round_.s_next)
         state.agreed = _agreed(march, verdict)
-        state.stalled = 0 if round_.s_now > state.limit * MOVED else state.stalled + 1
+        stands = round_.kind == MARCH and round_.s_now <= state.limit * MOVED
+        state.stalled = state.stalled + 1 if stands else 0
         state.limit = round_.s_now
     state.rounds, state.round, state.proposing = round_.number, None, ""
     state.seen = max(state.seen, round_.stop)

@@ -57,7 +57,7 @@ def worked(state, round_, agreed=S_EDGE, turned=0.1):
         limit=round_.s_now if round_.kind != "final" else state.limit,
         agreed=agreed,
         turned=turned,
-        stalled=0 if moved else state.stalled + 1,
+        stalled=state.stalled + 1 if round_.kind == "march" and not moved else 0,
         finals=state.finals + (round_.kind == "final"),
     )
 
@@ -82,6 +82,13 @@ def test_a_small_data_set_is_searched_then_marched_then_finished():
     assert limits == sorted(limits)
     assert limits[-1] == S_EDGE
     assert found[-1].s_next == S_EDGE
+
+
+def test_several_rounds_of_new_patterns_are_no_standstill():
+    kinds = [one.kind for one in all_rounds(march_of(30_000))]
+    assert kinds[:4] == ["online"] * 4
+    assert kinds[4] == "march"
+    assert kinds.count("march") > 3
 
 
 def test_the_limit_stays_where_the_halves_agree_and_the_run_still_ends():
