@@ -54,13 +54,15 @@ class SearchConfig:
 class RefineConfig:
     """Local refinement by likelihood.
 
-    A round takes ``iterations`` damped Newton steps per pattern; every ``mates_every`` rounds the
-    near-symmetric pose is tried too. ``max_step``: longest step, in 1/(s·D) radians (an edge atom
-    then moves by half a speckle); ``oversampling``: voxels per 1/D of the volumes.
+    A round takes ``iterations`` damped Newton steps per pattern, or one once a round turns poses by
+    less than a tenth of the longest step; every ``mates_every`` rounds, to ``mates_reach`` = s·D,
+    the near-symmetric pose is tried too. ``max_step``: longest step, in 1/(s·D) radians (an edge
+    atom then moves by half a speckle); ``oversampling``: voxels per 1/D of the volumes.
     """
 
     iterations: int = 2
     mates_every: int = 3
+    mates_reach: float = 14.0
     max_step: float = 1.0
     oversampling: float = 2.7
 
@@ -130,6 +132,7 @@ class TrainConfig:
             "search.hypotheses": 1 <= self.search.hypotheses <= self.search.rotations,
             "refine.iterations": self.refine.iterations >= 1,
             "refine.mates_every": self.refine.mates_every >= 1,
+            "refine.mates_reach": self.refine.mates_reach >= 0,
             "rounds.patterns": self.rounds.patterns >= 1,
             "rounds.ratio": self.rounds.ratio > 1,
             "rounds.keep": 0 <= self.rounds.keep <= 1,

@@ -4,6 +4,7 @@ A pose refined to |s| reaches the right speckle a little beyond s; merging then 
 there, and the next round uses it. So the resolution marches outwards in small geometric steps.
 """
 
+import math
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -18,6 +19,7 @@ from xraisim.core.random import generator
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Photons, Pixels, Volume
 
+_AT_REST = 0.1  # of the longest step: poses that turn by less have arrived
 _DESCENT = 1.4  # ratio of the limits through which a pose found at low resolution is refined
 
 
@@ -92,11 +94,25 @@ class March:
             poses = self.again(volume, photons, poses.quaternion, s_max)
         return poses
 
+    def at_rest(self, turned_deg: float, s_max: float) -> bool:
+        """Whether a round turned the poses so little that they need hardly be refined again."""
+        return math.radians(turned_deg) < _AT_REST * self.max_step(s_max)
+
     def again(
-        self, volume: Volume, photons: Photons, start: Tensor, s_max: float, *, mates: bool = False
+        self,
+        volume: Volume,
+        photons: Photons,
+        start: Tensor,
+        s_max: float,
+        *,
+        mates: bool = False,
+        steps: int | None = None,
     ) -> Poses:
-        """Refine poses [n, 4] to a limit; with ``mates`` the near-symmetric poses compete."""
+        """Refine poses [n, 4] to a limit; with ``mates`` the near-symmetric poses compete.
+
+        ``steps``: Newton steps, by default as many as the configuration says.
+        """
         arguments = (volume, self.pixels_within(s_max), photons)
-        steps = (self.config.refine.iterations, self.max_step(s_max))
-        poses = refine(*arguments, start, *steps)
-        return poses.better(refine_mates(*arguments, poses, *steps)) if mates else poses
+        how = (steps or self.config.refine.iterations, self.max_step(s_max))
+        poses = refine(*arguments, start, *how)
+        return poses.better(refine_mates(*arguments, poses, *how)) if mates else poses

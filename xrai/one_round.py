@@ -105,11 +105,23 @@ def _block(
             poses = march.locate(references[which], chosen, propose, round_.s_now)
         else:
             start = state.columns["orientations"][index].to(march.device)
-            mates = round_.number % march.config.refine.mates_every == 0
-            poses = march.again(references[which], chosen, start, round_.s_now, mates=mates)
+            poses = march.again(
+                references[which],
+                chosen,
+                start,
+                round_.s_now,
+                mates=_tries_mates(march, round_),
+                steps=1 if march.at_rest(state.turned, round_.s_now) else None,
+            )
         _merge(march, state, round_, references[which], state.sums[which], index, chosen, poses)
     turned = rotations.angle_between(before, state.columns["orientations"][rows])
     state.columns["turned_deg"][rows] = torch.rad2deg(turned)
+
+
+def _tries_mates(march: March, round_: Round) -> bool:
+    """Whether near-symmetric poses compete; farther out the Ewald sphere's curvature tells."""
+    refine, reach = march.config.refine, round_.s_now * march.stream.diameter_angstrom
+    return round_.number % refine.mates_every == 0 and reach <= refine.mates_reach
 
 
 def _merge(

@@ -7,7 +7,6 @@ from xrai.march import March
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, Round
 
 _SMALLEST_ROUND = 1024
-_SETTLED = 0.1  # of the longest step: poses that turn by less have arrived
 
 
 def next_round(march: March, state: State) -> Round | None:
@@ -79,4 +78,4 @@ def _has_arrived(march: March, state: State) -> bool:
     if state.stalled >= march.config.rounds.patience:
         return True
     at_edge = state.limit >= march.s_edge * (1 - 1e-6)
-    return at_edge and math.radians(state.turned) < _SETTLED * march.max_step(state.limit)
+    return at_edge and march.at_rest(state.turned, state.limit)

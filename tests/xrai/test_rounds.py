@@ -43,7 +43,7 @@ def march_of(patterns, *, rereadable=True, ended=True, **settings):
         s_edge=S_EDGE,
         sets=2,
         processes=ALONE,
-        max_step=lambda s: 1 / (s * 300.0),
+        at_rest=lambda turned_deg, s: math.radians(turned_deg) < 0.1 / (s * 300.0),
     )
 
 
