@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xrai.outliers import Usual
 from xrai.rounds import Round
 from xraisim.core.errors import FormatError
 from xraisim.core.merge import Accumulator
@@ -25,6 +26,7 @@ _COLUMNS = {
     "error_deg": torch.tensor(180.0),
     "turned_deg": torch.tensor(180.0),
     "misfit": torch.tensor(0.0),
+    "unexplained": torch.tensor(0.0),
     "weight": torch.tensor(1.0),
 }
 
@@ -36,15 +38,16 @@ class State:
     ``extent``: what phasing needs to know of the measurement (``particle_diameter_angstrom``,
     ``s_min_per_angstrom``, ``s_max_per_angstrom``). ``columns``: per pattern ``orientations`` and
     ``encoder_orientations`` [N, 4], ``fluence``, ``loglik`` (nats), ``error_deg`` (standard error
-    of the pose), ``turned_deg`` (by the last round), ``misfit`` (standard deviations) and
-    ``weight`` in the merge [N]; N ≥ ``seen``, the patterns that have a pose.
+    of the pose), ``turned_deg`` (by the last round), ``misfit`` (standard deviations),
+    ``unexplained`` share and ``weight`` in the merge [N]; N ≥ ``seen``, the patterns that have a
+    pose.
 
     ``volumes``: one per set of patterns, ``volume``: of all of them. ``round``: the one being
     worked on, of which the patterns before ``position`` are in ``sums``; ``rounds``: how many are
     finished, ``finals`` of them with a common volume. ``limit``: the |s| (Å⁻¹) that poses reach,
     ``agreed``: to which the halves agree, ``stalled``: for how many rounds the limit has stood
     still, ``turned``: by how many degrees the last round turned the poses (median).
-    ``usual_misfit``: median and spread in the last round, by which outliers are told.
+    ``usual``: medians and spreads in the last round, by which outliers are told.
     ``teacher``: the encoder and its lessons so far; ``heads_cheaper``: whether it proposes poses in
     less time than a search, once that has been measured; ``proposing``: who proposes in the round
     being worked on, ``grid`` or ``heads``.
@@ -67,7 +70,7 @@ class State:
     stalled: int = 0
     finals: int = 0
     turned: float = 180.0
-    usual_misfit: tuple[float, float] | None = None
+    usual: Usual | None = None
     teacher: dict[str, Any] | None = None
     heads_cheaper: bool | None = None
     proposing: str = ""
@@ -109,6 +112,7 @@ def save(state: State, directory: Path) -> None:
     content["volume"] = None if state.volume is None else vars(state.volume.to("cpu"))
     content["sums"] = [vars(one.to("cpu")) for one in state.sums]
     content["round"] = None if state.round is None else asdict(state.round)
+    content["usual"] = None if state.usual is None else asdict(state.usual)
     temporary = directory / f".{NAME}.partial"
     torch.save(content, temporary)
     os.replace(temporary, directory / NAME)
@@ -135,5 +139,6 @@ def _typed(content: dict[str, Any]) -> dict[str, Any]:
     typed["volumes"] = [Volume(**one) for one in content["volumes"]]
     typed["volume"] = None if content["volume"] is None else Volume(**content["volume"])
     typed["sums"] = [Accumulator(**one) for one in content["sums"]]
+    typed["usual"] = None if content["usual"] is None else Usual(**content["usual"])
     typed["round"] = None if content["round"] is None else Round(**content["round"])
     return typed

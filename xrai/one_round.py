@@ -27,7 +27,8 @@ _NAMES = {ONLINE: "new patterns", MARCH: "refine", FINAL: "refine together"}
 
 # Columns that a round fills in.
 _FOUND = (
-    "orientations", "loglik", "error_deg", "turned_deg", "misfit", "fluence", "weight",
+    "orientations", "loglik", "error_deg", "turned_deg", "misfit", "unexplained", "fluence",
+    "weight",
 )  # fmt: skip
 
 AfterBlock = Callable[[State], None]
@@ -137,12 +138,13 @@ def _merge(
     """Keep what was found of patterns of one set, and add them to its sums."""
     pixels = march.pixels_within(round_.s_now)
     found = goodness(volume, pixels, photons, poses.quaternion)
-    weight = outliers.weights(found.misfit, state.usual_misfit)
+    weight = outliers.weights(found.misfit, found.unexplained, state.usual)
     for name, values in (
         ("orientations", poses.quaternion),
         ("loglik", poses.loglik),
         ("error_deg", torch.rad2deg(poses.error_rad).float()),
         ("misfit", found.misfit.float()),
+        ("unexplained", found.unexplained.float()),
         ("fluence", found.fluence.float()),
         ("weight", weight),
     ):
@@ -155,7 +157,8 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
     """Turn sums into volumes, compare the halves, and set the limits for the next round."""
     _gather(march, state, round_)
     rows = slice(round_.first, round_.stop)
-    state.usual_misfit = outliers.usual(state.columns["misfit"][rows])
+    columns = state.columns
+    state.usual = outliers.usual(columns["misfit"][rows], columns["unexplained"][rows])
     state.turned = float(state.columns["turned_deg"][rows].median())
     for which, index in enumerate(members(rows, march.sets)):
         state.sums[which] = _fix_scale(state, state.sums[which], index + rows.start)

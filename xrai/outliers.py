@@ -1,4 +1,11 @@
-"""Weights that leave out what is no single hit of the particle, told by its misfit alone."""
+"""Weights that leave out what is no single hit of the particle, told by how it fits alone.
+
+A pattern is an outlier if it fits worse than the others both in standard deviations (its misfit),
+which bright patterns do wherever the volume is not perfect, and in the share of its variation that
+is unexplained, which faint ones do by chance.
+"""
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -8,24 +15,42 @@ _LOWER_SIGMA = 0.1587  # of a normal distribution lies more than its spread belo
 _WIDTH = 6.0  # spreads above the median at which a pattern no longer counts
 
 
-def usual(misfit: Float[Tensor, "n"]) -> tuple[float, float]:
-    """Return the median misfit and its spread: how far below it the lower sixth begins.
+@dataclass(frozen=True)
+class Usual:
+    """Medians and spreads of ``misfit`` and ``unexplained`` share among the patterns."""
+
+    misfit: tuple[float, float]
+    unexplained: tuple[float, float]
+
+
+def usual(misfit: Float[Tensor, "n"], unexplained: Float[Tensor, "n"]) -> Usual:
+    """Return the medians, and how far below them the lower sixths begin.
 
     Junk lies above, so the lower side tells the hits' own spread while they are most of the
-    patterns. The spread of draws of the model itself, 1, is the least.
+    patterns. The spread of the misfit of draws of the model itself, 1, is the least.
     """
-    ordered = misfit.sort().values
+    return Usual(misfit=_middle(misfit, 1.0), unexplained=_middle(unexplained, 1e-3))
+
+
+def _middle(values: Tensor, least: float) -> tuple[float, float]:
+    ordered = values.sort().values
     median, lower = (float(ordered[int(q * (len(ordered) - 1))]) for q in (0.5, _LOWER_SIGMA))
-    return median, max(median - lower, 1.0)
+    return median, max(median - lower, least)
 
 
-def weights(misfit: Float[Tensor, "n"], known: tuple[float, float] | None) -> Float[Tensor, "n"]:
-    """Return Tukey's biweight (1 − (t/6)²)² of t, the spreads above the median; 1 below it.
+def weights(
+    misfit: Float[Tensor, "n"], unexplained: Float[Tensor, "n"], known: Usual | None
+) -> Float[Tensor, "n"]:
+    """Return Tukey's biweight (1 − (t/6)²)², t the spreads above the median; 1 below it.
 
-    Without a median and spread (the first round) every pattern counts.
+    Of the two measures the milder counts. Without ``known`` (the first round) every weight is 1.
     """
     if known is None:
         return torch.ones_like(misfit, dtype=torch.float32)
+    return torch.maximum(_biweight(misfit, known.misfit), _biweight(unexplained, known.unexplained))
+
+
+def _biweight(values: Tensor, known: tuple[float, float]) -> Tensor:
     median, spread = known
-    t = ((misfit - median) / spread).clamp_min(0)
+    t = ((values - median) / spread).clamp_min(0)
     return (1 - (t / _WIDTH).clamp_max(1).square()).square().float()

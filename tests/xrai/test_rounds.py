@@ -173,13 +173,23 @@ def test_combined_sums_are_those_of_all():
 
 def test_outliers_lose_their_weight_and_hits_keep_it():
     random = generator(1, "misfit")
-    hits, junk = torch.randn(600, generator=random) - 3, 30 + torch.randn(300, generator=random)
-    known = outliers.usual(torch.cat([hits, junk]))
-    assert known[0] == pytest.approx(-2.6, abs=0.3)
-    assert float(outliers.weights(hits, known).mean()) > 0.95
-    assert float(outliers.weights(junk, known).max()) == 0
-    assert float(outliers.weights(hits - 50, known).min()) == 1
-    assert float(outliers.weights(junk, None).min()) == 1
+    hits, junk = torch.randn(600, generator=random) + 2, 40 + torch.randn(300, generator=random)
+    share = torch.cat([0.03 + 0.02 * torch.randn(600, generator=random), torch.full((300,), 0.8)])
+    known = outliers.usual(torch.cat([hits, junk]), share)
+    assert known.misfit[0] == pytest.approx(2.6, abs=0.4)
+    assert float(outliers.weights(hits, share[:600], known).mean()) > 0.95
+    assert float(outliers.weights(junk, share[600:], known).max()) == 0
+    assert float(outliers.weights(junk, share[600:], None).min()) == 1
+
+
+def test_bright_hits_and_faint_ones_are_no_outliers():
+    """The one misfit by many standard deviations, the others have large shares by chance."""
+    known = outliers.Usual(misfit=(1.0, 1.0), unexplained=(0.03, 0.02))
+    bright = outliers.weights(torch.tensor([30.0]), torch.tensor([0.04]), known)
+    faint = outliers.weights(torch.tensor([1.5]), torch.tensor([0.9]), known)
+    junk = outliers.weights(torch.tensor([30.0]), torch.tensor([0.9]), known)
+    assert min(float(bright), float(faint)) > 0.9
+    assert float(junk) == 0
 
 
 def state_with(**changes):

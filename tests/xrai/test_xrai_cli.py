@@ -45,7 +45,7 @@ def test_train_writes_back_the_whole_configuration(finished, quick_config):
     written = tomllib.loads((finished / "config.toml").read_text())
     assert written["seed"] == 5
     assert written["start"]["rotations"] == quick_config.start.rotations
-    assert written["refine"]["prior"] == TrainConfig().refine.prior
+    assert written["volume"]["spectrum"] == TrainConfig().volume.spectrum
 
 
 def test_export_poses_and_resume_of_a_finished_run(finished, run, tmp_path):
@@ -124,5 +124,5 @@ def test_new_patterns_from_another_detector_are_refused(finished, run, patterns,
         file["detector/mask"][: 64 * 33] = 1
     code, _, err = run("poses", finished, other, "--out", tmp_path / "poses.h5")
     assert code == 2
-    assert "another detector geometry or mask" in " ".join(err.split())
+    assert "another detector geometry, mask or beam" in " ".join(err.split())
     assert not (tmp_path / "poses.h5").exists()
