@@ -1,0 +1,19 @@
+"""The variants of X-RAI that are measured differ from the default, and each in its own way."""
+
+import argparse
+
+from benchmarks.perf.xrai_variants import VARIANTS, task_of
+from xrai.config import TrainConfig
+
+
+def test_every_variant_is_a_setting_of_its_own():
+    configs = [change(TrainConfig()) for change in VARIANTS.values()]
+    assert configs[0] == TrainConfig()
+    assert all(one != other for i, one in enumerate(configs) for other in configs[:i])
+
+
+def test_a_task_can_be_made_smaller_and_coarser():
+    options = argparse.Namespace(task="quick", patterns=500, resolution=25.0)
+    task = task_of(options)
+    assert task.simulate.patterns == 500
+    assert task.simulate.detector.s_max_per_angstrom == 0.04
