@@ -3,6 +3,7 @@
 And one small measurement of known volume and poses, for what looks at finished runs.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,14 @@ def _write_counts(path: Path, counts: Any, detector: Any, beam: Any) -> None:
         provenance={"structure": "lumps", "config": "", "versions": {}},
     ) as writer:  # fmt: skip
         writer.append(photons)
+
+
+@pytest.fixture
+def measured(request) -> Path:
+    """50 measured patterns of a virus, 19 single hits; XRAI_MEASURED names another directory."""
+    given = os.environ.get("XRAI_MEASURED")
+    directory = Path(given) if given else request.getfixturevalue("shared") / "spi"
+    path = directory / "pr772_50patterns_labelled_128.h5"
+    if not path.exists():
+        pytest.skip(f"the measured patterns {path.name} are not here")
+    return path

@@ -2,8 +2,8 @@
 
 Each step scores a batch against templates at a whole grid of rotations (one matrix product), draws
 one pose per pattern from the tempered posterior, and takes one gradient step of the decoder at
-those poses. A cold, short-sighted start falls into the right basin; the final likelihood tells
-restarts apart where it does not.
+those poses. A cold, short-sighted start falls into the right basin; where it does not, what it
+leaves unexplained tells, and another is made.
 """
 
 from dataclasses import replace

@@ -1,8 +1,5 @@
 """Measured patterns of a virus go from the detector's file to an icosahedral intensity."""
 
-import os
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pytest
@@ -27,7 +24,6 @@ from xraisim.files.volumes import read_volume
 from xraisim.formats.convert import convert
 from xraisim.formats.experiment import ExperimentConfig
 
-FILE = "pr772_50patterns_labelled_128.h5"
 CONFIG = TrainConfig(
     symmetry="I",
     start=StartConfig(reach=3.0, rotations=600, batch=16, steps=40, growth=1.16, restarts=1),
@@ -36,16 +32,6 @@ CONFIG = TrainConfig(
     rounds=RoundsConfig(ratio=1.5, final=1),
     encoder=EncoderConfig(reach=3.0, heads=2, channels=4, steps=4, batch=8),
 )
-
-
-@pytest.fixture(scope="module")
-def measured(request) -> Path:
-    """50 patterns, 19 of them single hits; XRAI_MEASURED names another directory."""
-    given = os.environ.get("XRAI_MEASURED")
-    path = (Path(given) if given else request.getfixturevalue("shared") / "spi") / FILE
-    if not path.exists():
-        pytest.skip(f"the measured patterns {path.name} are not here")
-    return path
 
 
 def test_measured_patterns_are_selected_encoded_and_reconstructed(measured, tmp_path):

@@ -1,27 +1,11 @@
 """Measured patterns are classified without errors, where they are at hand."""
 
-import os
-from pathlib import Path
-
 import h5py
 import numpy as np
-import pytest
 
 from baselines.classify import ClassifyConfig, classify
 from xraisim.formats.convert import convert
 from xraisim.formats.experiment import ExperimentConfig
-
-FILE = "pr772_50patterns_labelled_128.h5"
-
-
-@pytest.fixture
-def measured(request) -> Path:
-    """50 patterns of a virus-sized particle; XRAI_MEASURED names another directory."""
-    given = os.environ.get("XRAI_MEASURED")
-    path = (Path(given) if given else request.getfixturevalue("shared") / "spi") / FILE
-    if not path.exists():
-        pytest.skip(f"the measured patterns {path.name} are not here")
-    return path
 
 
 def test_measured_patterns_pass_through(measured, tmp_path):

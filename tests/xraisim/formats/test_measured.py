@@ -1,8 +1,6 @@
 """Measured patterns import, validate and plot, where they are at hand."""
 
-import os
 from itertools import pairwise
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,18 +11,6 @@ from xraisim.files.patterns import PatternReader
 from xraisim.formats.convert import convert
 from xraisim.formats.experiment import ExperimentConfig
 from xraisim.inspection.inspect import inspect
-
-FILE = "pr772_50patterns_labelled_128.h5"
-
-
-@pytest.fixture
-def measured(request) -> Path:
-    """50 patterns of a virus-sized particle; XRAI_MEASURED names another directory."""
-    given = os.environ.get("XRAI_MEASURED")
-    path = (Path(given) if given else request.getfixturevalue("shared") / "spi") / FILE
-    if not path.exists():
-        pytest.skip(f"the measured patterns {path.name} are not here")
-    return path
 
 
 def test_measured_patterns_import_validate_and_plot(measured, tmp_path):
