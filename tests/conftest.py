@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
@@ -124,7 +125,6 @@ class Lumps:
 @pytest.fixture(scope="session")
 def lumps(tmp_path_factory: pytest.TempPathFactory) -> Lumps:
     """300 patterns of 400 photons on a detector of 24 × 20 pixels, with background."""
-    import numpy as np
     import torch
 
     from xraisim.core import rotations, so3
@@ -172,7 +172,6 @@ def _lumpy_volume(reach: float, photons: float, gain: float) -> Any:
 
 def _write_counts(path: Path, counts: Any, detector: Any, beam: Any) -> None:
     """Write counts [N, pixels] of the whole detector as a pattern file."""
-    import numpy as np
 
     from xraisim.core.types import Photons
     from xraisim.files.patterns import PatternWriter
@@ -198,3 +197,21 @@ def measured(request) -> Path:
     if not path.exists():
         pytest.skip(f"the measured patterns {path.name} are not here")
     return path
+
+
+def _write_lumps(path: Path, *, atoms: int, lumps: int, spread_angstrom: float, seed: int) -> Path:
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(lumps, 3)) * spread_angstrom
+    places = centres[random.integers(0, lumps, atoms)] + random.normal(size=(atoms, 3)) * 6
+    lines = [
+        f"HETATM{i:5d}  U   URA A{i:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 10.00           U\n"
+        for i, (x, y, z) in enumerate(places, 1)
+    ]
+    path.write_text("".join(lines) + "END\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_lumps():
+    """Return the function that writes a particle of uranium atoms in a few lumps as a PDB file."""
+    return _write_lumps

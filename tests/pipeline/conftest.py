@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -34,27 +33,17 @@ def panel(name: str, first_row_mm: float) -> dict:
     }
 
 
-def write_particle(path: Path) -> Path:
-    """Write 240 uranium atoms in six lumps inside a ball of about 140 Å."""
-    random = np.random.default_rng(5)
-    lumps = random.normal(size=(6, 3)) * 30
-    atoms = lumps[random.integers(0, 6, 240)] + random.normal(size=(240, 3)) * 6
-    lines = [
-        f"HETATM{i:5d}  U   URA A{i:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 10.00           U\n"
-        for i, (x, y, z) in enumerate(atoms, 1)
-    ]
-    path.write_text("".join(lines) + "END\n")
-    return path
-
-
 @pytest.fixture(scope="session")
-def native(tmp_path_factory) -> Path:
+def native(tmp_path_factory, write_lumps) -> Path:
     """600 patterns to 30 Å; a tenth of the photons are background."""
     directory = tmp_path_factory.mktemp("native")
+    particle = write_lumps(
+        directory / "particle.pdb", atoms=240, lumps=6, spread_angstrom=30.0, seed=5
+    )
     gap = GAP / 2 * PIXEL_MM
     settings = from_mapping(
         {
-            "structure": str(write_particle(directory / "particle.pdb")),
+            "structure": str(particle),
             "patterns": 600,
             "background": {"photons_per_pixel": 4.0},
             "beam": {"photons_per_pulse": 2e15},

@@ -1,9 +1,9 @@
 """A small data set, simulated once, and settings that reconstruct it in seconds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -27,24 +27,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def write_particle(path: Path) -> Path:
-    """Write 300 uranium atoms in eight lumps inside a ball of about 140 Å."""
-    random = np.random.default_rng(1)
-    lumps = random.normal(size=(8, 3)) * 28
-    atoms = lumps[random.integers(0, 8, 300)] + random.normal(size=(300, 3)) * 6
-    lines = [
-        f"HETATM{i:5d}  U   URA A{i:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 10.00           U\n"
-        for i, (x, y, z) in enumerate(atoms, 1)
-    ]
-    path.write_text("".join(lines) + "END\n")
-    return path
-
-
-def simulate_particle(directory: Path, *, background: float = 0.0, patterns: int = 900) -> Path:
-    """Simulate the particle on a 64 × 64 detector, kept to 25 Å."""
+def simulate_particle(
+    write_lumps: Callable[..., Path],
+    directory: Path,
+    *,
+    background: float = 0.0,
+    patterns: int = 900,
+) -> Path:
+    """Simulate a lumpy particle of about 140 Å on a 64 × 64 detector, kept to 25 Å."""
+    particle = write_lumps(
+        directory / "particle.pdb", atoms=300, lumps=8, spread_angstrom=28.0, seed=1
+    )
     settings = from_mapping(
         {
-            "structure": str(write_particle(directory / "particle.pdb")),
+            "structure": str(particle),
             "patterns": patterns,
             "background": {"photons_per_pixel": background},
             "beam": {"photons_per_pulse": 2e15},
@@ -64,8 +60,8 @@ def simulate_particle(directory: Path, *, background: float = 0.0, patterns: int
 
 
 @pytest.fixture(scope="session")
-def patterns(tmp_path_factory) -> Path:
-    return simulate_particle(tmp_path_factory.mktemp("clean"))
+def patterns(tmp_path_factory, write_lumps) -> Path:
+    return simulate_particle(write_lumps, tmp_path_factory.mktemp("clean"))
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +78,6 @@ def quick_config() -> TrainConfig:
 
 
 @pytest.fixture(scope="session")
-def simulate():
+def simulate(write_lumps):
     """Return the function that simulates the particle into a directory."""
-    return simulate_particle
+    return partial(simulate_particle, write_lumps)
