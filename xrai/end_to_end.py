@@ -22,7 +22,6 @@ from xrai.monitor import Monitor
 from xrai.stream import PatternStream
 from xraisim.core import rotations
 from xraisim.core.random import generator
-from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Pixels, Volume
 
 _INPUT_PATTERNS = 4096  # that set the scale of the input and the radial profile
@@ -122,7 +121,7 @@ def symmetric_loss(
     upright, turned = heads[:, 0].chunk(2)
     turned = turned * turned.new_tensor([-1.0, -1.0, 1.0])[:, None]
     rotation = torch.cat([upright, turned])
-    cut = slice_volume(decoder(), rotation, pixels.s, decoder.spacing)
+    cut = decoder(rotation, pixels.s)
     loss = photon_nll(counts.repeat(2, 1), cut * pixels.gain, pixels.background)
     return torch.minimum(*loss.chunk(2))
 

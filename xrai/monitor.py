@@ -47,7 +47,6 @@ class Monitor:
         self._quiet = quiet
         self._start = time.monotonic() - _last_elapsed_s(path)
         self._latest: dict[str, Value] = {}
-        self.seconds: dict[str, float] = {}
 
     def log(self, event: str, **values: Value) -> None:
         """Record an event with its figures, numbers or lists of numbers.
@@ -61,13 +60,6 @@ class Monitor:
         self._latest |= {name: value for name, value in plain.items() if value is not None}
         if not self._quiet:
             console.say(line(event, plain))
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage."""
-        began = time.monotonic()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
     @contextmanager
     def progress(self, description: str, total: int) -> Iterator[console.Advance]:

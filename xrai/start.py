@@ -21,7 +21,6 @@ from xrai.poses import refine_hypotheses
 from xraisim.core import rotations, so3
 from xraisim.core.misfit import goodness
 from xraisim.core.random import generator
-from xraisim.core.sampling import slice_volume
 from xraisim.core.search import grid_loglik, log_templates
 from xraisim.core.symmetry import symmetrize
 from xraisim.core.types import Photons, Pixels, Volume
@@ -110,7 +109,7 @@ def _online(
             cursor += size
             loglik = grid_loglik(batch, templates)
             pose = turned[_tempered_draw(loglik, beta, uniform[mine])]
-            loss = _decoder_step(model, decoder.spacing, optimizer, batch, pixels, pose)
+            loss = _decoder_step(model, optimizer, batch, pixels, pose)
             beta = min(1.0, beta * start.growth)
             advance(1, f"nll/photon {loss:.4f}  β {beta:.3f}")
     return decoder, _best_nll(decoder, counts, pixels, grid, config.block)
@@ -137,13 +136,12 @@ def _tempered_draw(loglik: Tensor, beta: float, uniform: Tensor) -> Tensor:
 
 def _decoder_step(
     model: nn.Module,
-    spacing: float,
     optimizer: torch.optim.Optimizer,
     batch: Tensor,
     pixels: Pixels,
     pose: Tensor,
 ) -> float:
-    cut = slice_volume(model(), rotations.to_matrix(pose), pixels.s, spacing)
+    cut = model(rotations.to_matrix(pose), pixels.s)
     loss = photon_nll(batch, cut * pixels.gain, pixels.background).mean()
     optimizer.zero_grad()
     loss.backward()

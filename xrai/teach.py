@@ -19,7 +19,7 @@ from xraisim.core.errors import UserError
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
-from xraisim.core.types import Photons, Pixels, Volume
+from xraisim.core.types import Pixels, Volume
 
 _SHARES = 8  # of a batch, each with random numbers of its own, for up to as many processes
 _WARM_UP = 20  # steps
@@ -174,11 +174,3 @@ def load(encoder: Encoder, weights: dict[str, Tensor]) -> None:
             "its encoder cannot read them; train a run on them"
         )
     encoder.load_state_dict(weights)
-
-
-def propose(
-    encoder: Encoder, photons: Photons, pixels: Pixels
-) -> tuple[Float[Tensor, "n H 4"], Float[Tensor, "n H"]]:
-    """Return every hypothesis and its probability for a block of patterns, the likeliest first."""
-    found = encoder.propose(photons.dense(len(pixels)).to(pixels.s.device))
-    return found.heads, found.probability

@@ -54,7 +54,7 @@ def test_the_better_of_a_pattern_and_its_turned_copy_counts(pixels, networks):
     each = [
         photon_nll(
             counts,
-            slice_volume(decoder(), pose.contiguous(), pixels.s, decoder.spacing),
+            slice_volume(decoder.values(), pose.contiguous(), pixels.s, decoder.spacing),
             pixels.background,
         )
         for pose in poses

@@ -55,7 +55,7 @@ class ImplicitDecoder(nn.Module):
         fixed = not list(self.encoding.parameters())
         self.register_buffer("_features", self._encode(self._voxels()) if fixed else None)
 
-    def forward(self) -> Float[Tensor, "G G G"]:
+    def values(self) -> Float[Tensor, "G G G"]:
         """Return the intensity on the grid, by evaluating half a ball and mirroring it."""
         features = self._encode(self._voxels()) if self._features is None else self._features
         residual = self.network(features)[:, 0]
@@ -70,12 +70,12 @@ class ImplicitDecoder(nn.Module):
         residual = self.network(self._encode(points))[:, 0]
         return torch.exp(self._base(points.norm(dim=-1) / self.spacing) + residual)
 
-    def slices(
+    def forward(
         self, rotation: Float[Tensor, "n 3 3"], s: Float[Tensor, "P 3"]
     ) -> Float[Tensor, "n P"]:
         """Return V(Rᵀ s), looked up on the grid or evaluated at the points as costs less."""
         if self.cheaper_on_grid(len(rotation) * len(s)):
-            return slice_volume(self(), rotation, s, self.spacing)
+            return slice_volume(self.values(), rotation, s, self.spacing)
         points = torch.einsum("nji,pj->npi", rotation, s)
         return self.at(points.reshape(-1, 3)).reshape(points.shape[:2])
 
@@ -95,14 +95,7 @@ class ImplicitDecoder(nn.Module):
     @torch.no_grad()
     def volume(self) -> Volume:
         """Return the current intensity without gradients."""
-        return Volume(values=self(), spacing=self.spacing, kind="intensity")
-
-    def continue_from(self, other: "ImplicitDecoder") -> None:
-        """Take over what another decoder of the same form has learned, on whatever grid."""
-        self.encoding.load_state_dict(other.encoding.state_dict())
-        self.network.load_state_dict(other.network.state_dict())
-        if self._features is not None:
-            self._features = self._encode(self._voxels())
+        return Volume(values=self.values(), spacing=self.spacing, kind="intensity")
 
     def _voxels(self) -> Float[Tensor, "m 3"]:
         axes = torch.stack(torch.unravel_index(self.inside, (self.grid,) * 3), -1)

@@ -87,7 +87,7 @@ def test_slices_agree_either_way(config, monkeypatch):
     ways = []
     for on_grid in (True, False):
         monkeypatch.setattr(decoder, "cheaper_on_grid", lambda _, way=on_grid: way)
-        ways.append(decoder.slices(turns, s))
+        ways.append(decoder(turns, s))
     assert torch.allclose(*ways, rtol=1e-3)
 
 
@@ -99,7 +99,7 @@ def test_few_samples_are_cheaper_at_points_and_many_on_the_grid(config):
 
 def test_gradient_reaches_every_weight(config):
     decoder = make(config)
-    loss = decoder().log().square().mean()
+    loss = decoder.values().log().square().mean()
     loss.backward()
     for name, weight in decoder.named_parameters():
         assert weight.grad is not None, name
@@ -123,20 +123,6 @@ def test_gradient_is_that_of_the_function(config, points):
     assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(slope, rel=1e-4)
 
 
-def test_a_larger_grid_continues_the_same_function(config, points):
-    small = make(config)
-    profile = small.profile.exp()
-    large = ImplicitDecoder(config, 100.0, 0.08, profile, generator(5, "decoder"))
-    large.continue_from(small)
-    assert large.grid > small.grid
-    with torch.no_grad():
-        assert torch.allclose(large.at(points), small.at(points), rtol=1e-5)
-    half, s = large.grid // 2, torch.tensor([[2, -1, 3]])
-    with torch.no_grad():
-        there = float(small.at(s * small.spacing))
-    assert float(large.volume().values[2 + half, half - 1, 3 + half]) == pytest.approx(there, 1e-4)
-
-
 def test_same_seed_same_network(config):
     made = [make(config, seed).volume().values for seed in (1, 1, 2)]
     assert torch.equal(made[0], made[1])
@@ -147,7 +133,7 @@ def test_slices_of_random_poses_have_gradients():
     decoder = make(DecoderConfig())
     turns = rotations.to_matrix(so3.haar(2, generator(0, "turns")))
     s = 0.02 * torch.randn(300, 3, generator=generator(0, "s"))
-    decoder.slices(turns, s).log().mean().backward()
+    decoder(turns, s).log().mean().backward()
     assert all(float(w.grad.abs().sum()) > 0 for w in decoder.parameters())
 
 
