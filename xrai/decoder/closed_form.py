@@ -22,7 +22,6 @@ from xrai.decoder.lattice import Lattice
 from xrai.decoder.speckle import Speckle, measured_spectrum, overlap
 from xraisim.core.errors import SamplingError
 from xraisim.core.merge import Accumulator, radius_in_voxels
-from xraisim.core.symmetry import symmetrize
 from xraisim.core.types import Volume
 
 _DARKEST = 0.02  # of the radial mean: no voxel may exclude a photon
@@ -44,9 +43,8 @@ def volume_from_sums(
     grid too coarse for the diameter, and for sums without photons.
     """
     _check(sums, diameter_angstrom, config)
-    photons, exposure = (both + both.flip(0, 1, 2) for both in (sums.photons, sums.exposure))
-    if group is not None:
-        photons, exposure = symmetrize(photons, group), symmetrize(exposure, group)
+    both = sums.symmetric(group)
+    photons, exposure = both.photons, both.exposure
     mean = smooth_radial_mean(photons, exposure)
     expected = exposure * mean
     data = torch.where(exposure > 0, photons / expected.clamp_min(1e-30) - 1, 0.0)

@@ -19,7 +19,8 @@ from xraisim.core.merge import Accumulator
 
 def profile_of(sums: Accumulator) -> Float[Tensor, "shells"]:
     """Return the mean intensity (electrons²) at every whole radius in voxels of ``sums``."""
-    photons, exposure = (both + both.flip(0, 1, 2) for both in (sums.photons, sums.exposure))
+    both = sums.symmetric()
+    photons, exposure = both.photons, both.exposure
     middle = photons.shape[0] // 2
     return smooth_radial_mean(photons, exposure)[middle, middle, middle:]
 
@@ -57,7 +58,8 @@ def _voxels(sums: Accumulator, most: float) -> tuple[Tensor, Tensor, Tensor, Ten
     One voxel of each Friedel pair, where there is exposure. Photons and exposure of a voxel with
     more than ``most`` expected photons are scaled down together: its mean stays what it is.
     """
-    photons, exposure = (both + both.flip(0, 1, 2) for both in (sums.photons, sums.exposure))
+    both = sums.symmetric()
+    photons, exposure = both.photons, both.exposure
     mean = smooth_radial_mean(photons, exposure)
     keep = torch.arange(exposure.numel(), device=exposure.device) <= exposure.numel() // 2
     keep &= exposure.reshape(-1) > 0

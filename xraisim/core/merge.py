@@ -154,16 +154,21 @@ class Accumulator:
         ):
             total += added
 
+    def symmetric(self, group: Float[Tensor, "m 4"] | None = None) -> "Accumulator":
+        """Return the sums with those of −s added (Friedel), averaged over a point group."""
+        photons, exposure = (one + one.flip(0, 1, 2) for one in (self.photons, self.exposure))
+        if group is not None:
+            photons, exposure = symmetrize(photons, group), symmetrize(exposure, group)
+        return Accumulator(photons=photons, exposure=exposure, spacing=self.spacing)
+
     def volume(self, prior: float, group: Float[Tensor, "m 4"] | None = None) -> Volume:
         """Return the Friedel-averaged intensity, with ``prior`` × the median exposure as floor.
 
         The floor pulls ill-measured voxels to the radial mean, so that none can blow up. With the
         rotations ``group`` of a point group, both sums are averaged over it before the division.
         """
-        photons = self.photons + self.photons.flip(0, 1, 2)
-        exposure = self.exposure + self.exposure.flip(0, 1, 2)
-        if group is not None:
-            photons, exposure = symmetrize(photons, group), symmetrize(exposure, group)
+        both = self.symmetric(group)
+        photons, exposure = both.photons, both.exposure
         floor = prior * exposure[exposure > 0].median()
         mean = radial_mean(photons, exposure)
         values = (photons + floor * mean) / (exposure + floor)
