@@ -13,13 +13,15 @@ reconstructs them with every variant and seed, and scores intensities and poses 
 - ``single pass``: every pattern is read once;
 - ``oracle``: no reconstruction, the patterns merged at their true orientations.
 
-``--seeds 10 --variant default`` asks how often the default gets there. What was made in the
-directory is used again.
+``--seeds 10 --variant default`` asks how often the default gets there, and ``--reach 40`` after how
+many seconds the intensity first correlated with the truth to 40 Å (``icc_truth_0.5``), the start
+included. What was made in the directory is used again.
 """
 
 import argparse
 import dataclasses
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,11 +34,13 @@ import torch
 from benchmarks.leaderboard import ICC
 from benchmarks.oracle import oracle
 from benchmarks.perf import perf_record
-from benchmarks.score import match_intensity, pose_error, resolution
+from benchmarks.perf.snapshots import snapshots
+from benchmarks.score import Truth, match_intensity, pose_error, resolution
 from benchmarks.task import Task, load_task
 from benchmarks.worker import truth_of
 from xrai import train as xrai
 from xrai.config import TrainConfig
+from xrai.rounds import ONLINE
 from xraisim import console
 from xraisim.files.patterns import PatternReader
 from xraisim.files.volumes import read_volume
@@ -66,6 +70,7 @@ def _options() -> argparse.Namespace:
     variants = [*VARIANTS, ORACLE]
     parser.add_argument("--variant", action="append", choices=variants, help="default: all")
     parser.add_argument("--seeds", type=int, default=3, help="of the reconstruction")
+    parser.add_argument("--reach", type=float, help="Å: after how many seconds it was reached")
     parser.add_argument("--out", type=Path, default=Path("runs/xrai-variants"))
     return parser.parse_args()
 
@@ -91,30 +96,50 @@ def simulated(task: Task, directory: Path) -> Path:
     return path
 
 
-def measured(task: Task, name: str, seed: int, patterns: Path, run: Path) -> dict[str, Any]:
+def measured(
+    task: Task, name: str, seed: int, patterns: Path, run: Path, reach: float | None
+) -> dict[str, Any]:
     """Reconstruct unless that was done, and score."""
     note = run / "figures.json"
     if note.exists():
         return json.loads(note.read_text())
     began = time.monotonic()
-    if name == ORACLE:
-        run.mkdir(parents=True, exist_ok=True)
-        summary: dict[str, Any] = {}
-        oracle(patterns, run, task.merge)
-    else:
-        summary = xrai.train(patterns, run, VARIANTS[name](replace(task.xrai, seed=seed)))
-    found = {"seconds": round(time.monotonic() - began, 1)} | scores(task, patterns, run)
+    with snapshots(run, run / "snapshots") as seen:
+        summary = _reconstruct(task, name, seed, patterns, run)
+    seconds = time.monotonic() - began
+    with PatternReader(patterns) as reader:
+        radius = reader.pixels.radius
+    truth = truth_of(task, patterns, (float(radius[0]), float(radius[-1])))
+    found = {"seconds": round(seconds, 1)} | scores(task, truth, run)
     kept = ("encoder_", "seconds_", "warnings", "outliers", "peak_memory_gib")
     found |= {key: value for key, value in summary.items() if key.startswith(kept)}
+    if reach is not None:
+        found["seconds_to_reach"] = seen.seconds_to(reach, truth, task.score)
+        found["new_patterns_per_s"] = _online_rate(run)
+    shutil.rmtree(run / "snapshots", ignore_errors=True)
     perf_record.write(note, found)
     return found
 
 
-def scores(task: Task, patterns: Path, run: Path) -> dict[str, Any]:
+def _reconstruct(task: Task, name: str, seed: int, patterns: Path, run: Path) -> dict[str, Any]:
+    if name == ORACLE:
+        run.mkdir(parents=True, exist_ok=True)
+        oracle(patterns, run, task.merge)
+        return {}
+    return xrai.train(patterns, run, VARIANTS[name](replace(task.xrai, seed=seed)))
+
+
+def _online_rate(run: Path) -> float | None:
+    """Return how many new patterns per second got poses and were merged."""
+    path = run / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    rounds = [one for one in map(json.loads, lines) if one.get("kind") == ONLINE]
+    seconds = sum(one["patterns"] / one["patterns_per_s"] for one in rounds)
+    return sum(one["patterns"] for one in rounds) / seconds if rounds else None
+
+
+def scores(task: Task, truth: Truth, run: Path) -> dict[str, Any]:
     """Return how near a run's intensity and poses are to the truth."""
-    with PatternReader(patterns) as reader:
-        radius = reader.pixels.radius
-    truth = truth_of(task, patterns, (float(radius[0]), float(radius[-1])))
     volume = read_volume(run / "intensity.h5")
     frame, _, curve = match_intensity(volume, truth, task.score, 0)
     with h5py.File(run / "poses.h5") as file:
@@ -136,7 +161,7 @@ def main() -> None:
     for name in options.variant or [*VARIANTS, ORACLE]:
         for seed in range(options.seeds):
             run = options.out / f"{name.replace(' ', '-')}-{seed}"
-            found = measured(task, name, seed, patterns, run)
+            found = measured(task, name, seed, patterns, run, options.reach)
             record["runs"].append({"variant": name, "seed": seed, **found})
             console.say(
                 f"{name}, seed {seed}: icc_truth_0.5 {found['resolution']['angstrom']} Å, "
