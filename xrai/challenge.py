@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from xrai.checkpoint import State
+from xrai.encoder.cells import views_in_use
 from xrai.lessons import encoder_of, pixels_of
 from xrai.march import March
 from xrai.monitor import Monitor
@@ -20,7 +21,8 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
 
     Records how far the encoder alone is from the searched poses: its first choice, the error it
     states for that, the hypothesis that the likelihood picks, and the nearest one, all modulo the
-    near-symmetric mate.
+    near-symmetric mate; and over how many view directions its choices spread, over those of the
+    poses: much below one, the encoder has collapsed.
     """
     encoder = encoder_of(march, state)
     if encoder is None:
@@ -54,6 +56,8 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
         "encoder_likelihood_pick_deg_median": float(torch.cat(picked).median()),
         "encoder_nearest_head_deg_median": float(torch.cat(nearest).median()),
         "encoder_rescued_patterns": float(rescued),
+        "encoder_views_over_poses": views_in_use(state.column("encoder_orientations"))
+        / views_in_use(state.column("orientations")),
     }
     monitor.log("encoder", **state.figures)
 

@@ -46,7 +46,8 @@ class State:
     worked on, of which the patterns before ``position`` are in ``sums``; ``rounds``: how many are
     finished, ``finals`` of them with a common volume. ``limit``: the |s| (Å⁻¹) that poses reach,
     ``agreed``: to which the halves agree, ``stalled``: for how many rounds the limit has stood
-    still, ``turned``: by how many degrees the last round turned the poses (median).
+    still, ``turned``: by how many degrees the last round turned the poses (median),
+    ``reheats``: how often all patterns were searched again.
     ``usual``: medians and spreads in the last round, by which outliers are told.
     ``teacher``: the encoder and its lessons so far; ``heads_cheaper``: whether it proposes poses in
     less time than a search, once that has been measured; ``proposing``: who proposes in the round
@@ -69,6 +70,7 @@ class State:
     agreed: float = 0.0
     stalled: int = 0
     finals: int = 0
+    reheats: int = 0
     turned: float = 180.0
     usual: Usual | None = None
     teacher: dict[str, Any] | None = None

@@ -74,7 +74,8 @@ class RoundsConfig:
     ``patterns``: new ones per round; ``ratio``: how much farther in s each round reaches, as far as
     the half-sets agree; ``keep``: what the sums of earlier rounds still count for once the limit
     has moved, while every pattern is looked at once only; ``final``: rounds in which both halves
-    share one volume; ``patience``: rounds without progress after which they begin; ``halves``: two
+    share one volume; ``patience``: rounds without progress after which all patterns are searched
+    again from nothing, ``reheats`` times at most, then the final ones begin; ``halves``: two
     half-sets of the patterns; ``read_once_above``: longer data sets are read once.
     """
 
@@ -83,6 +84,7 @@ class RoundsConfig:
     keep: float = 0.5
     final: int = 2
     patience: int = 2
+    reheats: int = 1
     halves: bool = True
     read_once_above: int = 200_000
 
@@ -138,6 +140,7 @@ class TrainConfig:
             "rounds.keep": 0 <= self.rounds.keep <= 1,
             "rounds.final": self.rounds.final >= 0,
             "rounds.patience": self.rounds.patience >= 1,
+            "rounds.reheats": self.rounds.reheats >= 0,
         }
         for name, fine in checks.items():
             if not fine:

@@ -16,14 +16,19 @@ from xrai.march import March, Proposals
 from xrai.monitor import Monitor
 from xrai.poses import Poses
 from xrai.proposals import proposals
-from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, Round
+from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
 from xraisim.core import rotations
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons, Volume
 
 _PROBE = 256  # patterns that are posed against both halves
-_NAMES = {ONLINE: "new patterns", MARCH: "refine", FINAL: "refine together"}
+_NAMES = {
+    ONLINE: "new patterns",
+    MARCH: "refine",
+    REHEAT: "search again",
+    FINAL: "refine together",
+}
 
 # Columns that a round fills in.
 _FOUND = (
@@ -53,7 +58,7 @@ def run_round(
     title = f"{_NAMES[round_.kind]} to {1 / round_.s_now:.1f} Å"
     with monitor.progress(title, round_.stop - first) as advance:
         for rows, photons in march.stream.blocks(first, round_.stop):
-            if propose is None and round_.kind == ONLINE:
+            if propose is None and round_.kind in (ONLINE, REHEAT):
                 propose = proposals(march, state, photons, monitor)
             if march.is_mine(rows):
                 _block(march, state, round_, rows, photons, propose)
@@ -102,21 +107,34 @@ def _block(
         if not len(some):
             continue
         index, chosen = some + rows.start, photons.take(some.numpy())
-        if propose is not None:
-            poses = march.locate(references[which], chosen, propose, round_.s_now)
-        else:
-            start = state.columns["orientations"][index].to(march.device)
-            poses = march.again(
-                references[which],
-                chosen,
-                start,
-                round_.s_now,
-                mates=_tries_mates(march, round_),
-                steps=1 if march.at_rest(state.turned, round_.s_now) else None,
-            )
+        start = state.columns["orientations"][index].to(march.device)
+        poses = _posed(march, state, round_, references[which], chosen, start, propose)
         _merge(march, state, round_, references[which], state.sums[which], index, chosen, poses)
     turned = rotations.angle_between(before, state.columns["orientations"][rows])
     state.columns["turned_deg"][rows] = torch.rad2deg(turned)
+
+
+def _posed(
+    march: March,
+    state: State,
+    round_: Round,
+    volume: Volume,
+    photons: Photons,
+    start: Tensor,
+    propose: Proposals | None,
+) -> Poses:
+    """Find poses from nothing where somebody proposes, else from ``start``; or the better of both.
+
+    A pose that is searched again has to be likelier than the one held.
+    """
+    if propose is None:
+        steps = 1 if march.at_rest(state.turned, round_.s_now) else None
+        mates = _tries_mates(march, round_)
+        return march.again(volume, photons, start, round_.s_now, mates=mates, steps=steps)
+    found = march.locate(volume, photons, propose, round_.s_now)
+    if round_.kind == ONLINE:
+        return found
+    return march.again(volume, photons, start, round_.s_now).better(found)
 
 
 def _tries_mates(march: March, round_: Round) -> bool:
@@ -172,6 +190,7 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
         state.agreed = _agreed(march, verdict)
         stands = round_.kind == MARCH and round_.s_now <= state.limit * MOVED
         state.stalled = state.stalled + 1 if stands else 0
+        state.reheats += round_.kind == REHEAT
         state.limit = round_.s_now
     state.rounds, state.round, state.proposing = round_.number, None, ""
     state.seen = max(state.seen, round_.stop)

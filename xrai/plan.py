@@ -4,7 +4,7 @@ import math
 
 from xrai.checkpoint import State
 from xrai.march import March
-from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, Round
+from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
 
 _SMALLEST_ROUND = 1024
 
@@ -13,8 +13,8 @@ def next_round(march: March, state: State) -> Round | None:
     """Return the next round; None when the run is complete.
 
     New patterns come first. Where the stream can be read again and is not too long, rounds over all
-    patterns follow until the limit is at the detector's edge, or the halves agree no farther; then
-    the final ones.
+    patterns follow until the limit is at the detector's edge, or the halves agree no farther even
+    after poses were searched again; then the final ones.
     """
     rounds = march.config.rounds
     size = online_size(march)
@@ -23,9 +23,8 @@ def next_round(march: March, state: State) -> Round | None:
         return _online(march, state, stop)
     if reads_once(march) or state.finals >= rounds.final:
         return None
-    s_now = next_limit(march, state)
-    kind = FINAL if state.finals or _has_arrived(march, state) else MARCH
-    s_now = state.limit if state.finals else s_now
+    kind = _kind(march, state)
+    s_now = state.limit if state.finals else next_limit(march, state)
     s_next = march.s_edge if kind == FINAL else min(s_now * rounds.ratio, march.s_edge)
     return Round(
         number=state.rounds + 1, kind=kind, first=0, stop=state.seen, s_now=s_now, s_next=s_next
@@ -73,9 +72,12 @@ def next_limit(march: March, state: State) -> float:
     return max(march.s_search, min(farther, state.agreed))
 
 
-def _has_arrived(march: March, state: State) -> bool:
-    """Whether the limit has come as far as it will, and the poses hardly turn any more."""
-    if state.stalled >= march.config.rounds.patience:
-        return True
+def _kind(march: March, state: State) -> str:
+    """Return what is done with all patterns: the limit stands still, has arrived, or moves."""
+    rounds = march.config.rounds
     at_edge = state.limit >= march.s_edge * (1 - 1e-6)
-    return at_edge and march.at_rest(state.turned, state.limit)
+    if state.finals or (at_edge and march.at_rest(state.turned, state.limit)):
+        return FINAL
+    if state.stalled < rounds.patience:
+        return MARCH
+    return REHEAT if state.reheats < rounds.reheats and not at_edge else FINAL

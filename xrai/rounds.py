@@ -2,13 +2,15 @@
 
 While patterns are new (``online``) each gets a pose from nothing; where all can be read again,
 further rounds go over them from the poses they have (``march``), each as much farther out as the
-half-sets agree; at the end both halves share one volume (``final``).
+half-sets agree. Where that comes to a standstill, all are searched again from nothing (``reheat``):
+a pose that was wrong from the first never leaves its basin by small steps. At the end both halves
+share one volume (``final``).
 """
 
 import math
 from dataclasses import dataclass
 
-ONLINE, MARCH, FINAL = "online", "march", "final"
+ONLINE, MARCH, REHEAT, FINAL = "online", "march", "reheat", "final"
 MOVED = 1.01  # a limit that grows by less stands still
 
 

@@ -7,6 +7,7 @@ from xrai.march import March
 
 _FLAT = 0.5  # of a speckle at the limit: poses less sure than this blur what they are merged into
 _JUNK = 0.3
+_COLLAPSED = 0.5  # of the poses' spread over view directions
 
 
 def doubts(march: March, state: State) -> list[str]:
@@ -24,6 +25,13 @@ def doubts(march: March, state: State) -> list[str]:
         found.append(
             f"flat posteriors: the poses' standard error is {error:.1f}°, where a speckle at "
             f"{1 / state.limit:.0f} Å turns by {math.degrees(speckle):.1f}°"
+        )
+    spread = state.figures.get("encoder_views_over_poses", 1.0)
+    # Equivalent poses of a point group are chosen by chance, by the search and by the encoder.
+    if march.group is None and spread < _COLLAPSED:
+        found.append(
+            f"the encoder has collapsed: its choices spread over {spread:.0%} of the view "
+            "directions that the poses have; do not use --encoder-only with this run"
         )
     junk = float((state.column("weight") < 0.5).float().mean()) if state.seen else 0.0
     if junk > _JUNK:

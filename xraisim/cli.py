@@ -4,6 +4,7 @@ from xraisim import console
 from xraisim.commands.convert import convert_command
 from xraisim.commands.look import inspect_command, instruments_command, validate_command
 from xraisim.commands.make import make_command
+from xraisim.commands.mask import mask_command
 from xraisim.commands.plan import plan_command
 
 _EXAMPLES = """\
@@ -15,6 +16,8 @@ xrai-sim make --pdb 4v6x --n 5000000 --shard $SLURM_ARRAY_TASK_ID/8 --resume
 
 xrai-sim convert patterns.h5 patterns.emc
 
+xrai-sim mask patterns.h5 --saturation 200
+
 xrai-sim inspect patterns.h5 --html patterns.html
 
 xrai-sim validate patterns.h5"""
@@ -24,6 +27,7 @@ for name, command in (
     ("make", make_command),
     ("plan", plan_command),
     ("convert", convert_command),
+    ("mask", mask_command),
     ("inspect", inspect_command),
     ("validate", validate_command),
     ("instruments", instruments_command),

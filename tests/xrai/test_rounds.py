@@ -42,6 +42,7 @@ def march_of(patterns, *, rereadable=True, ended=True, **settings):
         s_search=S_SEARCH,
         s_edge=S_EDGE,
         sets=2,
+        group=None,
         processes=ALONE,
         at_rest=lambda turned_deg, s: math.radians(turned_deg) < 0.1 / (s * 300.0),
     )
@@ -58,6 +59,7 @@ def worked(state, round_, agreed=S_EDGE, turned=0.1):
         agreed=agreed,
         turned=turned,
         stalled=state.stalled + 1 if round_.kind == "march" and not moved else 0,
+        reheats=state.reheats + (round_.kind == "reheat"),
         finals=state.finals + (round_.kind == "final"),
     )
 
@@ -95,7 +97,21 @@ def test_the_limit_stays_where_the_halves_agree_and_the_run_still_ends():
     found = all_rounds(march_of(5000), agreed=0.024)
     assert max(one.s_now for one in found) == 0.024
     assert found[-1].kind == "final"
-    assert len(found) < 12
+    assert len(found) < 15
+
+
+@pytest.mark.parametrize("reheats", [0, 1, 2])
+def test_at_a_standstill_all_are_searched_again_before_the_end(reheats):
+    march = march_of(5000, rounds=RoundsConfig(reheats=reheats))
+    kinds = [one.kind for one in all_rounds(march, agreed=0.024)]
+    assert kinds.count("reheat") == reheats
+    assert kinds[-2:] == ["final", "final"]
+    after = len(kinds) - kinds[::-1].index("reheat") if reheats else len(kinds)
+    assert set(kinds[after:-2]) <= {"march"}
+
+
+def test_a_run_that_reaches_the_edge_is_not_searched_again():
+    assert "reheat" not in {one.kind for one in all_rounds(march_of(5000))}
 
 
 def test_a_long_stream_is_read_once_and_older_sums_fade_while_the_limit_moves():
@@ -213,6 +229,8 @@ def test_a_run_doubts_itself_where_it_should():
     speckle = math.degrees(1 / (0.03 * 300))
     assert "flat posteriors" in doubts(march, state_with(error_deg=0.6 * speckle))[0]
     assert "fit no pose" in doubts(march, state_with(weight=0.0))[0]
+    collapsed = state_with(figures={"encoder_views_over_poses": 0.1})
+    assert "collapsed: its choices spread over 10%" in doubts(march, collapsed)[0]
 
 
 def test_ladder_rises_in_equal_ratios():

@@ -69,6 +69,17 @@ def view_frames(directions: int) -> Float[Tensor, "v 4"]:
     return rotations.normalize(frame).float()
 
 
+def views_in_use(pose: Float[Tensor, "n 4"], directions: int = 100) -> float:
+    """Return over how many of ``directions`` the poses' view directions spread: e to their entropy.
+
+    n uniform poses, n much larger than ``directions``, use nearly all of them.
+    """
+    beam = rotations.to_matrix(pose)[:, 2]
+    views = rotations.to_matrix(view_frames(directions))[:, 2].to(beam)
+    counts = torch.bincount((beam @ views.T).argmax(1), minlength=directions)
+    return float(torch.special.entr(counts / len(pose)).sum().exp())
+
+
 def about_beam(angle: Float[Tensor, "n"]) -> Float[Tensor, "n 4"]:
     """Return turns about the beam by ``angle`` (radians)."""
     zero = torch.zeros_like(angle)

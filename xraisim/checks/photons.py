@@ -70,10 +70,10 @@ class Order:
 
 @stream_check("error", "masked")
 class Masked:
-    """No photons lie on masked pixels."""
+    """No photons lie on masked pixels, but for saturated ones."""
 
     def __init__(self, patterns: PatternFile) -> None:
-        self._mask, self._found = ~patterns.good, _Tally()
+        self._mask, self._found = patterns.dark, _Tally()
 
     def add(self, start: int, block: Photons) -> None:
         """Look for masked pixels."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from xraisim.core.types import Photons
 from xraisim.files.pattern_schema import OFFSETS
+from xraisim.instrument.detector import MaskReason
 
 Severity = Literal["error", "warning"]
 
@@ -38,6 +39,12 @@ class PatternFile:
     def good(self) -> np.ndarray:
         """True where a pixel is used."""
         return ~self.file["detector/mask"][()].astype(bool)
+
+    @cached_property
+    def dark(self) -> np.ndarray:
+        """True where nothing was counted; a pixel masked because it saturates has its photons."""
+        reasons = self.file["detector/mask"][()].astype(np.int64)
+        return (reasons & ~int(MaskReason.SATURATED)) != 0
 
     @property
     def n_pixels(self) -> int:

@@ -105,6 +105,19 @@ class Photons:
         out = np.bincount(flat, self.count[keep], minlength=len(self) * pixels)
         return torch.from_numpy(out.astype(np.float32).reshape(len(self), pixels))
 
+    def summed(self) -> "Photons":
+        """Return the block with one entry where neighbouring entries are of one pixel."""
+        if not len(self.pixel):
+            return self
+        row = self.rows()
+        first = np.concatenate([[True], (np.diff(self.pixel) != 0) | (np.diff(row) != 0)])
+        start = np.flatnonzero(first)
+        return Photons(
+            offsets=np.searchsorted(row[start], np.arange(len(self) + 1)),
+            pixel=self.pixel[start],
+            count=np.add.reduceat(self.count, start).astype(np.int32),
+        )
+
     def take(self, selection: np.ndarray) -> "Photons":
         """Return the patterns ``selection`` (an index array) as a new block."""
         lengths = np.diff(self.offsets)[selection]

@@ -18,7 +18,7 @@ UNITS = {
     "detector/background": "photons",
     "detector/panel": "number of the panel",
     "detector/mask": "0 where used; reasons why not, added up: 1 beamstop, 2 outside the kept "
-    "range, 4 mask file, 8 defect, 16 bad region",
+    "range, 4 mask file, 8 defect, 16 bad region, 32 saturated",
     "beam/photon_energy": "eV",
     "beam/wavelength": "angstrom",
     "beam/fluence": "photons/um^2",

@@ -23,6 +23,7 @@ class MaskReason(enum.IntFlag):
     FILE = 4
     DEFECT = 8
     BAD_REGION = 16
+    SATURATED = 32
 
 
 @dataclass(frozen=True, kw_only=True)

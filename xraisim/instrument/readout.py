@@ -7,6 +7,7 @@ Q(threshold · adu_per_photon / noise_adu) per dark pixel, Q the Gaussian tail. 
 to neighbouring pixels is left out.
 """
 
+import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
@@ -63,15 +64,9 @@ def saturate(photons: Photons, limit: int) -> Photons:
     """
     if limit == 0 or not len(photons.pixel):
         return photons
-    row = photons.rows()
-    first = np.concatenate([[True], (np.diff(photons.pixel) != 0) | (np.diff(row) != 0)])
-    start = np.flatnonzero(first)
-    total = np.add.reduceat(photons.count, start)
-    return Photons(
-        offsets=np.searchsorted(row[start], np.arange(len(photons) + 1)),
-        pixel=photons.pixel[start],
-        count=np.minimum(total, limit).astype(photons.count.dtype),
-    )
+    whole = photons.summed()
+    clipped = np.minimum(whole.count, limit).astype(photons.count.dtype)
+    return dataclasses.replace(whole, count=clipped)
 
 
 def read_out(

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from xrai.encoder.cells import Cells, about_beam, view_frames
+from xrai.encoder.cells import Cells, about_beam, view_frames, views_in_use
 from xrai.encoder.modes import modes
 from xrai.poses import angle_modulo_mate
 from xraisim.core import rotations, so3
@@ -73,3 +73,14 @@ def test_modes_are_told_apart_and_ordered():
     assert torch.allclose(mass, torch.tensor([[0.6, 0.3, 0.0]]), atol=1e-6)
     for head, expected in ((0, centre[1:]), (1, centre[:1])):
         assert float(angle_modulo_mate(found[:, head].contiguous(), expected)) < 2
+
+
+def test_views_in_use_are_counted_by_their_entropy():
+    frames = view_frames(100)
+    assert views_in_use(so3.haar(20_000, generator(1, "views"))) == pytest.approx(100, abs=1)
+    assert views_in_use(frames[3].expand(50, 4)) == pytest.approx(1)
+    half = torch.cat([frames[:5]] * 7)
+    assert views_in_use(half) == pytest.approx(5, rel=1e-5)
+    # Turns of the pattern about the beam do not change the view.
+    turned = rotations.multiply(about_beam(torch.linspace(0, 3, 35)), half)
+    assert views_in_use(turned) == pytest.approx(5, rel=1e-5)
