@@ -8,12 +8,9 @@ from xrai.encoder.cells import views_in_use
 from xrai.lessons import encoder_of, pixels_of
 from xrai.march import March
 from xrai.monitor import Monitor
-from xrai.poses import Poses, angle_modulo_mate, prune, refine
-from xrai.rounds import ladder
-from xraisim.core import rotations, so3
+from xrai.poses import Poses, angle_modulo_mate, prune
+from xraisim.core import so3
 from xraisim.core.types import Photons, Volume
-
-_FAR = 1.0  # proposals farther than this from the pose held, in 1/(s·D) rad, are worth refining
 
 
 def challenge(march: March, state: State, monitor: Monitor) -> None:
@@ -36,6 +33,7 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
             state.columns["orientations"][rows].to(march.device),
             state.columns["loglik"][rows].to(march.device),
             torch.deg2rad(state.columns["error_deg"][rows]).double().to(march.device),
+            state.columns["mate_margin"][rows].double().to(march.device),
         )
         choice = prune(volume, within, photons, found.heads, 1)
         # The encoder takes a pose and its mate for one; at the edge of its reach they may differ.
@@ -81,22 +79,17 @@ def _contest(
 ) -> int:
     """Refine proposals that lie elsewhere, keep the likelier; return how many poses turned."""
     s_low, s_edge = _reach(march, state), state.limit
-    far = rotations.angle_between(choice, held.quaternion) > _FAR * march.max_step(s_edge)
-    index = torch.nonzero(far)[:, 0]
+    index = march.elsewhere(choice, held.quaternion, s_edge)
     if not len(index):
         return 0
-    limits = ladder(s_low, s_edge, 1.4)
-    some = photons.take(index.cpu().numpy())
-    rivals = Poses(choice[index].contiguous(), held.loglik[index], held.error_rad[index])
-    rivals = march.descend(volume, some, rivals, limits)
-    current = refine(
-        volume, march.pixels_within(s_edge), some, held.quaternion[index].contiguous(), 1,
-        march.max_step(s_edge),
-    )  # fmt: skip
-    better = current.better(rivals)
+    some, held, rivals = photons.take(index.cpu().numpy()), held.at(index), choice[index]
+    # What is held was found against a volume of before.
+    current = march.again(volume, some, held.quaternion, s_edge, margin=held.mate_margin, steps=1)
+    better = march.contest(volume, some, current, rivals, s_low, s_edge)
     # Most rivals climb back to the pose held and differ by rounding alone: those are no rescues.
-    turned = rotations.angle_between(better.quaternion, current.quaternion)
+    turned = march.elsewhere(better.quaternion, current.quaternion, s_edge)
     target = index.cpu() + rows.start
     state.columns["orientations"][target] = better.quaternion.cpu()
     state.columns["loglik"][target] = better.loglik.cpu()
-    return int((turned > march.max_step(s_edge)).sum())
+    state.columns["mate_margin"][target] = better.mate_margin.float().cpu()
+    return len(turned)

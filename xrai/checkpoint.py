@@ -16,7 +16,7 @@ from xraisim.core.merge import Accumulator
 from xraisim.core.types import Volume
 
 NAME = "checkpoint.pt"
-_FORMAT = "x-rai checkpoint 2"
+_FORMAT = "x-rai checkpoint 3"
 # What is known of each pattern, and its value before a pattern has been looked at.
 _COLUMNS = {
     "orientations": torch.tensor([1.0, 0.0, 0.0, 0.0]),
@@ -24,6 +24,7 @@ _COLUMNS = {
     "fluence": torch.tensor(1.0),
     "loglik": torch.tensor(0.0, dtype=torch.float64),
     "error_deg": torch.tensor(180.0),
+    "mate_margin": torch.tensor(0.0),
     "turned_deg": torch.tensor(180.0),
     "misfit": torch.tensor(0.0),
     "unexplained": torch.tensor(0.0),
@@ -38,7 +39,8 @@ class State:
     ``extent``: what phasing needs to know of the measurement (``particle_diameter_angstrom``,
     ``s_min_per_angstrom``, ``s_max_per_angstrom``). ``columns``: per pattern ``orientations`` and
     ``encoder_orientations`` [N, 4], ``fluence``, ``loglik`` (nats), ``error_deg`` (standard error
-    of the pose), ``turned_deg`` (by the last round), ``misfit`` (standard deviations),
+    of the pose), ``mate_margin`` (nats over the near-symmetric pose, as last scored),
+    ``turned_deg`` (by the last round), ``misfit`` (standard deviations),
     ``unexplained`` share and ``weight`` in the merge [N]; N ≥ ``seen``, the patterns that have a
     pose.
 

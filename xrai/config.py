@@ -43,11 +43,17 @@ class StartConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """Exhaustive search for the first poses: the best ``hypotheses`` of ``rotations`` survive."""
+    """Exhaustive search for poses: the best ``hypotheses`` of ``rotations`` survive.
+
+    ``again_reach`` and ``again_rotations`` hold where all patterns are searched again, against a
+    volume that has come farther.
+    """
 
     reach: float = 6.0
     rotations: int = 6000
-    hypotheses: int = 3
+    hypotheses: int = 2
+    again_reach: float = 10.0
+    again_rotations: int = 14000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +61,14 @@ class RefineConfig:
     """Local refinement by likelihood.
 
     A round takes ``iterations`` damped Newton steps per pattern, or one once a round turns poses by
-    less than a tenth of the longest step; every ``mates_every`` rounds, to ``mates_reach`` = s·D,
-    the near-symmetric pose is tried too. ``max_step``: longest step, in 1/(s·D) radians (an edge
-    atom then moves by half a speckle); ``oversampling``: voxels per 1/D of the volumes.
+    less than a tenth of the longest step; every ``mates_every`` rounds the near-symmetric pose is
+    tried too, until it is beyond doubt which of the two is right. ``max_step``: longest step, in
+    1/(s·D) radians (an edge atom then moves by half a speckle); ``oversampling``: voxels per 1/D of
+    the volumes.
     """
 
     iterations: int = 2
     mates_every: int = 3
-    mates_reach: float = 14.0
     max_step: float = 1.0
     oversampling: float = 2.7
 
@@ -74,9 +80,10 @@ class RoundsConfig:
     ``patterns``: new ones per round; ``ratio``: how much farther in s each round reaches, as far as
     the half-sets agree; ``keep``: what the sums of earlier rounds still count for once the limit
     has moved, while every pattern is looked at once only; ``final``: rounds in which both halves
-    share one volume; ``patience``: rounds without progress after which all patterns are searched
-    again from nothing, ``reheats`` times at most, then the final ones begin; ``halves``: two
-    half-sets of the patterns; ``read_once_above``: longer data sets are read once.
+    share one volume; ``reheats``: how often at most all patterns are searched again from nothing:
+    once the volume reaches ``search.again_reach`` if the poses are unsure, and after ``patience``
+    rounds without progress; without any left, the final ones begin; ``halves``: two half-sets of
+    the patterns; ``read_once_above``: longer data sets are read once.
     """
 
     patterns: int = 8192
@@ -84,7 +91,7 @@ class RoundsConfig:
     keep: float = 0.5
     final: int = 2
     patience: int = 2
-    reheats: int = 1
+    reheats: int = 2
     halves: bool = True
     read_once_above: int = 200_000
 
@@ -134,7 +141,6 @@ class TrainConfig:
             "search.hypotheses": 1 <= self.search.hypotheses <= self.search.rotations,
             "refine.iterations": self.refine.iterations >= 1,
             "refine.mates_every": self.refine.mates_every >= 1,
-            "refine.mates_reach": self.refine.mates_reach >= 0,
             "rounds.patterns": self.rounds.patterns >= 1,
             "rounds.ratio": self.rounds.ratio > 1,
             "rounds.keep": 0 <= self.rounds.keep <= 1,

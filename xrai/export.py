@@ -59,4 +59,9 @@ def write_poses(path: Path, columns: Mapping[str, np.ndarray]) -> None:
         partial.unlink(missing_ok=True)
 
 
-_UNITS = {"loglik": "nat", "misfit": "standard deviation", "error_deg": "degree"}
+_UNITS = {
+    "loglik": "nat",
+    "mate_margin": "nat",
+    "misfit": "standard deviation",
+    "error_deg": "degree",
+}

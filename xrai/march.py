@@ -5,27 +5,34 @@ there, and the next round uses it. So the resolution marches outwards in small g
 """
 
 import math
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from xrai.config import TrainConfig
-from xrai.poses import GridSearch, Poses, refine, refine_hypotheses, refine_mates
+from xrai.poses import GridSearch, Poses, prune, refine, refine_hypotheses, score_mates
 from xrai.rounds import ladder
 from xrai.stream import PatternStream
+from xraisim.core import rotations
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.random import generator
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Photons, Pixels, Volume
 
 _AT_REST = 0.1  # of the longest step: poses that turn by less have arrived
+_FAR = 1.0  # of the longest step: proposals nearer to the pose held are the same pose
 _DESCENT = 1.4  # ratio of the limits through which a pose found at low resolution is refined
 
 
 @runtime_checkable
 class Proposals(Protocol):
-    """Where poses of a pattern that nobody has seen may lie."""
+    """Where poses of a pattern may lie, judged on |s| ≤ ``s_max`` (Å⁻¹)."""
+
+    @property
+    def s_max(self) -> float:
+        """The |s| of the outermost pixel that was looked at."""
 
     def best(self, photons: Photons, keep: int) -> Tensor:
         """Return the ``keep`` most promising quaternions [n, keep, 4], the best first."""
@@ -69,15 +76,27 @@ class March:
         """Return the longest Newton step in radians at a resolution limit."""
         return self.config.refine.max_step / (s_max * self.stream.diameter_angstrom)
 
+    @property
+    def s_again(self) -> float:
+        """The |s| (Å⁻¹) to which poses are searched again."""
+        return min(self.config.search.again_reach / self.stream.diameter_angstrom, self.s_edge)
+
     def grid(self, volume: Volume, name: str) -> GridSearch:
         """Return an exhaustive search of a volume, its grid turned at random by ``name``."""
+        return self._grid(volume, name, self.s_search, self.config.search.rotations)
+
+    def wide_grid(self, volume: Volume, name: str, s_max: float) -> GridSearch:
+        """Return a finer one that looks farther, but not beyond ``s_max``."""
+        reach = min(self.s_again, s_max)
+        return self._grid(volume, name, reach, self.config.search.again_rotations)
+
+    def _grid(self, volume: Volume, name: str, s_max: float, count: int) -> GridSearch:
         random = generator(self.config.seed, name, self.device)
-        pixels = self.pixels_within(self.s_search)
-        return GridSearch(volume, pixels, self.config.search.rotations, random)
+        return GridSearch(volume, self.pixels_within(s_max), count, random)
 
     def locate(self, volume: Volume, photons: Photons, proposals: Proposals, s_max: float) -> Poses:
         """Find poses from nothing, to the resolution ``s_max``: propose, refine, descend."""
-        low = self.s_search
+        low = proposals.s_max
         poses = refine_hypotheses(
             volume,
             self.pixels_within(low),
@@ -88,10 +107,50 @@ class March:
         )
         return self.descend(volume, photons, poses, ladder(low, s_max, _DESCENT)[1:])
 
+    def elsewhere(self, rivals: Tensor, held: Tensor, s_max: float) -> Tensor:
+        """Return the numbers of the quaternions [n, 4] that are no refinement of those held."""
+        far = rotations.angle_between(rivals, held) > _FAR * self.max_step(s_max)
+        return torch.nonzero(far)[:, 0]
+
+    def contest(
+        self,
+        volume: Volume,
+        photons: Photons,
+        held: Poses,
+        rivals: Tensor,
+        s_low: float,
+        s_max: float,
+    ) -> Poses:
+        """Return the likelier of poses held at ``s_max`` and of rivals [n, 4] found at ``s_low``.
+
+        Only rivals that lie elsewhere are refined through the limits in between.
+        """
+        index = self.elsewhere(rivals, held.quaternion, s_max)
+        if not len(index):
+            return held
+        some, mine = photons.take(index.cpu().numpy()), held.at(index)
+        unknown = torch.zeros_like(mine.mate_margin)
+        found = replace(mine, quaternion=rivals[index].contiguous(), mate_margin=unknown)
+        found = self.descend(volume, some, found, ladder(s_low, s_max, _DESCENT))
+        return held.changed(index, mine.better(found))
+
+    def again_from_nothing(
+        self, volume: Volume, photons: Photons, held: Poses, proposals: Proposals, s_max: float
+    ) -> Poses:
+        """Search again for poses held at ``s_max``; a rival has to be likelier, low and high."""
+        low = proposals.s_max
+        pixels, keep = self.pixels_within(low), self.config.search.hypotheses
+        best = proposals.best(photons, keep)
+        found = refine_hypotheses(volume, pixels, photons, best, 3, self.max_step(low))
+        both = torch.stack([held.quaternion, found.quaternion], 1)
+        rivals = prune(volume, pixels, photons, both, 1)[:, 0]
+        return self.contest(volume, photons, held, rivals, low, s_max)
+
     def descend(self, volume: Volume, photons: Photons, poses: Poses, limits: list[float]) -> Poses:
-        """Refine poses through rising resolution limits against a finished volume."""
+        """Refine poses, and mates not decided, through rising limits against a finished volume."""
         for s_max in limits:
-            poses = self.again(volume, photons, poses.quaternion, s_max)
+            margin = poses.mate_margin
+            poses = self.again(volume, photons, poses.quaternion, s_max, margin=margin, mates=True)
         return poses
 
     def at_rest(self, turned_deg: float, s_max: float) -> bool:
@@ -105,14 +164,19 @@ class March:
         start: Tensor,
         s_max: float,
         *,
+        margin: Tensor | None = None,
         mates: bool = False,
         steps: int | None = None,
     ) -> Poses:
-        """Refine poses [n, 4] to a limit; with ``mates`` the near-symmetric poses compete.
+        """Refine poses [n, 4] to a limit.
 
-        ``steps``: Newton steps, by default as many as the configuration says.
+        ``margin`` [n]: by how many nats they beat their near-symmetric mates so far (0); with
+        ``mates`` those that are not decided compete. ``steps``: Newton steps, by default as many as
+        the configuration says.
         """
         arguments = (volume, self.pixels_within(s_max), photons)
         how = (steps or self.config.refine.iterations, self.max_step(s_max))
         poses = refine(*arguments, start, *how)
-        return poses.better(refine_mates(*arguments, poses, *how)) if mates else poses
+        if margin is not None:
+            poses = replace(poses, mate_margin=margin.to(poses.loglik))
+        return score_mates(*arguments, poses, *how) if mates else poses

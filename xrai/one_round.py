@@ -32,8 +32,8 @@ _NAMES = {
 
 # Columns that a round fills in.
 _FOUND = (
-    "orientations", "loglik", "error_deg", "turned_deg", "misfit", "unexplained", "fluence",
-    "weight",
+    "orientations", "loglik", "error_deg", "mate_margin", "turned_deg", "misfit", "unexplained",
+    "fluence", "weight",
 )  # fmt: skip
 
 AfterBlock = Callable[[State], None]
@@ -59,7 +59,7 @@ def run_round(
     with monitor.progress(title, round_.stop - first) as advance:
         for rows, photons in march.stream.blocks(first, round_.stop):
             if propose is None and round_.kind in (ONLINE, REHEAT):
-                propose = proposals(march, state, photons, monitor)
+                propose = proposals(march, state, round_, photons, monitor)
             if march.is_mine(rows):
                 _block(march, state, round_, rows, photons, propose)
                 last = rows, photons
@@ -107,8 +107,7 @@ def _block(
         if not len(some):
             continue
         index, chosen = some + rows.start, photons.take(some.numpy())
-        start = state.columns["orientations"][index].to(march.device)
-        poses = _posed(march, state, round_, references[which], chosen, start, propose)
+        poses = _posed(march, state, round_, references[which], chosen, index, propose)
         _merge(march, state, round_, references[which], state.sums[which], index, chosen, poses)
     turned = rotations.angle_between(before, state.columns["orientations"][rows])
     state.columns["turned_deg"][rows] = torch.rad2deg(turned)
@@ -120,27 +119,27 @@ def _posed(
     round_: Round,
     volume: Volume,
     photons: Photons,
-    start: Tensor,
+    index: Tensor,
     propose: Proposals | None,
 ) -> Poses:
-    """Find poses from nothing where somebody proposes, else from ``start``; or the better of both.
+    """Find poses from nothing where somebody proposes, else from those held; or the better of both.
 
     A pose that is searched again has to be likelier than the one held.
     """
+    if propose is not None and round_.kind == ONLINE:
+        return march.locate(volume, photons, propose, round_.s_now)
+    held = march.again(
+        volume,
+        photons,
+        state.columns["orientations"][index].to(march.device),
+        round_.s_now,
+        margin=state.columns["mate_margin"][index].to(march.device),
+        mates=round_.number % march.config.refine.mates_every == 0,
+        steps=1 if march.at_rest(state.turned, round_.s_now) else None,
+    )
     if propose is None:
-        steps = 1 if march.at_rest(state.turned, round_.s_now) else None
-        mates = _tries_mates(march, round_)
-        return march.again(volume, photons, start, round_.s_now, mates=mates, steps=steps)
-    found = march.locate(volume, photons, propose, round_.s_now)
-    if round_.kind == ONLINE:
-        return found
-    return march.again(volume, photons, start, round_.s_now).better(found)
-
-
-def _tries_mates(march: March, round_: Round) -> bool:
-    """Whether near-symmetric poses compete; farther out the Ewald sphere's curvature tells."""
-    refine, reach = march.config.refine, round_.s_now * march.stream.diameter_angstrom
-    return round_.number % refine.mates_every == 0 and reach <= refine.mates_reach
+        return held
+    return march.again_from_nothing(volume, photons, held, propose, round_.s_now)
 
 
 def _merge(
@@ -161,6 +160,7 @@ def _merge(
         ("orientations", poses.quaternion),
         ("loglik", poses.loglik),
         ("error_deg", torch.rad2deg(poses.error_rad).float()),
+        ("mate_margin", poses.mate_margin.float()),
         ("misfit", found.misfit.float()),
         ("unexplained", found.unexplained.float()),
         ("fluence", found.fluence.float()),

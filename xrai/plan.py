@@ -7,6 +7,7 @@ from xrai.march import March
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
 
 _SMALLEST_ROUND = 1024
+_UNSURE = 0.2  # standard error of a pose in speckles at the limit
 
 
 def next_round(march: March, state: State) -> Round | None:
@@ -75,9 +76,22 @@ def next_limit(march: March, state: State) -> float:
 def _kind(march: March, state: State) -> str:
     """Return what is done with all patterns: the limit stands still, has arrived, or moves."""
     rounds = march.config.rounds
-    at_edge = state.limit >= march.s_edge * (1 - 1e-6)
-    if state.finals or (at_edge and march.at_rest(state.turned, state.limit)):
+    at_edge = _reaches(state, march.s_edge)
+    if state.finals:
         return FINAL
-    if state.stalled < rounds.patience:
-        return MARCH
-    return REHEAT if state.reheats < rounds.reheats and not at_edge else FINAL
+    stands, reheats = state.stalled >= rounds.patience, state.reheats < rounds.reheats
+    doubtful = not state.reheats and _reaches(state, march.s_again) and _unsure(march, state)
+    if reheats and (doubtful or (stands and not at_edge)):
+        return REHEAT
+    at_rest = at_edge and march.at_rest(state.turned, state.limit)
+    return FINAL if stands or at_rest else MARCH
+
+
+def _reaches(state: State, s_max: float) -> bool:
+    return state.limit >= s_max * (1 - 1e-6)
+
+
+def _unsure(march: March, state: State) -> bool:
+    """Whether so few photons tell the poses that the first search took many for others."""
+    error = math.radians(float(state.column("error_deg").median()))
+    return error * state.limit * march.stream.diameter_angstrom > _UNSURE

@@ -1,10 +1,10 @@
 """Orientations by likelihood: exhaustive proposals, exact re-ranking, damped Newton refinement."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from xraisim.core import rotations, so3
@@ -13,35 +13,53 @@ from xraisim.core.likelihood import candidate_loglik, pose_scores
 from xraisim.core.search import grid_loglik, log_templates
 from xraisim.core.types import Photons, Pixels, Volume
 
+_DECIDED = 20.0  # nats between a pose and its mate: beyond doubt, even if the volume is not exact
+
 
 @dataclass(frozen=True)
 class Poses:
     """An orientation per pattern, its log-likelihood and its standard error.
 
     Quaternions [n, 4]; log-likelihoods [n], float64; ``error_rad`` [n]: the Cramér-Rao bound of the
-    rotation vector's length, √tr(F⁻¹), from the Fisher information F of the expected counts.
+    rotation vector's length, √tr(F⁻¹), from the Fisher information F of the expected counts;
+    ``mate_margin`` [n]: by how many nats the pose was likelier than its near-symmetric mate when
+    that was last scored, 0 before.
     """
 
     quaternion: Float[Tensor, "n 4"]
     loglik: Float[Tensor, "n"]
     error_rad: Float[Tensor, "n"]
+    mate_margin: Float[Tensor, "n"]
 
     def better(self, other: "Poses") -> "Poses":
         """Return the likelier pose of each pattern."""
-        wins = other.loglik > self.loglik
+        wins = torch.nonzero(other.loglik > self.loglik)[:, 0]
+        return self.changed(wins, other.at(wins))
+
+    def at(self, index: Int[Tensor, "m"]) -> "Poses":
+        """Return the poses of some patterns."""
+        return Poses(*(getattr(self, one.name)[index] for one in fields(self)))
+
+    def changed(self, index: Int[Tensor, "m"], to: "Poses") -> "Poses":
+        """Return the poses with those of the patterns ``index`` replaced."""
         return Poses(
-            torch.where(wins[:, None], other.quaternion, self.quaternion),
-            torch.maximum(self.loglik, other.loglik),
-            torch.where(wins, other.error_rad, self.error_rad),
+            *(
+                getattr(self, one.name).index_copy(0, index, getattr(to, one.name))
+                for one in fields(self)
+            )
         )
 
 
 class GridSearch:
-    """Templates of one volume at a grid of rotations, ready to score any number of patterns."""
+    """Templates of one volume at a grid of rotations, ready to score any number of patterns.
+
+    ``s_max``: the |s| (Å⁻¹) of the outermost of the ``pixels``.
+    """
 
     def __init__(self, volume: Volume, pixels: Pixels, count: int, random: torch.Generator) -> None:
         grid = so3.super_fibonacci(count).to(random.device)
         self.grid = rotations.multiply(so3.haar(1, random), grid)
+        self.s_max = float(pixels.radius[-1])
         self._pixels = len(pixels)
         self._templates = log_templates(volume, pixels, self.grid).contiguous()
 
@@ -78,7 +96,7 @@ def refine(
         gradient = torch.where(up[:, None], found.gradient, gradient)
         fisher = torch.where(up[:, None, None], found.fisher, fisher)
         damping = torch.where(up, 0.3 * damping, 10 * damping)
-    return Poses(rotations.normalize(pose), value, _standard_error(fisher))
+    return Poses(rotations.normalize(pose), value, _standard_error(fisher), torch.zeros_like(value))
 
 
 def _standard_error(fisher: Tensor) -> Tensor:
@@ -110,10 +128,10 @@ def refine_hypotheses(
     for column in range(1, hypotheses.shape[1]):
         other = hypotheses[:, column].contiguous()
         best = best.better(refine(volume, pixels, photons, other, *arguments))
-    return best.better(refine_mates(volume, pixels, photons, best, *arguments))
+    return score_mates(volume, pixels, photons, best, *arguments)
 
 
-def refine_mates(
+def score_mates(
     volume: Volume,
     pixels: Pixels,
     photons: Photons,
@@ -121,9 +139,20 @@ def refine_mates(
     iterations: int,
     max_step_rad: float,
 ) -> Poses:
-    """Return the refined near-symmetric pose of every pattern."""
-    mates = so3.in_plane_mate(poses.quaternion)
-    return refine(volume, pixels, photons, mates, iterations, max_step_rad)
+    """Return the likelier of each pose and its refined near-symmetric mate, with the margin.
+
+    ``poses`` have the log-likelihoods of these pixels. Where a pose has beaten its mate by far it
+    is left alone: only the Ewald sphere's curvature tells the two apart, so bright patterns decide
+    early, and faint ones farther out.
+    """
+    still_open = torch.nonzero(poses.mate_margin < _DECIDED)[:, 0]
+    if not len(still_open):
+        return poses
+    some, held = photons.take(still_open.cpu().numpy()), poses.at(still_open)
+    mates = so3.in_plane_mate(held.quaternion)
+    rivals = refine(volume, pixels, some, mates, iterations, max_step_rad)
+    margin = (held.loglik - rivals.loglik).abs()
+    return poses.changed(still_open, replace(held.better(rivals), mate_margin=margin))
 
 
 def prune(

@@ -19,6 +19,7 @@ from xrai.lessons import encoder_of, pixels_of
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
 from xrai.poses import prune
+from xrai.rounds import REHEAT, Round
 from xraisim.core import so3
 from xraisim.core.types import Photons, Pixels, Volume
 
@@ -37,6 +38,11 @@ class HeadProposals:
     encoder: Encoder
     encoder_pixels: Pixels
 
+    @property
+    def s_max(self) -> float:
+        """The |s| (Å⁻¹) of the outermost pixel by which hypotheses are ranked."""
+        return float(self.pixels.radius[-1])
+
     def best(self, photons: Photons, keep: int) -> Float[Tensor, "n keep 4"]:
         """Return the ``keep`` likeliest of the hypotheses."""
         counts = photons.dense(len(self.encoder_pixels)).to(self.pixels.s.device)
@@ -45,9 +51,13 @@ class HeadProposals:
         return prune(self.volume, self.pixels, photons, both, min(keep, both.shape[1]))
 
 
-def proposals(march: March, state: State, photons: Photons, monitor: Monitor) -> Proposals:
+def proposals(
+    march: March, state: State, round_: Round, photons: Photons, monitor: Monitor
+) -> Proposals:
     """Return where to look in the round at hand, judged on the first of its ``photons``."""
     volume = state.require_volume()
+    if round_.kind == REHEAT:
+        return march.wide_grid(volume, f"search/{round_.number}", round_.s_now)
     grid = march.grid(volume, f"search/{state.rounds + 1}")
     encoder = encoder_of(march, state)
     if encoder is None:

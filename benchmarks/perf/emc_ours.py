@@ -22,7 +22,7 @@ _COMMAND = "from baselines.cli import main; main()"
 _POLL_S = 0.02
 _SHOWN_CHARACTERS = 2000
 _TIMES = "times.json"
-_OVERSAMPLING = 5.0  # voxels per 1/D: the bright centre of a small detector is steep
+_OVERSAMPLING, _RINGS = 9.0, 8.0  # per speckle: the bright centre of a small detector is steep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +57,13 @@ def march_to(
     default = EmcConfig()
     below = tuple(level for level in default.levels if level.speckles < speckles)
     last = last or Level(
-        speckles=speckles, rotations=rotations, iterations=8, information=(0.85, 0.95), ramp=3
+        speckles=speckles, rotations=rotations, iterations=16, information=(0.75, 0.9), ramp=10
     )
     return EmcConfig(
-        levels=(*below, last), d_min_angstrom=d_min_angstrom, oversampling=_OVERSAMPLING
+        levels=(*below, last),
+        d_min_angstrom=d_min_angstrom,
+        oversampling=_OVERSAMPLING,
+        rings_per_speckle=_RINGS,
     )
 
 

@@ -1,4 +1,4 @@
-"""Searching again from nothing: it frees poses that small steps would leave where they are."""
+"""What frees wrong poses that small steps leave: near-symmetric mates, and searching again."""
 
 from dataclasses import replace
 
@@ -9,11 +9,11 @@ from xrai import checkpoint
 from xrai.march import March
 from xrai.monitor import Monitor
 from xrai.one_round import begin, run_round
-from xrai.poses import angle_modulo_mate
+from xrai.poses import Poses, angle_modulo_mate, refine, score_mates
 from xrai.rounds import MARCH, REHEAT, Round
 from xrai.stream import PatternStream
 from xrai.train import train
-from xraisim.core import so3
+from xraisim.core import rotations, so3
 from xraisim.core.random import generator
 
 
@@ -66,3 +66,53 @@ def test_a_pose_searched_again_has_to_be_likelier(finished, patterns, quick_conf
     coarse = replace(quick_config, search=replace(quick_config.search, rotations=10, hypotheses=1))
     _, held, _ = errors_after(REHEAT, finished, patterns, coarse, tmp_path)
     assert (held < 10).float().mean() > 0.9
+
+
+@pytest.fixture(scope="module")
+def posed(finished, patterns, quick_config):
+    """Return arguments of the likelihood, and refined poses that are likelier than their mates."""
+    state = checkpoint.load(finished)
+    with PatternStream(patterns, quick_config.block, quick_config.memory_gib) as stream:
+        march = March(stream, quick_config, torch.device("cpu"))
+        rows, photons = next(iter(stream.blocks()))
+        arguments = (state.require_volume(), march.pixels, photons)
+        step = march.max_step(march.s_edge)
+        held = refine(*arguments, state.columns["orientations"][rows], 4, step)
+        return arguments, step, score_mates(*arguments, held, 4, step)
+
+
+def test_a_mate_that_was_taken_for_the_pose_is_set_right(posed):
+    arguments, step, best = posed
+    wrong = refine(*arguments, so3.in_plane_mate(best.quaternion), 2, step)
+    found = score_mates(*arguments, wrong, 4, step)
+    sure = best.mate_margin > 1
+    assert sure.float().mean() > 0.5
+    angle = torch.rad2deg(rotations.angle_between(found.quaternion, best.quaternion))
+    assert (angle[sure] < 5).float().mean() > 0.95
+    assert (found.loglik >= wrong.loglik).all()
+    assert (found.mate_margin >= 0).all()
+
+
+def test_what_is_decided_is_left_alone(posed):
+    arguments, step, best = posed
+    wrong = refine(*arguments, so3.in_plane_mate(best.quaternion), 2, step)
+    decided = torch.arange(len(wrong.loglik)) % 2 == 0
+    margin = torch.where(decided, 25.0, 0.0).double()
+    found = score_mates(*arguments, replace(wrong, mate_margin=margin), 4, step)
+    assert torch.equal(found.quaternion[decided], wrong.quaternion[decided])
+    assert torch.equal(found.mate_margin[decided], margin[decided])
+    assert not torch.equal(found.quaternion[~decided], wrong.quaternion[~decided])
+
+
+def test_poses_are_chosen_pattern_by_pattern():
+    def poses(value, loglik):
+        return Poses(
+            torch.full((3, 4), value), torch.tensor(loglik), torch.full((3,), value),
+            torch.full((3,), value),
+        )  # fmt: skip
+
+    left, right = poses(1.0, [0.0, 5.0, 2.0]), poses(2.0, [1.0, 4.0, 2.0])
+    better = left.better(right)
+    assert better.loglik.tolist() == [1, 5, 2]
+    for column in (better.quaternion[:, 0], better.error_rad, better.mate_margin):
+        assert column.tolist() == [2, 1, 1], "of two alike the one held stays"

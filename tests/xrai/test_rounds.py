@@ -20,7 +20,7 @@ from xraisim.core.processes import ALONE
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 
-S_SEARCH, S_EDGE = 0.02, 0.03
+S_SEARCH, S_AGAIN, S_EDGE = 0.02, 0.026, 0.03
 
 
 class Stream(SimpleNamespace):
@@ -40,6 +40,7 @@ def march_of(patterns, *, rereadable=True, ended=True, **settings):
         stream=stream,
         config=config,
         s_search=S_SEARCH,
+        s_again=S_AGAIN,
         s_edge=S_EDGE,
         sets=2,
         group=None,
@@ -64,8 +65,8 @@ def worked(state, round_, agreed=S_EDGE, turned=0.1):
     )
 
 
-def all_rounds(march, agreed=S_EDGE):
-    state, found = State(patterns="", extent={}), []
+def all_rounds(march, agreed=S_EDGE, state=None):
+    state, found = state or State(patterns="", extent={}), []
     while (following := next_round(march, state)) is not None:
         found.append(following)
         state = worked(state, following, agreed)
@@ -112,6 +113,19 @@ def test_at_a_standstill_all_are_searched_again_before_the_end(reheats):
 
 def test_a_run_that_reaches_the_edge_is_not_searched_again():
     assert "reheat" not in {one.kind for one in all_rounds(march_of(5000))}
+
+
+def test_unsure_poses_are_searched_again_once_the_volume_has_come_far_enough():
+    speckle = math.degrees(1 / (S_AGAIN * 300))
+    for error, expected in ((0.3 * speckle, 1), (0.05 * speckle, 0)):
+        state = State(patterns="", extent={})
+        state.grow(5000)
+        state.columns["error_deg"][:] = error
+        found = all_rounds(march_of(5000), state=state)
+        again = [one for one in found if one.kind == "reheat"]
+        assert len(again) == expected
+        assert all(one.s_now > S_AGAIN for one in again)
+        assert found[-1].kind == "final"
 
 
 def test_a_long_stream_is_read_once_and_older_sums_fade_while_the_limit_moves():
