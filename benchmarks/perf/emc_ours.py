@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,17 @@ class OursRun:
 def march_to(
     speckles: float, d_min_angstrom: float, rotations: int, last: Level | None = None
 ) -> EmcConfig:
-    """Return the default march, its levels below ``speckles``, and a last one at ``rotations``."""
+    """Return the default march, its levels below ``speckles``, and ``last`` at ``rotations``.
+
+    By default warm until nothing moves, then cooled: with one grid for half the resolution, poses
+    that began wrong need their time, and cooled early they freeze.
+    """
     default = EmcConfig()
     below = tuple(level for level in default.levels if level.speckles < speckles)
-    last = last or Level(
-        speckles=speckles, rotations=rotations, iterations=16, information=(0.75, 0.9), ramp=10
-    )
+    warm = Level(speckles=speckles, rotations=rotations, iterations=30, information=(0.75, 0.75))
+    cooled = replace(warm, iterations=12, information=(0.75, 0.95), ramp=8)
     return EmcConfig(
-        levels=(*below, last),
+        levels=(*below, *((last,) if last else (warm, cooled))),
         d_min_angstrom=d_min_angstrom,
         oversampling=_OVERSAMPLING,
         rings_per_speckle=_RINGS,
