@@ -80,10 +80,10 @@ class RoundsConfig:
     ``patterns``: new ones per round; ``ratio``: how much farther in s each round reaches, as far as
     the half-sets agree; ``keep``: what the sums of earlier rounds still count for once the limit
     has moved, while every pattern is looked at once only; ``final``: rounds in which both halves
-    share one volume; ``reheats``: how often at most all patterns are searched again from nothing:
-    once the volume reaches ``search.again_reach`` if the poses are unsure, and after ``patience``
-    rounds without progress; without any left, the final ones begin; ``halves``: two half-sets of
-    the patterns; ``read_once_above``: longer data sets are read once.
+    share one volume; ``patience``: rounds without progress after which they begin; ``reheats``: how
+    often at most all patterns are searched again from nothing, where a probe finds likelier poses
+    elsewhere for many; ``halves``: two half-sets of the patterns; ``read_once_above``: longer data
+    sets are read once.
     """
 
     patterns: int = 8192
@@ -91,7 +91,7 @@ class RoundsConfig:
     keep: float = 0.5
     final: int = 2
     patience: int = 2
-    reheats: int = 2
+    reheats: int = 3
     halves: bool = True
     read_once_above: int = 200_000
 

@@ -14,7 +14,7 @@ from xrai.decoder import volume_from_sums
 from xrai.halves import RULE, Agreement, agreement, combined, members
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
-from xrai.poses import Poses
+from xrai.poses import Poses, angle_modulo_mate
 from xrai.proposals import proposals
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
 from xraisim.core import rotations
@@ -69,11 +69,14 @@ def run_round(
     verdict = _finish(march, state, round_)
     figures = _figures(state, round_, verdict)
     seconds = time.monotonic() - began
+    if round_.kind != FINAL:
+        state.rivals = march.processes.agreed(_rivals(march, state, round_, last))
     monitor.log(
         "round",
         **figures,
         patterns_per_s=(round_.stop - first) / seconds,
         disconcurrence_deg=_disconcurrence(march, state, round_, last),
+        rivals=state.rivals if round_.kind == MARCH else None,
     )
 
 
@@ -248,6 +251,24 @@ def _disconcurrence(
         march.again(volume, some, start, round_.s_now).quaternion for volume in state.volumes
     )
     return float(torch.rad2deg(rotations.angle_between(first, second)).median())
+
+
+def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photons] | None) -> float:
+    """Return for how many of some patterns a search from nothing finds a likelier pose elsewhere.
+
+    A share; near-symmetric mates, which compete in other rounds, do not count.
+    """
+    if last is None or round_.kind != MARCH:
+        return 0.0
+    volume, s_max = state.volumes[0], round_.s_now
+    rows, photons = last
+    some = photons.take(np.arange(min(_PROBE, len(photons))))
+    start = state.columns["orientations"][rows][: len(some)].to(march.device)
+    held = march.again(volume, some, start, s_max)
+    grid = march.grid(volume, f"probe/{round_.number}")
+    found = march.again_from_nothing(volume, some, held, grid, s_max)
+    turned = angle_modulo_mate(found.quaternion, held.quaternion)
+    return float((torch.deg2rad(turned) > march.max_step(s_max)).double().mean())
 
 
 def _figures(state: State, round_: Round, verdict: Agreement | None) -> dict[str, Any]:

@@ -7,15 +7,15 @@ from xrai.march import March
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
 
 _SMALLEST_ROUND = 1024
-_UNSURE = 0.2  # standard error of a pose in speckles at the limit
+RIVALS = 0.03  # of a probe: if a search finds likelier poses for more, all are searched again
 
 
 def next_round(march: March, state: State) -> Round | None:
     """Return the next round; None when the run is complete.
 
     New patterns come first. Where the stream can be read again and is not too long, rounds over all
-    patterns follow until the limit is at the detector's edge, or the halves agree no farther even
-    after poses were searched again; then the final ones.
+    patterns follow until the limit is at the detector's edge, or the halves agree no farther; then
+    the final ones.
     """
     rounds = march.config.rounds
     size = online_size(march)
@@ -74,24 +74,12 @@ def next_limit(march: March, state: State) -> float:
 
 
 def _kind(march: March, state: State) -> str:
-    """Return what is done with all patterns: the limit stands still, has arrived, or moves."""
+    """Return what is done with all patterns: poses are doubtful, the limit moves, or does not."""
     rounds = march.config.rounds
-    at_edge = _reaches(state, march.s_edge)
+    at_edge = state.limit >= march.s_edge * (1 - 1e-6)
     if state.finals:
         return FINAL
-    stands, reheats = state.stalled >= rounds.patience, state.reheats < rounds.reheats
-    doubtful = not state.reheats and _reaches(state, march.s_again) and _unsure(march, state)
-    if reheats and (doubtful or (stands and not at_edge)):
+    if state.rivals > RIVALS and state.reheats < rounds.reheats:
         return REHEAT
     at_rest = at_edge and march.at_rest(state.turned, state.limit)
-    return FINAL if stands or at_rest else MARCH
-
-
-def _reaches(state: State, s_max: float) -> bool:
-    return state.limit >= s_max * (1 - 1e-6)
-
-
-def _unsure(march: March, state: State) -> bool:
-    """Whether so few photons tell the poses that the first search took many for others."""
-    error = math.radians(float(state.column("error_deg").median()))
-    return error * state.limit * march.stream.diameter_angstrom > _UNSURE
+    return FINAL if at_rest or state.stalled >= rounds.patience else MARCH

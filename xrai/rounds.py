@@ -2,9 +2,9 @@
 
 While patterns are new (``online``) each gets a pose from nothing; where all can be read again,
 further rounds go over them from the poses they have (``march``), each as much farther out as the
-half-sets agree. Where that comes to a standstill, all are searched again from nothing (``reheat``):
-a pose that was wrong from the first never leaves its basin by small steps. At the end both halves
-share one volume (``final``).
+half-sets agree. Where a probe shows that poses are wrong, all are searched again from nothing
+(``reheat``): small steps never take a pose out of its basin. At the end both halves share one
+volume (``final``).
 """
 
 import math

@@ -4,6 +4,7 @@ import math
 
 from xrai.checkpoint import State
 from xrai.march import March
+from xrai.plan import RIVALS
 
 _FLAT = 0.5  # of a speckle at the limit: poses less sure than this blur what they are merged into
 _JUNK = 0.3
@@ -32,6 +33,11 @@ def doubts(march: March, state: State) -> list[str]:
         found.append(
             f"the encoder has collapsed: its choices spread over {spread:.0%} of the view "
             "directions that the poses have; do not use --encoder-only with this run"
+        )
+    if state.rivals > RIVALS:
+        found.append(
+            f"a search from nothing finds likelier poses for {state.rivals:.0%} of a probe: the "
+            "volume may have taken a wrong turn; try another seed, or more restarts"
         )
     junk = float((state.column("weight") < 0.5).float().mean()) if state.seen else 0.0
     if junk > _JUNK:

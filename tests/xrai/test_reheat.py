@@ -24,14 +24,15 @@ def finished(patterns, quick_config, tmp_path_factory):
     return directory
 
 
-def errors_after(kind, finished, patterns, config, tmp_path):
+def errors_after(kind, finished, patterns, config, tmp_path, share=4):
     """Return how far poses are (degrees) from the finished run's: those once scrambled, the others.
 
-    Every fourth pose is replaced by a random one; then comes one round of ``kind``.
+    Every ``share``-th pose is replaced by a random one; then comes one round of ``kind``.
     """
     state = checkpoint.load(finished)
+    state.reheats = 0
     before = state.column("orientations").clone()
-    scrambled = torch.arange(len(before)) % 4 == 0
+    scrambled = torch.arange(len(before)) % share == 0
     random = so3.haar(int(scrambled.sum()), generator(0, "scrambled"))
     state.columns["orientations"][: len(before)][scrambled] = random
     with PatternStream(patterns, config.block, config.memory_gib) as stream:
@@ -60,6 +61,12 @@ def test_small_steps_alone_leave_them_wrong(finished, patterns, quick_config, tm
     once_wrong, _, state = errors_after(MARCH, finished, patterns, quick_config, tmp_path)
     assert (once_wrong < 10).float().mean() < 0.2
     assert state.reheats == 0
+    assert state.rivals > 0.1, "which a probe notices"
+
+
+def test_a_probe_finds_nothing_where_poses_are_right(finished, patterns, quick_config, tmp_path):
+    _, _, state = errors_after(MARCH, finished, patterns, quick_config, tmp_path, share=1000)
+    assert state.rivals < 0.1
 
 
 def test_a_pose_searched_again_has_to_be_likelier(finished, patterns, quick_config, tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,7 @@ from xraisim.core.processes import ALONE
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 
-S_SEARCH, S_AGAIN, S_EDGE = 0.02, 0.026, 0.03
+S_SEARCH, S_EDGE = 0.02, 0.03
 
 
 class Stream(SimpleNamespace):
@@ -40,7 +41,6 @@ def march_of(patterns, *, rereadable=True, ended=True, **settings):
         stream=stream,
         config=config,
         s_search=S_SEARCH,
-        s_again=S_AGAIN,
         s_edge=S_EDGE,
         sets=2,
         group=None,
@@ -49,7 +49,7 @@ def march_of(patterns, *, rereadable=True, ended=True, **settings):
     )
 
 
-def worked(state, round_, agreed=S_EDGE, turned=0.1):
+def worked(state, round_, agreed=S_EDGE, turned=0.1, rivals=0.0):
     """Return the state after a round whose halves agree to ``agreed``."""
     moved = round_.s_now > 1.01 * state.limit
     return replace(
@@ -61,15 +61,16 @@ def worked(state, round_, agreed=S_EDGE, turned=0.1):
         turned=turned,
         stalled=state.stalled + 1 if round_.kind == "march" and not moved else 0,
         reheats=state.reheats + (round_.kind == "reheat"),
+        rivals=rivals if round_.kind == "march" else 0.0,
         finals=state.finals + (round_.kind == "final"),
     )
 
 
-def all_rounds(march, agreed=S_EDGE, state=None):
-    state, found = state or State(patterns="", extent={}), []
+def all_rounds(march, agreed=S_EDGE, rivals=0.0):
+    state, found = State(patterns="", extent={}), []
     while (following := next_round(march, state)) is not None:
         found.append(following)
-        state = worked(state, following, agreed)
+        state = worked(state, following, agreed, rivals=rivals)
         assert len(found) < 200
     return found
 
@@ -98,34 +99,22 @@ def test_the_limit_stays_where_the_halves_agree_and_the_run_still_ends():
     found = all_rounds(march_of(5000), agreed=0.024)
     assert max(one.s_now for one in found) == 0.024
     assert found[-1].kind == "final"
-    assert len(found) < 15
+    assert len(found) < 12
 
 
 @pytest.mark.parametrize("reheats", [0, 1, 2])
-def test_at_a_standstill_all_are_searched_again_before_the_end(reheats):
+def test_all_are_searched_again_as_often_as_a_probe_asks_for_it(reheats):
     march = march_of(5000, rounds=RoundsConfig(reheats=reheats))
-    kinds = [one.kind for one in all_rounds(march, agreed=0.024)]
+    found = all_rounds(march, rivals=0.2)
+    kinds = [one.kind for one in found]
     assert kinds.count("reheat") == reheats
     assert kinds[-2:] == ["final", "final"]
-    after = len(kinds) - kinds[::-1].index("reheat") if reheats else len(kinds)
-    assert set(kinds[after:-2]) <= {"march"}
+    assert all(before == "march" for before, after in pairwise(kinds) if after == "reheat")
+    assert all((one.first, one.stop) == (0, 5000) for one in found)
 
 
-def test_a_run_that_reaches_the_edge_is_not_searched_again():
-    assert "reheat" not in {one.kind for one in all_rounds(march_of(5000))}
-
-
-def test_unsure_poses_are_searched_again_once_the_volume_has_come_far_enough():
-    speckle = math.degrees(1 / (S_AGAIN * 300))
-    for error, expected in ((0.3 * speckle, 1), (0.05 * speckle, 0)):
-        state = State(patterns="", extent={})
-        state.grow(5000)
-        state.columns["error_deg"][:] = error
-        found = all_rounds(march_of(5000), state=state)
-        again = [one for one in found if one.kind == "reheat"]
-        assert len(again) == expected
-        assert all(one.s_now > S_AGAIN for one in again)
-        assert found[-1].kind == "final"
+def test_a_few_rivals_are_no_reason_to_search_again():
+    assert "reheat" not in {one.kind for one in all_rounds(march_of(5000), rivals=0.01)}
 
 
 def test_a_long_stream_is_read_once_and_older_sums_fade_while_the_limit_moves():
@@ -243,6 +232,7 @@ def test_a_run_doubts_itself_where_it_should():
     speckle = math.degrees(1 / (0.03 * 300))
     assert "flat posteriors" in doubts(march, state_with(error_deg=0.6 * speckle))[0]
     assert "fit no pose" in doubts(march, state_with(weight=0.0))[0]
+    assert "likelier poses for 20% of a probe" in doubts(march, state_with(rivals=0.2))[0]
     collapsed = state_with(figures={"encoder_views_over_poses": 0.1})
     assert "collapsed: its choices spread over 10%" in doubts(march, collapsed)[0]
 
