@@ -91,7 +91,7 @@ class RoundsConfig:
     keep: float = 0.5
     final: int = 2
     patience: int = 2
-    reheats: int = 3
+    reheats: int = 5
     halves: bool = True
     read_once_above: int = 200_000
 

@@ -256,14 +256,17 @@ def _disconcurrence(
 def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photons] | None) -> float:
     """Return for how many of some patterns a search from nothing finds a likelier pose elsewhere.
 
-    A share; near-symmetric mates, which compete in other rounds, do not count.
+    A share; near-symmetric mates, which compete in other rounds, and outliers do not count.
     """
     if last is None or round_.kind != MARCH:
         return 0.0
     volume, s_max = state.volumes[0], round_.s_now
     rows, photons = last
-    some = photons.take(np.arange(min(_PROBE, len(photons))))
-    start = state.columns["orientations"][rows][: len(some)].to(march.device)
+    hits = torch.nonzero(state.columns["weight"][rows][:_PROBE] > 0.5)[:, 0]
+    if not len(hits):
+        return 0.0
+    some, start = photons.take(hits.numpy()), state.columns["orientations"][rows][hits]
+    start = start.to(march.device)
     held = march.again(volume, some, start, s_max)
     grid = march.grid(volume, f"probe/{round_.number}")
     found = march.again_from_nothing(volume, some, held, grid, s_max)
