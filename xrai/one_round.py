@@ -256,22 +256,22 @@ def _disconcurrence(
 def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photons] | None) -> float:
     """Return for how many of some patterns a search from nothing finds a likelier pose elsewhere.
 
-    A share; near-symmetric mates, which compete in other rounds, and outliers do not count.
+    A share. Near-symmetric mates, which compete in other rounds, do not count, nor do patterns that
+    fit no better elsewhere: junk always has a likelier pose.
     """
     if last is None or round_.kind != MARCH:
         return 0.0
     volume, s_max = state.volumes[0], round_.s_now
     rows, photons = last
-    hits = torch.nonzero(state.columns["weight"][rows][:_PROBE] > 0.5)[:, 0]
-    if not len(hits):
-        return 0.0
-    some, start = photons.take(hits.numpy()), state.columns["orientations"][rows][hits]
-    start = start.to(march.device)
+    some = photons.take(np.arange(min(_PROBE, len(photons))))
+    start = state.columns["orientations"][rows][: len(some)].to(march.device)
     held = march.again(volume, some, start, s_max)
     grid = march.grid(volume, f"probe/{round_.number}")
     found = march.again_from_nothing(volume, some, held, grid, s_max)
-    turned = angle_modulo_mate(found.quaternion, held.quaternion)
-    return float((torch.deg2rad(turned) > march.max_step(s_max)).double().mean())
+    turned = torch.deg2rad(angle_modulo_mate(found.quaternion, held.quaternion))
+    fit = goodness(volume, march.pixels_within(s_max), some, found.quaternion)
+    fits = outliers.weights(fit.misfit, fit.unexplained, state.usual) > 0.5
+    return float(((turned > march.max_step(s_max)) & fits).double().mean())
 
 
 def _figures(state: State, round_: Round, verdict: Agreement | None) -> dict[str, Any]:
