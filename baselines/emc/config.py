@@ -92,7 +92,7 @@ class EmcConfig:
     spheres. ``halves``: independent reconstructions of every other pattern above the first level.
     ``symmetry``: point group of the particle. ``engine``: ``"harmonic"``, ``"dense"``, or
     ``"auto"`` for what is faster at each level; ``rings_per_speckle`` and ``band`` (of harmonics,
-    in 2πsD) are the harmonic one's sampling.
+    in 2πsD) are the harmonic one's sampling, the rings as far as pixels fill them.
     ``block_patterns``: patterns read at once; ``cache_gib``: memory for patterns in the engine's
     form, beyond which they are read again every iteration.
     """

@@ -26,6 +26,7 @@ from xraisim.core.types import Pixels
 
 _MARGIN = 8  # harmonics beyond the band limit, which matters on the innermost rings
 _TAPS = 4
+_SAFE_RINGS = 4.0  # per speckle
 _STEP = 32  # of the number of points on a ring: transforms of its multiples are fast
 _FLATNESS = 0.02  # how far a pixel may be off the Ewald sphere, relative to |s|
 
@@ -75,11 +76,17 @@ class PolarGrid:
     ) -> "PolarGrid":
         """Lay rings ``rings_per_speckle`` to 1/D; ``band`` scales the limit 2πsD.
 
+        More than 4 only as far as pixels fill them: the cubic weights have both signs, and a ring
+        that few pixels reach could otherwise be left with hardly any exposure to divide by.
+
         Raises :class:`SamplingError` for pixels that are not on one Ewald sphere.
         """
         s = pixels.s.double().cpu()
         near, far = float(pixels.radius[0]), float(pixels.radius[-1])
-        count = max(_TAPS, math.ceil((far - near) * diameter_angstrom * rings_per_speckle) + 1)
+        spacing = math.sqrt(math.pi * (far**2 - near**2) / len(pixels))
+        filled = max(_SAFE_RINGS, 1 / (diameter_angstrom * max(spacing, 1e-30)))
+        rings = (far - near) * diameter_angstrom * min(rings_per_speckle, filled)
+        count = max(_TAPS, math.ceil(rings) + 1)
         radius = torch.linspace(near, far, count, dtype=torch.float64)
         curvature = _curvature(s)
         place = (s.norm(dim=1) - near) * ((count - 1) / max(far - near, 1e-30))
