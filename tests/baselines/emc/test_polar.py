@@ -18,7 +18,7 @@ def _grid(pixels, **changes):
 
 
 def test_rings_are_as_dense_as_asked_for_and_span_the_pixels(pixels):
-    for density in (3.0, 6.0):
+    for density in (3.0, 4.0):
         grid = _grid(pixels, rings_per_speckle=density)
         step = grid.radius.diff()
         assert float(step.max()) <= 1 / (60.0 * density) * (1 + 1e-4)
@@ -27,6 +27,18 @@ def test_rings_are_as_dense_as_asked_for_and_span_the_pixels(pixels):
     assert float(grid.radius[-1]) == pytest.approx(float(pixels.radius[-1]), rel=1e-6)
     assert grid.rings_within(float(pixels.radius[-1])) == grid.rings
     assert grid.rings_within(0.0) == 0
+
+
+def test_rings_are_no_denser_than_pixels_fill_them(pixels):
+    far, near = float(pixels.radius[-1]), float(pixels.radius[0])
+    spacing = math.sqrt(math.pi * (far**2 - near**2) / len(pixels))
+    dense = _grid(pixels, rings_per_speckle=1000.0)
+    assert float(dense.radius.diff().min()) >= min(spacing, 1 / (4 * 60.0)) * 0.9
+    few = replace(
+        pixels, s=pixels.s[::40], gain=pixels.gain[::40], background=pixels.background[::40],
+        index=pixels.index[::40],
+    )  # fmt: skip
+    assert _grid(few, rings_per_speckle=1000.0).rings == _grid(few, rings_per_speckle=4.0).rings
 
 
 def test_limits_follow_the_speckles(pixels):
