@@ -18,7 +18,7 @@ from xrai.stream import PatternStream
 from xraisim.core import rotations
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.random import generator
-from xraisim.core.symmetry import point_group
+from xraisim.core.symmetry import nearest_mate, point_group
 from xraisim.core.types import Photons, Pixels, Volume
 
 _AT_REST = 0.1  # of the longest step: poses that turn by less have arrived
@@ -107,9 +107,15 @@ class March:
         )
         return self.descend(volume, photons, poses, ladder(low, s_max, _DESCENT)[1:])
 
+    def apart(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the angles (radians) between quaternions [n, 4], modulo the point group."""
+        if self.group is None:
+            return rotations.angle_between(first, second)
+        return nearest_mate(first, second, self.group)[1]
+
     def elsewhere(self, rivals: Tensor, held: Tensor, s_max: float) -> Tensor:
         """Return the numbers of the quaternions [n, 4] that are no refinement of those held."""
-        far = rotations.angle_between(rivals, held) > _FAR * self.max_step(s_max)
+        far = self.apart(rivals, held) > _FAR * self.max_step(s_max)
         return torch.nonzero(far)[:, 0]
 
     def contest(

@@ -15,6 +15,7 @@ from xrai.stream import PatternStream
 from xrai.train import train
 from xraisim.core import rotations, so3
 from xraisim.core.random import generator
+from xraisim.core.symmetry import point_group
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,16 @@ def test_what_is_decided_is_left_alone(posed):
     assert torch.equal(found.quaternion[decided], wrong.quaternion[decided])
     assert torch.equal(found.mate_margin[decided], margin[decided])
     assert not torch.equal(found.quaternion[~decided], wrong.quaternion[~decided])
+
+
+def test_equivalent_poses_of_a_point_group_are_not_elsewhere(patterns, quick_config):
+    group = point_group("O").float()
+    pose = so3.haar(len(group), generator(3, "equivalent"))
+    equivalent = rotations.multiply(pose, group)
+    with PatternStream(patterns, quick_config.block, quick_config.memory_gib) as stream:
+        for symmetry, expected in (("O", 0), ("C1", len(group) - 1)):
+            march = March(stream, replace(quick_config, symmetry=symmetry), torch.device("cpu"))
+            assert len(march.elsewhere(equivalent, pose, march.s_edge)) == expected
 
 
 def test_poses_are_chosen_pattern_by_pattern():
