@@ -79,7 +79,8 @@ def test_run_directory_is_complete(run, patterns):
     kinds = [event["kind"] for event in events if event["event"] == "round"]
     assert kinds[0] == "online"
     assert kinds[-2:] == ["final", "final"]
-    assert kinds.count("march") >= 2
+    assert set(kinds[1:-2]) <= {"march", "reheat"}
+    assert kinds.count("march") >= 1
     assert "encoder" in [event["event"] for event in events]
     volume = read_volume(directory / "intensity.h5")
     assert torch.allclose(volume.values, read_volume(directory / "intensity.mrc").values)
