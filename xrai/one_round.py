@@ -22,7 +22,7 @@ from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons, Volume
 
-_PROBE = 256  # patterns that are posed against both halves
+_PROBE = 256  # patterns that are posed against both halves, and searched again
 _NAMES = {
     ONLINE: "new patterns",
     MARCH: "refine",
@@ -244,13 +244,17 @@ def _disconcurrence(
     """
     if last is None or march.sets != 2 or round_.kind == FINAL:
         return None
-    rows, photons = last
-    some = photons.take(np.arange(min(_PROBE, len(photons))))
-    start = state.columns["orientations"][rows][: len(some)].to(march.device)
+    some, start = _probe(march, state, *last)
     first, second = (
         march.again(volume, some, start, round_.s_now).quaternion for volume in state.volumes
     )
     return float(torch.rad2deg(rotations.angle_between(first, second)).median())
+
+
+def _probe(march: March, state: State, rows: slice, photons: Photons) -> tuple[Photons, Tensor]:
+    """Return the first patterns of a block, and their poses."""
+    some = photons.take(np.arange(min(_PROBE, len(photons))))
+    return some, state.columns["orientations"][rows][: len(some)].to(march.device)
 
 
 def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photons] | None) -> float:
@@ -262,9 +266,7 @@ def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photon
     if last is None or round_.kind != MARCH:
         return 0.0
     volume, s_max = state.volumes[0], round_.s_now
-    rows, photons = last
-    some = photons.take(np.arange(min(_PROBE, len(photons))))
-    start = state.columns["orientations"][rows][: len(some)].to(march.device)
+    some, start = _probe(march, state, *last)
     held = march.again(volume, some, start, s_max)
     grid = march.grid(volume, f"probe/{round_.number}")
     found = march.again_from_nothing(volume, some, held, grid, s_max)
