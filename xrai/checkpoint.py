@@ -49,7 +49,8 @@ class State:
     finished, ``finals`` of them with a common volume. ``limit``: the |s| (Å⁻¹) that poses reach,
     ``agreed``: to which the halves agree, ``stalled``: for how many rounds the limit has stood
     still, ``turned``: by how many degrees the last round turned the poses (median),
-    ``rivals``: for which share of a probe a search then found likelier poses elsewhere,
+    ``rivals``: for which share of a probe a search then found likelier poses elsewhere (None: that
+    was not asked since the poses were searched),
     ``reheats``: how often all patterns were searched again.
     ``usual``: medians and spreads in the last round, by which outliers are told.
     ``teacher``: the encoder and its lessons so far; ``heads_cheaper``: whether it proposes poses in
@@ -73,7 +74,7 @@ class State:
     agreed: float = 0.0
     stalled: int = 0
     finals: int = 0
-    rivals: float = 0.0
+    rivals: float | None = None
     reheats: int = 0
     turned: float = 180.0
     usual: Usual | None = None

@@ -14,6 +14,7 @@ from xrai.decoder import volume_from_sums
 from xrai.halves import RULE, Agreement, agreement, combined, members
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
+from xrai.plan import reads_once
 from xrai.poses import Poses
 from xrai.proposals import proposals
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
@@ -70,13 +71,16 @@ def run_round(
     figures = _figures(state, round_, verdict)
     seconds = time.monotonic() - began
     if round_.kind != FINAL:
-        state.rivals = march.processes.agreed(_rivals(march, state, round_, last))
+        probed = round_.kind == MARCH or reads_once(march)
+        state.rivals = (
+            march.processes.agreed(_rivals(march, state, round_, last)) if probed else None
+        )
     monitor.log(
         "round",
         **figures,
         patterns_per_s=(round_.stop - first) / seconds,
         disconcurrence_deg=_disconcurrence(march, state, round_, last),
-        rivals=state.rivals if round_.kind == MARCH else None,
+        rivals=state.rivals if round_.kind != FINAL else None,
     )
 
 
@@ -263,7 +267,7 @@ def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photon
     A share. Near-symmetric mates, which compete in other rounds, do not count, nor do patterns that
     fit no better elsewhere: junk always has a likelier pose.
     """
-    if last is None or round_.kind != MARCH:
+    if last is None:
         return 0.0
     volume, s_max = state.volumes[0], round_.s_now
     some, start = _probe(march, state, *last)

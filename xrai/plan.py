@@ -79,6 +79,8 @@ def _kind(march: March, state: State) -> str:
     at_edge = state.limit >= march.s_edge * (1 - 1e-6)
     if state.finals:
         return FINAL
+    if state.rivals is None:  # nobody has looked since they were searched: not the end
+        return MARCH
     if state.rivals > RIVALS and state.reheats < rounds.reheats:
         return REHEAT
     at_rest = at_edge and march.at_rest(state.turned, state.limit)

@@ -34,7 +34,7 @@ def doubts(march: March, state: State) -> list[str]:
             f"the encoder has collapsed: its choices spread over {spread:.0%} of the view "
             "directions that the poses have; do not use --encoder-only with this run"
         )
-    if state.rivals > RIVALS:
+    if state.rivals is not None and state.rivals > RIVALS:
         found.append(
             f"a search from nothing finds likelier poses for {state.rivals:.0%} of a probe: the "
             "volume may have taken a wrong turn; try another seed, or more restarts"

@@ -61,7 +61,7 @@ def worked(state, round_, agreed=S_EDGE, turned=0.1, rivals=0.0):
         turned=turned,
         stalled=state.stalled + 1 if round_.kind == "march" and not moved else 0,
         reheats=state.reheats + (round_.kind == "reheat"),
-        rivals=rivals if round_.kind == "march" else 0.0,
+        rivals=rivals if round_.kind == "march" else None,
         finals=state.finals + (round_.kind == "final"),
     )
 
@@ -110,6 +110,7 @@ def test_all_are_searched_again_as_often_as_a_probe_asks_for_it(reheats):
     assert kinds.count("reheat") == reheats
     assert kinds[-2:] == ["final", "final"]
     assert all(before == "march" for before, after in pairwise(kinds) if after == "reheat")
+    assert all(after == "march" for before, after in pairwise(kinds) if before == "reheat")
     assert all((one.first, one.stop) == (0, 5000) for one in found)
 
 

@@ -156,6 +156,7 @@ def test_single_pass_reads_every_pattern_once(patterns, quick_config, tmp_path):
     assert [(one["kind"], one["patterns_seen"]) for one in rounds] == [
         ("online", 300), ("online", 600), ("online", 900),
     ]  # fmt: skip
+    assert all(0 <= one["rivals"] < 0.2 for one in rounds), "poses are probed all the same"
     found, true = found_orientations(tmp_path / "run/poses.h5"), true_orientations(patterns)
     assert share_within(found, true, 10.0) > 0.5
 
