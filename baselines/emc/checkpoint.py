@@ -14,7 +14,7 @@ from xraisim.core.types import Volume
 
 __all__ = ["NAME", "State", "load", "save"]
 
-_FORMAT = "x-rai emc checkpoint 2"
+_FORMAT = "x-rai emc checkpoint 3"
 
 
 @dataclass(kw_only=True)
@@ -23,8 +23,9 @@ class State:
 
     ``key``: settings and patterns it belongs to. ``stage``, ``iteration``: where the march is.
     ``estimates``: of all patterns, or of each half-set. ``poses_level``: the level whose columns
-    ``poses`` names. ``evidence``: log-likelihood per photon of the last iteration of this stage;
-    ``gain``: by how much it rose. ``beta``: of the last iteration. ``starts``: the log-likelihood
+    ``poses`` names. ``evidence``: log-likelihood per photon of the last iteration of this stage,
+    ``reached``: that of the likeliest orientations, whatever β was; ``gain``: by how much the
+    latter rose. ``beta``: of the last iteration. ``starts``: the log-likelihood
     per photon that each random start reached; ``leader``, ``leader_poses``: of the likeliest.
     ``lines``: entries in metrics.jsonl. ``seconds``: time spent.
     """
@@ -36,6 +37,7 @@ class State:
     poses: Poses | None = None
     poses_level: int = 0
     evidence: float | None = None
+    reached: float | None = None
     gain: float | None = None
     beta: float | None = None
     starts: list[float] = field(default_factory=list)

@@ -22,6 +22,8 @@ from xraisim.core.types import Volume
 
 _SAMPLES = 2**23  # slice samples put back at once, which bounds the memory
 _BALL = 0.4  # radius of the random ball in diameters; particles are densest inside
+_SMALLEST_BALL, _LARGEST_BALL = 0.2, 0.6  # radii of junk in diameters of the particle
+_FAINTEST = 1e-3  # of the radial mean: rings of a ball that is not quite round are never dark
 _DARKEST = 0.02  # of the radial mean: no voxel may start at zero, where its logarithm ends
 
 
@@ -65,15 +67,17 @@ def volume_of(
 ) -> Volume:
     """Return the intensity (electrons²): photons over exposures, times the radial profile.
 
-    Both are averaged over the point group first.
+    Both are averaged over the point group first. Where nothing was merged it is the profile.
     """
+    cube = profile.at(radius(merged.photons.shape[0], merged.spacing)).to(merged.photons)
+    if not bool((merged.exposure > 0).any()):
+        return Volume(values=cube, spacing=merged.spacing, kind="intensity")
     kept = Accumulator(
         photons=merged.photons.clamp_min(0),
         exposure=merged.exposure.clamp_min(0),
         spacing=merged.spacing,
     )
     relative = kept.volume(prior, group)
-    cube = profile.at(radius(relative.grid, relative.spacing)).to(relative.values)
     return Volume(values=relative.values * cube, spacing=relative.spacing, kind="intensity")
 
 
@@ -96,6 +100,26 @@ def random_start(
     relative = speckle / radial_mean(speckle, torch.ones_like(speckle))
     values = profile.at(radius(*grid)) * relative.clamp_min(_DARKEST)
     return Volume(values=values, spacing=grid[1], kind="intensity")
+
+
+def ball_radii(count: int, diameter_angstrom: float) -> list[float]:
+    """Return radii (Å) of so many balls, in equal ratios around that of the particle."""
+    low, high = _SMALLEST_BALL, _LARGEST_BALL
+    steps = [(number + 0.5) / count for number in range(count)]
+    return [diameter_angstrom * low * (high / low) ** step for step in steps]
+
+
+def ball_start(profile: Profile, grid: tuple[int, float], radius_angstrom: float) -> Volume:
+    """Return the intensity of a solid ball, as bright as the radial profile of the data.
+
+    |F(s)|² ∝ (3 (sin x − x cos x) / x³)² with x = 2π s R (Guinier & Fournet 1955).
+    """
+    s = radius(*grid)
+    x = (2 * torch.pi * radius_angstrom * s).clamp_min(0.1)
+    form = (3 * (x.sin() - x * x.cos()) / x**3) ** 2
+    mean = profile.at(s)
+    values = form * ((mean * form).sum() / form.square().sum())
+    return Volume(values=values.maximum(_FAINTEST * mean), spacing=grid[1], kind="intensity")
 
 
 def relative_change(new: Tensor, old: Tensor) -> float | None:

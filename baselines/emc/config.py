@@ -88,8 +88,8 @@ class EmcConfig:
     pattern's best, below which an orientation is dropped. ``tolerance``: gain of log-likelihood per
     photon (nats) below which a level is left. ``fluence_classes``: where there is background,
     templates are made at this many fluences. ``classes``: different particles that are told apart,
-    and ``junk``: one more class that looks the same from everywhere, which takes up blanks and
-    spheres. ``halves``: independent reconstructions of every other pattern above the first level.
+    and ``junk``: so many more that look the same from everywhere, which take up blanks and balls of
+    as many sizes. ``halves``: independent reconstructions of every other pattern above the first level.
     ``symmetry``: point group of the particle. ``engine``: ``"harmonic"``, ``"dense"``, or
     ``"auto"`` for what is faster at each level; ``rings_per_speckle`` and ``band`` (of harmonics,
     in 2πsD) are the harmonic one's sampling, the rings as far as pixels fill them.
@@ -107,7 +107,7 @@ class EmcConfig:
     tolerance: float = 2e-5
     fluence_classes: int = 4
     classes: int = 1
-    junk: bool = False
+    junk: int = 0
     halves: bool = False
     symmetry: str = "C1"
     engine: str = "auto"
@@ -138,6 +138,7 @@ class EmcConfig:
         _require(self.block_patterns >= 1, "block_patterns", self.block_patterns, "at least 1")
         _require(self.cache_gib >= 0, "cache_gib", self.cache_gib, "0 or more")
         _require(self.classes >= 1, "classes", self.classes, "at least 1")
+        _require(self.junk >= 0, "junk", self.junk, "0 or more")
         _require(self.engine in _ENGINES, "engine", self.engine, f"one of {', '.join(_ENGINES)}")
         _require(self.rings_per_speckle >= 2, "rings_per_speckle", self.rings_per_speckle, "≥ 2")
         _require(self.band > 0, "band", self.band, "above 0")

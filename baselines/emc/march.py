@@ -11,7 +11,7 @@ from torch import Tensor
 from baselines.emc import checkpoint
 from baselines.emc.candidates import Candidates
 from baselines.emc.checkpoint import State
-from baselines.emc.compress import random_start, relative_change
+from baselines.emc.compress import ball_radii, ball_start, random_start, relative_change
 from baselines.emc.config import EmcConfig, Level
 from baselines.emc.halves import half_members, half_resolution
 from baselines.emc.iterate import Estimate, Poses, iterate
@@ -77,7 +77,10 @@ class March:
         self._advance(level.iterations - state.iteration)
 
     def _has_converged(self, level: Level) -> bool:
-        """Whether the log-likelihood per photon gains too little; true after a resumption too."""
+        """Whether the log-likelihood per photon gains too little; true after a resumption too.
+
+        That of the likeliest orientations: the evidence also falls and rises with β.
+        """
         state = self._state
         steady = state.iteration >= level.ramp + _STEADY
         return steady and state.gain is not None and state.gain < self._config.tolerance
@@ -94,7 +97,10 @@ class March:
         ]
         poses = _joined([poses for _, poses, _ in made], members)
         evidence = self._processes.agreed(float(poses.evidence[stage.chosen].mean()))
-        state.gain = None if state.evidence is None else evidence / stage.photons - state.evidence
+        reached = self._processes.agreed(float(poses.likelihood[stage.chosen].mean()))
+        reached /= stage.photons
+        state.gain = None if state.reached is None else reached - state.reached
+        state.reached = reached
         state.estimates = [estimate for estimate, _, _ in made]
         state.poses, state.poses_level, state.beta = poses, stage.number, made[0][2]
         state.evidence = evidence / stage.photons
@@ -159,15 +165,16 @@ class March:
         return estimates
 
     def _start(self, stage: Stage) -> Estimate:
+        config, profile, grid = self._config, stage.profile, stage.grid
+        share, diameter = 1 / len(config.isotropic), stage.diameter_angstrom
         models = []
-        for number, isotropic in enumerate(self._config.isotropic):
-            draw = generator(self._config.seed, f"emc/start/{len(self._state.starts)}/{number}")
-            volume = random_start(
-                stage.profile, stage.grid, stage.diameter_angstrom, self._config.group, draw
-            )
-            share = 1 / len(self._config.isotropic)
-            model = Model(volume=volume, share=share, isotropic=isotropic)
-            models.append(model.with_volume(volume.to(self._device)))
+        for number in range(config.classes):
+            draw = generator(config.seed, f"emc/start/{len(self._state.starts)}/{number}")
+            volume = random_start(profile, grid, diameter, config.group, draw)
+            models.append(Model(volume=volume.to(self._device), share=share))
+        for radius_angstrom in ball_radii(config.junk, diameter):
+            volume = ball_start(profile, grid, radius_angstrom)
+            models.append(Model(volume=volume.to(self._device), share=share, isotropic=True))
         return Estimate(models=models, fluence=stage.fluence(), known=stage.s_max_per_angstrom)
 
     def _finish(self, stage: Stage) -> None:
@@ -179,17 +186,15 @@ class March:
             state.estimates = state.estimates if made else []
             state.poses = state.poses if made else None
         state.stage += 1
-        state.iteration, state.evidence, state.gain = 0, None, None
+        state.iteration, state.evidence, state.reached, state.gain = 0, None, None, None
 
     def _judge_start(self, stage: Stage) -> None:
         """Note how likely this start became, and go back to the likeliest so far."""
         state = self._state
-        assert state.poses is not None
-        # β differs from start to start, but the likeliest orientations' likelihood does not.
-        reached = float(state.poses.likelihood[stage.chosen].mean()) / stage.photons
-        if not state.starts or reached > max(state.starts):
+        assert state.reached is not None
+        if not state.starts or state.reached > max(state.starts):
             state.leader, state.leader_poses = state.estimates, state.poses
-        state.starts.append(reached)
+        state.starts.append(state.reached)
         assert state.leader_poses is not None
         state.estimates, state.poses = state.leader, state.leader_poses
         state.evidence = float(state.poses.evidence[stage.chosen].mean()) / stage.photons

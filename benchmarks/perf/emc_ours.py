@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ _COMMAND = "from baselines.cli import main; main()"
 _POLL_S = 0.02
 _SHOWN_CHARACTERS = 2000
 _TIMES = "times.json"
+_STARTS = 2  # melting leaves little of the start
 _OVERSAMPLING, _RINGS = 9.0, 8.0  # per speckle: the bright centre of a small detector is steep
 
 
@@ -55,15 +56,17 @@ def march_to(
 ) -> EmcConfig:
     """Return the default march, its levels below ``speckles``, and ``last`` at ``rotations``.
 
-    By default warm until nothing moves, then cooled: with one grid for half the resolution, poses
-    that began wrong need their time, and cooled early they freeze.
+    By default melted and then warm until nothing moves. Poses that began wrong at low resolution
+    come free while the posteriors are flat; colder than warm, they would only follow the noise.
     """
     default = EmcConfig()
     below = tuple(level for level in default.levels if level.speckles < speckles)
-    warm = Level(speckles=speckles, rotations=rotations, iterations=30, information=(0.75, 0.75))
-    cooled = replace(warm, iterations=12, information=(0.75, 0.95), ramp=8)
+    melted = Level(
+        speckles=speckles, rotations=rotations, iterations=30, information=(0.35, 0.75), ramp=14
+    )
     return EmcConfig(
-        levels=(*below, *((last,) if last else (warm, cooled))),
+        levels=(*below, last or melted),
+        restarts=_STARTS,
         d_min_angstrom=d_min_angstrom,
         oversampling=_OVERSAMPLING,
         rings_per_speckle=_RINGS,

@@ -24,7 +24,7 @@ def _state():
     poses.best[3] = torch.tensor([4, 2])
     return State(
         key="k", stage=2, iteration=5, estimates=[estimate, estimate], poses=poses, poses_level=1,
-        evidence=1.5, gain=1e-3, beta=0.3, starts=[1.0, 1.1], leader=[estimate],
+        evidence=1.5, reached=1.7, gain=1e-3, beta=0.3, starts=[1.0, 1.1], leader=[estimate],
         leader_poses=poses, lines=7, seconds=3.5,
     )  # fmt: skip
 

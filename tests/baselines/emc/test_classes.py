@@ -71,7 +71,7 @@ def test_junk_is_put_aside(particle, pixels, patterns_of, sparse, kind):
         expected = expected + ball * (500 / ball.sum())
     junk = sparse(torch.poisson(expected.expand(30, -1), generator=draw))
     photons = Photons.joined([hits.photons, junk])
-    config = EmcConfig(levels=(LEVEL,), junk=True, engine="harmonic")
+    config = EmcConfig(levels=(LEVEL,), junk=1, engine="harmonic")
     stage = _stage(replace(hits, photons=photons), config)
     values = particle.volume(*stage.grid).values
     mean = radial_mean(values, torch.ones_like(values))

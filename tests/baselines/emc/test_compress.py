@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from baselines.emc.compress import (
+    ball_radii,
+    ball_start,
     insert,
     polar_sums,
     random_start,
@@ -19,7 +21,7 @@ from baselines.emc.maximize import spread_entries_reference
 from baselines.emc.orientations import OrientationGrid, oriented
 from baselines.emc.polar import PolarGrid
 from baselines.emc.posterior import Entries
-from xraisim.core.fourier import radius
+from xraisim.core.fourier import radius, reciprocal, to_structure_factors
 from xraisim.core.fsc import intensity_correlation, shell_s
 from xraisim.core.merge import Accumulator, intensity_grid, radial_mean
 from xraisim.core.symmetry import point_group
@@ -175,3 +177,30 @@ def test_change_is_relative_to_the_old_volume():
     old = torch.ones(3, 3, 3)
     assert relative_change(1.5 * old, old) == pytest.approx(0.5)
     assert relative_change(torch.ones(5, 5, 5), old) is None
+
+
+def test_a_ball_of_junk_scatters_like_a_ball(pixels):
+    """Against the transform of a ball on a fine grid, where it is brighter than the floor."""
+    profile = Profile.of(pixels, pixels.gain * (-60 * pixels.radius).exp(), 60.0)
+    grid = (81, 1 / 240)
+    found = ball_start(profile, grid, 18.0)
+    ball = (radius(grid[0], reciprocal(*grid)) < 18.0).float()
+    expected = to_structure_factors(ball, reciprocal(*grid)).abs() ** 2
+    bright = expected > 0.02 * expected.max()
+    ratio = (found.values / expected)[bright]
+    assert float(ratio.std() / ratio.mean()) < 0.1
+    assert float(found.values.sum()) > 0
+
+
+def test_balls_of_junk_come_in_equal_ratios():
+    assert ball_radii(0, 100.0) == []
+    radii = np.array(ball_radii(3, 100.0))
+    assert radii[1] == pytest.approx(100 * math.sqrt(0.2 * 0.6))
+    assert radii[2] / radii[1] == pytest.approx(radii[1] / radii[0])
+
+
+def test_a_class_that_nothing_looks_like_falls_back_to_the_profile(pixels):
+    profile = Profile.of(pixels, pixels.gain * (-60 * pixels.radius).exp(), 60.0)
+    grid = (21, 1 / 180)
+    found = volume_of(Accumulator.empty(*grid), profile, 0.02, C1)
+    torch.testing.assert_close(found.values, profile.at(radius(*grid)))

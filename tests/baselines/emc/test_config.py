@@ -26,7 +26,7 @@ def test_levels(changes):
         {"restarts": 0}, {"d_min_angstrom": 0.0}, {"oversampling": 1.5}, {"prior": 1.0},
         {"threshold": 0.0}, {"tolerance": -1.0}, {"fluence_classes": 0}, {"block_patterns": 0},
         {"cache_gib": -1.0}, {"classes": 0}, {"engine": "steam"}, {"rings_per_speckle": 0.0},
-        {"band": 0.0}, {"start_information": 0.0}, {"levels": ()},
+        {"band": 0.0}, {"start_information": 0.0}, {"levels": ()}, {"junk": -1},
     ],
 )  # fmt: skip
 def test_settings(changes):
@@ -61,7 +61,7 @@ def test_information_rises_over_the_ramp():
 
 
 def test_what_follows_from_the_settings():
-    config = EmcConfig(levels=(COARSE, COARSE), restarts=3, classes=2, junk=True)
+    config = EmcConfig(levels=(COARSE, COARSE), restarts=3, classes=2, junk=2)
     assert config.iterations == 3 * 4 + 4
-    assert config.isotropic == [False, False, True]
+    assert config.isotropic == [False, False, True, True]
     assert len(EmcConfig(symmetry="D2").group) == 4

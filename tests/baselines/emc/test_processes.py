@@ -29,7 +29,7 @@ CONFIG = EmcConfig(
         Level(speckles=2.5, rotations=200, iterations=2, search="local"),
     ),
     restarts=2,
-    junk=True,
+    junk=1,
     halves=True,
 )
 MODULE = "from baselines.cli import main; main()"

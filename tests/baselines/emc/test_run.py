@@ -169,7 +169,7 @@ def test_shards_are_reconstructed_as_one_file(case, tmp_path):
 
 def test_classes_and_halves_are_written_by_name(case, tmp_path):
     level = Level(speckles=2.0, rotations=100, iterations=2)
-    config = EmcConfig(levels=(level, level), restarts=1, classes=2, junk=True, halves=True)
+    config = EmcConfig(levels=(level, level), restarts=1, classes=2, junk=1, halves=True)
     summary = reconstruct(case[0], tmp_path, config)
     volumes = {p.stem for p in tmp_path.glob("*.h5")} - {"poses"}
     numbered = {f"intensity_{number}" for number in (1, 2, 3)}
