@@ -86,15 +86,15 @@ class EmcConfig:
     ``d_min_angstrom``: march no further than this spacing. ``oversampling``: voxels per 1/D.
     ``prior``: floor of the merge, in median exposures. ``threshold``: posterior, relative to a
     pattern's best, below which an orientation is dropped. ``tolerance``: gain of log-likelihood per
-    photon (nats) below which a level is left. ``fluence_classes``: where there is background,
-    templates are made at this many fluences. ``classes``: different particles that are told apart,
-    and ``junk``: so many more that look the same from everywhere, which take up blanks and balls of
-    as many sizes. ``halves``: independent reconstructions of every other pattern above the first level.
-    ``symmetry``: point group of the particle. ``engine``: ``"harmonic"``, ``"dense"``, or
-    ``"auto"`` for what is faster at each level; ``rings_per_speckle`` and ``band`` (of harmonics,
-    in 2πsD) are the harmonic one's sampling, the rings as far as pixels fill them.
-    ``block_patterns``: patterns read at once; ``cache_gib``: memory for patterns in the engine's
-    form, beyond which they are read again every iteration.
+    photon (nats), at the likeliest orientations, below which a level is left. ``fluence_classes``:
+    where there is background, templates are made at this many fluences. ``classes``: different
+    particles that are told apart, and ``junk``: so many more that look the same from everywhere,
+    which take up blanks and balls of as many sizes. ``halves``: independent reconstructions of
+    every other pattern above the first level. ``symmetry``: point group of the particle.
+    ``engine``: ``"harmonic"``, ``"dense"``, or ``"auto"`` for what is faster at each level;
+    ``rings_per_speckle`` and ``band`` (of harmonics, in 2πsD) are the harmonic one's sampling, the
+    rings as far as pixels fill them. ``block_patterns``: patterns read at once; ``cache_gib``:
+    memory for patterns in the engine's form, beyond which they are read again every iteration.
     """
 
     levels: tuple[Level, ...] = DEFAULT_LEVELS

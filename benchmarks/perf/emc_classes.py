@@ -1,8 +1,8 @@
 """Two particles, blanks and balls in one file: what EMC's classes make of them from random starts.
 
 ``python -m benchmarks.perf.emc_classes --out runs/classes`` simulates both subunits of the ribosome
-in equal parts, a tenth of blanks and a tenth of balls beside them, at two brightnesses, reconstructs
-with two classes and with junk, and counts where every kind of shot went.
+in equal parts, a tenth of blanks and a tenth of balls beside them, at two brightnesses,
+reconstructs with two classes and with junk, and counts where every kind of shot went.
 """
 
 import json
