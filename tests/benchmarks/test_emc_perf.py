@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from baselines.emc import EmcConfig
-from benchmarks.perf import emc_figures, emc_scaling
+from benchmarks.perf import emc_classes, emc_figures, emc_scaling
 from benchmarks.perf.emc_dragonfly import read_run
 from benchmarks.perf.emc_ours import _first_volume, march_to
 from benchmarks.perf.emc_truth import (
@@ -26,6 +26,10 @@ from xraisim.core.fourier import coordinates
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Photons, Pixels, Volume
+from xraisim.files.truth import read_truth, truth_path
+from xraisim.photons.hits import SINGLE
+from xraisim.simulation.config import from_mapping
+from xraisim.simulation.make import simulate
 
 DIAMETER_ANGSTROM, S_MAX = 100.0, 0.035
 
@@ -161,3 +165,20 @@ def test_the_plots_are_made(tmp_path: Path) -> None:
     rows = {name: [point] for name in ("patterns", "rotations", "pixels")}
     emc_figures.scaling(tmp_path / "c.png", rows)
     assert all((tmp_path / name).stat().st_size > 5000 for name in ("a.png", "b.png", "c.png"))
+
+
+def test_shots_are_counted_by_kind_and_class(tmp_path: Path) -> None:
+    """Classes that are the truth: every kind goes to its own."""
+    path = tmp_path / "patterns.h5"
+    simulate(from_mapping(emc_classes._experiment(60, 1e12)), path)
+    truth = read_truth(truth_path(path))
+    model = np.full(60, -1)
+    hit = np.diff(truth.particles.offsets) > 0
+    model[hit] = truth.particles.model[truth.particles.offsets[:-1][hit]]
+    with h5py.File(tmp_path / "poses.h5", "w") as file:
+        file["class_id"] = np.where(truth.hits == SINGLE, model + 1, 3)
+    found = emc_classes.counted(tmp_path / "poses.h5", truth)
+    assert sum(map(sum, found.values())) == 60
+    for kind, counts in found.items():
+        own = {"50S": 0, "30S": 1}.get(kind, 2)
+        assert sum(counts) == counts[own] > 0
