@@ -18,6 +18,7 @@ from xrai.losses import photon_nll
 from xrai.march import March
 from xrai.monitor import Monitor
 from xrai.poses import refine_hypotheses
+from xrai.trial import likelier_sign
 from xraisim.core import rotations, so3
 from xraisim.core.misfit import goodness
 from xraisim.core.random import generator
@@ -26,12 +27,14 @@ from xraisim.core.symmetry import symmetrize
 from xraisim.core.types import Photons, Pixels, Volume
 
 _PROBE = 256  # patterns by which a start is judged
+_TRIAL = 2048  # by which the sign of what is not round about it is
 
 
 def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
     """Return the first volume, and whether it explains the patterns it was made of.
 
-    Restarts follow one another until one settles; if none does, the likeliest is returned.
+    Restarts follow one another until one settles; if none does, the likeliest is returned. Of a
+    particle with a point group, each is tried with either sign of its angular part.
     """
     config, stream = march.config, march.stream
     s_max = min(config.start.reach / stream.diameter_angstrom, march.s_edge)
@@ -42,7 +45,10 @@ def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
     best, best_nll = None, float("inf")
     for restart in range(config.start.restarts):
         decoder, nll = _online(counts, pixels, march, restart, monitor)
-        volume = _symmetric(march, decoder.volume())
+        volume, turned = _symmetric(march, decoder.volume()), False
+        if march.group is not None:
+            some = blocks[0].take(np.arange(min(_TRIAL, len(blocks[0]))))
+            volume, turned = likelier_sign(march, volume, decoder.base, some)
         unexplained = _unexplained(march, volume, pixels, probe)
         settled = march.processes.agreed(unexplained) < config.start.settled
         monitor.log(
@@ -51,6 +57,7 @@ def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
             nll_per_photon=nll,
             unexplained=unexplained,
             settled=int(settled),
+            opposite_sign=int(turned),
         )
         if settled:
             return volume, True
