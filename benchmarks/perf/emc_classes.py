@@ -6,6 +6,7 @@ reconstructs with two classes and with junk, and counts where every kind of shot
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,15 +50,11 @@ def main(
         truth = read_truth(truth_path(path))
         for seed in range(seeds):
             run = out / f"{light}-{seed}"
-            summary = reconstruct(path, run, _with_seed(seed))
+            summary = reconstruct(path, run, replace(_SETTINGS, seed=seed))
             found = {"light": light, "seed": seed, "seconds": round(summary.seconds, 1)}
             runs.append(found | {"shots": counted(run / "poses.h5", truth)})
             console.say(json.dumps(runs[-1]))
     perf_record.write(out / "record.json", record | {"patterns": patterns, "runs": runs})
-
-
-def _with_seed(seed: int) -> EmcConfig:
-    return EmcConfig(**vars(_SETTINGS) | {"seed": seed})
 
 
 def _experiment(patterns: int, photons_per_pulse: float) -> dict[str, Any]:
