@@ -4,7 +4,9 @@ Each adds up what it finds of its own share; sums over all of them are the same 
 so that all of them hold the same state. Messages go over gloo between CPUs and NCCL between GPUs.
 """
 
+import importlib
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,10 +59,16 @@ class Processes:
         return slice(*bounds)
 
     def parallel(self, model: nn.Module) -> nn.Module:
-        """Return a model whose gradients are averaged over the processes by torch."""
+        """Return a model whose gradients are averaged over the processes by torch.
+
+        It keeps the processes joined: let go of it before they part.
+        """
         if self.count == 1:
             return model
-        return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            # torch 2.13 wants another name for the argument, which torch 2.11 does not know.
+            warnings.simplefilter("ignore", FutureWarning)
+            return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
 
     def agreed(self, value: float) -> float:
         """Return the leader's value, for decisions that all have to take alike."""
@@ -89,11 +97,22 @@ def processes_of(device: str) -> Iterator[Processes]:
     with_gpus = device != "cpu" and torch.cuda.is_available()
     if with_gpus:
         _take_gpu(int(os.environ["LOCAL_RANK"]))
+    _import_before_joining()
     numba.set_num_threads(min(torch.get_num_threads(), numba.get_num_threads()))
     distributed.init_process_group("cpu:gloo,cuda:nccl" if with_gpus else "gloo")
     yield Processes(rank=distributed.get_rank(), count=count)
     # Not after an error: the others may be waiting for this process, and torchrun ends them.
     distributed.destroy_process_group()
+
+
+def _import_before_joining() -> None:
+    """Import the part of torch whose functions keep, as a default, the group of their import.
+
+    DistributedDataParallel imports it too. Were that only then, the group's threads would outlive
+    :func:`torch.distributed.destroy_process_group`; one that then still lets go of a tensor while
+    Python shuts down aborts the process.
+    """
+    importlib.import_module("torch.distributed.nn.functional")
 
 
 def _take_gpu(number: int) -> None:

@@ -4,16 +4,17 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from xrai.encoder import EncoderConfig
 from xrai.teach import Teacher
 from xraisim.core import so3
-from xraisim.core.processes import processes_of
+from xraisim.core.processes import Processes, processes_of
 from xraisim.core.random import generator
 from xraisim.core.types import Pixels, Volume
 
 
-def main(directory: Path) -> None:
+def learn(processes: Processes) -> dict[str, Tensor]:
     """Learn a few steps on random numbers: what is learned does not matter here."""
     index = torch.arange(400)
     s = torch.stack([index // 20 - 9.5, index % 20 - 9.5, 0.0 * index], 1) * 1e-3
@@ -25,11 +26,18 @@ def main(directory: Path) -> None:
     volume = Volume(values=values + values.flip(0, 1, 2), spacing=1e-3, kind="intensity")
     counts = torch.poisson(4 * torch.rand(100, 400, generator=random), generator=random)
     config = EncoderConfig(rings=6, azimuths=8, directions=60, channels=16, batch=36)
+    teacher = Teacher(pixels, config, 2, "cpu", processes)
+    teacher.learn(volume, pixels, counts, so3.haar(100, random), torch.ones(100), 5)
+    return teacher.encoder.state_dict()
+
+
+def main(directory: Path) -> None:
+    """Save what was learned; fail if threads of the process group outlive it."""
     with processes_of("cpu") as processes:
-        teacher = Teacher(pixels, config, 2, "cpu", processes)
-        pose = so3.haar(100, random)
-        teacher.learn(volume, pixels, counts, pose, torch.ones(100), 5)
-        torch.save(teacher.encoder.state_dict(), directory / f"{processes.rank}.pt")
+        torch.save(learn(processes), directory / f"{processes.rank}.pt")
+    threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    left = [name for name in threads if "gloo" in name]
+    assert not left, f"{left} may abort the process while Python shuts down"
 
 
 if __name__ == "__main__":
