@@ -142,7 +142,6 @@ def _posed(
         round_.s_now,
         margin=state.columns["mate_margin"][index].to(march.device),
         mates=round_.number % march.config.refine.mates_every == 0,
-        steps=1 if march.at_rest(state.turned, round_.s_now) else None,
     )
     if propose is None:
         return held

@@ -14,6 +14,7 @@ from xraisim.core.search import grid_loglik, log_templates
 from xraisim.core.types import Photons, Pixels, Volume
 
 _DECIDED = 20.0  # nats between a pose and its mate: beyond doubt, even if the volume is not exact
+_LEAST_DAMPING, _MOST_DAMPING = 0.01, 30.0  # of a step, in units of the Fisher information
 
 
 @dataclass(frozen=True)
@@ -79,23 +80,25 @@ def refine(
 ) -> Poses:
     """Climb the likelihood from ``start`` by Levenberg-Marquardt steps on the rotation vector.
 
-    A step that does not increase the likelihood is taken back and damped more, so the result is
-    never less likely than the start. The Fisher information stands for the Hessian: it is positive
-    where the Hessian of noisy counts need not be.
+    The Fisher information stands for the Hessian: it is positive where the Hessian of noisy counts
+    need not be. The slopes of an interpolated volume jump from cell to cell, so over small turns
+    about a maximum the likelihood bends more than that, up to a few times: every step, taken or
+    not, measures by how much, and the next one is damped accordingly. A step that does not increase
+    the likelihood is taken back, so the result is never less likely than the start.
     """
     pose, state = start, pose_scores(volume, pixels, photons, start)
     value, gradient, fisher = state.value, state.gradient, state.fisher
-    damping = torch.full_like(value, 0.01)
+    damping = torch.full_like(value, _LEAST_DAMPING)
     for _ in range(iterations):
         step = _damped_step(gradient, fisher, damping, max_step_rad)
         trial = rotations.multiply(pose, rotations.from_rotation_vector(step.float()))
         found = pose_scores(volume, pixels, photons, trial)
+        damping = _measured_damping(found.value - value, step, gradient, fisher)
         up = found.value > value
         pose = torch.where(up[:, None], trial, pose)
         value = torch.where(up, found.value, value)
         gradient = torch.where(up[:, None], found.gradient, gradient)
         fisher = torch.where(up[:, None, None], found.fisher, fisher)
-        damping = torch.where(up, 0.3 * damping, 10 * damping)
     return Poses(rotations.normalize(pose), value, _standard_error(fisher), torch.zeros_like(value))
 
 
@@ -104,6 +107,17 @@ def _standard_error(fisher: Tensor) -> Tensor:
     least = torch.eye(3, dtype=fisher.dtype, device=fisher.device) / math.pi**2
     variance = torch.linalg.inv(fisher + least).diagonal(dim1=1, dim2=2).sum(1)
     return variance.sqrt().clamp_max(math.pi)
+
+
+def _measured_damping(gain: Tensor, step: Tensor, gradient: Tensor, fisher: Tensor) -> Tensor:
+    """Return by what share the curvature along a step exceeds the Fisher information's.
+
+    From gain = gᵀd − dᵀHd/2, the curvature dᵀHd is twice what the gain lacks of the slope.
+    """
+    slope = (gradient * step).sum(1)
+    expected = torch.einsum("ni,nij,nj->n", step, fisher, step)
+    curvature = 2 * (slope - gain)
+    return (curvature / expected.clamp_min(1e-12) - 1).clamp(_LEAST_DAMPING, _MOST_DAMPING)
 
 
 def _damped_step(gradient: Tensor, fisher: Tensor, damping: Tensor, longest: float) -> Tensor:
