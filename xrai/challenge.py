@@ -1,5 +1,7 @@
 """The encoder challenges the poses found: where it proposes another one, the likelihood decides."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -18,12 +20,13 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
 
     Records how far the encoder alone is from the searched poses: its first choice, the error it
     states for that, the hypothesis that the likelihood picks, and the nearest one, all modulo the
-    near-symmetric mate; and over how many view directions its choices spread, over those of the
-    poses: much below one, the encoder has collapsed.
+    near-symmetric mate and the point group; and over how many view directions its choices spread,
+    over those of the poses: much below one, the encoder has collapsed.
     """
     encoder = encoder_of(march, state)
     if encoder is None:
         return
+    off = partial(angle_modulo_mate, group=march.group)
     volume, pixels = state.require_volume(), pixels_of(march)
     within = march.pixels_within(_reach(march, state))
     first, stated, picked, nearest, rescued = [], [], [], [], 0
@@ -40,11 +43,11 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
         both = torch.cat([choice, so3.in_plane_mate(choice)], 1)
         choice = prune(volume, within, photons, both, 1)[:, 0].contiguous()
         heads = found.heads.unbind(1)
-        angles = torch.stack([angle_modulo_mate(head, held.quaternion) for head in heads], 1)
+        angles = torch.stack([off(head, held.quaternion) for head in heads], 1)
         first.append(angles[:, 0])
         stated.append(found.error_deg)
         nearest.append(angles.min(1).values)
-        picked.append(angle_modulo_mate(choice, held.quaternion))
+        picked.append(off(choice, held.quaternion))
         state.columns["encoder_orientations"][rows] = found.heads[:, 0].cpu()
         rescued += _contest(march, state, volume, rows, photons, choice, held)
     state.figures |= {
@@ -54,8 +57,8 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
         "encoder_likelihood_pick_deg_median": float(torch.cat(picked).median()),
         "encoder_nearest_head_deg_median": float(torch.cat(nearest).median()),
         "encoder_rescued_patterns": float(rescued),
-        "encoder_views_over_poses": views_in_use(state.column("encoder_orientations"))
-        / views_in_use(state.column("orientations")),
+        "encoder_views_over_poses": views_in_use(state.column("encoder_orientations"), march.group)
+        / views_in_use(state.column("orientations"), march.group),
     }
     monitor.log("encoder", **state.figures)
 

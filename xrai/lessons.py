@@ -23,7 +23,9 @@ def lesson(march: March, state: State, monitor: Monitor) -> None:
     The first lesson takes ``encoder.steps`` steps, every further one ``encoder.steps_per_round``.
     """
     config, pixels = march.config, pixels_of(march)
-    teacher = Teacher(pixels, config.encoder, config.seed, march.device, march.processes)
+    teacher = Teacher(
+        pixels, config.encoder, config.seed, march.device, march.processes, march.group
+    )
     steps = config.encoder.steps
     if state.teacher is not None:
         teacher.load_state_dict(state.teacher)
@@ -54,6 +56,6 @@ def encoder_of(march: March, state: State) -> Encoder | None:
     """
     if state.teacher is None:
         return None
-    encoder = Encoder(pixels_of(march).to("cpu"), march.config.encoder)
+    encoder = Encoder(pixels_of(march).to("cpu"), march.config.encoder, march.group)
     load(encoder, state.teacher["encoder"])
     return encoder.to(march.device)

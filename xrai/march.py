@@ -12,13 +12,20 @@ import torch
 from torch import Tensor
 
 from xrai.config import TrainConfig
-from xrai.poses import GridSearch, Poses, prune, refine, refine_hypotheses, score_mates
+from xrai.poses import (
+    GridSearch,
+    Poses,
+    angle_modulo,
+    prune,
+    refine,
+    refine_hypotheses,
+    score_mates,
+)
 from xrai.rounds import ladder
 from xrai.stream import PatternStream
-from xraisim.core import rotations
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.random import generator
-from xraisim.core.symmetry import nearest_mate, point_group
+from xraisim.core.symmetry import point_group
 from xraisim.core.types import Photons, Pixels, Volume
 
 _AT_REST = 0.1  # of the longest step: poses that turn by less have arrived
@@ -109,9 +116,7 @@ class March:
 
     def apart(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the angles (radians) between quaternions [n, 4], modulo the point group."""
-        if self.group is None:
-            return rotations.angle_between(first, second)
-        return nearest_mate(first, second, self.group)[1]
+        return angle_modulo(self.group, first, second)
 
     def elsewhere(self, rivals: Tensor, held: Tensor, s_max: float) -> Tensor:
         """Return the numbers of the quaternions [n, 4] that are no refinement of those held."""

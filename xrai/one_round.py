@@ -18,7 +18,7 @@ from xrai.plan import reads_once
 from xrai.poses import Poses
 from xrai.proposals import proposals
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
-from xraisim.core import rotations, so3
+from xraisim.core import so3
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons, Volume
@@ -116,7 +116,7 @@ def _block(
         index, chosen = some + rows.start, photons.take(some.numpy())
         poses = _posed(march, state, round_, references[which], chosen, index, propose)
         _merge(march, state, round_, references[which], state.sums[which], index, chosen, poses)
-    turned = rotations.angle_between(before, state.columns["orientations"][rows])
+    turned = march.apart(before, state.columns["orientations"][rows])
     state.columns["turned_deg"][rows] = torch.rad2deg(turned)
 
 
@@ -251,7 +251,7 @@ def _disconcurrence(
     first, second = (
         march.again(volume, some, start, round_.s_now).quaternion for volume in state.volumes
     )
-    return float(torch.rad2deg(rotations.angle_between(first, second)).median())
+    return float(torch.rad2deg(march.apart(first, second)).median())
 
 
 def _probe(march: March, state: State, rows: slice, photons: Photons) -> tuple[Photons, Tensor]:

@@ -11,6 +11,7 @@ from xraisim.core import rotations, so3
 from xraisim.core.entries import dense_counts
 from xraisim.core.likelihood import candidate_loglik, pose_scores
 from xraisim.core.search import grid_loglik, log_templates
+from xraisim.core.symmetry import nearest_mate
 from xraisim.core.types import Photons, Pixels, Volume
 
 _DECIDED = 20.0  # nats between a pose and its mate: beyond doubt, even if the volume is not exact
@@ -179,9 +180,22 @@ def prune(
 
 
 def angle_modulo_mate(
-    left: Float[Tensor, "n 4"], right: Float[Tensor, "n 4"]
+    left: Float[Tensor, "n 4"],
+    right: Float[Tensor, "n 4"],
+    group: Float[Tensor, "m 4"] | None = None,
 ) -> Float[Tensor, "n"]:
-    """Return the angle in degrees between poses, or to the in-plane mate if that is nearer."""
-    direct = rotations.angle_between(left, right)
-    mate = rotations.angle_between(left, so3.in_plane_mate(right))
-    return torch.minimum(direct, mate) * (180 / math.pi)
+    """Return the angle in degrees between poses, or to the in-plane mate if that is nearer.
+
+    With the point group of the particle, the smallest of all those between equivalent poses.
+    """
+    both = (angle_modulo(group, left, one) for one in (right, so3.in_plane_mate(right)))
+    return torch.rad2deg(torch.minimum(*both))
+
+
+def angle_modulo(
+    group: Float[Tensor, "m 4"] | None, left: Float[Tensor, "n 4"], right: Float[Tensor, "n 4"]
+) -> Float[Tensor, "n"]:
+    """Return the smallest angle (radians) between poses that are equivalent by a point group."""
+    if group is None:
+        return rotations.angle_between(left, right)
+    return nearest_mate(left, right, group)[1]

@@ -33,7 +33,7 @@ class Teacher:
     Step i draws its batch from (seed, i) alone, so the number of finished steps is the whole random
     state, and several processes learn shares of the batch that one process would learn alone; torch
     averages their gradients (``DistributedDataParallel``). ``pixels``: those within the encoder's
-    reach (:func:`encoder_pixels`), on any device.
+    reach (:func:`encoder_pixels`), on any device; ``group``: the particle's point group.
     """
 
     def __init__(
@@ -43,13 +43,14 @@ class Teacher:
         seed: int,
         device: str | torch.device = "cpu",
         processes: Processes = ALONE,
+        group: Float[Tensor, "m 4"] | None = None,
     ) -> None:
         self.config, self.steps = config, 0
         self._seed, self._device, self._processes = seed, torch.device(device), processes
         # Initial weights come from torch's global generator: fork it, so that nothing else notices.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.encoder = Encoder(pixels.to("cpu"), config).to(device)
+            self.encoder = Encoder(pixels.to("cpu"), config, group).to(device)
         self._loss = processes.parallel(PosteriorLoss(self.encoder))
         self._optimizer = torch.optim.Adam(self.encoder.parameters(), betas=(0.9, 0.99))
 

@@ -28,8 +28,7 @@ def doubts(march: March, state: State) -> list[str]:
             f"{1 / state.limit:.0f} Å turns by {math.degrees(speckle):.1f}°"
         )
     spread = state.figures.get("encoder_views_over_poses", 1.0)
-    # Equivalent poses of a point group are chosen by chance, by the search and by the encoder.
-    if march.group is None and spread < _COLLAPSED:
+    if spread < _COLLAPSED:
         found.append(
             f"the encoder has collapsed: its choices spread over {spread:.0%} of the view "
             "directions that the poses have; do not use --encoder-only with this run"

@@ -141,6 +141,21 @@ def test_nearest_mate_is_the_best_of_all():
     assert torch.allclose(angle, rotations.angle_between(mate, reference), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["C1", "C4", "D3", "T", "O", "I"])
+def test_mates_share_one_view_of_the_asymmetric_unit(name):
+    group = symmetry.point_group(name)
+    pose = so3.haar(40, generator(0, "pose"))
+    every = rotations.multiply(pose[:, None], group.float())
+    chosen = symmetry.asymmetric_mate(every, group)
+    same = rotations.angle_between(chosen, chosen[:, :1])
+    assert float(same.max()) < 1e-3
+    assert float(rotations.angle_between(every, chosen[:, :1]).min(1).values.max()) < 1e-3
+    # Nearer to some direction of the unit than the grid is wide; other units begin beyond it.
+    view = rotations.to_matrix(chosen[:, 0])[:, 2]
+    unit = symmetry.asymmetric_directions(6000, group)
+    assert float((view @ unit.T).max(1).values.min()) > math.cos(0.05)
+
+
 def test_mates_give_the_same_pattern():
     """V(g s) = V(s) makes R and R·g one orientation: twelve blobs on an icosahedron's vertices."""
     group = symmetry.point_group("I")

@@ -2,7 +2,8 @@
 
 Cell (a, v) is the rotation Rz(a·step)·Q_v, where the frame Q_v brings view direction v to the beam:
 a turn of the pattern about the beam shifts ``a`` and leaves ``v`` alone. In-plane angles cover half
-a turn, so rotations are taken modulo the near-symmetric mate.
+a turn, so rotations are taken modulo the near-symmetric mate; of those that a point group makes
+equivalent, the one that sees the particle from the asymmetric unit stands for all.
 """
 
 import math
@@ -12,10 +13,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from xraisim.core import rotations
+from xraisim.core.symmetry import asymmetric_directions, asymmetric_mate, point_group
 
 _GOLDEN = (1 + math.sqrt(5)) / 2
 _VIEWS = 4  # view directions that share a rotation
 _KERNEL = 0.5  # width of their kernel, in spacings of the directions
+_DIRECTIONS = 100
 
 
 class Cells(nn.Module):
@@ -23,8 +26,11 @@ class Cells(nn.Module):
 
     frames: Tensor
     grid: Tensor
+    group: Tensor
 
-    def __init__(self, directions: int, azimuths: int) -> None:
+    def __init__(
+        self, directions: int, azimuths: int, group: Float[Tensor, "m 4"] | None = None
+    ) -> None:
         super().__init__()
         frames = view_frames(directions)
         turn = about_beam(torch.arange(azimuths) * (math.pi / azimuths))
@@ -33,6 +39,7 @@ class Cells(nn.Module):
         self.spacing_rad = math.sqrt(4 * math.pi / directions)
         self.register_buffer("frames", frames, persistent=False)
         self.register_buffer("grid", grid, persistent=False)
+        self.register_buffer("group", _or_none(group).float(), persistent=False)
 
     def shares(self, pose: Float[Tensor, "n 4"]) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
         """Return the cells around each rotation and the share of it that each takes.
@@ -40,6 +47,7 @@ class Cells(nn.Module):
         A Gaussian over the nearest view directions and a line over the two nearest in-plane angles,
         so that the mean over a posterior of such shares is a rotation between the cells.
         """
+        pose = asymmetric_mate(pose, self.group)
         beam = rotations.to_matrix(pose)[:, 2]
         views = rotations.to_matrix(self.frames)[:, 2]
         cosine, view = (beam @ views.T).topk(_VIEWS, 1)
@@ -69,15 +77,21 @@ def view_frames(directions: int) -> Float[Tensor, "v 4"]:
     return rotations.normalize(frame).float()
 
 
-def views_in_use(pose: Float[Tensor, "n 4"], directions: int = 100) -> float:
-    """Return over how many of ``directions`` the poses' view directions spread: e to their entropy.
+def views_in_use(pose: Float[Tensor, "n 4"], group: Float[Tensor, "m 4"] | None = None) -> float:
+    """Return over how many of 100 directions the poses' view directions spread: e to their entropy.
 
-    n uniform poses, n much larger than ``directions``, use nearly all of them.
+    n uniform poses, n much larger than 100, use nearly all of them. The directions (about 100) lie
+    in the asymmetric unit of the point group, and the poses are taken modulo it.
     """
-    beam = rotations.to_matrix(pose)[:, 2]
-    views = rotations.to_matrix(view_frames(directions))[:, 2].to(beam)
-    counts = torch.bincount((beam @ views.T).argmax(1), minlength=directions)
+    group = _or_none(group)
+    beam = rotations.to_matrix(asymmetric_mate(pose, group))[:, 2]
+    views = asymmetric_directions(_DIRECTIONS * len(group), group).to(beam)
+    counts = torch.bincount((beam @ views.T).argmax(1), minlength=len(views))
     return float(torch.special.entr(counts / len(pose)).sum().exp())
+
+
+def _or_none(group: Float[Tensor, "m 4"] | None) -> Float[Tensor, "m 4"]:
+    return point_group("C1") if group is None else group
 
 
 def about_beam(angle: Float[Tensor, "n"]) -> Float[Tensor, "n 4"]:

@@ -7,21 +7,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xraisim.core import so3
+from xraisim.core.symmetry import nearest_mate
 
 
 def modes(
-    pose: Float[Tensor, "n k 4"], probability: Float[Tensor, "n k"], radius_rad: float, heads: int
+    pose: Float[Tensor, "n k 4"],
+    probability: Float[Tensor, "n k"],
+    radius_rad: float,
+    heads: int,
+    group: Float[Tensor, "m 4"] | None = None,
 ) -> tuple[Float[Tensor, "n H 4"], Float[Tensor, "n H"]]:
     """Return the modes of weighted rotations, the most probable first, and their probabilities.
 
     One after another: the likeliest rotation left takes in all within ``radius_rad``, and their
-    weighted mean is the mode. Rotations count modulo the in-plane mate.
+    weighted mean is the mode. Rotations count modulo the in-plane mate and the point group.
     """
     left, found, mass = probability, [], []
     rows = torch.arange(len(pose), device=pose.device)
     for _ in range(heads):
         peak = pose[rows, left.argmax(1)]
-        nearer, cosine = mate_nearest(pose, peak)
+        nearer, cosine = mate_nearest(pose, peak, group)
         near = cosine > math.cos(radius_rad / 2)
         taken = left * near
         mean = (nearer * taken[..., None]).sum(1)
@@ -35,13 +40,17 @@ def modes(
 
 
 def mate_nearest(
-    pose: Float[Tensor, "n k 4"], centre: Float[Tensor, "n 4"]
+    pose: Float[Tensor, "n k 4"],
+    centre: Float[Tensor, "n 4"],
+    group: Float[Tensor, "m 4"] | None = None,
 ) -> tuple[Float[Tensor, "n k 4"], Float[Tensor, "n k"]]:
     """Return each rotation or its mate, whichever is nearer to ``centre``, and cos(angle / 2).
 
     The quaternions lie in the hemisphere of ``centre``, so that they can be averaged.
     """
     mate = so3.in_plane_mate(pose)
+    if group is not None:
+        pose, mate = (nearest_mate(q, centre[:, None], group)[0] for q in (pose, mate))
     direct, turned = ((q * centre[:, None]).sum(-1) for q in (pose, mate))
     nearer = torch.where((turned.abs() > direct.abs())[..., None], mate, pose)
     cosine = (nearer * centre[:, None]).sum(-1, keepdim=True)
@@ -53,11 +62,12 @@ def mean_angle(
     probability: Float[Tensor, "n k"],
     centre: Float[Tensor, "n 4"],
     elsewhere_rad: float,
+    group: Float[Tensor, "m 4"] | None = None,
 ) -> Float[Tensor, "n"]:
-    """Return the posterior's mean angle (radians) to ``centre``, modulo the mate.
+    """Return the posterior's mean angle (radians) to ``centre``, modulo mate and point group.
 
     The probability that the given rotations lack counts as ``elsewhere_rad`` away.
     """
-    _, cosine = mate_nearest(pose, centre)
+    _, cosine = mate_nearest(pose, centre, group)
     lacking = (1 - probability.sum(1)).clamp_min(0)
     return (probability * 2 * torch.acos(cosine)).sum(1) + lacking * elsewhere_rad

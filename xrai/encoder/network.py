@@ -26,7 +26,8 @@ class Proposal:
     """What the encoder says of patterns: hypotheses, and how far off the first may be.
 
     ``heads``: quaternions [n, H, 4], the most probable first; ``probability`` [n, H];
-    ``error_deg``: expected error of the first [n], in degrees and modulo the in-plane mate.
+    ``error_deg``: expected error of the first [n], in degrees, modulo the in-plane mate and the
+    point group.
     """
 
     heads: Float[Tensor, "n H 4"]
@@ -79,18 +80,22 @@ class Encoder(nn.Module):
 
     Every layer commutes with circular shifts of the azimuth, so a pattern turned about the beam by
     a multiple of the azimuthal step gets its posterior shifted by as much, untaught. What a pattern
-    leaves open shows as a posterior with several modes; the mate of a mode is not told from it.
+    leaves open shows as a posterior with several modes; the mate of a mode is not told from it, nor
+    are the orientations that the point group ``group`` makes equivalent.
     """
 
     score_knots: Tensor
     error_knots: Tensor
 
-    def __init__(self, pixels: Pixels, config: EncoderConfig) -> None:
+    def __init__(
+        self, pixels: Pixels, config: EncoderConfig, group: Float[Tensor, "m 4"] | None = None
+    ) -> None:
         super().__init__()
         azimuths, channels = config.azimuths, config.channels
         self.heads = config.heads
         self.pattern = PolarPattern(pixels, config.rings, azimuths)
-        self.cells = Cells(config.directions, azimuths)
+        self.group = group
+        self.cells = Cells(config.directions, azimuths, group)
         self.trunk = nn.Sequential(
             HarmonicConvolution(self.pattern.channels, channels, azimuths),
             *(Block(channels, azimuths) for _ in range(config.blocks)),
@@ -119,7 +124,7 @@ class Encoder(nn.Module):
         of patterns with a like posterior is neither.
         """
         heads, _, score = self._all_modes(counts)
-        error = angle_modulo_mate(heads[:, 0], pose)
+        error = angle_modulo_mate(heads[:, 0], pose, self.group)
         order = score.argsort()
         groups = torch.tensor_split(order, _KNOTS)
         self.score_knots.copy_(torch.stack([score[g].mean() for g in groups]))
@@ -139,8 +144,8 @@ class Encoder(nn.Module):
         probability = (top.values - logits.logsumexp(1, keepdim=True)).exp()
         pose = self.cells.grid[top.indices]
         radius = _MODE_RADIUS * self.cells.spacing_rad
-        heads, mass = modes(pose, probability, radius, self.heads)
-        angle = mean_angle(pose, probability, heads[:, 0].contiguous(), _ELSEWHERE_RAD)
+        heads, mass = modes(pose, probability, radius, self.heads, self.group)
+        angle = mean_angle(pose, probability, heads[:, 0].contiguous(), _ELSEWHERE_RAD, self.group)
         return heads, mass, torch.rad2deg(angle)
 
 

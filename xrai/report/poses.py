@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
 from xrai.poses import angle_modulo_mate
+from xraisim.core.symmetry import point_group
 from xraisim.figure_axes import COLOURS
 
 _MOST_POSES = 20_000
@@ -57,10 +58,11 @@ def spacing(found: Spacing) -> Figure:
     return figure
 
 
-def encoder_angles(poses: dict[str, np.ndarray]) -> np.ndarray | None:
-    """Return how far the encoder's first choices are from the poses, degrees, modulo the mate.
+def encoder_angles(poses: dict[str, np.ndarray], symmetry: str = "C1") -> np.ndarray | None:
+    """Return how far the encoder's first choices are from the poses, degrees.
 
-    None where the encoder has not said anything yet: its choices are then all the same.
+    Modulo the near-symmetric mate and the particle's point group; None where the encoder has not
+    said anything yet: its choices are then all the same.
     """
     said, found = poses.get("encoder_orientations"), poses.get("orientations")
     if said is None or found is None:
@@ -69,4 +71,4 @@ def encoder_angles(poses: dict[str, np.ndarray]) -> np.ndarray | None:
     if not known.any() or np.ptp(said[known], axis=0).max() == 0:
         return None
     left, right = (torch.from_numpy(q[known]).float() for q in (said, found))
-    return angle_modulo_mate(left, right).numpy()
+    return angle_modulo_mate(left, right, point_group(symmetry)).numpy()

@@ -1,6 +1,7 @@
 """What a run of ``xrai train`` has left in its directory so far: a running one has less."""
 
 import math
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,11 @@ class Run:
     density: Volume | None
     s_range: tuple[float, float]
     poses: dict[str, np.ndarray]
+
+    @property
+    def symmetry(self) -> str:
+        """The particle's point group, as the run was told."""
+        return str(tomllib.loads(self.config).get("symmetry", "C1"))
 
     @property
     def rounds(self) -> list[dict[str, Any]]:

@@ -130,7 +130,7 @@ def _poses(run: Run, scores: Scores | None) -> Found:
 def _columns(run: Run, scores: Scores | None) -> dict[str, np.ndarray]:
     """Return what there is to make histograms of, by label."""
     found = {label: run.poses[name] for name, label in _COLUMNS.items() if name in run.poses}
-    angles = pose_figures.encoder_angles(run.poses)
+    angles = pose_figures.encoder_angles(run.poses, run.symmetry)
     if angles is not None:
         found[_ANGLES] = angles
     if scores is not None:

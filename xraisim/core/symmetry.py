@@ -121,11 +121,27 @@ def asymmetric_directions(n: int, group: Float[Tensor, "m 4"]) -> Float[Tensor, 
     return spiral[(spiral @ mates.T).argmax(1) == 0].float()
 
 
+def asymmetric_mate(
+    quaternion: Float[Tensor, "*batch 4"], group: Float[Tensor, "m 4"]
+) -> Float[Tensor, "*batch 4"]:
+    """Return the mate R·g of each orientation that sees the particle from the asymmetric unit.
+
+    Its view direction gᵀRᵀz lies in the cell of :func:`asymmetric_directions`, so equivalent
+    orientations become one.
+    """
+    group = group.to(quaternion)
+    view = rotations.to_matrix(quaternion)[..., 2, :]
+    # (gᵀ v)·r = v·(g r)
+    mates = rotations.to_matrix(group) @ quaternion.new_tensor(_REFERENCE)
+    best = (view @ mates.T).argmax(-1)
+    return rotations.normalize(rotations.multiply(quaternion, group[best]))
+
+
 def nearest_mate(
-    quaternion: Float[Tensor, "n 4"],
-    reference: Float[Tensor, "n 4"],
+    quaternion: Float[Tensor, "*#batch 4"],
+    reference: Float[Tensor, "*#batch 4"],
     group: Float[Tensor, "m 4"],
-) -> tuple[Float[Tensor, "n 4"], Float[Tensor, "n"]]:
+) -> tuple[Float[Tensor, "*batch 4"], Float[Tensor, "*batch"]]:
     """Return the mate R·g of each orientation closest to its reference, and the angle in radians.
 
     The angle is the pose error modulo the symmetry of a particle whose axes lie as
@@ -134,6 +150,6 @@ def nearest_mate(
     group = group.to(quaternion)
     # The angle between R·g and the reference grows as |⟨g, R⁻¹·reference⟩| falls.
     relative = rotations.multiply(rotations.conjugate(quaternion), reference)
-    best = (relative @ group.T).abs().argmax(1)
+    best = (relative @ group.T).abs().argmax(-1)
     mate = rotations.normalize(rotations.multiply(quaternion, group[best]))
     return mate, rotations.angle_between(mate, reference)

@@ -10,6 +10,7 @@ from xrai.encoder.modes import modes
 from xrai.poses import angle_modulo_mate
 from xraisim.core import rotations, so3
 from xraisim.core.random import generator
+from xraisim.core.symmetry import point_group
 
 
 @pytest.fixture
@@ -62,6 +63,28 @@ def test_a_pose_and_its_mate_share_alike(cells):
     assert torch.allclose(one, other, atol=1e-3)
 
 
+def test_equivalent_poses_share_alike():
+    group = point_group("I")
+    cells = Cells(400, 32, group)
+    pose = so3.haar(20, generator(5, "pose"))
+    mates = rotations.multiply(pose[:, None], group.float()).reshape(-1, 4)
+    every = torch.zeros(len(mates), len(cells.grid)).scatter_add_(1, *cells.shares(mates))
+    every = every.reshape(20, len(group), -1)
+    assert torch.allclose(every, every[:, :1].expand_as(every), atol=2e-3)
+
+
+def test_a_mode_gathers_what_lies_on_both_sides_of_the_asymmetric_unit():
+    group = point_group("O")
+    centre = so3.haar(1, generator(6, "centre"))
+    near = so3.perturb(centre, 8, 0.02, generator(7, "near"))
+    mates = rotations.multiply(near, group[torch.arange(8) * 3].float())
+    found, mass = modes(mates, torch.full((1, 8), 0.125), 0.2, 2, group)
+    assert float(mass[0, 0]) == pytest.approx(1)
+    assert float(angle_modulo_mate(found[:, 0].contiguous(), centre, group)) < 2
+    _, apart = modes(mates, torch.full((1, 8), 0.125), 0.2, 2)
+    assert float(apart[0, 0]) < 0.5
+
+
 def test_modes_are_told_apart_and_ordered():
     centre = so3.haar(2, generator(3, "centre"))
     assert float(angle_modulo_mate(centre[:1], centre[1:])) > 30
@@ -81,6 +104,11 @@ def test_views_in_use_are_counted_by_their_entropy():
     assert views_in_use(frames[3].expand(50, 4)) == pytest.approx(1)
     half = torch.cat([frames[:5]] * 7)
     assert views_in_use(half) == pytest.approx(5, rel=1e-5)
+    # Modulo a point group, uniform poses use all of its asymmetric unit, and mates one view.
+    group = point_group("O")
+    uniform = so3.haar(20_000, generator(2, "views"))
+    assert views_in_use(uniform, group) == pytest.approx(100, rel=0.05)
+    assert views_in_use(rotations.multiply(uniform[:1], group.float()), group) == pytest.approx(1)
     # Turns of the pattern about the beam do not change the view.
     turned = rotations.multiply(about_beam(torch.linspace(0, 3, 35)), half)
     assert views_in_use(turned) == pytest.approx(5, rel=1e-5)

@@ -17,6 +17,7 @@ from xraisim.core import rotations, so3
 from xraisim.core.errors import ConfigError, UserError
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
+from xraisim.core.symmetry import point_group, symmetrize
 from xraisim.core.types import Pixels
 
 
@@ -62,6 +63,21 @@ def test_the_stated_error_covers(taught):
         )
     assert float(error[doubtful].mean()) > 1.3 * float(error[~doubtful].mean())
     assert float((error < 2 * found.error_deg).float().mean()) > 0.85
+
+
+def test_a_particle_with_symmetry_is_oriented_modulo_its_group(volume, make_pixels, small):
+    group = point_group("D2")
+    values = symmetrize(volume.values, group)
+    pixels = make_pixels(64)
+    particle = dataclasses.replace(volume, values=values)
+    lesson = measured(particle, pixels, 600, 0)
+    teacher = Teacher(pixels, small, seed=1, group=group)
+    teacher.learn(particle, pixels, *lesson, 70)
+    counts, pose, _ = measured(particle, pixels, 400, 1)
+    found = teacher.encoder.propose(counts)
+    error = angle_modulo_mate(found.heads[:, 0].contiguous(), pose, group)
+    assert float(error.median()) < 7
+    assert float(error.mean()) == pytest.approx(float(found.error_deg.mean()), rel=0.25)
 
 
 def test_learning_in_increments_continues_bit_for_bit(volume, make_pixels, small):
