@@ -28,7 +28,7 @@ from xraisim.core.random import generator
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Photons, Pixels, Volume
 
-_AT_REST = 0.1  # of the longest step: poses that turn by less have arrived
+_AT_REST = 0.03  # of the longest step: poses that turn by less have arrived
 _FAR = 1.0  # of the longest step: proposals nearer to the pose held are the same pose
 _DESCENT = 1.4  # ratio of the limits through which a pose found at low resolution is refined
 
