@@ -18,7 +18,7 @@ from xraisim.core.symmetry import asymmetric_directions, asymmetric_mate, point_
 _GOLDEN = (1 + math.sqrt(5)) / 2
 _VIEWS = 4  # view directions that share a rotation
 _KERNEL = 0.5  # width of their kernel, in spacings of the directions
-_DIRECTIONS = 100
+_DIRECTIONS, _COUNTED = 100, 50_000
 
 
 class Cells(nn.Module):
@@ -39,7 +39,7 @@ class Cells(nn.Module):
         self.spacing_rad = math.sqrt(4 * math.pi / directions)
         self.register_buffer("frames", frames, persistent=False)
         self.register_buffer("grid", grid, persistent=False)
-        self.register_buffer("group", _or_none(group).float(), persistent=False)
+        self.register_buffer("group", _or_trivial(group).float(), persistent=False)
 
     def shares(self, pose: Float[Tensor, "n 4"]) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
         """Return the cells around each rotation and the share of it that each takes.
@@ -81,16 +81,17 @@ def views_in_use(pose: Float[Tensor, "n 4"], group: Float[Tensor, "m 4"] | None 
     """Return over how many of 100 directions the poses' view directions spread: e to their entropy.
 
     n uniform poses, n much larger than 100, use nearly all of them. The directions (about 100) lie
-    in the asymmetric unit of the point group, and the poses are taken modulo it.
+    in the asymmetric unit of the point group, and the poses are taken modulo it; of more than
+    100,000 poses some are taken, evenly.
     """
-    group = _or_none(group)
+    group, pose = _or_trivial(group), pose[:: max(1, len(pose) // _COUNTED)]
     beam = rotations.to_matrix(asymmetric_mate(pose, group))[:, 2]
     views = asymmetric_directions(_DIRECTIONS * len(group), group).to(beam)
     counts = torch.bincount((beam @ views.T).argmax(1), minlength=len(views))
     return float(torch.special.entr(counts / len(pose)).sum().exp())
 
 
-def _or_none(group: Float[Tensor, "m 4"] | None) -> Float[Tensor, "m 4"]:
+def _or_trivial(group: Float[Tensor, "m 4"] | None) -> Float[Tensor, "m 4"]:
     return point_group("C1") if group is None else group
 
 
