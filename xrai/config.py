@@ -70,7 +70,7 @@ class RefineConfig:
     iterations: int = 2
     mates_every: int = 3
     max_step: float = 1.0
-    oversampling: float = 3.2
+    oversampling: float = 2.7
 
 
 @dataclass(frozen=True, kw_only=True)
