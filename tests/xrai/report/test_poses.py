@@ -6,6 +6,7 @@ import torch
 
 from xrai.report.poses import encoder_angles, nearest_neighbours, spacing
 from xraisim.core import rotations, so3
+from xraisim.core.symmetry import point_group
 
 
 def test_uniform_poses_are_as_far_apart_as_chance_has_it():
@@ -29,3 +30,13 @@ def test_an_encoder_that_has_said_nothing_has_no_angles(lumps):
     mates = so3.in_plane_mate(lumps.poses).numpy()
     found = encoder_angles({"orientations": poses, "encoder_orientations": mates})
     assert found.max() < 0.1
+
+
+def test_equivalent_orientations_are_no_angle_apart(lumps):
+    turn = point_group("T")[5].float()
+    both = {
+        "orientations": lumps.poses.numpy(),
+        "encoder_orientations": rotations.multiply(lumps.poses, turn[None]).numpy(),
+    }
+    assert encoder_angles(both, "T").max() < 0.1
+    assert np.median(encoder_angles(both)) > 20
