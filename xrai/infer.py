@@ -36,10 +36,10 @@ def infer(
 
     With ``encoder_only`` an orientation is the encoder's first choice, one network pass; else its
     likeliest hypotheses are refined by likelihood to the volume's edge. ``probability`` is the
-    encoder's for its first choice. ``error_deg`` is the expected error modulo the in-plane mate:
-    the encoder's calibrated one, or, of refined poses, the Cramér-Rao bound, which holds if the
-    volume and the mode are right. Raises :class:`UserError` where the run has no encoder yet or
-    the detector is another.
+    encoder's for its first choice. ``error_deg`` is the expected error modulo the in-plane mate and
+    the point group: the encoder's calibrated one, or, of refined poses, the Cramér-Rao bound, which
+    holds if the volume and the mode are right. Raises :class:`UserError` where the run has no
+    encoder yet or the detector is another.
     """
     directory, chosen = Path(run_directory), choose_device(device)
     state = checkpoint.load(directory)

@@ -15,10 +15,9 @@ from xrai.halves import RULE, Agreement, agreement, combined, members
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
 from xrai.plan import reads_once
-from xrai.poses import Poses
+from xrai.poses import Poses, angle_modulo_mate
 from xrai.proposals import proposals
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
-from xraisim.core import so3
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons, Volume
@@ -273,8 +272,7 @@ def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photon
     held = march.again(volume, some, start, s_max)
     grid = march.grid(volume, f"probe/{round_.number}")
     found = march.again_from_nothing(volume, some, held, grid, s_max)
-    same = (held.quaternion, so3.in_plane_mate(held.quaternion))
-    turned = torch.stack([march.apart(found.quaternion, one) for one in same]).amin(0)
+    turned = torch.deg2rad(angle_modulo_mate(found.quaternion, held.quaternion, march.group))
     fit = goodness(volume, march.pixels_within(s_max), some, found.quaternion)
     fits = outliers.weights(fit.misfit, fit.unexplained, state.usual) > 0.5
     return float(((turned > march.max_step(s_max)) & fits).double().mean())
