@@ -53,9 +53,8 @@ class State:
     was not asked since the poses were searched),
     ``reheats``: how often all patterns were searched again.
     ``usual``: medians and spreads in the last round, by which outliers are told.
-    ``teacher``: the encoder and its lessons so far; ``heads_cheaper``: whether it proposes poses in
-    less time than a search, once that has been measured; ``proposing``: who proposes in the round
-    being worked on, ``grid`` or ``heads``.
+    ``teacher``: the encoder and its lessons so far; ``proposing``: who proposes in the round being
+    worked on, ``grid`` or ``heads``.
     """
 
     patterns: str
@@ -79,7 +78,6 @@ class State:
     turned: float = 180.0
     usual: Usual | None = None
     teacher: dict[str, Any] | None = None
-    heads_cheaper: bool | None = None
     proposing: str = ""
     figures: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -143,6 +141,7 @@ def load(directory: Path) -> State:
 
 def _typed(content: dict[str, Any]) -> dict[str, Any]:
     typed = dict(content)
+    typed.pop("heads_cheaper", None)  # of runs whose choice was timed
     typed["volumes"] = [Volume(**one) for one in content["volumes"]]
     typed["volume"] = None if content["volume"] is None else Volume(**content["volume"])
     typed["sums"] = [Accumulator(**one) for one in content["sums"]]

@@ -65,6 +65,11 @@ class GridSearch:
         self._pixels = len(pixels)
         self._templates = log_templates(volume, pixels, self.grid).contiguous()
 
+    @property
+    def cost(self) -> int:
+        """Multiply-adds per pattern."""
+        return len(self.grid) * self._pixels
+
     def best(self, photons: Photons, keep: int) -> Float[Tensor, "n keep 4"]:
         """Return the ``keep`` likeliest grid rotations of each pattern."""
         counts = dense_counts(photons, self._pixels, self.grid.device)

@@ -1,12 +1,12 @@
 """Where poses of new patterns are looked for: a whole grid, or the encoder's hypotheses.
 
-Both end in the same refinement by likelihood. The encoder takes over when, on some patterns of the
-round at hand, the poses it leads to are as likely as the grid's, and it takes less than half of the
-processor time: measured once per run, so that a resumed run decides alike.
+Both end in the same refinement by likelihood. The encoder takes over in a round where it costs less
+than half of the grid, and where on a probe of its patterns the poses it leads to are as likely.
+Costs are counted, not timed, so that the same seed takes the same path on every machine.
 """
 
-import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,17 @@ _PROBE = 256
 _AS_GOOD = 0.97  # of the probe has to be as likely from the encoder's hypotheses
 _TIE = 1.0  # nats
 _CHEAPER = 0.5
+# What a step costs in multiply-adds of a large matrix product, as measured on x86 processors.
+_LOOK_UP = 400  # of one pixel of a candidate in the volume
+_NETWORK = 7  # a multiply-add of the encoder's small layers, between which memory decides
+
+
+class Costed(Proposals, Protocol):
+    """Proposals that know what they cost."""
+
+    @property
+    def cost(self) -> int:
+        """Work per pattern, in multiply-adds of a large matrix product."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,13 @@ class HeadProposals:
     def s_max(self) -> float:
         """The |s| (Å⁻¹) of the outermost pixel by which hypotheses are ranked."""
         return float(self.pixels.radius[-1])
+
+    @property
+    def cost(self) -> int:
+        """Work per pattern, in multiply-adds of a large matrix product."""
+        candidates = 2 * self.encoder.heads
+        ranking = _LOOK_UP * candidates * len(self.pixels)
+        return _NETWORK * self.encoder.multiply_adds + ranking
 
     def best(self, photons: Photons, keep: int) -> Float[Tensor, "n keep 4"]:
         """Return the ``keep`` likeliest of the hypotheses."""
@@ -72,25 +90,19 @@ def proposals(
 def _choice(
     march: March,
     state: State,
-    grid: Proposals,
-    heads: Proposals,
+    grid: Costed,
+    heads: Costed,
     photons: Photons,
     monitor: Monitor,
 ) -> str:
-    if state.heads_cheaper is False:
+    ratio = heads.cost / grid.cost
+    if ratio >= _CHEAPER:
         return "grid"
     probe = photons.take(np.arange(min(_PROBE, len(photons))))
-    volume, keep = state.require_volume(), march.config.search.hypotheses
-    seconds, loglik = [], []
-    for source in (grid, heads):
-        source.best(probe, keep)  # compiles, and fills caches
-        began = time.process_time()
-        source.best(probe, keep)
-        seconds.append(time.process_time() - began)
-        loglik.append(march.locate(volume, probe, source, march.s_search).loglik)
-    as_good = march.processes.agreed(float((loglik[1] >= loglik[0] - _TIE).double().mean()))
-    if state.heads_cheaper is None:
-        ratio = march.processes.agreed(seconds[1] / max(seconds[0], 1e-9))
-        state.heads_cheaper = ratio < _CHEAPER
-        monitor.log("proposals", time_heads_over_grid=ratio, heads_as_good=as_good)
-    return "heads" if state.heads_cheaper and as_good >= _AS_GOOD else "grid"
+    volume = state.require_volume()
+    of_grid, of_heads = (
+        march.locate(volume, probe, source, march.s_search).loglik for source in (grid, heads)
+    )
+    as_good = march.processes.agreed(float((of_heads >= of_grid - _TIE).double().mean()))
+    monitor.log("proposals", cost_heads_over_grid=ratio, heads_as_good=as_good)
+    return "heads" if as_good >= _AS_GOOD else "grid"

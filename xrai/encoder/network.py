@@ -110,6 +110,15 @@ class Encoder(nn.Module):
         """Return a logit per cell of SO(3), azimuth-major."""
         return self.views(self.trunk(self.pattern(counts))).flatten(1)
 
+    @property
+    def multiply_adds(self) -> int:
+        """Those of the layers per pattern: linear ones at every azimuth, others per harmonic."""
+        layers = [*self.trunk.modules(), self.views]
+        linear = sum(one.weight.numel() for one in layers if isinstance(one, nn.Linear))
+        # A complex product takes four real ones; its weights are held as pairs.
+        harmonic = sum(one.weight.numel() for one in layers if isinstance(one, HarmonicConvolution))
+        return self.cells.azimuths * linear + 2 * harmonic
+
     @torch.no_grad()
     def propose(self, counts: Float[Tensor, "n P"]) -> Proposal:
         """Return the modes of the posterior, and the expected error of the first."""
