@@ -1,4 +1,4 @@
-"""``xrai-bench``: run the benchmark, show its table, write its report, check for regressions."""
+"""``xrai-bench``: run the benchmark, show its table, write its report, hold it against bands."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import leaderboard, pipeline, record, report
+from benchmarks import band, check, leaderboard, pipeline, record, report
 from benchmarks.methods import METHODS, find_method, installed
 from benchmarks.record import Record
 from benchmarks.task import load_task, task_names
@@ -21,11 +21,12 @@ app = make_app(
     "xrai-bench run\n\n"
     "xrai-bench run --method xrai --seeds 3\n\n"
     "xrai-bench table --write LEADERBOARD.md\n\n"
-    "xrai-bench check runs/bench --against benchmarks/records",
+    "xrai-bench check runs/bench",
 )
 main = entry_point(app)
 
 _RECORDS = Path(str(files("benchmarks"))) / "records"
+_WATCHED = _RECORDS / "watched"
 
 
 @app.command()
@@ -117,27 +118,38 @@ def report_command(
     say(f"wrote {page}")
 
 
-@app.command()
-def check(
-    records: Annotated[Path, typer.Argument(help="Records to check.")],
-    against: Annotated[Path, typer.Option(help="Records to compare with.")] = _RECORDS,
-    tolerance: Annotated[
-        float, typer.Option(min=0.0, help="Fraction by which a resolution may be worse.")
-    ] = 0.1,
+@app.command("band")
+def band_command(
+    records: Annotated[Path, typer.Argument(help="Records of ten or more seeds.")],
+    write: Annotated[Path, typer.Option(help="Directory of bands to write to.")] = _WATCHED,
 ) -> None:
-    """Exit with 1 if a resolution is worse than in the baseline by more than the tolerance."""
-    found, baseline = record.read_all(records), record.read_all(against)
-    common = {(r.task, r.method) for r in found} & {(r.task, r.method) for r in baseline}
-    if not common:
+    """Make the bands against which `check` holds new records: figures and curves over seeds."""
+    for entry in leaderboard.entries(record.read_all(records)):
+        found = band.make((*entry.records, *entry.failed))
+        say(f"wrote {band.write(write, found)} ({len(found.seeds)} seeds)")
+
+
+@app.command("check")
+def check_command(
+    records: Annotated[Path, typer.Argument(help="Records to check.")],
+    against: Annotated[Path, typer.Option(help="Directory of bands.")] = _WATCHED,
+    spreads: Annotated[
+        float, typer.Option(min=0.0, help="By how many spreads over seeds a figure may move.")
+    ] = check.SPREADS,
+) -> None:
+    """Exit with 1 if any figure or curve is worse than its band of seeds; tell what is better."""
+    found, bands = record.read_all(records), band.read_all(against)
+    watched = [one for one in found if (one.task, one.method) in bands]
+    if not watched:
         raise ConfigError(
             f"{records} and {against} have no task and method in common; nothing can be compared"
         )
-    worse = leaderboard.regressions(found, baseline, tolerance)
-    for line in worse:
-        out.print(f"worse: {line}", highlight=False)
-    if worse:
+    findings = check.check(watched, bands, spreads)
+    for one in findings:
+        out.print(str(one), highlight=False, markup=False, soft_wrap=True)
+    if any(one.verdict == check.WORSE for one in findings):
         raise typer.Exit(1)
-    say(f"no resolution is worse by more than {tolerance:.0%} in {len(common)} comparisons")
+    say(f"nothing is worse than its band by {spreads:g} spreads in {len(watched)} runs")
 
 
 if __name__ == "__main__":

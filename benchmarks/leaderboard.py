@@ -214,26 +214,3 @@ def provenance(mine: Sequence[Entry]) -> str:
     dates = sorted(one.date[:10] for one in records)
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} … {dates[-1]}"
     return f"{'; '.join(machines)}. {', '.join(versions)}. {when}."
-
-
-def regressions(
-    records: Iterable[Record], baseline: Iterable[Record], tolerance: float
-) -> list[str]:
-    """Return a line for every entry worse than the baseline by over ``tolerance`` (0.1 is 10 %).
-
-    Compared are the medians of both resolutions; runs that all failed count as infinitely coarse.
-    Entries that only one side has are left out.
-    """
-    reference = {(entry.task, entry.method): entry for entry in entries(baseline)}
-    found = []
-    for entry in entries(records):
-        before = reference.get((entry.task, entry.method))
-        if before is None:
-            continue
-        for rule in (ICC, FSC):
-            old, new = median_angstrom(before, rule), median_angstrom(entry, rule)
-            if new > old * (1 + tolerance):
-                found.append(
-                    f"{entry.task}, {entry.method}: {rule} is {new:.1f} Å, was {old:.1f} Å"
-                )
-    return found

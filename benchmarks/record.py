@@ -41,13 +41,27 @@ class Curve:
 class PoseError:
     """Angles in degrees to the true orientations, after the global alignment.
 
-    ``*_modulo_mate`` takes the nearer of the true orientation and its near-symmetric mate.
+    Orientations that the particle's point group makes equivalent count as one. ``*_modulo_mate``
+    takes the nearer of the true orientation and its near-symmetric mate.
     """
 
     median_deg: float
     p90_deg: float
     median_modulo_mate_deg: float
     p90_modulo_mate_deg: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """What it took to get to ``angstrom``, as far as a run can tell without the truth.
+
+    ``patterns``: looked at (again and again counts) until the half-sets agreed that far by
+    ``icc_half_0.143``; ``photons``: in them. Both are None where they never did.
+    """
+
+    angstrom: float
+    patterns: int | None
+    photons: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +79,8 @@ class Record:
     """One run of one method on one task with one seed.
 
     ``error`` is empty for a run that finished. ``seconds`` are wall time per stage, ``peak_gib``
-    the largest resident memory of the run's process up to the end of each stage.
+    the largest resident memory of the run's process up to the end of each stage. ``warnings``: what
+    the run said against itself.
     """
 
     schema: int = SCHEMA
@@ -88,6 +103,8 @@ class Record:
     curves: tuple[Curve, ...] = ()
     pose_error: PoseError | None = None
     encoder_pose_error: PoseError | None = None
+    effort: Effort | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def not_installed(self) -> bool:

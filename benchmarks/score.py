@@ -18,9 +18,11 @@ from benchmarks.record import Curve, PoseError
 from benchmarks.slices import Slices, central_slices
 from xraisim.core import rotations, so3
 from xraisim.core.align import Alignment, align_density, align_intensity
+from xraisim.core.axes import group_in_frame
 from xraisim.core.fourier import reciprocal, to_structure_factors
 from xraisim.core.fsc import Resolution, first_crossing, fsc, intensity_correlation, shell_s
 from xraisim.core.merge import intensity_grid
+from xraisim.core.symmetry import nearest_mate, point_group
 from xraisim.core.types import Volume
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.structure_factor import structure_factor_grid
@@ -31,13 +33,21 @@ _SLICE_REACH = 0.55  # of the diameter: the particle and a margin
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
-    """``align_*_angstrom``: the band in which the frames are matched; ``slice_points``: per edge
-    of the planes in the report.
+    """``symmetry``: the particle's point group, modulo which poses are compared.
+
+    ``align_*_angstrom``: the band in which the frames are matched; ``slice_points``: per edge of
+    the planes in the report; ``reach_angstrom``: for how many patterns it takes to get there.
     """
+
+    symmetry: str = "C1"
 
     align_coarse_angstrom: float = 120.0
     align_fine_angstrom: float = 35.0
     slice_points: int = 181
+    reach_angstrom: float = 40.0
+
+    def __post_init__(self) -> None:
+        point_group(self.symmetry)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +101,14 @@ def score(result: Result, truth: Truth, config: ScoreConfig, seed: int) -> Score
         result.prtf,
     )
     rules = ((ICC, 0.5), (FSC, 0.5), (PRTF, math.exp(-1)))
+    group = _group(truth, config, seed)
     encoder = result.encoder_orientations
     return Scores(
         resolutions=tuple(resolution(c, *rule) for c, rule in zip(curves, rules, strict=True)),
         curves=curves,
-        pose_error=pose_error(result.orientations, truth.orientations, found),
+        pose_error=pose_error(result.orientations, truth.orientations, found, group),
         encoder_pose_error=(
-            None if encoder is None else pose_error(encoder, truth.orientations, found)
+            None if encoder is None else pose_error(encoder, truth.orientations, found, group)
         ),
         slices=central_slices(
             (volume.values, true_intensity, volume.spacing),
@@ -122,15 +133,29 @@ def match_intensity(
 
 
 def _align(volume: Volume, truth: Truth, config: ScoreConfig, seed: int) -> Alignment:
+    band = _band(truth, config, volume.spacing)
+    return align_intensity(volume, _reference(truth, band), band, seed)
+
+
+def _group(truth: Truth, config: ScoreConfig, seed: int) -> Float[Tensor, "n 4"]:
+    """Return the rotations that leave the true particle as it is, in its own frame."""
+    band = _band(truth, config, 0.0)
+    return group_in_frame(_reference(truth, band), config.symmetry, band, seed)
+
+
+def _band(truth: Truth, config: ScoreConfig, margin: float) -> tuple[float, float]:
+    """Return the |s| (Å⁻¹) between which frames are matched, ``margin`` within the measured."""
     s_low, s_high = truth.s_range
-    band = (
-        max(1 / config.align_coarse_angstrom, s_low + volume.spacing),
-        min(1 / config.align_fine_angstrom, s_high - volume.spacing),
+    return (
+        max(1 / config.align_coarse_angstrom, s_low + margin),
+        min(1 / config.align_fine_angstrom, s_high - margin),
     )
+
+
+def _reference(truth: Truth, band: tuple[float, float]) -> Volume:
     grid, spacing = intensity_grid(band[1], truth.atoms.diameter_angstrom, _REFERENCE_OVERSAMPLING)
     F = _grid(truth.atoms, truth, grid, spacing)
-    reference = Volume(values=F.abs() ** 2, spacing=spacing, kind="intensity")
-    return align_intensity(volume, reference, band, seed)
+    return Volume(values=F.abs() ** 2, spacing=spacing, kind="intensity")
 
 
 def _structure_factors(
@@ -168,15 +193,19 @@ def resolution(curve: Curve, rule: str, threshold: float) -> Resolution:
 
 
 def pose_error(
-    found: Float[Tensor, "N 4"], truth: Float[Tensor, "N 4"], alignment: Alignment
+    found: Float[Tensor, "N 4"],
+    truth: Float[Tensor, "N 4"],
+    alignment: Alignment,
+    group: Float[Tensor, "m 4"],
 ) -> PoseError:
-    """Return angles to the true orientations, strictly and modulo the near-symmetric mate.
+    """Return angles to the true orientations modulo ``group``, and the nearer of these and mates'.
 
-    R_found = R_true·A, so R_found·Aᵀ is compared with R_true.
+    R_found = R_true·A, so R_found·Aᵀ is compared with R_true; the rotations of ``group`` leave the
+    true particle as it is.
     """
     found = alignment.to_reference_frame(found)
-    strict = torch.rad2deg(rotations.angle_between(found, truth))
-    mate = torch.rad2deg(rotations.angle_between(found, so3.in_plane_mate(truth)))
+    strict = torch.rad2deg(nearest_mate(found, truth, group)[1])
+    mate = torch.rad2deg(nearest_mate(found, so3.in_plane_mate(truth), group)[1])
     nearer = torch.minimum(strict, mate)
     return PoseError(
         median_deg=_quantile(strict, 0.5),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import json
 import time
 import traceback
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import torch
 
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
-from benchmarks import environment, record, score
+from benchmarks import environment, record, said, score
 from benchmarks.methods import METHODS
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE
@@ -206,16 +205,11 @@ def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> score.
     )
 
 
-def _device(directory: Path) -> str:
-    """Return the device a reconstruction says it used."""
-    path = directory / "summary.json"
-    return str(json.loads(path.read_text()).get("device", "cpu")) if path.exists() else "cpu"
-
-
 def _record(job: Job, stages: Stages, scores: score.Scores) -> Record:
     rate = job.dataset.count / max(stages.seconds["reconstruct"], 1e-9)
+    run = said.summary(job.directory)
     return Record(
-        **_identity(job, _device(job.directory)),
+        **_identity(job, str(run.get("device", "cpu"))),
         seconds={"simulate": job.dataset.seconds, **stages.seconds},
         peak_gib=stages.peak_gib,
         patterns_per_s=round(rate, 1),
@@ -223,6 +217,10 @@ def _record(job: Job, stages: Stages, scores: score.Scores) -> Record:
         curves=scores.curves,
         pose_error=scores.pose_error,
         encoder_pose_error=scores.encoder_pose_error,
+        effort=said.effort(
+            job.directory, job.task.score.reach_angstrom, job.dataset.photons_per_pattern
+        ),
+        warnings=said.warnings(run),
     )
 
 

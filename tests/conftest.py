@@ -66,6 +66,7 @@ _SHAPED = [
     "xrai.start",
     "xrai.teach",
     "xraisim.core.align",
+    "xraisim.core.axes",
     "xraisim.core.fourier",
     "xraisim.core.fsc",
     "xraisim.core.likelihood",

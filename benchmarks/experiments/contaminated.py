@@ -24,6 +24,7 @@ from benchmarks.task import Task, from_mapping
 from xraisim.console import say
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
+from xraisim.core.symmetry import point_group
 from xraisim.files.truth import Truth, read_truth, truth_path
 from xraisim.files.volumes import read_volume
 from xraisim.formats.subset import write_subset
@@ -86,7 +87,7 @@ def figures(
     alignment, _, curve = score.match_intensity(volume, known, task.score, seed)
     poses = stages.orientations(directory)[torch.from_numpy(hits == SINGLE)]
     resolution = score.resolution(curve, ICC, 0.5)
-    error = score.pose_error(poses, known.orientations, alignment)
+    error = score.pose_error(poses, known.orientations, alignment, point_group("C1"))
     return {
         "icc_truth_0.5_angstrom": resolution.angstrom,
         "reached_edge": resolution.reached_edge,

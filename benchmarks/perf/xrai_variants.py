@@ -43,6 +43,7 @@ from xrai import train as xrai
 from xrai.config import TrainConfig
 from xrai.rounds import ONLINE
 from xraisim import console
+from xraisim.core.symmetry import point_group
 from xraisim.files.patterns import PatternReader
 from xraisim.files.volumes import read_volume
 from xraisim.simulation import make
@@ -150,7 +151,7 @@ def scores(task: Task, truth: Truth, run: Path) -> dict[str, Any]:
         "resolution": dataclasses.asdict(resolution(curve, ICC, 0.5)),
         "icc_truth_outermost": curve.value[-1],
         "icc_truth": [list(curve.s_per_angstrom), list(curve.value)],
-        **dataclasses.asdict(pose_error(poses, truth.orientations, frame)),
+        **dataclasses.asdict(pose_error(poses, truth.orientations, frame, point_group("C1"))),
     }
 
 

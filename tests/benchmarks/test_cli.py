@@ -114,18 +114,6 @@ def test_report_from_records(invoke: Invoke, make_record: MakeRecord, tmp_path: 
     assert "<td>xrai</td>" in Path("records/report.html").read_text()
 
 
-def test_check_finds_a_regression(
-    invoke: Invoke, capsys: pytest.CaptureFixture, make_record: MakeRecord, tmp_path: Path
-) -> None:
-    pipeline.keep([make_record(fsc=25.0)], tmp_path / "before")
-    pipeline.keep([make_record(fsc=27.0)], tmp_path / "after")
-    assert invoke("check", "after", "--against", "before") == 0
-    assert invoke("check", "after", "--against", "before", "--tolerance", "0.05") == 1
-    assert "fsc_truth_0.5 is 27.0 Å, was 25.0 Å" in capsys.readouterr().out
-    pipeline.keep([make_record(task="other")], tmp_path / "elsewhere")
-    assert invoke("check", "elsewhere", "--against", "before") == 2
-
-
 @pytest.mark.parametrize(
     ("target", "arguments", "message"),
     [

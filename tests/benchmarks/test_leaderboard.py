@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from benchmarks import leaderboard, record
 from benchmarks.record import Record
 from xraisim.core.fsc import Resolution
@@ -82,20 +80,6 @@ def test_markdown_is_a_table_per_task_with_its_origin(make_record: MakeRecord) -
     assert "Test CPU, 2 cores, 8 GiB. x-rai 0.1.0. 2026-01-01." in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows} == {len(leaderboard.COLUMNS) + 1}
-
-
-@pytest.mark.parametrize(("now", "worse"), [(25.0, 0), (27.0, 0), (28.0, 1), (None, 1), (20.0, 0)])
-def test_regressions_beyond_the_tolerance(
-    make_record: MakeRecord, now: float | None, worse: int
-) -> None:
-    found = leaderboard.regressions([make_record(fsc=now)], [make_record(fsc=25.0)], 0.1)
-    assert len(found) == worse
-
-
-def test_a_run_that_fails_where_it_did_not_is_a_regression(make_record: MakeRecord) -> None:
-    failed = make_record(error="stuck", resolutions=())
-    assert len(leaderboard.regressions([failed], [make_record()], 0.1)) == 2
-    assert leaderboard.regressions([make_record(method="new")], [make_record()], 0.1) == []
 
 
 def test_the_committed_leaderboard_is_that_of_the_committed_records(repository: Path) -> None:

@@ -9,6 +9,7 @@ As pattern(s) = V(Rᵀ s), orientations found with the volume then obey R_volume
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -63,14 +64,14 @@ def align_intensity(
     # radius s is met by rotations 1/(2 D s) apart.
     half_speckle = max(volume.spacing, reference.spacing)
     s_coarse = min(s_band[1], max(half_speckle / so3.spacing(_COARSE_ROTATIONS), 1.3 * s_band[0]))
-    reference = _amplitude_deviation(reference)
-    coarse = _Score(volume, reference, (s_band[0], s_coarse), _COARSE_POINTS, draw)
+    reference = amplitude_deviation(reference)
+    coarse = AmplitudeScore(volume, reference, (s_band[0], s_coarse), _COARSE_POINTS, draw)
     step = max(half_speckle / s_coarse, so3.spacing(_COARSE_ROTATIONS))
     start = rotations.multiply(so3.haar(1, draw), so3.super_fibonacci(so3.grid_size(step)))
     found = start[coarse(start).topk(_CANDIDATES).indices]
-    fine = _Score(volume, reference, s_band, _FINE_POINTS, draw)
+    fine = AmplitudeScore(volume, reference, s_band, _FINE_POINTS, draw)
     for score in (coarse, fine):
-        found, value = _refine(score, found, step, draw)
+        found, value = climb(score, found, step, draw)
         step = half_speckle / s_coarse / 2
     best = int(value.argmax())
     # Slices are V(Rᵀ s), so the rotation searched for is the transpose of A.
@@ -78,10 +79,13 @@ def align_intensity(
     return Alignment(quaternion=quaternion, score=float(value[best]))
 
 
-def _refine(
-    score: "_Score", found: Tensor, step: float, draw: torch.Generator
+def climb(
+    score: Callable[[Tensor], Tensor], found: Tensor, step: float, draw: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Climb from each candidate by random neighbours in shrinking steps, dropping the worst."""
+    """Climb a score of rotations [n, 4] from each candidate, dropping the worst on the way.
+
+    By random neighbours in steps that shrink from ``step`` radians to 0.02°.
+    """
     while step > _FINEST_RAD:
         near = so3.perturb(found, _NEIGHBOURS, step / 2, draw)
         near = torch.cat([found[:, None], near], dim=1)
@@ -93,7 +97,7 @@ def _refine(
     return found, value
 
 
-def _amplitude_deviation(intensity: Volume) -> Volume:
+def amplitude_deviation(intensity: Volume) -> Volume:
     """Return √I with the mean of each shell removed."""
     amplitude = intensity.values.clamp_min(0).sqrt()
     mean = shell_sums(amplitude) / shell_sums(torch.ones_like(amplitude))
@@ -102,7 +106,7 @@ def _amplitude_deviation(intensity: Volume) -> Volume:
     return Volume(values=values, spacing=intensity.spacing, kind=intensity.kind)
 
 
-class _Score:
+class AmplitudeScore:
     """Correlation of amplitudes at a few thousand voxels of the volume, for many rotations.
 
     ``reference`` holds amplitudes with their radial mean removed.

@@ -1,0 +1,174 @@
+"""Bands over seeds, and what is held against them: what moved is told, noise is not."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import band, check, cli, pipeline, said
+from benchmarks.record import Curve, Effort, Hardware, PoseError, Record
+from xraisim.core.errors import ConfigError, FormatError
+from xraisim.core.fsc import Resolution
+
+S = (0.01, 0.03, 0.05)
+RULES = ("icc_truth_0.5", "fsc_truth_0.5", "prtf_1/e")
+
+
+@pytest.fixture
+def runs(make_record) -> Callable[..., list[Record]]:
+    """Return a maker of one run per seed: figures with a spread of 2 %, shells with 10 %."""
+
+    def make(seeds: range, angstrom: float = 20.0, pose: float = 1.0, c: float = 0.9) -> list:
+        return [one(np.random.default_rng(seed), seed, angstrom, pose, c) for seed in seeds]
+
+    def one(draw, seed: int, angstrom: float, pose: float, c: float) -> Record:
+        worse = 1 + 0.02 * draw.normal(size=8)
+        lost = np.array([0.5, 1.0, 2.0]) * (1 - c) * (1 + 0.1 * draw.normal(size=3))
+        curves = [
+            Curve(name=n, s_per_angstrom=S, value=tuple(1 - lost))
+            for n in ("icc_truth", "fsc_truth")
+        ]
+        return make_record(
+            seed=seed,
+            resolutions=tuple(
+                Resolution(rule=rule, angstrom=angstrom * by)
+                for rule, by in zip(RULES, worse, strict=False)
+            ),
+            curves=tuple(curves),
+            pose_error=PoseError(
+                median_deg=pose * worse[3], p90_deg=2 * pose * worse[4],
+                median_modulo_mate_deg=pose * worse[3], p90_modulo_mate_deg=2 * pose * worse[4],
+            ),
+            effort=Effort(angstrom=40.0, patterns=int(8000 * worse[5]), photons=1e6),
+            warnings=("12.5 % of 800 patterns are outliers",),
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def bands(runs) -> dict:
+    found = band.make(runs(range(10)))
+    return {(found.task, found.method): found}
+
+
+def verdicts(records: list[Record], bands: dict) -> list[str]:
+    return [one.verdict for one in check.check(records, bands)]
+
+
+def test_another_seed_is_within_the_band(runs, bands) -> None:
+    assert verdicts(runs(range(100, 110)), bands) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"angstrom": 24.0}, "fsc_truth_0.5 (Å) is 2"),
+        ({"pose": 1.3}, "pose error, median (°) is 1.3"),
+        ({"c": 0.8}, "1 − icc_truth at"),
+    ],
+)
+def test_a_figure_that_is_worse_is_named_with_its_spreads(runs, bands, change, what) -> None:
+    found = check.check(runs(range(100, 101), **change), bands)
+    assert found[0].verdict == "worse"
+    assert any(what in one.text and "spreads)" in one.text for one in found)
+
+
+def test_better_than_the_band_is_told_too(runs, bands) -> None:
+    better = runs(range(100, 101), angstrom=15.0, pose=0.5, c=0.98)
+    assert set(verdicts(better, bands)) == {"better"}
+
+
+def test_a_resolution_that_is_lost_or_a_run_that_failed_is_worse(runs, bands, make_record) -> None:
+    (lost,) = runs(range(100, 101))
+    none = tuple(dataclasses.replace(one, angstrom=None) for one in lost.resolutions)
+    assert verdicts([dataclasses.replace(lost, resolutions=none)], bands) == ["worse"] * 3
+    never = Effort(angstrom=40.0, patterns=None, photons=None)
+    assert verdicts([dataclasses.replace(lost, effort=never)], bands) == ["worse"]
+    assert verdicts([dataclasses.replace(lost, effort=None, curves=())], bands) == ["worse"] * 3
+    assert verdicts([make_record(error="stuck")], bands) == ["worse"]
+
+
+def test_a_new_warning_is_worse_and_a_known_one_is_not(runs, bands) -> None:
+    (one,) = runs(range(100, 101))
+    assert (
+        verdicts([dataclasses.replace(one, warnings=("13 % of 90 patterns are outliers",))], bands)
+        == []
+    )
+    assert verdicts([dataclasses.replace(one, warnings=("the encoder collapsed",))], bands) == [
+        "worse"
+    ]
+
+
+def test_time_is_only_noted_and_only_on_the_same_hardware(runs, bands) -> None:
+    (one,) = runs(range(100, 101))
+    slow = dataclasses.replace(one, seconds={"reconstruct": 1000.0})
+    assert verdicts([slow], bands) == ["note"]
+    other = dataclasses.replace(slow, hardware=Hardware(cpu="Other", cores=2, memory_gib=8.0))
+    assert verdicts([other], bands) == []
+
+
+def test_other_settings_than_the_band_s_are_noted(runs, bands) -> None:
+    (one,) = runs(range(3, 4))
+    assert verdicts([dataclasses.replace(one, config_hash="other")], bands) == ["note"]
+
+
+def test_spreads_have_a_floor_and_nine_seeds_are_too_few(runs, make_record) -> None:
+    same = [make_record(seed=seed, patterns=1) for seed in range(10)]
+    found = band.make(same)
+    assert all(one.spread > 0 for one in found.figures.values())
+    assert all(spread > 0 for curve in found.curves.values() for spread in curve.spread)
+    with pytest.raises(ConfigError, match="a band needs 10"):
+        band.make(same[:9])
+    with pytest.raises(ConfigError, match=r"seeds \[3\] failed"):
+        band.make([*same[:9], make_record(seed=3, error="stuck")])
+
+
+def test_bands_are_read_as_written_and_damage_is_named(bands, tmp_path: Path) -> None:
+    (one,) = bands.values()
+    path = band.write(tmp_path, one)
+    assert band.read_all(tmp_path) == bands
+    path.write_text('{"schema": "x"}')
+    with pytest.raises(FormatError, match="is not a band"):
+        band.read_all(tmp_path)
+    with pytest.raises(FormatError, match="holds no bands"):
+        band.read_all(tmp_path / "none")
+
+
+def test_the_commands_make_bands_and_hold_runs_against_them(
+    runs, monkeypatch, capsys, tmp_path: Path
+) -> None:
+    def invoke(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["xrai-bench", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return int(stop.value.code or 0)
+
+    monkeypatch.chdir(tmp_path)
+    pipeline.keep(runs(range(10)), tmp_path / "seeds")
+    pipeline.keep(runs(range(100, 101)), tmp_path / "fine")
+    pipeline.keep(runs(range(100, 101), pose=3.0), tmp_path / "bad")
+    assert invoke("band", "seeds", "--write", "bands") == 0
+    assert invoke("check", "fine", "--against", "bands") == 0
+    capsys.readouterr()
+    assert invoke("check", "bad", "--against", "bands") == 1
+    assert "worse: quick, xrai, seed 100: pose error" in capsys.readouterr().out
+    assert invoke("check", "bad", "--against", "bands", "--spreads", "1000") == 0
+    assert invoke("check", "bad", "--against", "fine") == 2
+
+
+def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
+    assert said.effort(tmp_path, 40.0, 100.0) is None
+    assert said.summary(tmp_path) == {}
+    rounds = ({"patterns": 500, "icc_half_0.143_angstrom": d} for d in (60.0, None, 35.0))
+    events = [{"event": "start"}, *({"event": "round", **one} for one in rounds)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events))
+    assert said.effort(tmp_path, 40.0, 100.0) == Effort(
+        angstrom=40.0, patterns=1500, photons=150_000.0
+    )
+    assert said.effort(tmp_path, 20.0, 100.0) == Effort(angstrom=20.0, patterns=None, photons=None)
+    assert said.warnings({"warnings": "a; b"}) == ("a", "b")
+    assert said.warnings({"warnings": ""}) == ()
