@@ -15,6 +15,7 @@ from torch import Tensor
 from xrai.decoder import BandLimitConfig, volume_from_sums
 from xraisim.console import Advance, progress
 from xraisim.core import so3
+from xraisim.core.axes import group_in_frame
 from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.random import generator
@@ -24,43 +25,54 @@ from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import write_volume
 
 _BLOCK = 2048
+_AXES_REACH = 5.0  # s·D to which symmetry axes are looked for
 
 
 @dataclass(frozen=True, kw_only=True)
 class MergeConfig:
     """``oversampling``: voxels per 1/D; ``volume``: how sums become a volume, as X-RAI does it.
 
-    ``rounds``: merges, each with the fluences that the volume before it gives.
+    ``rounds``: merges, each with the fluences that the volume before it gives. ``symmetry``: point
+    group of the particle; the oracle finds the axes in what it merged first.
     """
 
     oversampling: float = 3.2
     volume: BandLimitConfig = field(default_factory=BandLimitConfig)
     rounds: int = 2
+    symmetry: str = "C1"
 
 
 def oracle(patterns: Path, directory: Path, config: MergeConfig) -> None:
     """Merge at the true orientations."""
     truth = torch.from_numpy(read_truth(truth_path(patterns)).orientations)
-    _merge(patterns, directory, config, truth)
+    _merge(patterns, directory, config, truth, config.symmetry)
 
 
 def floor(patterns: Path, directory: Path, config: MergeConfig, seed: int) -> None:
     """Merge at random orientations."""
     with PatternReader(patterns) as reader:
         count = reader.n_patterns
-    _merge(patterns, directory, config, so3.haar(count, generator(seed, "floor")))
+    _merge(patterns, directory, config, so3.haar(count, generator(seed, "floor")), "C1")
 
 
 def _merge(
-    patterns: Path, directory: Path, config: MergeConfig, poses: Float[Tensor, "N 4"]
+    patterns: Path,
+    directory: Path,
+    config: MergeConfig,
+    poses: Float[Tensor, "N 4"],
+    symmetry: str,
 ) -> None:
     with PatternReader(patterns) as reader:
         s_max = float(reader.pixels.radius[-1])
         diameter = reader.info["particle_diameter_angstrom"]
         current = _flat(reader, *intensity_grid(s_max, diameter, config.oversampling))
         with progress("merged", config.rounds * reader.n_patterns) as advance:
+            group = None
             for _ in range(config.rounds):
-                current = _merge_once(reader, poses, current, config.volume, advance)
+                current = _merge_once(reader, poses, current, config.volume, group, advance)
+                if group is None and symmetry != "C1":
+                    band = float(reader.pixels.radius[0]) + current.spacing, _AXES_REACH / diameter
+                    group = group_in_frame(current, symmetry, band)
     write_volume(directory / "intensity.h5", current)
     with h5py.File(directory / "poses.h5", "w") as file:
         file["orientations"] = poses.numpy()
@@ -77,7 +89,12 @@ def _flat(reader: PatternReader, grid: int, spacing: float) -> Volume:
 
 
 def _merge_once(
-    reader: PatternReader, poses: Tensor, current: Volume, config: BandLimitConfig, advance: Advance
+    reader: PatternReader,
+    poses: Tensor,
+    current: Volume,
+    config: BandLimitConfig,
+    group: Tensor | None,
+    advance: Advance,
 ) -> Volume:
     """Merge all patterns with the fluences, and the background shares, of the current volume."""
     sums = Accumulator.empty(current.grid, current.spacing)
@@ -87,7 +104,8 @@ def _merge_once(
         _, fluence = candidate_loglik(current, reader.pixels, photons, mine[:, None])
         sums.add(reader.pixels, photons, mine, fluence[:, 0].float(), current)
         advance(last - first)
-    return volume_from_sums(sums, float(reader.info["particle_diameter_angstrom"]), config)
+    diameter = float(reader.info["particle_diameter_angstrom"])
+    return volume_from_sums(sums, diameter, config, group)
 
 
 def _range(reader: PatternReader, start: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.threads import one_thread
 from xrai.config import EncoderConfig, SearchConfig, StartConfig, TrainConfig
 from xraisim.simulation import make
 from xraisim.simulation.config import from_mapping
@@ -14,10 +15,9 @@ PIXEL_MM, ROWS, COLUMNS, GAP = 1.5625, 30, 64, 4
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    """Small matrices: threads that wait for a busy core cost more than they bring."""
+def torch_threads() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    one_thread()
     yield
     torch.set_num_threads(before)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.threads import one_thread
 from xrai.config import (
     EncoderConfig,
     RoundsConfig,
@@ -19,10 +20,9 @@ from xraisim.simulation.config import from_mapping
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    """Small matrices: threads that wait for a busy core cost more than they bring."""
+def torch_threads() -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    one_thread()
     yield
     torch.set_num_threads(before)
 
