@@ -1,5 +1,7 @@
 """Residues in gemmi's flat arrays of atoms."""
 
+from typing import Any
+
 import gemmi
 import numpy as np
 
@@ -14,7 +16,7 @@ def residue_numbers(flat: gemmi.FlatStructure) -> np.ndarray:
     return np.cumsum(new)
 
 
-def names(codes: np.ndarray) -> np.ndarray:
+def names(codes: Any) -> np.ndarray:
     """Decode gemmi's fixed-width character arrays [N, width] to strings [N]."""
-    codes = np.ascontiguousarray(codes)
-    return codes.view(f"S{codes.shape[1]}")[:, 0].astype(str)
+    letters = np.ascontiguousarray(codes)
+    return letters.view(f"S{letters.shape[1]}")[:, 0].astype(str)
