@@ -5,6 +5,7 @@ number for 0 (``********`` of an overflow) or for a default (no B factor: 20 Ã…Â
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from xraisim.core.errors import StructureError
 from xraisim.sample.notices import notice
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)\s*")
+_ATOM = re.compile(r"ATOM(?![A-Z_])|HETATM")  # a table's ATOM_NAME is none
 _COORDINATES = {"x": slice(30, 38), "y": slice(38, 46), "z": slice(46, 54)}
 _OCCUPANCY, _B_ISO = slice(54, 60), slice(60, 66)
 _DESCRIPTIVE = ("HEADER", "TITLE", "COMPND", "EXPDTA", "REMARK", "PARENT")
@@ -40,7 +42,7 @@ def split_models(text: str, path: Path) -> PdbText:
     without_b = last_atom = closed = 0
     for number, line in enumerate(lines, 1):
         record = line[:6].upper().rstrip()
-        if record[:4] in ("ATOM", "HETA"):
+        if _ATOM.match(record):
             without_b += not line[_B_ISO].strip()
             models[-1].append(_checked(line, number, path))
             last_atom = number
@@ -59,7 +61,7 @@ def split_models(text: str, path: Path) -> PdbText:
     return PdbText(header=header, models=[model for model in models if model])
 
 
-def to_structure(text: PdbText, chosen: list[int]) -> gemmi.Structure:
+def to_structure(text: PdbText, chosen: Iterable[int]) -> gemmi.Structure:
     """Return the models with indices ``chosen``, and the assemblies of REMARK 350."""
     lines = [line for line in text.header if line[:10].upper() == "REMARK 350"]
     for index in chosen:

@@ -104,9 +104,10 @@ def read_atoms(
     if assembly:
         parts, labels = _parts(file, flat, assembly)
         index, positions, outer = _assemble(index, positions, labels[keep], parts, path)
+    positions -= enclosing_centre(outer)  # in place: capsids have tens of millions of atoms
     b_iso = confidence.b_factors(file, flat, path) if b_factors else np.zeros(len(keep))
     atoms = Atoms(
-        positions=positions - enclosing_centre(outer),
+        positions=positions,
         elements=elements[index],
         occupancy=flat.occ[index].astype(np.float32),
         b_iso=np.maximum(b_iso[index], 0.0, dtype=np.float32),

@@ -64,7 +64,7 @@ def _of_mmcif(text: str, path: Path, model: int) -> StructureFile:
 
 def _of_pdb(text: str, path: Path, model: int) -> StructureFile:
     found = pdb_text.split_models(text, path)
-    structure = pdb_text.to_structure(found, list(_chosen(len(found.models), model, path)))
+    structure = pdb_text.to_structure(found, _chosen(len(found.models), model, path))
     return StructureFile(structure=structure, block=None, header="\n".join(found.header))
 
 

@@ -35,7 +35,9 @@ WAYS = {
     "old Macintosh lines": lambda t: t.replace("\n", "\r").encode(),
     "lower case": lambda t: t.lower().encode(),
     "gzip under another name": lambda t: gzip.compress(t.encode()),
-    "a table behind END": lambda t: (t + "REMARK energies\n" + 300 * "total 1.0 2.0\n").encode(),
+    "a table behind END": lambda t: (
+        t + "REMARK energies\n" + 300 * "ATOM_PAIR 1.0 2.0\n"
+    ).encode(),
     "no newline at the end": lambda t: t.removesuffix("\n").encode(),
     "latin-1 remarks": lambda t: b"REMARK 1 \xc5ngstr\xf6m\n" + t.encode(),
     "letters of two bytes": lambda t: b"REMARK \xc3\xa9\n" + t.encode(),
