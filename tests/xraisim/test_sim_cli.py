@@ -9,6 +9,7 @@ import pytest
 
 from xraisim import cli
 from xraisim.checks.validate import listing
+from xraisim.commands import options
 from xraisim.core.config import to_mapping
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth
@@ -222,3 +223,12 @@ def test_reading_a_wrong_file_is_one_message(run, tmp_path, command):
     assert code == 2
     assert text.count("error:") == 1
     assert not path.with_suffix(".png").exists()
+
+
+def test_a_notice_is_said_once(capsys):
+    """Conformations of one file would each repeat what is odd about it."""
+    with options.warnings_said():
+        for text in ("one", "other", "one"):
+            warnings.warn(text, stacklevel=1)
+    said = capsys.readouterr().err
+    assert (said.count("warning: one"), said.count("warning: other")) == (1, 1)
