@@ -13,6 +13,7 @@ from xraisim.instrument.beam import Beam
 from xraisim.instrument.crystfel import read_geometry
 from xraisim.instrument.layouts import LAYOUTS, check_layout
 from xraisim.instrument.panels import Layout, Panel
+from xraisim.instrument.ranges import GIVE_OURS, require
 
 
 class MaskReason(enum.IntFlag):
@@ -65,6 +66,8 @@ class Detector:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"detector.{name} is {value}; it must be a positive number")
+        for name in ("pixel_size_mm", "distance_mm"):
+            require(name, getattr(self, name), where="detector", advice=GIVE_OURS)
         for name in ("beamstop_radius_mm", "s_min_per_angstrom", "saturation_photons"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(
