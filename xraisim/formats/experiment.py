@@ -39,18 +39,22 @@ class Experiment:
 class Known:
     """What a file says of its experiment; ``None`` where it says nothing.
 
-    ``pixels``: per pattern. ``shape``: rows and columns. ``centre``: row and column of the beam,
-    in pixels. ``position_mm`` [P, 3], or at least ``direction`` [P, 3], unit vectors to the pixels.
+    ``pixels``: per pattern. ``shape``: rows and columns, ``panels`` below one another in it.
+    ``centre``: row and column of the beam, in pixels. ``pixel_height_mm``, where it is not the
+    width. ``position_mm`` [P, 3], or at least ``direction`` [P, 3], unit vectors to the pixels.
     ``distance_pixels``: the distance in pixel sizes. ``solid_angle_sr``, ``polarisation_factor``,
-    ``background`` [P]; ``mask`` bool [P], True where unused. ``experiment``: all of it.
+    ``background`` [P]; ``mask`` bool [P], True where unused. ``experiment``: all of it. ``units``:
+    the unit in which the file has a number, by the name here, where it is not ours.
     """
 
     pixels: int
     shape: tuple[int, int] | None = None
+    panels: int = 1
     photon_energy_ev: float | None = None
     polarisation: str | None = None
     distance_mm: float | None = None
     pixel_size_mm: float | None = None
+    pixel_height_mm: float | None = None
     distance_pixels: float | None = None
     centre: tuple[float, float] | None = None
     position_mm: np.ndarray | None = None
@@ -60,6 +64,7 @@ class Known:
     mask: np.ndarray | None = None
     background: np.ndarray | None = None
     experiment: Experiment | None = None
+    units: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
