@@ -34,11 +34,11 @@ class Source:
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.known.pixels <= LARGEST_PATTERN:
+        if not 1 <= self.known.pixels <= LARGEST_PATTERN or self.patterns < 0:
             self.close()
             raise FormatError(
-                f"{self.path}: patterns of {self.known.pixels} pixels; expected 1 to "
-                f"{LARGEST_PATTERN}: is another of the file's arrays meant (--dataset)?"
+                f"{self.path}: {self.patterns} patterns of {self.known.pixels} pixels; expected 1 "
+                f"to {LARGEST_PATTERN} pixels: is another of the file's arrays meant (--dataset)?"
             )
 
     def __enter__(self) -> "Source":
@@ -93,6 +93,7 @@ def overlay(known: Known, other: Known) -> Known:
         value = getattr(other, f.name)
         if value is not None:
             values[f.name] = value
+    values["units"] = known.units | other.units
     if known.mask is not None and other.mask is not None:
         values["mask"] = known.mask | other.mask
     return Known(**values)

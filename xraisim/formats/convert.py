@@ -74,7 +74,7 @@ def convert(
         return _convert_detector(source, out, found, wanted, config)
     if found == wanted == "xrai":
         raise FormatError(f"{source} is a pattern file already; choose another format with --to")
-    with open_source(source, found, dataset) as opened:
+    with open_source(source, found, dataset, config.mask_missing_modules) as opened:
         known = opened.known
         if detector is not None:
             known = _with_detector(known, detector)

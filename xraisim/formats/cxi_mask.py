@@ -35,8 +35,8 @@ def read_masks(
 ) -> np.ndarray | None:
     """Return where a pixel is not to be used, bool [pixels], or None without a mask.
 
-    ``masks`` are [*pattern], or [one of ``patterns``, *pattern]; what is flagged in some patterns only is left
-    out of all.
+    ``masks`` are [*pattern], or [one of ``patterns``, *pattern]; what is flagged in some patterns
+    only is left out of all.
     """
     if not masks:
         return None

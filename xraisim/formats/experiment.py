@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xraisim.core import config as configuration
-from xraisim.core.errors import ConfigError
+from xraisim.core.errors import ConfigError, FormatError, SamplingError
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import (
@@ -19,7 +19,9 @@ from xraisim.instrument.detector import (
     scattering_vectors,
     square_pixel_step,
 )
+from xraisim.instrument.panels import Panel
 from xraisim.instrument.presets import preset
+from xraisim.instrument.ranges import QUANTITIES, require, require_reach
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +73,14 @@ class Known:
 class ExperimentConfig:
     """What is said of an experiment by hand; it wins over the file, which wins over the preset.
 
-    ``instrument``: a preset, or empty for none. ``beam``, ``detector``: any keys of
-    :class:`Beam` and :class:`Detector`. Raises :class:`ConfigError`.
+    ``instrument``: a preset, or empty for none. ``mask_missing_modules``: pixels of a virtual data
+    set whose sources are missing are masked in all patterns, in place of an error. ``beam``,
+    ``detector``: any keys of :class:`Beam` and :class:`Detector`. Raises :class:`ConfigError`.
     """
 
     particle_diameter_angstrom: float | None = None
     instrument: str = ""
+    mask_missing_modules: bool = False
     background_photons_per_pixel: float = 0.0
     beam: dict[str, Any] = field(default_factory=dict)
     detector: dict[str, Any] = field(default_factory=dict)
@@ -101,7 +105,9 @@ def assemble(known: Known, config: ExperimentConfig) -> Experiment:
     """
     diameter = config.particle_diameter_angstrom
     if known.experiment is not None:
-        if config != ExperimentConfig(particle_diameter_angstrom=diameter):
+        if replace(config, mask_missing_modules=False) != ExperimentConfig(
+            particle_diameter_angstrom=diameter
+        ):
             raise ConfigError(
                 "a pattern file holds its own beam, detector and background; they cannot be given "
                 "again: leave out --instrument, [beam], [detector] and the background"
@@ -112,6 +118,9 @@ def assemble(known: Known, config: ExperimentConfig) -> Experiment:
     beam = _beam(known, config)
     setting = _detector(known, config)
     detector = _geometry(known, setting, beam)
+    require_usable(detector)
+    if diameter is not None:
+        require_reach(detector.s_max, diameter)
     background = np.full(known.pixels, config.background_photons_per_pixel)
     if known.background is not None and not config.background_photons_per_pixel:
         background = known.background
@@ -127,8 +136,27 @@ def _merged(known: Known, config: ExperimentConfig, table: str, names: tuple[str
     values: dict[str, Any] = {}
     if config.instrument:
         values |= configuration.to_mapping(getattr(preset(config.instrument), table))
-    values |= {n: v for n in names if (v := getattr(known, n)) is not None}
-    return values | getattr(config, table)
+    given = getattr(config, table)
+    for name in names:
+        value = getattr(known, name)
+        if value is not None and name not in given:
+            values[name] = _plausible(known, name, f"[{table}] {name} = …")
+    return values | given
+
+
+def _plausible(known: Known, name: str, setting: str) -> Any:
+    """Return what the file says, or raise :class:`FormatError` if no experiment has it."""
+    value = getattr(known, name)
+    if name not in QUANTITIES:
+        return value
+    return require(
+        name,
+        value,
+        where="the file",
+        advice=f"if the file is wrong, say what is right in --config: {setting}",
+        unit=known.units.get(name, ""),
+        error=FormatError,
+    )
 
 
 def _beam(known: Known, config: ExperimentConfig) -> Beam:
@@ -152,12 +180,23 @@ def _detector(known: Known, config: ExperimentConfig) -> Detector:
     elsewhere = values.get("geometry_file") or values.get("panels")
     if not elsewhere and values.get("layout", "flat") == "flat":
         _require_flat(values)
+        _require_one_panel(known, config)
     fixed = {"rows": 1, "columns": known.pixels}
     if known.shape is not None:
         fixed = {"rows": known.shape[0], "columns": known.shape[1]}
     if "rows" not in config.detector and not config.instrument:
         values |= fixed
     return configuration.from_mapping(Detector, values, "detector.")
+
+
+def _require_one_panel(known: Known, config: ExperimentConfig) -> None:
+    placed = known.position_mm is not None or known.direction is not None
+    if known.panels > 1 and not placed and not ({"rows", "columns"} & set(config.detector)):
+        raise ConfigError(
+            f"a pattern has {known.panels} panels, and nothing says where they are; give "
+            "--instrument PRESET, or in --config: [detector] geometry_file (CrystFEL) or layout, "
+            "or rows and columns of the whole if they do lie below one another"
+        )
 
 
 def _require_flat(values: dict[str, Any]) -> None:
@@ -174,7 +213,9 @@ def _geometry(known: Known, setting: Detector, beam: Beam) -> Geometry:
     if position is None and known.direction is not None:
         position = known.direction * (setting.distance_mm / known.direction[:, 2:])
     if position is not None:
+        _require_place(known, position)
         return _placed(known, setting, beam, position)
+    setting = _oblong(known, setting)
     placed = geometry(setting, beam)
     if len(placed.reasons) != known.pixels:
         raise ConfigError(
@@ -184,11 +225,35 @@ def _geometry(known: Known, setting: Detector, beam: Beam) -> Geometry:
         )
     if known.centre is not None:
         row, column = known.centre
+        size = setting.pixel_size_mm, _height(known, setting), 0.0
         shift = ((setting.columns - 1) / 2 - column, (setting.rows - 1) / 2 - row, 0.0)
-        return _placed(
-            known, setting, beam, placed.position_mm + np.array(shift) * setting.pixel_size_mm
-        )
+        return _placed(known, setting, beam, placed.position_mm + np.multiply(shift, size))
     return replace(placed, reasons=placed.reasons | _file_reason(known))
+
+
+def _height(known: Known, setting: Detector) -> float:
+    """Return the height of a pixel, mm: the file's, if its width is the file's too."""
+    if known.pixel_height_mm is None or setting.pixel_size_mm != known.pixel_size_mm:
+        return setting.pixel_size_mm
+    height: float = _plausible(known, "pixel_height_mm", "[detector] pixel_size_mm, layout, panels")
+    return height
+
+
+def _oblong(known: Known, setting: Detector) -> Detector:
+    """Return the setting of a flat detector with the pixels' height that the file states."""
+    width, height = setting.pixel_size_mm, _height(known, setting)
+    elsewhere = setting.geometry_file or setting.panels or setting.layout != "flat"
+    if elsewhere or abs(height / width - 1) < 1e-6:
+        return setting
+    panel = Panel(
+        name="flat",
+        rows=setting.rows,
+        columns=setting.columns,
+        corner_mm=(-0.5 * setting.columns * width, -0.5 * setting.rows * height, 0.0),
+        fs_mm=(width, 0.0, 0.0),
+        ss_mm=(0.0, height, 0.0),
+    )
+    return replace(setting, panels=(panel,))
 
 
 def _file_reason(known: Known) -> np.ndarray:
@@ -202,7 +267,8 @@ def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -
     solid_angle, factor = known.solid_angle_sr, known.polarisation_factor
     if solid_angle is None:
         rho = np.linalg.norm(position, axis=1)
-        solid_angle = setting.pixel_size_mm**2 * position[:, 2] / rho**3  # pixels facing the beam
+        area = setting.pixel_size_mm * _height(known, setting)
+        solid_angle = area * position[:, 2] / rho**3  # pixels facing the beam
     if factor is None:
         factor = polarisation_factor(position, beam.polarisation)
     if setting.mask_file or setting.binning != 1:
@@ -235,6 +301,37 @@ def _shape(known: Known, setting: Detector) -> tuple[int, int]:
     if known.shape is not None:
         return known.shape
     return given if given[0] * given[1] == known.pixels else (1, known.pixels)
+
+
+def _require_place(known: Known, position: np.ndarray) -> None:
+    """Raise unless the usable pixels are downstream, and as far as detectors are."""
+    used = position if known.mask is None or known.mask.all() else position[~known.mask]
+    nearest, middle = float(used[:, 2].min()), float(np.median(used[:, 2]))
+    problem = QUANTITIES["distance_mm"].problem(middle, known.units.get("position_mm", ""))
+    if not problem and not nearest > 0:
+        problem = f"a usable pixel lies at z = {nearest:.5g} mm, upstream of the particle"
+    if problem:
+        raise FormatError(
+            f"the file, on where its pixels are: {problem}; mend the file, or convert the frames "
+            "as a plain stack (--from h5 --dataset PATH) with [detector] geometry_file"
+        )
+
+
+def require_usable(detector: Geometry) -> None:
+    """Raise :class:`SamplingError` if no pixel is usable, or a usable one sees no solid angle."""
+    good = detector.good
+    if not len(good):
+        raise SamplingError(
+            f"all {len(detector.mask)} pixels are masked; check the masks of file and settings"
+        )
+    gain = detector.gain[good]
+    if not (np.isfinite(gain) & (gain > 0)).all():
+        pixel = int(good[np.argmin(np.isfinite(gain) & (gain > 0))])
+        raise SamplingError(
+            f"pixel {pixel} sees a solid angle of {detector.solid_angle_sr[pixel]:.4g} sr with a "
+            f"polarisation factor of {detector.polarisation[pixel]:.4g}; both must be positive "
+            "where a pixel is used: mask it"
+        )
 
 
 def pixel_pitch_mm(detector: Geometry) -> float:
