@@ -108,6 +108,11 @@ def _with_detector(known: Known, path: Path | str) -> Known:
             f"{path}: {given.pixels} pixels, but the patterns have {known.pixels}; "
             "this detector does not belong to them"
         )
+    if None not in (known.shape, given.shape) and known.shape != given.shape:
+        raise FormatError(
+            f"{path}: a grid of {given.shape} pixels, but the patterns are {known.shape}; one of "
+            "them is transposed: turn the frames, or save them as [patterns, pixels]"
+        )
     return overlay(known, given)
 
 
