@@ -1,5 +1,6 @@
 """Convert pattern files from any format to any other, block by block."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -121,12 +122,15 @@ def _experiment(
 ) -> Experiment | None:
     """Return the experiment, or None where it is neither needed nor known."""
     try:
-        experiment = assemble(known, config)
+        with warnings.catch_warnings(record=True) as remarks:
+            warnings.simplefilter("always", UserWarning)
+            experiment = assemble(known, config)
     except ConfigError:
         if FORMATS[wanted].needs_experiment or config != ExperimentConfig():
             raise
         opened.notices.append("beam and detector are not known and were not written")
         return None
+    opened.notices += [str(remark.message) for remark in remarks]
     if known.experiment is None and "photons_per_pulse" not in config.beam:
         opened.notices.append(
             f"fluence {experiment.beam.fluence_photons_per_um2:.3g} photons/µm² assumed: it sets "
@@ -141,18 +145,24 @@ def _copy(
     """Write all blocks; return the photons written and those left out as masked."""
     step = int(np.clip(_BLOCK_VALUES // job.pixels, 1, _LARGEST_BLOCK))
     mask = job.experiment.detector.mask if job.experiment is not None else None
-    written = left_out = 0
+    written = left_out = dark = lit = 0
     with FORMATS[wanted].create(out, job) as append:
         for start in range(0, opened.patterns, step):
             block = opened.read(start, min(start + step, opened.patterns))
-            photons = int(block.count.sum(dtype=np.int64))
+            photons, entries = int(block.count.sum(dtype=np.int64)), len(block.pixel)
             if mask is not None:
                 block = _unmasked(block, mask)
+            lit, dark = lit + len(block.pixel), dark + entries - len(block.pixel)
             kept = int(block.count.sum(dtype=np.int64))
             append(block)
             written, left_out = written + kept, left_out + photons - kept
             if progress is not None:
                 progress(len(block))
+    if mask is not None and dark > lit and mask.sum() > len(mask) / 2:
+        opened.notices.append(
+            f"{int(mask.sum())} of {len(mask)} pixels are masked, and most lit pixels are among "
+            "them: is the mask the other way round? (non-zero: not to be used)"
+        )
     return written, left_out
 
 

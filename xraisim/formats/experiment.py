@@ -223,6 +223,12 @@ def _geometry(known: Known, setting: Detector, beam: Beam) -> Geometry:
             f"{placed.shape}; they must agree: choose another instrument, or set the table's "
             "[detector] rows and columns, or leave them out"
         )
+    if setting.geometry_file and known.shape is not None and known.shape != placed.shape:
+        raise ConfigError(
+            f"the file's patterns are {known.shape[0]} × {known.shape[1]} pixels, the data that "
+            f"{setting.geometry_file} is for {placed.shape[0]} × {placed.shape[1]}; they must "
+            "agree, or the panels' pixels are mixed up"
+        )
     if known.centre is not None:
         row, column = known.centre
         size = setting.pixel_size_mm, _height(known, setting), 0.0
@@ -338,4 +344,4 @@ def pixel_pitch_mm(detector: Geometry) -> float:
     """Return the pixel size that the solid angles p²·z/ρ³ of pixels facing the beam stand for."""
     position = detector.position_mm
     area = detector.solid_angle_sr * np.linalg.norm(position, axis=1) ** 3 / position[:, 2]
-    return float(np.sqrt(np.median(area)))
+    return float(np.sqrt(np.median(area[area > 0])))  # 0 where no panel is
