@@ -8,7 +8,7 @@ from typing import Any
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
-from xraisim.formats.experiment import Experiment, Known
+from xraisim.formats.known import Experiment, Known
 
 LARGEST_PATTERN = 2**27  # pixels; the largest detectors have an eighth of it
 

@@ -14,7 +14,8 @@ from xraisim.core.errors import ConfigError, FormatError
 from xraisim.core.types import Photons
 from xraisim.formats import dragonfly_detector
 from xraisim.formats.base import Source, Target, overlay
-from xraisim.formats.experiment import Experiment, ExperimentConfig, Known, assemble
+from xraisim.formats.experiment import ExperimentConfig, assemble
+from xraisim.formats.known import Experiment, Known
 from xraisim.formats.registry import (
     DETECTOR,
     FORMATS,

@@ -16,7 +16,7 @@ import numpy as np
 from xraisim.core.errors import FormatError
 from xraisim.files.atomic import whole_file
 from xraisim.formats import hdf5
-from xraisim.formats.experiment import Experiment, Known, pixel_pitch_mm
+from xraisim.formats.known import Experiment, Known, pixel_pitch_mm
 from xraisim.instrument.beam import POLARISATIONS
 from xraisim.instrument.detector import polarisation_factor
 

@@ -17,7 +17,7 @@ from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space, whole_file
 from xraisim.formats import counts
 from xraisim.formats.base import ANYTHING, LARGEST_PATTERN, Append, Source, Target, Wanted
-from xraisim.formats.experiment import Known
+from xraisim.formats.known import Known
 
 NAMES = ("place_ones", "place_multi", "count_multi")
 

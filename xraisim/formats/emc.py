@@ -19,7 +19,7 @@ from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space, whole_file
 from xraisim.formats import counts
 from xraisim.formats.base import ANYTHING, Append, Read, Source, Target, Wanted
-from xraisim.formats.experiment import Known
+from xraisim.formats.known import Known
 
 HEADER_BYTES = 1024
 SPARSE, DENSE_INT, DENSE_DOUBLE = 0, 1, 2

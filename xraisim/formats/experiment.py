@@ -7,66 +7,13 @@ from typing import Any
 import numpy as np
 
 from xraisim.core import config as configuration
-from xraisim.core.errors import ConfigError, FormatError, SamplingError
-from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
+from xraisim.core.errors import ConfigError
+from xraisim.formats.known import Experiment, Known, plausible
+from xraisim.formats.placement import place_pixels, require_usable
 from xraisim.instrument.beam import Beam
-from xraisim.instrument.detector import (
-    Detector,
-    Geometry,
-    MaskReason,
-    geometry,
-    polarisation_factor,
-    scattering_vectors,
-    square_pixel_step,
-)
-from xraisim.instrument.panels import Panel
+from xraisim.instrument.detector import Detector
 from xraisim.instrument.presets import preset
-from xraisim.instrument.ranges import QUANTITIES, require, require_reach
-
-
-@dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """Everything that a pattern file says beside its photons.
-
-    ``background`` is photons per pixel, float [P]; the diameter is None where nobody knows it.
-    """
-
-    detector: Geometry
-    beam: Beam
-    background: np.ndarray
-    particle_diameter_angstrom: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """What a file says of its experiment; ``None`` where it says nothing.
-
-    ``pixels``: per pattern. ``shape``: rows and columns, ``panels`` below one another in it.
-    ``centre``: row and column of the beam, in pixels. ``pixel_height_mm``, where it is not the
-    width. ``position_mm`` [P, 3], or at least ``direction`` [P, 3], unit vectors to the pixels.
-    ``distance_pixels``: the distance in pixel sizes. ``solid_angle_sr``, ``polarisation_factor``,
-    ``background`` [P]; ``mask`` bool [P], True where unused. ``experiment``: all of it. ``units``:
-    the unit in which the file has a number, by the name here, where it is not ours.
-    """
-
-    pixels: int
-    shape: tuple[int, int] | None = None
-    panels: int = 1
-    photon_energy_ev: float | None = None
-    polarisation: str | None = None
-    distance_mm: float | None = None
-    pixel_size_mm: float | None = None
-    pixel_height_mm: float | None = None
-    distance_pixels: float | None = None
-    centre: tuple[float, float] | None = None
-    position_mm: np.ndarray | None = None
-    direction: np.ndarray | None = None
-    solid_angle_sr: np.ndarray | None = None
-    polarisation_factor: np.ndarray | None = None
-    mask: np.ndarray | None = None
-    background: np.ndarray | None = None
-    experiment: Experiment | None = None
-    units: dict[str, str] = field(default_factory=dict)
+from xraisim.instrument.ranges import require_reach
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +64,7 @@ def assemble(known: Known, config: ExperimentConfig) -> Experiment:
         return replace(known.experiment, particle_diameter_angstrom=diameter)
     beam = _beam(known, config)
     setting = _detector(known, config)
-    detector = _geometry(known, setting, beam)
+    detector = place_pixels(known, setting, beam)
     require_usable(detector)
     if diameter is not None:
         require_reach(detector.s_max, diameter)
@@ -140,23 +87,8 @@ def _merged(known: Known, config: ExperimentConfig, table: str, names: tuple[str
     for name in names:
         value = getattr(known, name)
         if value is not None and name not in given:
-            values[name] = _plausible(known, name, f"[{table}] {name} = …")
+            values[name] = plausible(known, name, f"[{table}] {name} = …")
     return values | given
-
-
-def _plausible(known: Known, name: str, setting: str) -> Any:
-    """Return what the file says, or raise :class:`FormatError` if no experiment has it."""
-    value = getattr(known, name)
-    if name not in QUANTITIES:
-        return value
-    return require(
-        name,
-        value,
-        where="the file",
-        advice=f"if the file is wrong, say what is right in --config: {setting}",
-        unit=known.units.get(name, ""),
-        error=FormatError,
-    )
 
 
 def _beam(known: Known, config: ExperimentConfig) -> Beam:
@@ -206,142 +138,3 @@ def _require_flat(values: dict[str, Any]) -> None:
             f"the detector's {' and '.join(missing)} are not in the file; give --instrument PRESET,"
             f" or in --config: [detector] {', '.join(f'{name} = …' for name in missing)}"
         )
-
-
-def _geometry(known: Known, setting: Detector, beam: Beam) -> Geometry:
-    position = known.position_mm
-    if position is None and known.direction is not None:
-        position = known.direction * (setting.distance_mm / known.direction[:, 2:])
-    if position is not None:
-        _require_place(known, position)
-        return _placed(known, setting, beam, position)
-    setting = _oblong(known, setting)
-    placed = geometry(setting, beam)
-    if len(placed.reasons) != known.pixels:
-        raise ConfigError(
-            f"the file's patterns have {known.shape or known.pixels} pixels, the detector given "
-            f"{placed.shape}; they must agree: choose another instrument, or set the table's "
-            "[detector] rows and columns, or leave them out"
-        )
-    if setting.geometry_file and known.shape is not None and known.shape != placed.shape:
-        raise ConfigError(
-            f"the file's patterns are {known.shape[0]} × {known.shape[1]} pixels, the data that "
-            f"{setting.geometry_file} is for {placed.shape[0]} × {placed.shape[1]}; they must "
-            "agree, or the panels' pixels are mixed up"
-        )
-    if known.centre is not None:
-        row, column = known.centre
-        size = setting.pixel_size_mm, _height(known, setting), 0.0
-        shift = ((setting.columns - 1) / 2 - column, (setting.rows - 1) / 2 - row, 0.0)
-        return _placed(known, setting, beam, placed.position_mm + np.multiply(shift, size))
-    return replace(placed, reasons=placed.reasons | _file_reason(known))
-
-
-def _height(known: Known, setting: Detector) -> float:
-    """Return the height of a pixel, mm: the file's, if its width is the file's too."""
-    if known.pixel_height_mm is None or setting.pixel_size_mm != known.pixel_size_mm:
-        return setting.pixel_size_mm
-    height: float = _plausible(known, "pixel_height_mm", "[detector] pixel_size_mm, layout, panels")
-    return height
-
-
-def _oblong(known: Known, setting: Detector) -> Detector:
-    """Return the setting of a flat detector with the pixels' height that the file states."""
-    width, height = setting.pixel_size_mm, _height(known, setting)
-    elsewhere = setting.geometry_file or setting.panels or setting.layout != "flat"
-    if elsewhere or abs(height / width - 1) < 1e-6:
-        return setting
-    panel = Panel(
-        name="flat",
-        rows=setting.rows,
-        columns=setting.columns,
-        corner_mm=(-0.5 * setting.columns * width, -0.5 * setting.rows * height, 0.0),
-        fs_mm=(width, 0.0, 0.0),
-        ss_mm=(0.0, height, 0.0),
-    )
-    return replace(setting, panels=(panel,))
-
-
-def _file_reason(known: Known) -> np.ndarray:
-    mask = np.zeros(known.pixels, bool) if known.mask is None else known.mask
-    return np.where(mask, MaskReason.FILE, 0).astype(np.uint8)
-
-
-def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -> Geometry:
-    """Return the geometry of pixels whose places are known one by one."""
-    s = scattering_vectors(position, beam.wavelength_angstrom)
-    solid_angle, factor = known.solid_angle_sr, known.polarisation_factor
-    if solid_angle is None:
-        rho = np.linalg.norm(position, axis=1)
-        area = setting.pixel_size_mm * _height(known, setting)
-        solid_angle = area * position[:, 2] / rho**3  # pixels facing the beam
-    if factor is None:
-        factor = polarisation_factor(position, beam.polarisation)
-    if setting.mask_file or setting.binning != 1:
-        raise ConfigError(
-            "detector.mask_file and binning do not go with a file that places its own pixels; put "
-            "the mask into that file, and bin beforehand"
-        )
-    radius, reasons = np.linalg.norm(s, axis=1), _file_reason(known)
-    stopped = np.hypot(position[:, 0], position[:, 1]) < setting.beamstop_radius_mm
-    outside = (radius < setting.s_min_per_angstrom) | (radius > setting.s_max_per_angstrom)
-    reasons[stopped] |= np.uint8(MaskReason.BEAMSTOP)
-    reasons[outside] |= np.uint8(MaskReason.RANGE)
-    per_steradian = beam.fluence_photons_per_um2 * CLASSICAL_ELECTRON_RADIUS_UM**2
-    return Geometry(
-        shape=_shape(known, setting),
-        position_mm=position,
-        s=s,
-        solid_angle_sr=solid_angle,
-        polarisation=factor,
-        gain=per_steradian * solid_angle * factor,
-        panel=np.zeros(known.pixels, np.int32),
-        s_step=square_pixel_step(solid_angle, beam.wavelength_angstrom),
-        reasons=reasons,
-    )
-
-
-def _shape(known: Known, setting: Detector) -> tuple[int, int]:
-    """Return the file's rows and columns, else those given if they fit, else one row."""
-    given = setting.rows, setting.columns
-    if known.shape is not None:
-        return known.shape
-    return given if given[0] * given[1] == known.pixels else (1, known.pixels)
-
-
-def _require_place(known: Known, position: np.ndarray) -> None:
-    """Raise unless the usable pixels are downstream, and as far as detectors are."""
-    used = position if known.mask is None or known.mask.all() else position[~known.mask]
-    nearest, middle = float(used[:, 2].min()), float(np.median(used[:, 2]))
-    problem = QUANTITIES["distance_mm"].problem(middle, known.units.get("position_mm", ""))
-    if not problem and not nearest > 0:
-        problem = f"a usable pixel lies at z = {nearest:.5g} mm, upstream of the particle"
-    if problem:
-        raise FormatError(
-            f"the file, on where its pixels are: {problem}; mend the file, or convert the frames "
-            "as a plain stack (--from h5 --dataset PATH) with [detector] geometry_file"
-        )
-
-
-def require_usable(detector: Geometry) -> None:
-    """Raise :class:`SamplingError` if no pixel is usable, or a usable one sees no solid angle."""
-    good = detector.good
-    if not len(good):
-        raise SamplingError(
-            f"all {len(detector.mask)} pixels are masked; check the masks of file and settings"
-        )
-    gain = detector.gain[good]
-    if not (np.isfinite(gain) & (gain > 0)).all():
-        pixel = int(good[np.argmin(np.isfinite(gain) & (gain > 0))])
-        raise SamplingError(
-            f"pixel {pixel} sees a solid angle of {detector.solid_angle_sr[pixel]:.4g} sr with a "
-            f"polarisation factor of {detector.polarisation[pixel]:.4g}; both must be positive "
-            "where a pixel is used: mask it"
-        )
-
-
-def pixel_pitch_mm(detector: Geometry) -> float:
-    """Return the pixel size that the solid angles p²·z/ρ³ of pixels facing the beam stand for."""
-    position = detector.position_mm
-    area = detector.solid_angle_sr * np.linalg.norm(position, axis=1) ** 3 / position[:, 2]
-    return float(np.sqrt(np.median(area[area > 0])))  # 0 where no panel is

@@ -19,8 +19,8 @@ from xraisim.core.units import HC_EV_ANGSTROM
 from xraisim.files.atomic import whole_file
 from xraisim.formats import counts, hdf5
 from xraisim.formats.base import ANYTHING, Append, Source, Target, Wanted
-from xraisim.formats.experiment import Experiment, Known
 from xraisim.formats.frames import append_frames
+from xraisim.formats.known import Experiment, Known
 
 RECIPROCAL = "pixel_position_reciprocal"
 _M_TO_ANGSTROM = 1e-10  # of reciprocal lengths

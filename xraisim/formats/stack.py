@@ -20,8 +20,8 @@ from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space, whole_file
 from xraisim.formats import counts, hdf5
 from xraisim.formats.base import ANYTHING, Append, Source, Target, Wanted
-from xraisim.formats.experiment import Known
 from xraisim.formats.frames import append_frames
+from xraisim.formats.known import Known
 
 _KEY = "patterns"
 

@@ -10,7 +10,7 @@ import numpy as np
 from xraisim.core.errors import ConfigError
 from xraisim.files.patterns import PatternReader, PatternWriter
 from xraisim.formats.base import ANYTHING, Append, Source, Target, Wanted
-from xraisim.formats.experiment import Experiment, Known
+from xraisim.formats.known import Experiment, Known
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Geometry, square_pixel_step
 
