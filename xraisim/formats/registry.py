@@ -10,7 +10,7 @@ import h5py
 from xraisim.core.errors import FormatError
 from xraisim.files.pattern_schema import FORMAT
 from xraisim.formats import cxi, dragonfly_detector, dragonfly_h5, emc, skopi, stack, xrai
-from xraisim.formats.base import Format, Source
+from xraisim.formats.base import Format, Source, Wanted
 
 DETECTOR = "dragonfly-detector"
 
@@ -126,8 +126,15 @@ def target_format(path: Path | str, source: str) -> str:
     )
 
 
-def open_source(path: Path | str, name: str | None = None, dataset: str | None = None) -> Source:
+def open_source(
+    path: Path | str,
+    name: str | None = None,
+    dataset: str | None = None,
+    mask_missing: bool = False,
+) -> Source:
     """Open a file of patterns; ``name`` is its format if it should not be recognised.
+
+    ``dataset``, ``mask_missing``: see :class:`Wanted`.
 
     Raises :class:`FormatError` for a file that is not what it should be.
     """
@@ -136,7 +143,7 @@ def open_source(path: Path | str, name: str | None = None, dataset: str | None =
     if name == DETECTOR:
         raise FormatError(f"{path}: a detector, no patterns; it goes with them as --detector")
     try:
-        return FORMATS[name].open(path, dataset)
+        return FORMATS[name].open(path, Wanted(dataset=dataset, mask_missing=mask_missing))
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise FormatError(
             f"{path}: cannot be read as {FORMATS[name].title} ({error}); if it is something else, "

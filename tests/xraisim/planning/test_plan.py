@@ -150,7 +150,7 @@ def test_a_photon_tells_as_much_as_exponential_intensities_do():
 
 
 def test_curvature_is_the_ewald_sphere():
-    position = pixel_positions(Detector(rows=9, columns=9, pixel_size_mm=30, distance_mm=100))
+    position = pixel_positions(Detector(rows=9, columns=9, pixel_size_mm=15, distance_mm=50))
     s = scattering_vectors(position, 2.5)
     for vector in s:
         expected = formulas.curvature(float(np.linalg.norm(vector)), 2.5)
