@@ -1,14 +1,15 @@
-"""What is measured: checks of an intensity and its weights before they are phased."""
+"""What is measured: checks of an intensity and its weights, and where its particle may be."""
 
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from baselines.phasing.config import PhasingConfig
+from baselines.phasing.support import autocorrelation_support, ball, require_room
 from xraisim.core.errors import ConfigError, FormatError, SamplingError
-from xraisim.core.fourier import radius
+from xraisim.core.fourier import radius, reciprocal
 from xraisim.core.types import Volume
 
 _FEWEST_SHELLS = 5
@@ -45,6 +46,23 @@ def known_range(
             "be known; check the file and the range"
         )
     return s_range
+
+
+def first_room(
+    intensity: Volume,
+    s_range: tuple[float, float],
+    diameter: float,
+    config: PhasingConfig,
+    weight: Float[Tensor, "G G G"] | None,
+) -> Bool[Tensor, "G G G"]:
+    """Return where the particle may be at first: a ball, or less if the autocorrelation says so."""
+    voxel = reciprocal(intensity.grid, intensity.spacing)
+    require_room(intensity.grid * voxel, diameter)
+    room = ball(intensity.grid, voxel, diameter).to(intensity.values.device)
+    if config.start_support == "ball":
+        return room
+    found = autocorrelation_support(intensity, s_range, config.autocorrelation_threshold, weight)
+    return found if 0 < found.sum() < room.sum() else room
 
 
 def _require_centred(intensity: Float[Tensor, "G G G"]) -> None:

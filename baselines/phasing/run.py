@@ -12,20 +12,13 @@ from baselines.phasing.average import align
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.doubts import doubts, shell_r_factors
 from baselines.phasing.evidence import Trial, chosen, weigh_thresholds
-from baselines.phasing.measured import known_range
+from baselines.phasing.measured import first_room, known_range
 from baselines.phasing.noise import noise_r_factors
 from baselines.phasing.prtf import prtf
 from baselines.phasing.stage import Progress, Stage, Starts
-from baselines.phasing.support import (
-    autocorrelation_support,
-    ball,
-    estimate_diameter,
-    on_grid,
-    require_room,
-)
+from baselines.phasing.support import estimate_diameter, on_grid
 from baselines.phasing.twin import break_twins
 from xraisim.core.device import choose_device
-from xraisim.core.fourier import reciprocal
 from xraisim.core.fsc import Resolution, first_crossing, shell_s
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
@@ -137,37 +130,47 @@ def phase_starts(
     trust = None if weight is None else weight.to(device)
     stated = None if support is None else support.to(device)
     diameter = config.diameter_angstrom or estimate_diameter(known, s_range, trust)
-    room = _room(known, s_range, diameter, config, trust) if stated is None else stated
-    s_coarse = max(config.coarse_fraction * s_range[1], config.coarse_speckles / diameter)
-    s_first = (s_range[0], min(s_coarse, s_range[1]))
-    coarse = Stage.at(known, s_first, config.coarse, config, trust, stated)
-    fine = Stage.at(known, s_range, config.fine, config, trust, stated)
+    room = first_room(known, s_range, diameter, config, trust) if stated is None else stated
+    coarse, fine = _stages(known, s_range, diameter, config, trust, stated)
     draw = _Draw(room=room, seed=seed, halt=halt)
     starts, broken = draw.started(coarse, progress)
     trials: tuple[Trial, ...] = ()
     if config.chooses_threshold and stated is None and not halt.is_set():
-        best = starts.take(starts.ranking[:1])
-        held_out = generator(seed, "phasing/held out")
+        best, held_out = starts.take(starts.ranking[:1]), generator(seed, "phasing/held out")
         trials = weigh_thresholds(fine, coarse, best, held_out, halt)
-        threshold = chosen(trials).threshold if trials else coarse.threshold
-        if threshold != coarse.threshold:
-            coarse = replace(coarse, threshold=threshold)
-            fine = replace(fine, threshold=threshold)
-            starts, broken = draw.started(coarse, lambda iterations: None)
-    coarse_r_factors = tuple(sorted(starts.r_factor))
-    starts = starts.take(sorted(starts.ranking[: config.refined]))
-    stage = coarse
+    threshold = chosen(trials).threshold if trials else coarse.threshold
+    if threshold != coarse.threshold:
+        coarse, fine = (replace(stage, threshold=threshold) for stage in (coarse, fine))
+        starts, broken = draw.started(coarse, lambda iterations: None)
+    stage, refined = coarse, starts.take(sorted(starts.ranking[: config.refined]))
     if not halt.is_set():
-        stage, starts = fine, fine.iterate(fine.from_coarser(coarse, starts), progress, halt)
+        stage, refined = fine, fine.iterate(fine.from_coarser(coarse, refined), progress, halt)
     return PhasedStarts(
         stage=stage,
-        starts=starts,
+        starts=refined,
         diameter_angstrom=diameter,
         coarse=coarse,
-        coarse_r_factors=coarse_r_factors,
+        coarse_r_factors=tuple(sorted(starts.r_factor)),
         twins_broken=broken,
         trials=trials,
         interrupted=halt.is_set(),
+    )
+
+
+def _stages(
+    intensity: Volume,
+    s_range: tuple[float, float],
+    diameter: float,
+    config: PhasingConfig,
+    weight: Tensor | None,
+    support: Tensor | None,
+) -> tuple[Stage, Stage]:
+    """Return the coarse stage and the one of full resolution."""
+    s_coarse = max(config.coarse_fraction * s_range[1], config.coarse_speckles / diameter)
+    s_first = (s_range[0], min(s_coarse, s_range[1]))
+    return (
+        Stage.at(intensity, s_first, config.coarse, config, weight, support),
+        Stage.at(intensity, s_range, config.fine, config, weight, support),
     )
 
 
@@ -185,23 +188,6 @@ class _Draw:
         begun = stage.begin(on_grid(self.room, stage.grid), draws)
         starts = stage.iterate(begun, progress, self.halt)
         return break_twins(stage, starts, generator(self.seed, "phasing/twin"), self.halt)
-
-
-def _room(
-    intensity: Volume,
-    s_range: tuple[float, float],
-    diameter: float,
-    config: PhasingConfig,
-    weight: Tensor | None,
-) -> Bool[Tensor, "G G G"]:
-    """Return where the particle may be at first: a ball, or less if the autocorrelation says so."""
-    voxel = reciprocal(intensity.grid, intensity.spacing)
-    require_room(intensity.grid * voxel, diameter)
-    room = ball(intensity.grid, voxel, diameter).to(intensity.values.device)
-    if config.start_support == "ball":
-        return room
-    found = autocorrelation_support(intensity, s_range, config.autocorrelation_threshold, weight)
-    return found if 0 < found.sum() < room.sum() else room
 
 
 def _averaged(

@@ -126,7 +126,7 @@ def _real(name: Path, values: np.ndarray) -> np.ndarray:
             "modulus of a structure factor, or a density)"
         )
     with np.errstate(over="ignore"):  # becomes infinite, which is named
-        return np.ascontiguousarray(values, dtype=np.float32)
+        return np.array(values, dtype=np.float32, order="C")
 
 
 def _require_middle(name: Path, raw: Raw) -> None:

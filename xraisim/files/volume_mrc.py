@@ -145,9 +145,9 @@ def _origin(path: Path, header: np.recarray) -> tuple[float, float, float] | Non
     start = start[list(_order(path, header))]
     size = _spacing(path, header)
     if size is not None and np.isfinite(origin).all() and origin.any():
-        found = -origin / size
+        found = 0.0 - origin / size
     elif start.any():
-        found = -start
+        found = 0.0 - start
     else:
         return None
     return float(found[0]), float(found[1]), float(found[2])
