@@ -43,10 +43,11 @@ def finite(patterns: PatternFile) -> Iterator[str]:
     """
     for name in ("gain", "background", "solid_angle", "polarisation"):
         values = patterns.array(name)[patterns.good]
-        bad = ~(np.isfinite(values) & (values >= 0)) | ((name == "gain") & (values == 0))
+        bad = ~(np.isfinite(values) & (values >= 0))
         if bad.any():
-            what = "no positive number" if name == "gain" else "negative or not a number"
-            yield f"detector/{name} is {what} in {bad.sum()} usable pixels"
+            yield f"detector/{name} is negative or not a number in {bad.sum()} usable pixels"
+        if name == "gain" and (values == 0).any():
+            yield f"detector/gain is 0 in {(values == 0).sum()} usable pixels"
     for name in ("position", "s"):
         bad = ~np.isfinite(patterns.array(name)[patterns.good]).all(1)
         if bad.any():

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from xraisim.core.errors import FormatError
-from xraisim.core.types import Photons
+from xraisim.core.types import Photons, Pixels
 
 LARGEST_COUNT = 2**31 - 1  # of the int32 in which counts are held
-_MOST_PIXELS = 2**31 - 1
+MOST_PIXELS = 2**31 - 1  # of the int32 in which their numbers are held
 _BEYOND = 1 + 1e-3  # of 2/λ, for wavelengths that were rounded
 
 
@@ -56,7 +56,7 @@ def check_rows(photons: Photons, patterns: int) -> None:
         raise FormatError(f"{len(photons)} patterns and {patterns} orientations; expected as many")
     try:
         _check_offsets(photons.offsets, photons.pixel, photons.count)
-        _check_range("pixel", photons.pixel, _MOST_PIXELS)
+        _check_range("pixel", photons.pixel, MOST_PIXELS)
     except ValueError as error:
         raise FormatError(f"photons hold impossible entries: {error}") from error
 
@@ -97,13 +97,14 @@ def _check_range(name: str, values: np.ndarray, largest: int) -> None:
 def admit_detector(
     arrays: Mapping[str, np.ndarray],
     shape: tuple[int, int],
-    wavelength_angstrom: float,
     source: object,
+    wavelength_angstrom: float | None = None,
 ) -> dict[str, np.ndarray]:
     """Return ``s``, ``gain``, ``background`` (float32) and ``mask`` of a flattened detector.
 
     ``arrays`` hold them for ``shape`` (rows, columns): ``s`` [P, 3] in Å⁻¹, the others [P]. Pixels
-    whose mask is not 0 may hold anything. Raises :class:`FormatError` for what no detector has.
+    whose mask is not 0 may hold anything. With the wavelength, s is compared with 2/λ. Raises
+    :class:`FormatError` for what no detector has.
     """
     try:
         _check_detector(arrays, shape, wavelength_angstrom)
@@ -114,11 +115,18 @@ def admit_detector(
     return whole | {"mask": arrays["mask"]}
 
 
+def admit_pixels(pixels: Pixels, source: object) -> None:
+    """Raise :class:`FormatError` for pixels that no detector has, wherever they come from."""
+    arrays = {name: getattr(pixels, name).cpu().numpy() for name in ("s", "gain", "background")}
+    arrays["mask"] = np.zeros(len(pixels), np.uint8)
+    admit_detector(arrays, (1, len(pixels)), source)
+
+
 def _check_detector(
-    arrays: Mapping[str, np.ndarray], shape: tuple[int, int], wavelength_angstrom: float
+    arrays: Mapping[str, np.ndarray], shape: tuple[int, int], wavelength_angstrom: float | None
 ) -> None:
     pixels = shape[0] * shape[1]
-    if min(shape) < 1 or pixels > _MOST_PIXELS:
+    if min(shape) < 1 or pixels > MOST_PIXELS:
         raise ValueError(f"a detector of {shape[0]} × {shape[1]} pixels")
     for name, kinds in (("s", "f"), ("gain", "f"), ("background", "f"), ("mask", "iub")):
         values, expected = arrays[name], (pixels, 3) if name == "s" else (pixels,)
@@ -133,7 +141,11 @@ def _check_detector(
     for name, fine, expected in (
         ("s", np.isfinite(arrays["s"]).all(1), "finite numbers"),
         ("gain", np.isfinite(arrays["gain"]) & (arrays["gain"] > 0), "positive numbers"),
-        ("background", np.isfinite(arrays["background"]) & (arrays["background"] >= 0), "0 or more"),
+        (
+            "background",
+            np.isfinite(arrays["background"]) & (arrays["background"] >= 0),
+            "0 or more",
+        ),
     ):
         if (wrong := np.flatnonzero(good & ~fine)).size:
             found = arrays[name][wrong[0]]
@@ -141,6 +153,8 @@ def _check_detector(
                 f"detector/{name} is {found} in usable pixel {wrong[0]} ({len(wrong)} such); "
                 f"expected {expected}"
             )
+    if wavelength_angstrom is None:
+        return
     farthest = float(np.linalg.norm(arrays["s"][good].astype(np.float64), axis=1).max())
     if farthest > _BEYOND * 2 / wavelength_angstrom:
         raise ValueError(

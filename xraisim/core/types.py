@@ -100,6 +100,10 @@ class Photons:
         running = np.concatenate([[0.0], np.cumsum(weight, dtype=np.float64)])
         return running[self.offsets[1:]] - running[self.offsets[:-1]]
 
+    def lit(self, below: int | None = None) -> np.ndarray:
+        """Return the numbers of the patterns with photons in pixels before ``below``, ascending."""
+        return np.flatnonzero(self.totals(below) > 0)
+
     def rows(self) -> np.ndarray:
         """Return the pattern number of every entry."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
