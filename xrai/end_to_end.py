@@ -106,7 +106,7 @@ class _Model:
         return float(loss.detach())
 
     def poses(self, stream: PatternStream) -> Float[Tensor, "N 4"]:
-        """Return the encoder's pose of every pattern, on the CPU; NaN where there are no photons."""
+        """Return the encoder's poses, on the CPU; NaN where there are no photons."""
         found = []
         for _, photons in stream.blocks():
             counts = photons.dense(len(self.pixels)).to(self._device)

@@ -24,8 +24,8 @@ def require_photons(blocks: Sequence[tuple[slice, Photons]], sets: int, pixels: 
     first = f"the first {len(totals):,} patterns"
     if not (totals > 0).any():
         raise UserError(
-            f"no photons: {first} hold none in the {pixels:,} pixels that a start looks at; look at "
-            "the file with `xrai-sim validate`, or leave dark shots out"
+            f"no photons: {first} hold none in the {pixels:,} innermost pixels; "
+            "look at the file with `xrai-sim validate`"
         )
     telling = np.unique(numbers[totals >= _TELLING] % sets)
     if len(telling) == sets:

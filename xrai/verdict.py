@@ -38,9 +38,10 @@ def doubts(march: March, state: State) -> list[str]:
             f"a search from nothing finds likelier poses for {state.rivals:.0%} of a probe: the "
             "volume may have taken a wrong turn; try another seed, or more restarts"
         )
-    if state.outliers > _JUNK:
+    junk = state.outliers
+    if junk > _JUNK:
         found.append(
-            f"{state.outliers:.0%} of the patterns fit no pose and do not count; select single hits first "
+            f"{junk:.0%} of the patterns fit no pose and do not count; select single hits first "
             "(`xrai-baseline classify`)"
         )
     return found

@@ -12,7 +12,7 @@ from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons, Pixels
 
 LARGEST_COUNT = 2**31 - 1  # of the int32 in which counts are held
-MOST_PIXELS = 2**31 - 1  # of the int32 in which their numbers are held
+MOST_PIXELS = 2**31  # numbered by an int32
 _BEYOND = 1 + 1e-3  # of 2/λ, for wavelengths that were rounded
 
 
@@ -56,7 +56,7 @@ def check_rows(photons: Photons, patterns: int) -> None:
         raise FormatError(f"{len(photons)} patterns and {patterns} orientations; expected as many")
     try:
         _check_offsets(photons.offsets, photons.pixel, photons.count)
-        _check_range("pixel", photons.pixel, MOST_PIXELS)
+        _check_range("pixel", photons.pixel, MOST_PIXELS - 1)
     except ValueError as error:
         raise FormatError(f"photons hold impossible entries: {error}") from error
 
@@ -107,12 +107,14 @@ def admit_detector(
     :class:`FormatError` for what no detector has.
     """
     try:
-        _check_detector(arrays, shape, wavelength_angstrom)
+        _check_form(arrays, shape)
+        with np.errstate(over="ignore", invalid="ignore"):  # of masked pixels
+            found = {name: arrays[name].astype(np.float32) for name in ("s", "gain", "background")}
+        found["mask"] = arrays["mask"]
+        _check_values(found, wavelength_angstrom)
     except ValueError as error:
         raise FormatError(f"{source}: {error}; mend the detector, or mask its pixels") from error
-    with np.errstate(over="ignore", invalid="ignore"):  # of masked pixels
-        whole = {name: arrays[name].astype(np.float32) for name in ("s", "gain", "background")}
-    return whole | {"mask": arrays["mask"]}
+    return found
 
 
 def admit_pixels(pixels: Pixels, source: object) -> None:
@@ -122,9 +124,7 @@ def admit_pixels(pixels: Pixels, source: object) -> None:
     admit_detector(arrays, (1, len(pixels)), source)
 
 
-def _check_detector(
-    arrays: Mapping[str, np.ndarray], shape: tuple[int, int], wavelength_angstrom: float | None
-) -> None:
+def _check_form(arrays: Mapping[str, np.ndarray], shape: tuple[int, int]) -> None:
     pixels = shape[0] * shape[1]
     if min(shape) < 1 or pixels > MOST_PIXELS:
         raise ValueError(f"a detector of {shape[0]} × {shape[1]} pixels")
@@ -135,28 +135,25 @@ def _check_detector(
                 f"detector/{name} of shape {values.shape} and type {values.dtype}; expected "
                 f"{expected} {'numbers' if kinds == 'f' else 'whole numbers'}"
             )
-    good = arrays["mask"] == 0
+
+
+def _check_values(found: Mapping[str, np.ndarray], wavelength_angstrom: float | None) -> None:
+    good = found["mask"] == 0
     if not good.any():
         raise ValueError("the mask leaves no usable pixel")
-    for name, fine, expected in (
-        ("s", np.isfinite(arrays["s"]).all(1), "finite numbers"),
-        ("gain", np.isfinite(arrays["gain"]) & (arrays["gain"] > 0), "positive numbers"),
-        (
-            "background",
-            np.isfinite(arrays["background"]) & (arrays["background"] >= 0),
-            "0 or more",
-        ),
+    for name, above, expected in (
+        ("s", found["s"] > -np.inf, "finite numbers"),
+        ("gain", found["gain"] > 0, "positive numbers"),
+        ("background", found["background"] >= 0, "0 or more"),
     ):
+        fine = (above & np.isfinite(found[name])).reshape(len(good), -1).all(1)
         if (wrong := np.flatnonzero(good & ~fine)).size:
-            found = arrays[name][wrong[0]]
             raise ValueError(
-                f"detector/{name} is {found} in usable pixel {wrong[0]} ({len(wrong)} such); "
-                f"expected {expected}"
+                f"detector/{name} is {found[name][wrong[0]]} in usable pixel {wrong[0]} "
+                f"({len(wrong)} such); expected {expected}"
             )
-    if wavelength_angstrom is None:
-        return
-    farthest = float(np.linalg.norm(arrays["s"][good].astype(np.float64), axis=1).max())
-    if farthest > _BEYOND * 2 / wavelength_angstrom:
+    farthest = float(np.linalg.norm(found["s"][good].astype(np.float64), axis=1).max())
+    if wavelength_angstrom is not None and farthest > _BEYOND * 2 / wavelength_angstrom:
         raise ValueError(
             f"detector/s reaches {farthest:.4g} Å⁻¹, beyond 2/λ = {2 / wavelength_angstrom:.4g} Å⁻¹"
         )

@@ -25,7 +25,7 @@ PHOTONS = Photons(
 
 def experiment(**changed) -> Experiment:
     arrays = {
-        "s": np.arange(18, dtype=np.float32).reshape(6, 3),
+        "s": np.arange(18, dtype=np.float32).reshape(6, 3) / 100,
         "gain": np.ones(6, np.float32),
         "background": np.zeros(6, np.float32),
         "mask": np.array([0, 0, 1, 0, 0, 0], np.uint8),
@@ -107,7 +107,7 @@ ARRAYS = json.loads(PATTERNS[0])["arrays"]
         ([PATTERNS[0], np.array([0, 3, 2, 3]).tobytes(), *PATTERNS[2:]], "offsets that step back"),
         (
             [PATTERNS[0], np.array([0, 2, 2, 9]).tobytes(), *PATTERNS[2:]],
-            "offsets that do not enclose",
+            "do not enclose",
         ),
         (encode(experiment(mask=np.ones(6)), "a"), "no usable pixel"),
         (encode(experiment(gain=np.full(6, np.nan)), "a"), "gain is nan"),
