@@ -52,13 +52,13 @@ def check_rows(photons: Photons, patterns: int) -> None:
 
     What remains to be looked at of photons that were admitted: they were cut and joined since.
     """
-    if len(photons) != patterns:
-        raise FormatError(f"{len(photons)} patterns and {patterns} orientations; expected as many")
     try:
         _check_offsets(photons.offsets, photons.pixel, photons.count)
         _check_range("pixel", photons.pixel, MOST_PIXELS - 1)
     except ValueError as error:
         raise FormatError(f"photons hold impossible entries: {error}") from error
+    if len(photons) != patterns:
+        raise FormatError(f"{len(photons)} patterns and {patterns} orientations; expected as many")
 
 
 def _check_type(name: str, values: np.ndarray) -> None:
