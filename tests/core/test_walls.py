@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from xraisim.core import rotations
-from xraisim.core.admission import check_photons
+from xraisim.core.admission import admit_photons, check_photons
 from xraisim.core.errors import DivergedError, FormatError, SamplingError, UserError
 from xraisim.core.likelihood import (
     candidate_loglik,
@@ -98,6 +98,14 @@ def test_counts_and_pixels_have_bounds(clean):
         array[-1] = value
         with pytest.raises(FormatError, match=f"{name} {value}; expected 0"):
             check_photons(replace(photons, **{name: array}), pixels)
+
+
+def test_entries_that_count_nothing_are_dropped():
+    offsets, pixel, count = np.array([0, 2, 3, 3]), np.array([4, 5, 6]), np.array([0, 2, 0])
+    found = admit_photons(offsets, pixel, count, 7, "here")
+    assert found.offsets.tolist() == [0, 1, 1, 1]
+    assert found.pixel.tolist() == [5]
+    assert found.count.tolist() == [2]
 
 
 def test_two_columns_of_s_are_refused(clean):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Protocol
 
-from xraisim.core.admission import admit_pixels, check_photons
+from xraisim.core.admission import admit_photons, admit_pixels
 from xraisim.core.types import PatternSource, Photons, Pixels
 
 
@@ -54,9 +54,8 @@ class Complete:
 
     def read(self, start: int, stop: int) -> Photons:
         """Return patterns ``start … stop − 1`` as numbers into ``pixels``."""
-        photons = self._source.read(start, stop)
-        check_photons(photons, len(self.pixels))
-        return photons
+        read = self._source.read(start, stop)
+        return admit_photons(read.offsets, read.pixel, read.count, len(self.pixels), self.path)
 
     def wait(self, count: int, timeout_s: float) -> None:
         """Return at once."""

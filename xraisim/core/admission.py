@@ -22,7 +22,7 @@ def admit_photons(
     """Return a block of patterns in the types that :class:`Photons` has.
 
     ``offsets`` [n + 1]: rows of the entries ``pixel`` (of ``pixels``) and ``count``, whole numbers
-    of any type. ``source``: what an error names. Raises :class:`FormatError` for entries that
+    of any type; entries that count 0 are dropped. ``source``: what an error names. Raises :class:`FormatError` for entries that
     cannot be right.
     """
     try:
@@ -32,6 +32,9 @@ def admit_photons(
         _check_entries(offsets, pixel, count, pixels)
     except ValueError as error:
         raise FormatError(f"{source}: {error}; make the patterns again") from error
+    if not count.all():  # entries of no photon: nothing that a likelihood could take a logarithm of
+        kept = np.concatenate([[0], np.cumsum(count > 0)])
+        offsets, pixel, count = kept[offsets], pixel[count > 0], count[count > 0]
     return Photons(
         offsets=offsets,
         pixel=np.ascontiguousarray(pixel, np.int32),

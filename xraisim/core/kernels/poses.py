@@ -24,14 +24,12 @@ def profiled(w, b, pixel, count, start, stop, exposure, P, has_background):
     """Return (log-likelihood, fluence) of one pattern, maximised over its fluence.
 
     Without background the maximum is in closed form, φ = Σk/Σw. With it, expectation-maximisation
-    of the signal fraction climbs there monotonically. Without photons both are 0.
+    of the signal fraction climbs there monotonically.
     """
     total = 0.0
     for e in range(start, stop):
         if pixel[e] < P:
             total += count[e]
-    if total <= 0:
-        return 0.0, 0.0
     fluence = total / exposure
     if has_background:
         for _ in range(_FLUENCE_ROUNDS):
