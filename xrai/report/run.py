@@ -160,7 +160,7 @@ def _results(directory: Path) -> dict[str, Any]:
     state = checkpoint.load(directory)
     return {
         "patterns": Path(state.patterns),
-        "poses": _of_seen({name: state.column(name).numpy() for name in state.columns}),
+        "poses": _of_seen({name: values.numpy() for name, values in state.outcome().items()}),
         "intensity": state.volume,
         "halves": (state.volumes[0], state.volumes[1]) if len(state.volumes) == 2 else None,
         "s_range": s_range(state.extent, [state.volume]) if state.volume else (0.0, math.inf),
