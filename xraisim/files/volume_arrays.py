@@ -5,6 +5,7 @@ for an ``.npy`` both have to be stated.
 """
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -22,6 +23,7 @@ _NAMES = ("volume", "intensity", "density")
 _DAMAGE = (
     ValueError, TypeError, KeyError, EOFError, OSError, SyntaxError, MemoryError, RecursionError,
     NotImplementedError, RuntimeError, OverflowError, zipfile.BadZipFile, zlib.error,
+    tokenize.TokenError,
 )  # fmt: skip
 _Found = TypeVar("_Found")
 
