@@ -4,6 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -15,10 +16,11 @@ from xrai.config import RoundsConfig, TrainConfig
 from xrai.infer import infer
 from xrai.losses import photon_nll
 from xrai.sanity import require_finite_state, require_photons
+from xrai.stream import PatternStream
 from xrai.teach import Teacher
 from xrai.train import resume, train
 from xrai.watch import Watch
-from xraisim.core.errors import DivergedError, UserError
+from xraisim.core.errors import DivergedError, FormatError, UserError
 from xraisim.core.types import Photons, Volume
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
 from xraisim.files.patterns import PatternReader
@@ -158,3 +160,26 @@ def test_a_state_that_is_not_finite_is_not_written(tmp_path):
     with pytest.raises(DivergedError, match="volume after round 0 is not finite"):
         Watch(tmp_path, 60.0).save(state)
     assert not checkpoint.load(tmp_path).volumes
+
+
+@pytest.mark.parametrize(("name", "value"), [("pixel", -1), ("pixel", 10**6), ("count", -1)])
+def test_what_a_source_from_python_gives_is_checked(patterns, name, value):
+    with PatternReader(patterns) as reader:
+
+        def read(start: int, stop: int) -> Photons:
+            photons = reader.read(start, stop)
+            getattr(photons, name)[7] = value
+            return photons
+
+        source = SimpleNamespace(
+            path=Path("made"), pixels=reader.pixels, info=reader.info,
+            n_patterns=reader.n_patterns, read=read, close=lambda: None,
+        )  # fmt: skip
+        with (
+            PatternStream(source, 100, 1.0) as stream,
+            pytest.raises(FormatError, match=f"made: {name} {value}"),
+        ):
+            next(stream.blocks())
+        dark = dataclasses.replace(reader.pixels, gain=-reader.pixels.gain)
+        with pytest.raises(FormatError, match="gain is -"):
+            PatternStream(SimpleNamespace(**vars(source) | {"pixels": dark}), 100, 1.0)

@@ -89,7 +89,7 @@ class PatternFile:
             read = {name: np.asarray(file["detector"][name][()]) for name in _DETECTOR}
             wavelength = self.info["wavelength_angstrom"]
             self._detector = admit_detector(read, self.shape, self.path, wavelength)
-            self.order = PixelOrder.of(*self._detector.values(), self.shape)
+            self.order = PixelOrder.of(**self._detector, shape=self.shape)
         except (KeyError, OSError, ValueError, IndexError, TypeError, AttributeError) as error:
             if isinstance(error, FormatError):
                 raise
