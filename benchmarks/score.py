@@ -19,6 +19,7 @@ from benchmarks.slices import Slices, central_slices
 from xraisim.core import rotations, so3
 from xraisim.core.align import Alignment, align_density, align_intensity
 from xraisim.core.axes import group_in_frame
+from xraisim.core.errors import FormatError
 from xraisim.core.fourier import reciprocal, to_structure_factors
 from xraisim.core.fsc import Resolution, first_crossing, fsc, intensity_correlation, shell_s
 from xraisim.core.merge import intensity_grid
@@ -201,9 +202,13 @@ def pose_error(
     """Return angles to the true orientations modulo ``group``, and the nearer of these and mates'.
 
     R_found = R_true·A, so R_found·Aᵀ is compared with R_true; the rotations of ``group`` leave the
-    true particle as it is.
+    true particle as it is. Patterns without a pose (NaN), such as blanks, are left out. Raises
+    :class:`FormatError` where no pattern has one.
     """
-    found = alignment.to_reference_frame(found)
+    posed = torch.isfinite(found).all(1)
+    if not posed.any():
+        raise FormatError("no pattern has an orientation; nothing can be compared with the truth")
+    found, truth = alignment.to_reference_frame(found[posed]), truth[posed]
     strict = torch.rad2deg(nearest_mate(found, truth, group)[1])
     mate = torch.rad2deg(nearest_mate(found, so3.in_plane_mate(truth), group)[1])
     nearer = torch.minimum(strict, mate)

@@ -12,8 +12,10 @@ from benchmarks.record import Curve
 from benchmarks.score import Result, ScoreConfig, Truth
 from xraisim.core import rotations, so3
 from xraisim.core.align import Alignment, shift_structure_factors
+from xraisim.core.errors import FormatError
 from xraisim.core.fourier import reciprocal, to_density
 from xraisim.core.random import generator
+from xraisim.core.symmetry import point_group
 from xraisim.core.types import Volume
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.structure_factor import structure_factor_grid
@@ -101,6 +103,26 @@ def test_pose_error_is_what_was_put_in(scores: scoring.Scores) -> None:
     assert error.p90_modulo_mate_deg == pytest.approx(2.5 * NOISE_DEG, rel=0.1)
     assert error.p90_deg > 90
     assert error.median_deg < 2.2 * NOISE_DEG
+
+
+def test_patterns_without_a_pose_are_left_out(result: Result, truth: Truth) -> None:
+    here = Alignment(quaternion=torch.tensor([1.0, 0.0, 0.0, 0.0]), score=1.0)
+    some = truth.orientations.clone()
+    some[::3] = math.nan
+    group = point_group("C1")
+    error = scoring.pose_error(some, truth.orientations, here, group)
+    assert error.p90_deg < 0.1
+    with pytest.raises(FormatError, match="no pattern has an orientation"):
+        scoring.pose_error(some * math.nan, truth.orientations, here, group)
+
+
+def test_equivalent_orientations_of_a_symmetric_particle_are_the_same(truth: Truth) -> None:
+    here = Alignment(quaternion=torch.tensor([1.0, 0.0, 0.0, 0.0]), score=1.0)
+    group = point_group("O").float()
+    index = torch.arange(len(truth.orientations)) % len(group)
+    equivalent = rotations.multiply(truth.orientations, group[index])
+    assert scoring.pose_error(equivalent, truth.orientations, here, group).p90_deg < 0.1
+    assert scoring.pose_error(equivalent, truth.orientations, here, group[:1]).median_deg > 60
 
 
 def test_lost_poses_look_lost(scores: scoring.Scores) -> None:
