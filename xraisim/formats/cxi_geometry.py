@@ -169,6 +169,8 @@ def _oblong(position: np.ndarray, width: float | None, height: float | None) -> 
     """Return the solid angles of pixels facing the beam that are not square, sr; else None."""
     if width is None or height is None or width == height:
         return None
+    if PIXEL_SIZE.problem(width) or PIXEL_SIZE.problem(height):
+        return None  # what is said by hand counts, or the file is refused
     rho = np.linalg.norm(position, axis=1)
     return np.asarray(width * height * position[:, 2] / rho**3)
 
