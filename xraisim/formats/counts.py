@@ -43,6 +43,7 @@ def _no_counts(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "b":
         return np.zeros(len(values), bool)
     if values.dtype.kind == "f":
+        values = values.astype(np.result_type(values, np.float32))  # float16 ends at 65,504
         # so that NaN, for which every comparison is false, is no count either
         return ~((values >= 0) & (values <= LARGEST) & (values == np.rint(values)))
     return (values < 0) | (values > LARGEST)

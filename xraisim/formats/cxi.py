@@ -73,7 +73,8 @@ def _known(parts: list[Part], wanted: Wanted, notices: list[str]) -> tuple[list[
     pattern = first.pattern
     if len(pattern) < 2:
         raise FormatError(f"{hdf5.where(first.data)}: images of shape {pattern}; expected 2 axes")
-    placement, left = read_placement(first.detector, pattern, notices), []
+    placement = read_placement(first.detector, pattern, notices)
+    left: list[Part] = []
     seen = {_identity(first)}
     for part in parts[1:]:
         if part.pattern == pattern and _identity(part) not in seen:
@@ -131,7 +132,7 @@ def _mask(
 
 def _energy(parts: list[Part], notices: list[str]) -> tuple[float | None, str]:
     entries = {part.entry.name: part.entry for part in parts}
-    read = [read_energy(entry, notices) for entry in entries.values()]
+    read = [read_energy(entry) for entry in entries.values()]
     values = np.concatenate([values for values, _ in read])
     return one_value("photon energy", values, "eV", notices), read[0][1]
 

@@ -8,6 +8,7 @@ units, unless an attribute ``units`` names others (CXI 1.6, Maia, Nature Methods
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import h5py
@@ -78,7 +79,7 @@ def read_placement(
     return Placement(**scalars, position=position, solid_angle=solid_angle, units=units)
 
 
-def read_energy(entry: h5py.Group, notices: list[str]) -> tuple[np.ndarray, str]:
+def read_energy(entry: h5py.Group) -> tuple[np.ndarray, str]:
     """Return the photon energies of an entry's images in eV, float64 [n], and their unit.
 
     None are there if the entry does not say.
@@ -114,7 +115,7 @@ def one_value(what: str, values: np.ndarray, unit: str, notices: list[str]) -> f
     return mean
 
 
-def _values(dataset: h5py.Dataset, known: dict[str, float], si: str) -> tuple[np.ndarray, str]:
+def _values(dataset: h5py.Dataset, known: Mapping[str, float], si: str) -> tuple[np.ndarray, str]:
     """Return a data set in our unit, float64, and the unit that it is in."""
     unit = dataset.attrs.get("units", si)
     unit = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
@@ -132,12 +133,12 @@ def _scalar(detector: h5py.Group, name: str, notices: list[str]) -> tuple[float 
     found = hdf5.member(detector, name)
     if found is None:
         return None, "m"
-    values, unit = _values(found, dict(PIXEL_SIZE.units), "m")
+    values, unit = _values(found, PIXEL_SIZE.units, "m")
     return one_value(name, values.ravel(), "mm", notices), unit
 
 
 def _positions(places: h5py.Dataset, pattern: tuple[int, ...]) -> tuple[np.ndarray, str]:
-    values, unit = _values(places, dict(PIXEL_SIZE.units), "m")
+    values, unit = _values(places, PIXEL_SIZE.units, "m")
     if values.shape != (3, *pattern):
         raise FormatError(
             f"{hdf5.where(places)} has shape {values.shape}; expected 3 × the image, "
@@ -168,6 +169,8 @@ def _oblong(position: np.ndarray, width: float | None, height: float | None) -> 
     """Return the solid angles of pixels facing the beam that are not square, sr; else None."""
     if width is None or height is None or width == height:
         return None
+    if PIXEL_SIZE.problem(width) or PIXEL_SIZE.problem(height):
+        return None  # what is said by hand counts, or the file is refused
     rho = np.linalg.norm(position, axis=1)
     return np.asarray(width * height * position[:, 2] / rho**3)
 
@@ -218,7 +221,7 @@ def _vectors(group: h5py.Group, name: str, shape: tuple[int, ...]) -> np.ndarray
     found = hdf5.member(group, name)
     if found is None:
         return None
-    values, _ = _values(found, dict(PIXEL_SIZE.units), "m")
+    values, _ = _values(found, PIXEL_SIZE.units, "m")
     size = math.prod(shape)
     if not values.size or values.size % size or values.shape[-1] != 3:
         raise FormatError(

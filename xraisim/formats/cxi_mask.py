@@ -6,6 +6,7 @@ not a number). So once such a bit is set anywhere, every bit takes its pixel awa
 """
 
 import math
+from collections.abc import Iterator
 
 import h5py
 import numpy as np
@@ -56,7 +57,7 @@ def read_masks(
     return unused if mask is None else mask | unused
 
 
-def _blocks(dataset: h5py.Dataset, pattern: tuple[int, ...]):  # type: ignore[no-untyped-def]
+def _blocks(dataset: h5py.Dataset, pattern: tuple[int, ...]) -> Iterator[np.ndarray]:
     if dataset.ndim == len(pattern):
         yield dataset[()]
         return

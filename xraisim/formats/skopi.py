@@ -47,7 +47,8 @@ def _open(path: Path, file: h5py.File, wanted: Wanted) -> Source:
             "are elsewhere"
         )
     pattern = data.shape[1:]
-    pixels, notices = math.prod(pattern), []
+    pixels = math.prod(pattern)
+    notices: list[str] = []
     values = _per_pixel(path, file, "mask", pixels)
     mask = None if values is None else values != 0
     mask = hdf5.mask_gaps(data, pattern, mask, wanted, notices)

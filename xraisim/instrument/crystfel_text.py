@@ -29,6 +29,7 @@ _LEFT_OUT = re.compile(
 )
 _DOWNSTREAM = ("z", "+z", "1z", "+1z", "1.0z", "+1.0z")
 _MOVES = ("detector_shift_x", "detector_shift_y", "detector_shift_z")
+_LARGEST_WHOLE = 16_384  # rows, or columns, of a frame; the largest have some 8,192
 _BAD = ("panel", "min_fs", "max_fs", "min_ss", "max_ss", "min_x", "max_x", "min_y", "max_y")
 _TERM = re.compile(r"([+-]?)\s*(\d*\.?\d*(?:[eE][+-]?\d+)?)\s*([xyz])")
 _LENGTH = re.compile(r"([-+.\deE]+)\s*(m|mm|)")
@@ -62,8 +63,8 @@ class Section:
     def whole(self, key: str, default: float | None = None) -> int:
         """Return a whole number of zero or more, which may be written as 127.0."""
         value = self.number(key, default)
-        if value < 0 or value != int(value):
-            self.fail(key, "a whole number of zero or more")
+        if value != int(value) or not 0 <= value <= _LARGEST_WHOLE:
+            self.fail(key, f"a whole number from 0 to {_LARGEST_WHOLE}")
         return int(value)
 
     def metres(self, key: str) -> float | str:
