@@ -7,7 +7,6 @@ from threading import Event
 
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import pad
 
 from baselines.phasing.average import align
 from baselines.phasing.config import PhasingConfig
@@ -205,8 +204,6 @@ def _averaged(
     # A PRTF needs two starts even where one is averaged.
     aligned = align(stage.factors(starts.take(range(max(kept, 2)))), stage.spacing, stage.s_range)
     curve, s = prtf(aligned.factors).cpu(), shell_s(stage.size, stage.spacing)
-    # The grid that is phased may reach a shell beyond the intensity, where nothing was measured.
-    noise = pad(noise, (0, max(0, len(s) - len(noise))))[: len(s)]
     levels = None
     if starts.background is not None:
         levels = starts.background[0, : len(s)].cpu().double() ** 2
@@ -220,7 +217,7 @@ def _averaged(
         r_factors=starts.r_factor,
         coarse_r_factors=found.coarse_r_factors,
         shell_r_factors=shell_r_factors(stage, starts.take([0])),
-        noise_r_factors=noise,
+        noise_r_factors=noise[: len(s)],
         doubts=doubts(
             stage,
             starts.take([0]),

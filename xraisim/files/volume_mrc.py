@@ -9,6 +9,7 @@ the header describes just this file.
 import gzip
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import mrcfile
 import numpy as np
@@ -27,6 +28,7 @@ _LABELS = {
 _HEADER_BYTES = HEADER_DTYPE.itemsize
 _MAP_AT = HEADER_DTYPE.fields["map"][1]
 _GZIP = b"\x1f\x8b"
+_MOST_EXTRA = 2**26  # bytes of symmetry or metadata between header and data
 _EQUAL = 1e-3  # voxel sizes are stored as cell lengths in single precision, and often rounded
 
 
@@ -82,10 +84,7 @@ def read(path: Path) -> Raw:
     )
 
 
-_MOST_EXTRA = 2**26
-
-
-def _opened(path: Path):
+def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
     with open(path, "rb") as file:
         packed = file.read(2) == _GZIP
     return gzip.open(path) if packed else open(path, "rb")
