@@ -11,7 +11,7 @@ import torch
 
 from xraisim.core import config as toml
 from xraisim.core.errors import FormatError, UserError
-from xraisim.files.atomic import disk_errors, partial_path
+from xraisim.files import saved
 from xraisim.files.patterns import PatternReader
 
 NAME = "checkpoint.pt"
@@ -36,12 +36,9 @@ def key_of(reader: PatternReader, config: Any, *more: Any) -> str:
 def save(state: Keyed, directory: Path, form: str) -> None:
     """Write a dataclass of dataclasses, lists and tensors; ``form``: name of its format.
 
-    An interruption leaves the previous checkpoint whole.
+    An interruption or a full disk leaves the previous checkpoint whole.
     """
-    path = directory / NAME
-    with disk_errors(path):
-        torch.save({"format": form, **_plain(state)}, partial_path(path))
-        os.replace(partial_path(path), path)
+    saved.save({"format": form, **_plain(state)}, directory / NAME)
 
 
 def _plain(value: Any) -> Any:
