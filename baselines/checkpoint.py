@@ -3,12 +3,14 @@
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
 
+from xraisim import stopping
 from xraisim.core import config as toml
 from xraisim.core.errors import FormatError, UserError
 from xraisim.files import saved
@@ -31,6 +33,18 @@ def key_of(reader: PatternReader, config: Any, *more: Any) -> str:
     sizes = [os.path.getsize(file) for file in reader.files]
     known = (toml.dumps(config), reader.n_patterns, sizes, *more)
     return hashlib.sha256(repr(known).encode()).hexdigest()
+
+
+def keeping_checkpoint(directory: Path) -> AbstractContextManager[None]:
+    """Say, if what is inside is stopped or the disk is full, what is kept and how to go on."""
+    path = directory / NAME
+
+    def tell() -> str:
+        if not path.exists():
+            return f"no iteration is kept yet; begin again with {stopping.again()}"
+        return f"{path} holds the last whole iteration; go on with {stopping.again('--resume')}"
+
+    return stopping.keeping(tell)
 
 
 def save(state: Keyed, directory: Path, form: str) -> None:

@@ -83,11 +83,12 @@ def resume(
     device: str | None = None,
     quiet: bool = False,
     processes: Processes = ALONE,
-    allow_remote: bool = False,
+    token: bytes | None = None,
 ) -> dict[str, float | int | str]:
     """Continue an interrupted run from its last checkpoint.
 
-    Patterns that were pushed are awaited again, from the first one that the run has not kept.
+    Patterns that were pushed are awaited again, from the first one that the run has not kept;
+    ``token``: what seals them.
     """
     directory = Path(run_directory)
     with only_writer(directory, wanted=processes.is_leader):
@@ -95,7 +96,7 @@ def resume(
         config = configuration.load(TrainConfig, directory / CONFIG)
         chosen = choose_device(device or config.device)
         first = max(state.position, state.seen)
-        patterns = reopen(state.patterns, config.source, first=first, allow_remote=allow_remote)
+        patterns = reopen(state.patterns, config.source, first=first, token=token)
         with _stream(patterns, config) as stream:
             if stream.ended and len(stream) < state.seen:
                 raise UserError(

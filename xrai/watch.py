@@ -51,9 +51,7 @@ class Watch:
         """Listen to signals; who stops inside, or finds the disk full, says how to go on."""
         with (
             stopping.listening(),
-            stopping.keeping(
-                lambda: f"{self._kept}; continue with `xrai resume {self._named}`"
-            ),
+            stopping.keeping(lambda: f"{self._kept}; continue with `xrai resume {self._named}`"),
         ):
             yield
 
