@@ -19,6 +19,10 @@ import h5py
 import numpy as np
 import pytest
 
+from baselines.emc.config import EmcConfig, Level
+from xrai.config import EncoderConfig, RoundsConfig, SearchConfig, StartConfig, TrainConfig
+from xraisim.core import config as toml
+
 KILLS = int(os.environ.get("XRAI_FAULT_KILLS", "3"))
 _PROGRAMS = {"xrai-sim": "xraisim.cli", "xrai": "xrai.cli", "xrai-baseline": "baselines.cli"}
 _LONGEST_S = 300.0
@@ -167,6 +171,52 @@ def timed(finish: Callable[..., str], *command: object) -> float:
     began = time.monotonic()
     finish(*command)
     return time.monotonic() - began
+
+
+@pytest.fixture(scope="session")
+def train_settings(tmp_path_factory) -> Path:
+    config = TrainConfig(
+        device="cpu",
+        block=60,
+        checkpoint_s=0.2,
+        start=StartConfig(restarts=1, steps=40, rotations=500, batch=100, growth=1.15),
+        search=SearchConfig(
+            rotations=600, hypotheses=2, reach=5.5, again_reach=6.0, again_rotations=800
+        ),
+        rounds=RoundsConfig(final=1, ratio=1.2),
+        encoder=EncoderConfig(
+            rings=6, azimuths=8, directions=60, channels=8, heads=2, steps=40, batch=32
+        ),
+    )
+    path = tmp_path_factory.mktemp("train") / "train.toml"
+    path.write_text(toml.dumps(config))
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(lumps, train_settings, finish, tmp_path_factory) -> tuple[Path, float]:
+    """A run that nobody disturbs, and how long it takes."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    command = "xrai", "train", lumps.patterns, "--out", out, "--config", train_settings
+    return out, timed(finish, *command)
+
+
+@pytest.fixture(scope="session")
+def emc_settings(tmp_path_factory) -> Path:
+    levels = (
+        Level(speckles=2.0, rotations=100, iterations=4),
+        Level(speckles=2.5, rotations=200, iterations=3),
+    )
+    path = tmp_path_factory.mktemp("emc") / "emc.toml"
+    path.write_text(toml.dumps(EmcConfig(levels=levels, restarts=2, device="cpu")))
+    return path
+
+
+@pytest.fixture(scope="session")
+def emc_done(lumps, emc_settings, finish, tmp_path_factory) -> tuple[Path, float]:
+    out = tmp_path_factory.mktemp("emc_done") / "run"
+    command = "xrai-baseline", "emc", lumps.patterns, "--out", out, "--config", emc_settings
+    return out, timed(finish, *command)
 
 
 def same_data(one: Path, other: Path) -> bool:

@@ -7,10 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.emc.config import EmcConfig, Level
-from xrai.config import EncoderConfig, RoundsConfig, SearchConfig, StartConfig, TrainConfig
-from xraisim.core import config as toml
-
 from .conftest import KILLS, disturbed, same_data, timed
 
 SIGNALS = pytest.mark.parametrize(
@@ -28,52 +24,6 @@ def many(disturb: Callable[[Path], int], compare: Callable[[Path], bool], root: 
         run += 1
         assert run < 100 + KILLS, "every run ends before it can be killed"
     print(f"{kills} kills over {run} runs")
-
-
-@pytest.fixture(scope="module")
-def train_settings(tmp_path_factory) -> Path:
-    config = TrainConfig(
-        device="cpu",
-        block=60,
-        checkpoint_s=0.2,
-        start=StartConfig(restarts=1, steps=40, rotations=500, batch=100, growth=1.15),
-        search=SearchConfig(
-            rotations=600, hypotheses=2, reach=5.5, again_reach=6.0, again_rotations=800
-        ),
-        rounds=RoundsConfig(final=1, ratio=1.2),
-        encoder=EncoderConfig(
-            rings=6, azimuths=8, directions=60, channels=8, heads=2, steps=40, batch=32
-        ),
-    )
-    path = tmp_path_factory.mktemp("train") / "train.toml"
-    path.write_text(toml.dumps(config))
-    return path
-
-
-@pytest.fixture(scope="module")
-def trained(lumps, train_settings, finish, tmp_path_factory) -> tuple[Path, float]:
-    """A run that nobody disturbs, and how long it takes."""
-    out = tmp_path_factory.mktemp("trained") / "run"
-    command = "xrai", "train", lumps.patterns, "--out", out, "--config", train_settings
-    return out, timed(finish, *command)
-
-
-@pytest.fixture(scope="module")
-def emc_settings(tmp_path_factory) -> Path:
-    levels = (
-        Level(speckles=2.0, rotations=100, iterations=4),
-        Level(speckles=2.5, rotations=200, iterations=3),
-    )
-    path = tmp_path_factory.mktemp("emc") / "emc.toml"
-    path.write_text(toml.dumps(EmcConfig(levels=levels, restarts=2, device="cpu")))
-    return path
-
-
-@pytest.fixture(scope="module")
-def emc_done(lumps, emc_settings, finish, tmp_path_factory) -> tuple[Path, float]:
-    out = tmp_path_factory.mktemp("emc_done") / "run"
-    command = "xrai-baseline", "emc", lumps.patterns, "--out", out, "--config", emc_settings
-    return out, timed(finish, *command)
 
 
 @SIGNALS
