@@ -1,6 +1,6 @@
 """Commands in processes of their own, to be killed at any moment; small data for them.
 
-XRAI_FAULT_KILLS (3): how many kills of each kind; a long run takes 30 or more.
+XRAI_FAULT_KILLS (2): how many kills of each kind; a long run takes 30 or more.
 """
 
 import multiprocessing
@@ -23,7 +23,7 @@ from baselines.emc.config import EmcConfig, Level
 from xrai.config import EncoderConfig, RoundsConfig, SearchConfig, StartConfig, TrainConfig
 from xraisim.core import config as toml
 
-KILLS = int(os.environ.get("XRAI_FAULT_KILLS", "3"))
+KILLS = int(os.environ.get("XRAI_FAULT_KILLS", "2"))
 _PROGRAMS = {"xrai-sim": "xraisim.cli", "xrai": "xrai.cli", "xrai-baseline": "baselines.cli"}
 _LONGEST_S = 300.0
 
