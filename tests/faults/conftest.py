@@ -144,7 +144,7 @@ def read_only(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory, write_lumps) -> Path:
-    """Settings of `xrai-sim make`: 9,000 small patterns, a few chunks of entries."""
+    """Settings of `xrai-sim make`: 9,000 patterns of 256 pixels: a few chunks of entries."""
     directory = tmp_path_factory.mktemp("settings")
     particle = write_lumps(
         directory / "particle.pdb", atoms=60, lumps=6, spread_angstrom=14.0, seed=1
@@ -153,7 +153,7 @@ def settings(tmp_path_factory, write_lumps) -> Path:
     path.write_text(
         f'structure = "{particle}"\npatterns = 9000\nseed = 5\n'
         "[beam]\nphotons_per_pulse = 3e15\n"
-        "[detector]\nrows = 24\ncolumns = 24\npixel_size_mm = 3.0\n"
+        "[detector]\nrows = 16\ncolumns = 16\npixel_size_mm = 4.5\n"
     )
     return path
 
@@ -262,7 +262,7 @@ def disturbed(
         if status == -number or (status == 1 and "KeyboardInterrupt" in running.said):
             continue  # it had not come to listen yet
         assert status == 128 + number, running.said
-        assert time.monotonic() - began < 8.0, running.said  # two seconds, on a loaded machine
+        assert time.monotonic() - began < 15.0, running.said  # two seconds, on a loaded machine
         assert running.said.count("stopped by") == 1, running.said
         assert "Traceback" not in running.said, running.said
     pytest.fail("it never finishes")
