@@ -3,15 +3,17 @@
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
 
+from xraisim import stopping
 from xraisim.core import config as toml
 from xraisim.core.errors import FormatError, UserError
-from xraisim.files.atomic import disk_errors, partial_path
+from xraisim.files import saved
 from xraisim.files.patterns import PatternReader
 
 NAME = "checkpoint.pt"
@@ -33,15 +35,24 @@ def key_of(reader: PatternReader, config: Any, *more: Any) -> str:
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
+def keeping_checkpoint(directory: Path) -> AbstractContextManager[None]:
+    """Say, if what is inside is stopped or the disk is full, what is kept and how to go on."""
+    path = directory / NAME
+
+    def tell() -> str:
+        if not path.exists():
+            return f"no iteration is kept yet; begin again with {stopping.again()}"
+        return f"{path} holds the last whole iteration; go on with {stopping.again('--resume')}"
+
+    return stopping.keeping(tell)
+
+
 def save(state: Keyed, directory: Path, form: str) -> None:
     """Write a dataclass of dataclasses, lists and tensors; ``form``: name of its format.
 
-    An interruption leaves the previous checkpoint whole.
+    An interruption or a full disk leaves the previous checkpoint whole.
     """
-    path = directory / NAME
-    with disk_errors(path):
-        torch.save({"format": form, **_plain(state)}, partial_path(path))
-        os.replace(partial_path(path), path)
+    saved.save({"format": form, **_plain(state)}, directory / NAME)
 
 
 def _plain(value: Any) -> Any:

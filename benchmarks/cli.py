@@ -13,6 +13,7 @@ from benchmarks import band, check, leaderboard, pipeline, record, report
 from benchmarks.methods import METHODS, find_method, installed
 from benchmarks.record import Record
 from benchmarks.task import load_task, task_names
+from xraisim import stopping
 from xraisim.console import entry_point, make_app, out, say
 from xraisim.core.errors import ConfigError
 
@@ -54,7 +55,8 @@ def run(
     tasks = [load_task(name) for name in dict.fromkeys(task)]
     methods = [find_method(name) for name in dict.fromkeys(method or installed(tasks))]
     chosen = list(dict.fromkeys(seed or range(seeds)))
-    records = pipeline.run(tasks, methods, chosen, out_directory, fresh=fresh)
+    with stopping.keeping(lambda: f"finished runs are kept; go on with {stopping.again()}"):
+        records = pipeline.run(tasks, methods, chosen, out_directory, fresh=fresh)
     if record_to:
         pipeline.keep(records, record_to)
     page = out_directory / "report.html"

@@ -25,8 +25,10 @@ from benchmarks.worker import Dataset, Failure, Job
 from xraisim.console import say
 from xraisim.core import config
 from xraisim.core.errors import FormatError, UserError
+from xraisim.files.lock import new_directory
 
 _DATASET_FILE = "dataset.json"
+_CHILD_S = 1.5  # what a child that is told to stop may take; the parent has two seconds
 
 
 def run(
@@ -41,6 +43,13 @@ def run(
 
     Raises ``OSError`` where the work directory cannot be written.
     """
+    with new_directory(out):
+        return _run_all(tasks, methods, seeds, out, fresh)
+
+
+def _run_all(
+    tasks: Sequence[Task], methods: Sequence[str], seeds: Sequence[int], out: Path, fresh: bool
+) -> list[Record]:
     total, number = len(tasks) * len(seeds) * len(methods), 0
     found = []
     for task in tasks:
@@ -143,6 +152,9 @@ def _in_child(job: Job) -> Record | Failure:
     finally:
         if child.is_alive():
             child.terminate()
+            child.join(_CHILD_S)
+        if child.is_alive():
+            child.kill()
         child.join()
         receiver.close()
 

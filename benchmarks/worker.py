@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import signal
 import time
 import traceback
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from benchmarks.methods import METHODS
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
+from xraisim import stopping
 from xraisim.console import progress, say
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, FormatError, UserError
@@ -116,8 +118,11 @@ def child_main(job: Job, sender: Connection) -> None:
     killed meanwhile is not lost.
     """
     outcome: Record | Failure
+    # The parent passes on that it was told to stop; a terminal tells both by Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        outcome = execute(job)
+        with stopping.listening():
+            outcome = execute(job)
         record.write(job.directory / RECORD_FILE, outcome)
     except UserError as error:
         outcome = Failure(message=str(error), unwritable=_unwritable(error))
@@ -125,7 +130,9 @@ def child_main(job: Job, sender: Connection) -> None:
         traceback.print_exc()
         what = f"{type(error).__name__}: {error}"
         outcome = Failure(message=what, unwritable=_unwritable(error))
-    except KeyboardInterrupt:  # the parent was interrupted too, and reports it
+    except stopping.Stopped as stop:  # end as a process that does not listen ends
+        signal.signal(stop.number, signal.SIG_DFL)
+        signal.raise_signal(stop.number)
         return
     with suppress(BrokenPipeError):
         sender.send(outcome)

@@ -1,6 +1,5 @@
 """The state of a reconstruction, and its file: written whole under a new name, then renamed."""
 
-import os
 import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from xrai.rounds import Round
 from xraisim.core.errors import FormatError
 from xraisim.core.merge import Accumulator
 from xraisim.core.types import Volume
+from xraisim.files import saved
 
 NAME = "checkpoint.pt"
 _FORMAT = "x-rai checkpoint 3"
@@ -129,16 +129,14 @@ class State:
 
 
 def save(state: State, directory: Path) -> None:
-    """Write the state so that an interruption leaves the previous checkpoint whole."""
+    """Write the state so that an interruption or a full disk leaves the previous one whole."""
     content: dict[str, Any] = {**vars(state), "format": _FORMAT}
     content["volumes"] = [vars(volume.to("cpu")) for volume in state.volumes]
     content["volume"] = None if state.volume is None else vars(state.volume.to("cpu"))
     content["sums"] = [vars(one.to("cpu")) for one in state.sums]
     content["round"] = None if state.round is None else asdict(state.round)
     content["usual"] = None if state.usual is None else asdict(state.usual)
-    temporary = directory / f".{NAME}.partial"
-    torch.save(content, temporary)
-    os.replace(temporary, directory / NAME)
+    saved.save(content, directory / NAME)
 
 
 def load(directory: Path) -> State:

@@ -1,7 +1,6 @@
 """What a run leaves for others: the intensity as HDF5 and MRC, the poses, a summary."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import h5py
 import numpy as np
 
 from xrai.checkpoint import State
-from xraisim.files.atomic import disk_errors, partial_path
+from xraisim.files.atomic import disk_errors, require_space, whole_file, write_text
 from xraisim.files.volumes import write_volume
 
 Summary = dict[str, float | int | str]
@@ -23,9 +22,7 @@ def write(state: State, directory: Path, summary: Summary) -> Summary:
             directory / "poses.h5",
             {name: values.numpy() for name, values in state.outcome().items()},
         )
-        partial = partial_path(directory / "summary.json")
-        partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")
-        os.replace(partial, directory / "summary.json")
+        write_text(directory / "summary.json", json.dumps(summary, indent=2))
     return summary
 
 
@@ -47,16 +44,13 @@ def write_intensity(state: State, directory: Path) -> list[Path]:
 
 def write_poses(path: Path, columns: Mapping[str, np.ndarray]) -> None:
     """Write arrays over patterns, quaternions as (w, x, y, z), whole or not at all."""
-    partial = partial_path(path)
-    try:
+    with whole_file(path) as partial:
+        require_space(path, sum(values.nbytes for values in columns.values()))
         with h5py.File(partial, "w") as file:
             file.attrs["convention"] = "pattern(s) = V(R(q)^T s), q = (w, x, y, z), active rotation"
             for name, values in columns.items():
                 file[name] = values
                 file[name].attrs["units"] = _UNITS.get(name, "1")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 _UNITS = {

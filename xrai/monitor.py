@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from xraisim import console
+from xraisim.files.atomic import disk_errors
 
 Scalar = float | int | str | None
 Value = Scalar | Sequence[Scalar]
@@ -41,13 +42,14 @@ _REACHED = "d_min_angstrom"
 class Monitor:
     """Appends one JSON object per event to ``metrics.jsonl`` and says the same in a line.
 
-    Over an existing file the times go on from its last event: a resumed run is one run.
+    Over an existing file the times go on from its last event: a resumed run is one run. Without a
+    ``path`` nothing is written: of several processes one does.
     """
 
-    def __init__(self, path: Path, quiet: bool = False) -> None:
+    def __init__(self, path: Path | None, quiet: bool = False) -> None:
         self._path = path
         self._quiet = quiet
-        self._start = time.monotonic() - _last_elapsed_s(path)
+        self._start = time.monotonic() - (0.0 if path is None else _last_elapsed_s(path))
         self._latest: dict[str, Value] = {}
 
     def log(self, event: str, **values: Value) -> None:
@@ -57,8 +59,9 @@ class Monitor:
         """
         plain = {name: _plain(value) for name, value in values.items()}
         entry = {"event": event, "elapsed_s": round(time.monotonic() - self._start, 3), **plain}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, allow_nan=False) + "\n")
+        if self._path is not None:
+            with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry, allow_nan=False) + "\n")
         self._latest |= {name: value for name, value in plain.items() if value is not None}
         if not self._quiet:
             console.say(line(event, plain))

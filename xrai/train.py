@@ -36,6 +36,8 @@ from xraisim.core.device import choose_device
 from xraisim.core.errors import DivergedError, UserError
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.types import PatternSource
+from xraisim.files.atomic import write_text
+from xraisim.files.lock import new_directory, only_writer
 
 CONFIG = "config.toml"
 
@@ -65,11 +67,11 @@ def train(
             f"{directory} already holds a run; continue it with `xrai resume {directory}`, or "
             "choose another --out"
         )
-    with _stream(patterns, config) as stream:
+    leads = processes.is_leader
+    with _stream(patterns, config) as stream, new_directory(directory, wanted=leads):
         state = State(patterns=name_of(patterns), extent=_extent(stream))
-        if processes.is_leader:
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / CONFIG).write_text(configuration.dumps(config), encoding="utf-8")
+        if leads:
+            write_text(directory / CONFIG, configuration.dumps(config))
             (directory / "metrics.jsonl").unlink(missing_ok=True)
             checkpoint.save(state, directory)
         return _run(stream, directory, config, state, device, quiet, processes)
@@ -81,25 +83,27 @@ def resume(
     device: str | None = None,
     quiet: bool = False,
     processes: Processes = ALONE,
-    allow_remote: bool = False,
+    token: bytes | None = None,
 ) -> dict[str, float | int | str]:
     """Continue an interrupted run from its last checkpoint.
 
-    Patterns that were pushed are awaited again, from the first one that the run has not kept.
+    Patterns that were pushed are awaited again, from the first one that the run has not kept;
+    ``token``: what seals them.
     """
     directory = Path(run_directory)
-    state = checkpoint.load(directory)
-    config = configuration.load(TrainConfig, directory / CONFIG)
-    chosen = choose_device(device or config.device)
-    first = max(state.position, state.seen)
-    patterns = reopen(state.patterns, config.source, first=first, allow_remote=allow_remote)
-    with _stream(patterns, config) as stream:
-        if stream.ended and len(stream) < state.seen:
-            raise UserError(
-                f"{state.patterns} holds {len(stream):,} patterns, the run has seen "
-                f"{state.seen:,}; train again"
-            )
-        return _run(stream, directory, config, state, chosen, quiet, processes)
+    with only_writer(directory, wanted=processes.is_leader):
+        state = checkpoint.load(directory)
+        config = configuration.load(TrainConfig, directory / CONFIG)
+        chosen = choose_device(device or config.device)
+        first = max(state.position, state.seen)
+        patterns = reopen(state.patterns, config.source, first=first, token=token)
+        with _stream(patterns, config) as stream:
+            if stream.ended and len(stream) < state.seen:
+                raise UserError(
+                    f"{state.patterns} holds {len(stream):,} patterns, the run has seen "
+                    f"{state.seen:,}; train again"
+                )
+            return _run(stream, directory, config, state, chosen, quiet, processes)
 
 
 def _stream(
@@ -126,24 +130,25 @@ def _run(
     quiet: bool,
     processes: Processes,
 ) -> dict[str, float | int | str]:
-    monitor = Monitor(directory / "metrics.jsonl", quiet or not processes.is_leader)
+    metrics = directory / "metrics.jsonl" if processes.is_leader else None
+    monitor = Monitor(metrics, quiet or not processes.is_leader)
     march = March(stream, config, device, processes)
     state.to(device)
     watch = Watch(directory, config.checkpoint_s, processes)
     advance = _as_published if config.mode == "paper" else _in_rounds
-    with watch.signals():
+    with watch.keeping():
         try:
             advance(march, state, monitor, watch)
         except DivergedError as error:
             raise DivergedError(_diverged(error, state, directory)) from error
-    dark = int((~state.lit).sum())
-    if dark:
-        monitor.log("dark", without_photons=dark, patterns=state.seen)
-    irregular = [stream.warning] if stream.warning else []
-    for reason in [*irregular, *doubts(march, state)]:
-        warn(state, monitor, reason)
-    summary = _summary(march, state)
-    return export.write(state, directory, summary) if processes.is_leader else summary
+        dark = int((~state.lit).sum())
+        if dark:
+            monitor.log("dark", without_photons=dark, patterns=state.seen)
+        irregular = [stream.warning] if stream.warning else []
+        for reason in [*irregular, *doubts(march, state)]:
+            warn(state, monitor, reason)
+        summary = _summary(march, state)
+        return export.write(state, directory, summary) if processes.is_leader else summary
 
 
 def _diverged(error: DivergedError, state: State, directory: Path) -> str:
@@ -160,18 +165,18 @@ def _in_rounds(march: March, state: State, monitor: Monitor, watch: Watch) -> No
     if state.volume is None:
         with _timed(state, "start"):
             _start(march, state, monitor)
-        watch.after_round(state)
+        watch.save(state)
     while (round_ := state.round or next_round(march, state)) is not None:
         if round_.kind == FINAL and not (state.finals or state.round):
             with _timed(state, "encoder"):
                 challenge(march, state, monitor)
         if state.round is None:
             begin(march, state, round_)
-        with _timed(state, round_.kind):
+        with _timed(state, round_.kind), watch.round():
             run_round(march, state, round_, monitor, watch.after_block)
         with _timed(state, "encoder"):
             lesson(march, state, monitor)
-        watch.after_round(state)
+        watch.save(state)
 
 
 def _as_published(march: March, state: State, monitor: Monitor, watch: Watch) -> None:

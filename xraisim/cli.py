@@ -6,6 +6,7 @@ from xraisim.commands.look import inspect_command, instruments_command, validate
 from xraisim.commands.make import make_command
 from xraisim.commands.mask import mask_command
 from xraisim.commands.plan import plan_command
+from xraisim.commands.rescue import rescue_command
 
 _EXAMPLES = """\
 xrai-sim plan --pdb 4v6x --instrument euxfel-agipd1m
@@ -20,7 +21,9 @@ xrai-sim mask patterns.h5 --saturation 200
 
 xrai-sim inspect patterns.h5 --html patterns.html
 
-xrai-sim validate patterns.h5"""
+xrai-sim validate patterns.h5
+
+xrai-sim rescue damaged.h5 --out rescued.h5"""
 
 app = console.make_app("Simulate X-ray single particle imaging.", _EXAMPLES)
 for name, command in (
@@ -30,6 +33,7 @@ for name, command in (
     ("mask", mask_command),
     ("inspect", inspect_command),
     ("validate", validate_command),
+    ("rescue", rescue_command),
     ("instruments", instruments_command),
 ):
     app.command(name)(command)

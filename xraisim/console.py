@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from xraisim import stopping
 from xraisim.core.errors import UserError
 
 out = Console()
@@ -67,13 +68,21 @@ def _print_version(wanted: bool) -> None:
 
 
 def entry_point(app: typer.Typer) -> Callable[[], None]:
-    """Return a ``main`` that turns user errors into one line on stderr and exit code 2."""
+    """Return a ``main`` that turns user errors into one line on stderr and exit code 2.
+
+    And a signal that stops it into one line and exit code 130 or 143 (:mod:`xraisim.stopping`).
+    """
 
     def main() -> None:
         arguments = [a for a in sys.argv[1:] if a != "--debug"]
         debug = "--debug" in sys.argv[1:]
         try:
-            app(args=arguments)  # ends in SystemExit: typer prints usage errors itself, code 2
+            with stopping.listening():
+                app(args=arguments)  # ends in SystemExit: typer prints usage errors itself, code 2
+        except stopping.Stopped as stop:
+            if os.environ.get("RANK", "0") == "0":  # torchrun stops all processes, one says so
+                say(escape(stopping.described(stop)))
+            sys.exit(stop.exit_status)
         except (UserError, OSError) as error:
             if debug:
                 raise
@@ -87,7 +96,7 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, UserError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{os.strerror(error.errno)}"
-    return escape(str(error))
+    return escape(stopping.described(error))
 
 
 def say(message: str) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from baselines.checkpoint import key_of
+from baselines.checkpoint import keeping_checkpoint, key_of
 from baselines.classify import checkpoint
 from baselines.classify.assign import assign
 from baselines.classify.checkpoint import State
@@ -14,6 +14,8 @@ from baselines.classify.starts import Starts
 from xraisim.console import Advance
 from xraisim.core import config as toml
 from xraisim.core.device import choose_device
+from xraisim.files.atomic import write_text
+from xraisim.files.lock import new_directory
 from xraisim.files.patterns import PatternReader
 
 
@@ -34,13 +36,13 @@ def classify(
     device = choose_device(config.device)
     with PatternReader(patterns) as reader:
         key = key_of(reader, config)
-        directory.mkdir(parents=True, exist_ok=True)
-        state = checkpoint.load(directory, key, device) if resume else State(key=key)
-        stage = make_stage(reader, config, device)
-        (directory / "config.toml").write_text(toml.dumps(config))
-        best = Starts(reader, stage, config, state, directory, progress).run()
-        found = assign(stage, best.classes, best.fluence, config)
-        rows = statistics(stage, best.classes, found)
-        summary = write_results(directory, reader, stage, best.classes, found, rows, state)
-    (directory / checkpoint.NAME).unlink(missing_ok=True)
+        with new_directory(directory), keeping_checkpoint(directory):
+            state = checkpoint.load(directory, key, device) if resume else State(key=key)
+            stage = make_stage(reader, config, device)
+            write_text(directory / "config.toml", toml.dumps(config))
+            best = Starts(reader, stage, config, state, directory, progress).run()
+            found = assign(stage, best.classes, best.fluence, config)
+            rows = statistics(stage, best.classes, found)
+            summary = write_results(directory, reader, stage, best.classes, found, rows, state)
+            (directory / checkpoint.NAME).unlink(missing_ok=True)
     return summary

@@ -1,12 +1,8 @@
 """``xrai-baseline phase``: from an intensity volume to a density."""
 
 import json
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, current_thread, main_thread
-from types import FrameType
+from threading import Event
 from typing import Annotated, Any
 
 import torch
@@ -19,10 +15,12 @@ from baselines.phasing.output import summary, write_result
 from baselines.phasing.run import PhasingResult
 from baselines.phasing.run import phase as run_phasing
 from baselines.phasing.support import FIRST_THRESHOLD, stated_support
+from xraisim import stopping
 from xraisim.console import out, progress, say
 from xraisim.core.config import given_or_default
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Volume
+from xraisim.files.lock import new_directory
 from xraisim.files.volumes import read_attributes, read_volume
 
 EXAMPLES = (
@@ -65,7 +63,7 @@ def phase(
 ) -> None:
     """Retrieve the phases of an intensity volume: its density, and how far it can be trusted.
 
-    Interrupted once (Ctrl-C), it averages and writes what it has; twice, it stops at once.
+    Told to stop once (Ctrl-C, SIGTERM), it averages and writes what it has; twice, it ends at once.
     """
     given: dict[str, Any] = {
         "diameter_angstrom": diameter,
@@ -85,11 +83,14 @@ def phase(
         say(f"{negative:,} of {volume.values.numel():,} intensities are below zero: taken for zero")
     weight = None if mask is None else _read_weight(mask, volume)
     region = None if support is None else _read_support(support, volume, settings)
-    with progress("phasing", settings.iterations) as advance, _first_interrupt() as halt:
-        result = run_phasing(
-            volume, settings, seed, advance, weight=weight, support=region, halt=halt
-        )
-    write_result(out_dir, result, settings, seed)
+    halt = Event()
+    kept = stopping.keeping(lambda: _kept(out_dir, halt))
+    with new_directory(out_dir), kept, stopping.deferred(lambda: _stop(halt)):
+        with progress("phasing", settings.iterations) as advance:
+            result = run_phasing(
+                volume, settings, seed, advance, weight=weight, support=region, halt=halt
+            )
+        write_result(out_dir, result, settings, seed)
     for doubt in result.doubts:
         say(f"[bold yellow]warning:[/] {escape(doubt)}")
     if as_json:
@@ -119,25 +120,18 @@ def _read_support(path: Path, intensity: Volume, settings: PhasingConfig) -> tor
     return stated_support(given, threshold, intensity.grid, intensity.spacing)
 
 
-@contextmanager
-def _first_interrupt() -> Iterator[Event]:
-    """Yield an event that the first Ctrl-C sets; the second one interrupts as usual."""
-    halt = Event()
-    if current_thread() is not main_thread():  # signals reach the main thread only
-        yield halt
-        return
-    before = signal.getsignal(signal.SIGINT)
+def _stop(halt: Event) -> None:
+    halt.set()
+    stopping.take_time()
+    say("told to stop: averaging what there is; once more ends it at once")
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        halt.set()
-        signal.signal(signal.SIGINT, before)
-        say("interrupted: averaging what there is; once more stops at once")
 
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield halt
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _kept(out_dir: Path, halt: Event) -> str:
+    """Say what a run that ended early has written; the summary is written last."""
+    again = f"phase anew with {stopping.again()}"
+    if not halt.is_set() or not (out_dir / "summary.json").exists():
+        return f"no density is written; {again}"
+    return f"the average of the starts as they were is in {out_dir}; {again}"
 
 
 def _table(result: PhasingResult, settings: PhasingConfig) -> Table:

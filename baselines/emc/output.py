@@ -1,7 +1,6 @@
 """What a reconstruction leaves in its run directory."""
 
 import json
-import os
 import resource
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from baselines.emc.models import Model
 from baselines.emc.orientations import oriented
 from baselines.emc.stage import Stage
 from xraisim.core import so3
-from xraisim.files.atomic import disk_errors, partial_path
+from xraisim.files.atomic import disk_errors, require_space, whole_file, write_text
 from xraisim.files.patterns import PatternReader
 from xraisim.files.volumes import write_volume
 
@@ -87,7 +86,7 @@ def write_results(
             write_volume(directory / f"{name}.h5", model.volume, attributes, model.exposure)
             write_volume(directory / f"{name}.mrc", model.volume)
     _write_poses(directory / "poses.h5", stage, state, estimate)
-    _replace_text(directory / "summary.json", json.dumps(asdict(summary), indent=2) + "\n")
+    write_text(directory / "summary.json", json.dumps(asdict(summary), indent=2) + "\n")
 
 
 def _named(estimate: Estimate, estimates: list[Estimate]) -> dict[str, Model]:
@@ -148,8 +147,9 @@ def _write_poses(path: Path, stage: Stage, state: State, estimate: Estimate) -> 
         "evidence": poses.evidence.float(),
         "class_id": stage.columns.number[column].to(torch.int16) + 1,
     }
-    with disk_errors(path):
-        with h5py.File(partial_path(path), "w") as file:
+    with whole_file(path) as partial:
+        require_space(path, sum(values.nbytes for values in columns.values()))
+        with h5py.File(partial, "w") as file:
             file.attrs["format"] = _FORMAT
             for name, values in columns.items():
                 file[name] = values.numpy()
@@ -157,10 +157,3 @@ def _write_poses(path: Path, stage: Stage, state: State, estimate: Estimate) -> 
             for name in ("likelihood", "evidence"):
                 file[name].attrs["units"] = "nats, without the constant sum of log k!"
             file["class_id"].attrs["meaning"] = "number of the volume intensity_<n>, from 1"
-        os.replace(partial_path(path), path)
-
-
-def _replace_text(path: Path, text: str) -> None:
-    with disk_errors(path):
-        partial_path(path).write_text(text)
-        os.replace(partial_path(path), path)

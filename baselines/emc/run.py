@@ -5,7 +5,7 @@ from pathlib import Path
 from jaxtyping import Bool
 from torch import Tensor
 
-from baselines.checkpoint import key_of
+from baselines.checkpoint import keeping_checkpoint, key_of
 from baselines.emc import checkpoint
 from baselines.emc.checkpoint import State
 from baselines.emc.config import EmcConfig
@@ -15,6 +15,8 @@ from xraisim.console import Advance
 from xraisim.core import config as toml
 from xraisim.core.device import choose_device
 from xraisim.core.processes import ALONE, Processes
+from xraisim.files.atomic import write_text
+from xraisim.files.lock import new_directory
 from xraisim.files.patterns import PatternReader
 
 
@@ -39,15 +41,15 @@ def reconstruct(
     device = choose_device(config.device)
     with PatternReader(patterns) as reader:
         used = None if chosen is None else chosen.nonzero()[:, 0].tolist()
-        key = key_of(reader, config, used)
-        state = checkpoint.load(directory, key, device) if resume else State(key=key)
-        if processes.is_leader:
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / "config.toml").write_text(toml.dumps(config))
-        march = March(reader, directory, config, device, state, progress, processes, chosen)
-        stage = march.run()
-        summary = summarise(stage, state, device)
-        if processes.is_leader:
-            write_results(directory, reader, stage, state, summary)
-            (directory / checkpoint.NAME).unlink(missing_ok=True)
+        key, leads = key_of(reader, config, used), processes.is_leader
+        with new_directory(directory, wanted=leads), keeping_checkpoint(directory):
+            state = checkpoint.load(directory, key, device) if resume else State(key=key)
+            if leads:
+                write_text(directory / "config.toml", toml.dumps(config))
+            march = March(reader, directory, config, device, state, progress, processes, chosen)
+            stage = march.run()
+            summary = summarise(stage, state, device)
+            if leads:
+                write_results(directory, reader, stage, state, summary)
+                (directory / checkpoint.NAME).unlink(missing_ok=True)
     return summary

@@ -41,6 +41,10 @@ def test_two_processes_find_what_one_finds(repository, patterns, quick_config, t
     for count, out in ((1, one), (2, two)):
         train_in(count, repository, patterns, config, out)
     assert {p.name for p in one.iterdir()} == {p.name for p in two.iterdir()}
+    for run in (one, two):
+        events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        numbers = [event["number"] for event in events if event["event"] == "round"]
+        assert numbers == list(range(1, len(numbers) + 1)), "each round once: one process writes"
     poses = []
     for run in (one, two):
         with h5py.File(run / "poses.h5") as file:

@@ -18,13 +18,14 @@ from xrai.infer import infer
 from xrai.poses import angle_modulo_mate, refine
 from xrai.stream import PatternStream
 from xrai.train import resume, train
-from xrai.watch import Interrupted, Watch
+from xrai.watch import Watch
 from xraisim.core import rotations, so3
 from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_volume
+from xraisim.stopping import Stopped
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(
 
     monkeypatch.setattr(Watch, "after_block", told_to_stop)
     stopped = tmp_path / "stopped"
-    with pytest.raises(Interrupted, match="xrai resume"):
+    with pytest.raises(Stopped, match="xrai resume"):
         train(patterns, stopped, quick_config, quiet=True)
     monkeypatch.undo()
     assert checkpoint.load(stopped).position == min(400 * ((after_blocks - 1) % 3 + 1), 900)

@@ -13,6 +13,9 @@ LivePort = Annotated[int, typer.Option(help="Port of --live; 0: any that is free
 LiveHost = Annotated[
     str, typer.Option(help="Address of --live; others can look if it is not loopback.")
 ]
-AllowRemote = Annotated[
-    bool, typer.Option("--allow-remote", help="Let the socket have another address than loopback.")
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Secret that both ends know, for other addresses than loopback; or $XRAI_TOKEN."
+    ),
 ]

@@ -11,7 +11,9 @@ from xrai import checkpoint, infer
 from xrai import export as exporting
 from xrai.commands import options
 from xrai.sources import push as pushing
-from xraisim import console
+from xrai.sources.seal import read_token
+from xraisim import console, stopping
+from xraisim.files.lock import only_writer
 from xraisim.files.patterns import PatternReader
 
 
@@ -40,7 +42,9 @@ def poses(
     as_json: options.Json = False,
 ) -> None:
     """Find the orientations of patterns, old or new, against a finished run."""
-    found = infer.infer(run, patterns, out, encoder_only=encoder_only, device=device)
+    tell = f"no poses are written, the run is as it was; begin again with {stopping.again()}"
+    with only_writer(out), stopping.keeping(lambda: tell):
+        found = infer.infer(run, patterns, out, encoder_only=encoder_only, device=device)
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -54,10 +58,10 @@ def push(
     to: Annotated[str, typer.Option(help="Who listens: tcp://127.0.0.1:PORT.")],
     rate: Annotated[float, typer.Option(help="Patterns per second at most.")] = math.inf,
     first: Annotated[int, typer.Option(help="Number of the first pattern pushed.")] = 0,
-    allow_remote: options.AllowRemote = False,
+    token_file: options.TokenFile = None,
 ) -> None:
     """Push patterns to `xrai train --listen` in another process, as a beamline would."""
-    config = pushing.PushConfig(rate_per_s=rate, first=first, allow_remote=allow_remote)
+    config = pushing.PushConfig(rate_per_s=rate, first=first, token=read_token(token_file))
     with PatternReader(patterns) as reader:
         total = max(reader.n_patterns - first, 0)
     with console.progress("pushed", total) as advance:

@@ -16,6 +16,7 @@ from xrai.sources.config import SourceConfig
 from xrai.sources.follow import FollowedFiles
 from xrai.sources.live import LiveSource
 from xrai.sources.pushed import listen as listen_at
+from xrai.sources.seal import read_token
 from xraisim import console
 from xraisim.core import config as configuration
 from xraisim.core.processes import processes_of
@@ -41,7 +42,7 @@ def train(
     listen: Annotated[
         str | None, typer.Option(help="Take patterns of `xrai push`, at tcp://127.0.0.1:PORT.")
     ] = None,
-    allow_remote: options.AllowRemote = False,
+    token_file: options.TokenFile = None,
     show_config: Annotated[
         bool, typer.Option("--show-config", help="Print all settings as TOML and stop.")
     ] = False,
@@ -66,7 +67,7 @@ def train(
     if show_config:
         typer.echo(configuration.dumps(settings))
         return
-    source = _source(patterns, follow, listen, settings.source, allow_remote)
+    source = _source(patterns, follow, listen, settings.source, token_file)
     with (
         processes_of(settings.device) as processes,
         served(live and processes.is_leader, out, live_port, live_host),
@@ -79,7 +80,7 @@ def train(
 def resume(
     run: options.Run,
     device: options.Device = None,
-    allow_remote: options.AllowRemote = False,
+    token_file: options.TokenFile = None,
     live: options.Live = False,
     live_port: options.LivePort = DEFAULT_PORT,
     live_host: options.LiveHost = LOOPBACK,
@@ -91,7 +92,7 @@ def resume(
         served(live and processes.is_leader, run, live_port, live_host),
     ):
         summary = training.resume(
-            run, device=device, processes=processes, allow_remote=allow_remote
+            run, device=device, processes=processes, token=read_token(token_file)
         )
     if processes.is_leader:
         _report(summary, run, as_json)
@@ -102,13 +103,13 @@ def _source(
     follow: bool,
     listen: str | None,
     config: SourceConfig,
-    allow_remote: bool,
+    token_file: Path | None,
 ) -> Path | LiveSource:
     """Return where the patterns come from: exactly one of a file and a socket."""
     if (patterns is None) == (listen is None):
         raise typer.BadParameter("give a pattern file, or --listen ADDRESS, and not both")
     if listen is not None:
-        return listen_at(listen, config, allow_remote=allow_remote)
+        return listen_at(listen, config, token=read_token(token_file))
     assert patterns is not None
     return FollowedFiles(patterns, config) if follow else patterns
 

@@ -11,6 +11,7 @@ import typer
 from xrai.report.page import write_report
 from xrai.report.server import DEFAULT_PORT, LOOPBACK, live
 from xraisim.console import say
+from xraisim.stopping import Stopped
 
 
 def report_command(
@@ -35,7 +36,7 @@ def report_command(
     if serve:
         with live(run, port, host, patterns=patterns, density=density) as address:
             say(f"report at {address}, until Ctrl-C")
-            with suppress(KeyboardInterrupt):
+            with suppress(Stopped):
                 _wait()
         return
     path = out_file or run / "report.html"

@@ -2,21 +2,20 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from types import TracebackType
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from xrai.sources.seal import VARIABLE, opened, sealed
 from xraisim.core.errors import ConfigError, UserError
 
 _HIGH_WATER = 4  # messages that wait on either side of the socket; then the pusher has to
 _LARGEST_BYTES = 2**30
-#: who connects and does not speak ZeroMQ
-_STRANGERS = (
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-)
+_BEGINS = zmq.EVENT_ACCEPTED | zmq.EVENT_CONNECTED
+_EVENTS = _BEGINS | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+_GONE = -1
 _ADDRESS = re.compile(r"tcp://(?P<host>\[[^\]]+\]|[^:/]+):(?P<port>\d+|\*)")
 
 
@@ -24,22 +23,24 @@ class Link:
     """One end of a PUSH and PULL pair of ZeroMQ; a context manager.
 
     ``kind`` is ``zmq.PULL``, which binds ``address``, or ``zmq.PUSH``, which connects to it; as
-    tcp://HOST:PORT. A port * is a free one. ``address``: where it is. Only addresses of this
-    machine's loopback are taken unless ``allow_remote``: there is no authentication.
+    tcp://HOST:PORT. A port * is a free one. ``address``: where it is. With a ``token`` messages are
+    sealed (:mod:`xrai.sources.seal`); without, only addresses of this machine's loopback are taken.
     Raises :class:`ConfigError` for an address that cannot be used.
     """
 
-    def __init__(self, kind: int, address: str, *, allow_remote: bool = False) -> None:
-        check_address(address, allow_remote)
+    def __init__(self, kind: int, address: str, *, token: bytes | None = None) -> None:
+        check_address(address, token)
+        self._token = token
         self._context = zmq.Context()
         self.socket = self._context.socket(kind)
         self.socket.set_hwm(_HIGH_WATER)
         self.socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST_BYTES)
         self.socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing is sent into a queue for nobody
         self.socket.setsockopt(zmq.IPV6, int("[" in address))
-        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | _STRANGERS
-        self._monitor = self.socket.get_monitor_socket(events)
-        self._met = self._parted = self._strangers = 0
+        self._monitor = self.socket.get_monitor_socket(_EVENTS)
+        self._met = self._came = self._accepted = 0
+        self._open: set[int] = set()
+        self._peer: int | None = None
         try:
             (self.socket.bind if kind == zmq.PULL else self.socket.connect)(address)
         except zmq.ZMQError as error:
@@ -69,9 +70,35 @@ class Link:
 
     @property
     def left(self) -> bool:
-        """Whether every process that was at the other end has gone."""
+        """Whether the process at the other end has gone: who listened, or the pusher accepted."""
         self._look()
-        return 0 < self._met <= self._parted
+        if self.socket.type == zmq.PULL:
+            return self._peer is not None and self._peer not in self._open
+        return self._met > 0 and not self._open
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Send a message, sealed if there is a token."""
+        self.socket.send_multipart(sealed(frames, self._token))
+
+    def receive(self) -> tuple[list[bytes], int]:
+        """Return a message and the number of the connection that it came by.
+
+        Raises :class:`FormatError` for a message that was not sealed by the token.
+        """
+        frames = self.socket.recv_multipart(copy=False)
+        content = opened([frame.bytes for frame in frames], self._token)
+        return content, int(frames[0].get(zmq.SRCFD))
+
+    def accept(self, connection: int) -> None:
+        """Take who is at the other end of a connection for the pusher."""
+        if connection != self._peer:
+            self._peer, self._accepted = connection, self._accepted + 1
+
+    @property
+    def strangers(self) -> int:
+        """How many connections came, speaking ZeroMQ or not, that were not accepted."""
+        self._look()
+        return max(self._came - self._accepted, 0)
 
     def ready(self, timeout_s: float) -> bool:
         """Wait until a message can be received, or sent; return whether one can."""
@@ -87,26 +114,29 @@ class Link:
 
     def _look(self) -> None:
         while self._monitor.poll(0):
-            event = recv_monitor_message(self._monitor)["event"]
-            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            message = recv_monitor_message(self._monitor)
+            event, connection = message["event"], message["value"]
+            if event & _BEGINS:
+                self._came += 1
+                self._open.add(connection)
+            elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._met += 1
-            elif event & _STRANGERS:  # and then it disconnects
-                self._strangers += 1
-            elif self._strangers:
-                self._strangers -= 1
             else:
-                self._parted += 1
+                self._open.discard(connection)
+                if connection == self._peer:
+                    self._peer = _GONE
 
 
-def check_address(address: str, allow_remote: bool) -> None:
+def check_address(address: str, token: bytes | None) -> None:
     """Raise :class:`ConfigError` unless ``address`` is one, and of this machine if it must be."""
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise ConfigError(f"found the address {address!r}; expected tcp://127.0.0.1:PORT")
-    if not (allow_remote or _is_loopback(match["host"].strip("[]"))):
+    if token is None and not _is_loopback(match["host"].strip("[]")):
         raise ConfigError(
-            f"{address} can be reached from other machines, and anybody there could push or read "
-            "patterns; use tcp://127.0.0.1:PORT, or say --allow-remote on a network you trust"
+            f"{address} can be reached from other machines, and anybody there could push patterns; "
+            f"give both ends a token (--token-file FILE, or ${VARIABLE}), or use "
+            "tcp://127.0.0.1:PORT"
         )
 
 

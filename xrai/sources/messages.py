@@ -13,6 +13,7 @@ name) and ``arrays``: [name, dtype, shape] in the order of the frames.
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ INFO = (
     "particle_diameter_angstrom",
 )
 _COUNTS = ("|u1", "<u2", "<u4")
+_MOST_FRAMES, _LONGEST_HEADER, _DEEPEST = 16, 2**20, 32
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,23 +96,42 @@ def encode(message: Message, run: str) -> list[bytes]:
 
 def decode(frames: Sequence[bytes]) -> tuple[str, Message]:
     """Return the pusher's name and the message; raises :class:`FormatError` for anything else."""
+    _check_size(frames)
     header = _header(frames[0])
     try:
         arrays = _arrays(header["arrays"], frames[1:])
         message = _KINDS[header["kind"]](header, arrays)
         return str(header["run"]), message
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"garbled message of {FORMAT!r}: {error!r}; {_ADVICE}") from error
 
 
 _ADVICE = "push with xrai push of the same version, and nothing else to this address"
 
 
+def _check_size(frames: Sequence[bytes]) -> None:
+    """Refuse, before anything is parsed, what no header of ours can be."""
+    if len(frames) > _MOST_FRAMES:
+        raise FormatError(f"a message of {len(frames):,} frames came in; {_ADVICE}")
+    if len(frames[0]) > _LONGEST_HEADER or _depth(frames[0]) > _DEEPEST:
+        raise FormatError(
+            f"a header longer than {_LONGEST_HEADER:,} bytes or nested deeper than {_DEEPEST} came "
+            f"in; {_ADVICE}"
+        )
+
+
+def _depth(text: bytes) -> int:
+    """Return how deep brackets are nested outside of strings."""
+    characters = np.frombuffer(_STRING.sub(b"", text), np.uint8)
+    opens, closes = np.isin(characters, list(b"[{")), np.isin(characters, list(b"]}"))
+    return int(np.cumsum(opens.astype(np.int64) - closes).max(initial=0))
+
+
 def _header(frame: bytes) -> dict[str, Any]:
     try:
         header = json.loads(frame)
         found = header["format"], header["version"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"a message without a header came in: {error!r}; {_ADVICE}") from error
     if found != (FORMAT, VERSION):
         raise FormatError(

@@ -4,7 +4,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,15 @@ class PushConfig:
 
     ``rate_per_s``: patterns per second at most, infinity as fast as they are taken; ``message``:
     patterns per message at most; ``first``: the number of the first pattern pushed;
-    ``connect_timeout_s``: how long to wait for somebody who listens.
+    ``connect_timeout_s``: how long to wait for somebody who listens; ``token``: what they expect
+    messages to be sealed with.
     """
 
     rate_per_s: float = math.inf
     message: int = 256
     first: int = 0
     connect_timeout_s: float = 60.0
-    allow_remote: bool = False
+    token: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.rate_per_s > 0:
@@ -64,7 +65,7 @@ def push(
     """
     with (
         PatternStream(patterns, _BLOCK, 0.0) as stream,
-        Link(zmq.PUSH, to, allow_remote=config.allow_remote) as link,
+        Link(zmq.PUSH, to, token=config.token) as link,
     ):
         pusher = _Pusher(link, config)
         pusher.connect()
@@ -136,5 +137,5 @@ class _Pusher:
                     "known here"
                 )
             if self._link.ready(_LOOK_S):
-                self._link.socket.send_multipart(frames)
+                self._link.send(frames)
                 return

@@ -1,11 +1,12 @@
 """Patterns that another process pushes over a socket, as a beamline would."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
 import zmq
+from rich.markup import escape
 
 from xrai.sources.config import SourceConfig
 from xrai.sources.link import Link
@@ -18,15 +19,18 @@ from xraisim.files.pixel_order import PixelOrder
 
 _FAREWELL_S = 1.0  # what a pusher sent before it left has come by then
 _LOOK_S = 0.1
+_MOST_REASONS, _OTHERS = 20, "for other reasons"  # a stranger chooses the words of some
+_LONGEST_REASON = 200
 
 
 class PushedPatterns:
     """Patterns of one pusher, in the order of their numbers, each held until it is forgotten.
 
     Messages are taken from the socket only as patterns are waited for; when its queue is full the
-    pusher waits. Raises :class:`FormatError` for a garbled message, a gap in the numbers, or
-    messages of a second pusher. Ends when the pusher says so; or, with a ``warning``, when it is
-    gone, or silent for ``idle_timeout_s``.
+    pusher waits. Who sends the first experiment is the pusher. Messages of others, and what cannot
+    be read, are dropped and counted (``dropped``). Raises :class:`FormatError` for a gap in the
+    pusher's numbers or pixels that its detector has not. Ends when the pusher says so; or, with a
+    ``warning``, when it is gone, or silent for ``idle_timeout_s``.
     """
 
     rereadable = False
@@ -38,6 +42,7 @@ class PushedPatterns:
         self.begins = self.n_patterns = first
         self.ended, self.warning = False, ""
         self._run, self._idle_s = "", 0.0
+        self.dropped: Counter[str] = Counter()
         self._held: deque[tuple[int, Photons]] = deque()
         try:
             experiment = self._first_message()
@@ -81,7 +86,16 @@ class PushedPatterns:
             self._held.popleft()
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, and say how many strangers came."""
+        if self.dropped:
+            total = sum(self.dropped.values())
+            reasons = "; ".join(f"{count:,} × {why}" for why, count in self.dropped.most_common(5))
+            console.say(escape(f"dropped {total:,} messages at {self._link.address}: {reasons}"))
+        if self._link.strangers:
+            console.say(
+                f"{self._link.strangers:,} connections to {self._link.address} pushed nothing that "
+                "was taken"
+            )
         self._link.close(linger_ms=0)
 
     def _first_message(self) -> Experiment:
@@ -89,32 +103,47 @@ class PushedPatterns:
             message = self._next()
             if isinstance(message, Experiment):
                 return message
-            if message is not None:
-                raise FormatError(
-                    f"patterns came in at {self._link.address} before their experiment; start this "
-                    "process first, then xrai push"
-                )
-        raise UserError(f"no experiment came in at {self._link.address}: {self.warning}")
+        raise UserError(
+            f"no experiment came in at {self._link.address}: {self.warning}"
+            + "".join(f"; {count:,} messages dropped: {why}" for why, count in self.dropped.items())
+        )
 
     def _next(self) -> Message | None:
-        """Return the next message; None if none comes for a moment, or the patterns have ended."""
+        """Return the pusher's next message; None if none comes for a moment, or they have ended."""
+        began = time.monotonic()
         left = self._link.left  # asked first: what the pusher sent before that is still taken
         if self._link.ready(_LOOK_S):
-            self._idle_s = 0.0
-            run, message = decode(self._link.socket.recv_multipart())
-            self._run = self._run or run
-            if run != self._run:
-                raise FormatError(
-                    f"a second process pushes patterns to {self._link.address}; push from one at "
-                    "a time, and start again"
-                )
-            return message
-        self._idle_s += _LOOK_S
+            message = self._taken()
+            if message is not None:
+                self._idle_s = 0.0
+                return message
+        self._idle_s += time.monotonic() - began
         if left and self._idle_s > _FAREWELL_S:
             self._give_up("the process that pushed them is gone without saying that this was all")
         elif self._idle_s >= self._config.idle_timeout_s:
             self._give_up(f"nothing came for {self._config.idle_timeout_s:g} s")
         return None
+
+    def _taken(self) -> Message | None:
+        """Take a message off the socket; return it if it is the pusher's."""
+        try:
+            frames, connection = self._link.receive()
+            run, message = decode(frames)
+        except FormatError as error:
+            return self._drop(str(error))
+        if not self._run and not isinstance(message, Experiment):
+            return self._drop("patterns before their experiment; start xrai push after this")
+        self._run = self._run or run
+        if run != self._run:
+            return self._drop("of a second process; push from one at a time")
+        self._link.accept(connection)
+        return message
+
+    def _drop(self, reason: str) -> None:
+        reason = reason[:_LONGEST_REASON]
+        if reason not in self.dropped and len(self.dropped) < _MOST_REASONS:
+            console.say(escape(f"a message was dropped: {reason}"))
+        self.dropped[reason if len(self.dropped) < _MOST_REASONS else _OTHERS] += 1
 
     def _give_up(self, reason: str) -> None:
         self.ended, self.warning = True, reason
@@ -145,12 +174,16 @@ class PushedPatterns:
 
 
 def listen(
-    address: str, config: SourceConfig, *, first: int = 0, allow_remote: bool = False
+    address: str, config: SourceConfig, *, first: int = 0, token: bytes | None = None
 ) -> PushedPatterns:
     """Wait at ``address`` (tcp://127.0.0.1:PORT) for patterns that another process pushes.
 
-    ``first``: the number that they are to begin with. Raises the :class:`UserError` family.
+    ``first``: the number that they are to begin with. ``token``: what seals the pusher's messages.
+    Raises the :class:`UserError` family.
     """
-    link = Link(zmq.PULL, address, allow_remote=allow_remote)
-    console.say(f"waiting for patterns at {link.address}: xrai push PATTERNS --to {link.address}")
+    link = Link(zmq.PULL, address, token=token)
+    options = f" --first {first}" * (first > 0) + " --token-file FILE" * (token is not None)
+    console.say(
+        f"waiting for patterns at {link.address}: xrai push PATTERNS --to {link.address}{options}"
+    )
     return PushedPatterns(link, config, first)

@@ -29,14 +29,14 @@ def path_of(name: str) -> Path:
 
 
 def reopen(
-    name: str, config: SourceConfig, *, first: int = 0, allow_remote: bool = False
+    name: str, config: SourceConfig, *, first: int = 0, token: bytes | None = None
 ) -> Path | LiveSource:
     """Return the patterns of a name; a pusher is awaited and has to begin with number ``first``.
 
     A file that is not whole yet is followed, as it was before.
     """
     if name.startswith(_TCP):
-        return listen(name, config, first=first, allow_remote=allow_remote)
+        return listen(name, config, first=first, token=token)
     path = Path(name)
     growing = not all(file.exists() for file in names_of(path))
     return FollowedFiles(path, config) if growing else path

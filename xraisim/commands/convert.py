@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from xraisim import console
+from xraisim import console, stopping
 from xraisim.core import config as configuration
+from xraisim.files.lock import only_writer
 from xraisim.formats.convert import convert
 from xraisim.formats.experiment import ExperimentConfig
 from xraisim.formats.registry import DETECTOR, FORMATS, open_source, recognise
@@ -49,8 +51,8 @@ def convert_command(
         settings = dataclasses.replace(settings, particle_diameter_angstrom=diameter)
     if instrument is not None:
         settings = dataclasses.replace(settings, instrument=instrument)
-    patterns = _count(source, source_format, dataset, settings.mask_missing_modules)
-    with console.progress("patterns", patterns) as advance:
+    total = _count(source, source_format, dataset, settings.mask_missing_modules)
+    with only_writer(out), _nothing_kept(out), console.progress("patterns", total) as advance:
         done = convert(
             source,
             out,
@@ -71,6 +73,12 @@ def convert_command(
     console.out.print(table)
     for notice in done.notices:
         console.say(escape(notice))
+
+
+def _nothing_kept(out: Path) -> AbstractContextManager[None]:
+    return stopping.keeping(
+        lambda: f"nothing is kept of {out}; convert anew with {stopping.again()}"
+    )
 
 
 def _count(source: Path, name: str | None, dataset: str | None, mask_missing: bool) -> int:

@@ -2,15 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xraisim import console
+from xraisim import console, stopping
 from xraisim.commands import options
+from xraisim.files.lock import only_writer
 from xraisim.files.resume import leftovers
 from xraisim.files.shards import Shard
 from xraisim.simulation.make import simulate
@@ -46,7 +45,9 @@ def make_command(
     settings, part = options.settings(config, flags, resolution), Shard.parse(shard)
     names = ", ".join(one.label for one in settings.sample)
     total = len(part.patterns(settings.patterns))
-    with options.warnings_said(), _leftovers_said(part.path(out)):
+    target = part.path(out)
+    kept = stopping.keeping(lambda: _kept(target))
+    with options.warnings_said(), only_writer(target), kept:
         console.say(f"simulating {names} on {settings.instrument}")
         with console.progress("patterns", total) as advance:
             summary = simulate(
@@ -59,12 +60,9 @@ def make_command(
         console.out.print(table)
 
 
-@contextmanager
-def _leftovers_said(out: Path) -> Iterator[None]:
-    """Say what is left to go on with when a run is interrupted."""
-    try:
-        yield
-    except BaseException:
-        if left := leftovers(out):
-            console.say(f"interrupted: {left}; go on with --resume")
-        raise
+def _kept(out: Path) -> str:
+    """Say what is left to go on with when a run is interrupted, and how."""
+    left = leftovers(out)
+    if not left:
+        return f"no patterns are kept yet; begin again with {stopping.again()}"
+    return f"{left}; go on with {stopping.again('--resume')}"

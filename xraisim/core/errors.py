@@ -27,3 +27,7 @@ class DivergedError(UserError):
 
 class DeviceError(UserError):
     """A compute device that is not there."""
+
+
+class DiskError(UserError):
+    """A file that cannot be written: the disk is full, or the directory is forbidden."""

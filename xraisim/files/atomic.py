@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from xraisim.core.errors import UserError
+from xraisim.core.errors import DiskError
 
 _PARTIAL = ".partial"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SPARE_BYTES = 2**24  # what HDF5 may still hold in its caches, several times over
 
 
@@ -36,6 +37,12 @@ def whole_file(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 def require_space(path: Path, size: int) -> None:
     """Raise the system's "no space left" unless ``size`` bytes, and some to spare, are free.
 
@@ -48,16 +55,25 @@ def require_space(path: Path, size: int) -> None:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a forbidden directory into one :class:`UserError` about ``path``."""
+    """Turn a full disk or a forbidden directory into one :class:`DiskError` about ``path``."""
     try:
         yield
     except (OSError, RuntimeError) as error:  # HDF5 reports a failed close as a RuntimeError
-        # HDF5 wraps the system's error in a message of its own and may lose the number.
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
-            raise UserError(
-                f"no space left on the disk while writing {path}. Free some space, write "
-                "elsewhere (--out), or make fewer patterns"
+        if _is_full(error):
+            raise DiskError(
+                f"no space left on the disk while writing {path}. Free some space, or write "
+                "elsewhere (--out)"
             ) from error
         if isinstance(error, RuntimeError):
             raise
-        raise UserError(f"cannot write {path}: {error}") from error
+        raise DiskError(f"cannot write {path}: {error}") from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether the error, or what led to it, is a full disk, a quota or a limit on file sizes."""
+    while error is not None:
+        # HDF5 wraps the system's error in a message of its own and may lose the number.
+        if getattr(error, "errno", None) in _FULL or "No space left" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

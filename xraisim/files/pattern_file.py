@@ -17,6 +17,7 @@ from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS,
 from xraisim.files.pixel_order import PixelOrder
 
 _DETECTOR = ("s", "gain", "background", "mask")
+_RESCUE = "xrai-sim rescue says which chunks are damaged, and keeps the rest (--out)"
 _CONSISTENCY_FLAGS = 11  # where they are in a superblock of version 2 or 3
 
 
@@ -72,7 +73,10 @@ class PatternFile:
                 raise FormatError(f"{where}: {first} … {last} of {len(self._pixel)}; it is damaged")
             pixel, count = self._pixel[first:last], self._count[first:last]
         except OSError as error:
-            raise FormatError(f"{self.path}: patterns cannot be read ({error})") from error
+            raise FormatError(
+                f"{self.path}: of patterns {start:,} … {stop - 1:,} some cannot be read "
+                f"({error}); {_RESCUE}"
+            ) from error
         return admit_photons(offsets, pixel, count, len(self.order.rank), where)
 
     def _load(self) -> None:
@@ -94,8 +98,8 @@ class PatternFile:
             if isinstance(error, FormatError):
                 raise
             raise FormatError(
-                f"{self.path}: incomplete pattern file ({error}); it may be truncated, "
-                "make it again"
+                f"{self.path}: incomplete pattern file ({error}); it may be truncated: "
+                f"make it again, or {_RESCUE}"
             ) from error
         entries = len(self._pixel)
         whole = ends == (0, entries) and len(self._count) == entries
@@ -103,7 +107,7 @@ class PatternFile:
         if self.n_patterns < 0 or not (whole or begun):
             raise FormatError(
                 f"{self.path}: offsets run over {ends}, but there are {entries} pixel and "
-                f"{len(self._count)} count entries; the file is truncated or damaged"
+                f"{len(self._count)} count entries; the file is truncated or damaged; {_RESCUE}"
             )
 
     def _read_info(self) -> dict[str, Any]:
@@ -132,7 +136,8 @@ def _open(path: Path, growing: bool) -> h5py.File:
         file = _open_growing(path) if growing else h5py.File(path, "r")
     except OSError as error:
         raise FormatError(
-            f"{path}: not a readable HDF5 file ({error}); expected a pattern file of xrai-sim make"
+            f"{path}: not a readable HDF5 file ({error}); expected a pattern file of xrai-sim "
+            f"make. If it was one, {_RESCUE}"
         ) from error
     found, version = file.attrs.get("format"), file.attrs.get("version")
     if found != FORMAT or version != VERSION:

@@ -17,6 +17,7 @@ from torch import Tensor
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Volume
 from xraisim.files import volume_arrays, volume_hdf5, volume_mrc
+from xraisim.files.atomic import require_space
 from xraisim.files.volume_grid import Raw, Stated, check_volume, to_volume
 
 read_exposure = volume_hdf5.read_exposure
@@ -38,7 +39,9 @@ def write_volume(
     """
     path = Path(path)
     check_volume(volume, f"volume for {path}")
+    size = 4 * volume.values.numel() * (1 if exposure is None else 2)
     with _replaced(path) as temporary:
+        require_space(path, size)
         if path.suffix in volume_mrc.SUFFIXES:
             volume_mrc.write(temporary, volume)
         else:

@@ -20,9 +20,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, repository)
 from tests.xrai.sources.conftest import writer
-from xraisim.files import pattern_writer
+from xraisim.files import photon_tables
 from xraisim.files.patterns import PatternReader
-pattern_writer._ENTRY_CHUNK, pattern_writer._OFFSET_CHUNK = 64, 16
+photon_tables._ENTRY_CHUNK, photon_tables._OFFSET_CHUNK = 64, 16
 done = 0
 with PatternReader(arguments[0]) as source, writer(Path(arguments[1])) as file:
     while True:

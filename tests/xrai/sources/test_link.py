@@ -13,14 +13,14 @@ from .conftest import until
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "[::1]"])
 def test_loopback_is_allowed(host):
-    check_address(f"tcp://{host}:5555", allow_remote=False)
+    check_address(f"tcp://{host}:5555", None)
 
 
 @pytest.mark.parametrize("host", ["*", "0.0.0.0", "192.168.0.3", "beamline", "[::]"])
-def test_other_machines_are_allowed_only_if_told(host):
-    with pytest.raises(ConfigError, match="can be reached from other machines"):
-        check_address(f"tcp://{host}:5555", allow_remote=False)
-    check_address(f"tcp://{host}:5555", allow_remote=True)
+def test_other_machines_are_allowed_only_with_a_token(host):
+    with pytest.raises(ConfigError, match=r"can be reached from other machines.*--token-file"):
+        check_address(f"tcp://{host}:5555", None)
+    check_address(f"tcp://{host}:5555", b"a secret of many letters")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:5555", "tcp://127.0.0.1", "ipc:///tmp/x", ""])
@@ -43,10 +43,14 @@ def test_each_end_knows_of_the_other_but_not_of_strangers(door):
     assert not door.met
     other = Link(zmq.PUSH, door.address)
     until(lambda: door.met and other.met)
-    with socket.create_connection(("127.0.0.1", port)):
-        pass
+    other.send([b"it is me"])
+    door.accept(door.receive()[1])
+    for sent in (b"", b"GET / HTTP/1.0\r\n\r\n", b"\xff" + bytes(8) + b"\x7f" + bytes(54)):
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            stranger.sendall(sent)
     time.sleep(0.1)
     assert not door.left
+    assert door.strangers == 4
     other.close(linger_ms=0)
     until(lambda: door.left)
     door.close(linger_ms=0)

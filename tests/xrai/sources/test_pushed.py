@@ -12,6 +12,7 @@ from xrai.sources.link import Link
 from xrai.sources.messages import End, Patterns, encode
 from xrai.sources.push import PushConfig, experiment_of, push
 from xrai.sources.pushed import PushedPatterns
+from xrai.sources.seal import opened, read_token, sealed
 from xrai.stream import PatternStream
 from xraisim.core.errors import ConfigError, FormatError, UserError
 from xraisim.core.types import Photons
@@ -194,14 +195,102 @@ def test_an_end_too_soon_is_a_gap(door, hand):
         list(stream.blocks())
 
 
-def test_a_second_pusher_is_refused(door, hand):
-    hand(Patterns(first=0, photons=_SOME))
-    hand(Patterns(first=50, photons=_SOME), run="other")
+STRANGE = {
+    "a second process": (encode(Patterns(first=50, photons=_SOME), "other"), "second process"),
+    "another experiment": (encode(End(patterns=0), "other"), "second process"),
+    "no header": ([b"what is this?"], "without a header"),
+    "deep": ([b"[" * 200_000], "nested deeper than 32"),
+    "deep objects": ([b'{"a":' * 5000], "nested deeper than 32"),
+    "long": ([b'"' + b"a" * 2**20 + b'"'], "header longer than"),
+    "many frames": ([b"{}"] * 5000, "5,000 frames"),
+    "empty": ([b""], "without a header"),
+    "a shape that is no number": (
+        [b'{"format": "x-rai stream", "version": 1, "kind": "end", "run": "", '
+         b'"arrays": [["s", "<f4", [1e400]]]}', b""], "garbled"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strangers_are_dropped_and_counted(stored, door, hand, name, capsys):
+    """Before the experiment of the one who pushes, and in the middle of its patterns."""
+    frames, said = STRANGE[name]
+    with Link(zmq.PUSH, door.address) as stranger:
+        hand(Patterns(first=0, photons=_SOME))
+        source = PushedPatterns(door, BRISK)
+        stranger.socket.send_multipart(frames)
+        until(lambda: door.ready(0.1))
+        hand(Patterns(first=50, photons=_SOME))
+        hand(End(patterns=100))
+        with PatternStream(source, 20, 0.0) as stream:
+            assert sum(len(photons) for _, photons in stream.blocks()) == 100
+            until(lambda: source.dropped or not source._next())
+            assert (stream.ended, stream.warning) == (True, "")
+        assert sum(source.dropped.values()) == 1
+        assert said in next(iter(source.dropped))
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "dropped 1 messages" in told
+    assert "1 connections" in told
+
+
+def test_strangers_who_come_first_are_dropped(stored, door, pushing):
+    with Link(zmq.PUSH, door.address) as stranger:
+        for frames, _ in STRANGE.values():
+            stranger.socket.send_multipart(frames)
+        time.sleep(0.2)
+        outcome = pushing(stored, door.address)
+        with PatternStream(PushedPatterns(door, BRISK), 100, 1.0) as stream:
+            assert stream.wait_for(1000) == 1000
+        until(lambda: outcome == [1000])
+
+
+TOKEN = b"a secret of many letters"
+
+
+@pytest.mark.parametrize("wrong", [None, b"another secret of letters"])
+def test_only_who_knows_the_token_is_let_in(stored, pushing, wrong):
+    door = Link(zmq.PULL, "tcp://127.0.0.1:*", token=TOKEN)
+    outcome = pushing(stored, door.address, token=wrong)
+    until(lambda: outcome)
+    with pytest.raises(UserError, match=r"no experiment came in .* messages dropped: .*the token"):
+        PushedPatterns(door, HASTY)
+
+
+def test_who_knows_the_token_is_let_in(stored, pushing):
+    door = Link(zmq.PULL, "tcp://127.0.0.1:*", token=TOKEN)
+    outcome = pushing(stored, door.address, token=TOKEN)
     with (
-        PatternStream(PushedPatterns(door, BRISK), 20, 0.0) as stream,
-        pytest.raises(FormatError, match="a second process pushes"),
+        PatternStream(PushedPatterns(door, BRISK), 100, 1.0) as stream,
+        PatternStream(stored, 100, 0.0) as file,
     ):
-        list(stream.blocks())
+        assert_same_blocks(stream.blocks(), file.blocks())
+    until(lambda: outcome == [1000])
+
+
+def test_a_seal_covers_every_frame():
+    frames = sealed([b"header", b"array"], TOKEN)
+    assert opened(frames, TOKEN) == [b"header", b"array"]
+    for changed in (
+        [b"headerarray", b"", frames[2]],
+        [b"header", b"arraz", frames[2]],
+        frames[:-1],
+        [frames[0], frames[2]],
+        [frames[2]],
+    ):
+        with pytest.raises(FormatError, match="token"):
+            opened(changed, TOKEN)
+
+
+def test_tokens_come_from_a_file_or_the_environment(tmp_path, monkeypatch):
+    assert read_token(None) is None
+    monkeypatch.setenv("XRAI_TOKEN", "0123456789abcdef")
+    assert read_token(None) == b"0123456789abcdef"
+    file = tmp_path / "token"
+    file.write_text("fedcba9876543210\n")
+    assert read_token(file) == b"fedcba9876543210"
+    assert "fedcba" not in repr(PushConfig(token=read_token(file)))
+    file.write_text("short")
+    with pytest.raises(ConfigError, match="has 5 characters; expected 16 or more"):
+        read_token(file)
 
 
 @pytest.mark.parametrize("pixel", [48, 2**31 - 1])
@@ -212,17 +301,11 @@ def test_pixels_beyond_the_detector_are_refused(door, hand, pixel):
         PatternStream(PushedPatterns(door, BRISK), 20, 0.0)
 
 
-def test_a_garbled_message_is_refused(door, hand):
-    hand([b"what is this?"])
-    with pytest.raises(FormatError, match="without a header"):
-        PatternStream(PushedPatterns(door, BRISK), 20, 0.0)
-
-
-def test_patterns_before_their_experiment_are_refused(door):
+def test_patterns_before_their_experiment_are_dropped(door):
     with Link(zmq.PUSH, door.address) as link:
         link.socket.send_multipart(encode(Patterns(first=0, photons=_SOME), "late"))
-        with pytest.raises(FormatError, match="before their experiment; start this process first"):
-            PushedPatterns(door, BRISK)
+        with pytest.raises(UserError, match="1 messages dropped: patterns before their experiment"):
+            PushedPatterns(door, HASTY)
 
 
 def test_nobody_pushes(door):

@@ -1,0 +1,268 @@
+"""Commands in processes of their own, to be killed at any moment; small data for them.
+
+XRAI_FAULT_KILLS (2): how many kills of each kind; a long run takes 30 or more.
+"""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from baselines.emc.config import EmcConfig, Level
+from xrai.config import EncoderConfig, RoundsConfig, SearchConfig, StartConfig, TrainConfig
+from xraisim.core import config as toml
+
+KILLS = int(os.environ.get("XRAI_FAULT_KILLS", "2"))
+_PROGRAMS = {"xrai-sim": "xraisim.cli", "xrai": "xrai.cli", "xrai-baseline": "baselines.cli"}
+_LONGEST_S = 300.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything here."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("faults")
+
+
+def _run(program: str, arguments: list[str], log: Path, limit_bytes: int) -> None:
+    """Be a command, in a process forked for it."""
+    sys.argv = [program, *arguments]
+    with log.open("wb", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if limit_bytes:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+    import_module(_PROGRAMS[program]).main()
+
+
+@dataclass
+class Running:
+    """A command that runs, and what it said once it has ended."""
+
+    process: BaseProcess
+    log: Path
+
+    def end(self, number: int = 0) -> int:
+        """Wait for its end, after a signal if one is given; return the exit status."""
+        if number and self.process.is_alive():
+            assert self.process.pid is not None
+            os.kill(self.process.pid, number)
+        self.process.join(_LONGEST_S)
+        if self.process.exitcode is None:
+            self.process.kill()
+            pytest.fail(f"still running after {_LONGEST_S:g} s:\n{self.said}")
+        return self.process.exitcode
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def begin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Running]]:
+    """Return the function that starts a command: program, then arguments."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # of the processes to come
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_PROGRAMS.values()))
+    logs, started = tmp_path_factory.mktemp("said"), []
+
+    def start(program: str, *arguments: object, limit_bytes: int = 0) -> Running:
+        log = logs / f"{len(started)}.log"
+        words = [str(one) for one in arguments]
+        process = context.Process(target=_run, args=(program, words, log, limit_bytes))
+        process.start()
+        started.append(process)
+        return Running(process, log)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+@pytest.fixture(scope="session")
+def finish(begin) -> Callable[..., str]:
+    """Return the function that runs a command to its good end; it returns what was said."""
+
+    def run(*arguments: object) -> str:
+        running = begin(*arguments)
+        assert running.end() == 0, running.said
+        return running.said
+
+    return run
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Return the function that mounts a disk of so many KiB; skips where that is forbidden."""
+    mounted = []
+
+    def mount(kib: int) -> Path:
+        path = tmp_path / "disk"
+        path.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(path)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("no file system can be mounted here")
+        mounted.append(path)
+        return path
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
+    """Return the function that makes a directory read-only, for root too."""
+    mounted = []
+
+    def forbid(path: Path) -> None:
+        bind = ["mount", "--bind", str(path), str(path)]
+        again = ["mount", "-o", "remount,bind,ro", str(path)]
+        if subprocess.run(bind, capture_output=True, check=False).returncode:
+            pytest.skip("no file system can be mounted here")
+        mounted.append(path)
+        subprocess.run(again, check=True)
+
+    yield forbid
+    for path in mounted:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory, write_lumps) -> Path:
+    """Settings of `xrai-sim make`: 9,000 patterns of 256 pixels: a few chunks of entries."""
+    directory = tmp_path_factory.mktemp("settings")
+    particle = write_lumps(
+        directory / "particle.pdb", atoms=60, lumps=6, spread_angstrom=14.0, seed=1
+    )
+    path = directory / "make.toml"
+    path.write_text(
+        f'structure = "{particle}"\npatterns = 9000\nseed = 5\n'
+        "[beam]\nphotons_per_pulse = 3e15\n"
+        "[detector]\nrows = 16\ncolumns = 16\npixel_size_mm = 4.5\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def made(settings, finish, tmp_path_factory) -> Path:
+    """What `xrai-sim make` makes of them if nobody disturbs it."""
+    path = tmp_path_factory.mktemp("made") / "patterns.h5"
+    finish("xrai-sim", "make", "--config", settings, "--out", path)
+    return path
+
+
+def timed(finish: Callable[..., str], *command: object) -> float:
+    """Run a command to its good end; return how many seconds it takes."""
+    began = time.monotonic()
+    finish(*command)
+    return time.monotonic() - began
+
+
+@pytest.fixture(scope="session")
+def train_settings(tmp_path_factory) -> Path:
+    config = TrainConfig(
+        device="cpu",
+        block=60,
+        checkpoint_s=0.2,
+        start=StartConfig(restarts=1, steps=40, rotations=500, batch=100, growth=1.15),
+        search=SearchConfig(
+            rotations=600, hypotheses=2, reach=5.5, again_reach=6.0, again_rotations=800
+        ),
+        rounds=RoundsConfig(final=1, ratio=1.2),
+        encoder=EncoderConfig(
+            rings=6, azimuths=8, directions=60, channels=8, heads=2, steps=40, batch=32
+        ),
+    )
+    path = tmp_path_factory.mktemp("train") / "train.toml"
+    path.write_text(toml.dumps(config))
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(lumps, train_settings, finish, tmp_path_factory) -> tuple[Path, float]:
+    """A run that nobody disturbs, and how long it takes."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    command = "xrai", "train", lumps.patterns, "--out", out, "--config", train_settings
+    return out, timed(finish, *command)
+
+
+@pytest.fixture(scope="session")
+def emc_settings(tmp_path_factory) -> Path:
+    levels = (
+        Level(speckles=2.0, rotations=100, iterations=4),
+        Level(speckles=2.5, rotations=200, iterations=3),
+    )
+    path = tmp_path_factory.mktemp("emc") / "emc.toml"
+    path.write_text(toml.dumps(EmcConfig(levels=levels, restarts=2, device="cpu")))
+    return path
+
+
+@pytest.fixture(scope="session")
+def emc_done(lumps, emc_settings, finish, tmp_path_factory) -> tuple[Path, float]:
+    out = tmp_path_factory.mktemp("emc_done") / "run"
+    command = "xrai-baseline", "emc", lumps.patterns, "--out", out, "--config", emc_settings
+    return out, timed(finish, *command)
+
+
+def same_data(one: Path, other: Path) -> bool:
+    """Whether two HDF5 files hold the same datasets, bit for bit."""
+
+    def datasets(path: Path) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        with h5py.File(path) as file:
+            file.visititems(
+                lambda name, item: (
+                    found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+                )
+            )
+        return found
+
+    first, second = datasets(one), datasets(other)
+    return first.keys() == second.keys() and all(
+        np.array_equal(values, second[name], equal_nan=values.dtype.kind == "f")
+        for name, values in first.items()
+    )
+
+
+def disturbed(
+    begin_or_resume: Callable[[], Running], number: int, whole_s: float, random: np.random.Generator
+) -> int:
+    """Start a command over and over, and end it by a signal at random moments, until it finishes.
+
+    ``whole_s``: how long it takes undisturbed. Returns how many times it was ended. Told to
+    stop it must do so soon, say how to go on, and end with the status of the signal.
+    """
+    ended = 0
+    for _ in range(200):
+        running = begin_or_resume()
+        time.sleep(random.uniform(0, 1.3 * whole_s))
+        began = time.monotonic()
+        status = running.end(number)
+        if status == 0:
+            return ended
+        ended += 1
+        if number == signal.SIGKILL:
+            assert status == -number, running.said
+            continue
+        if status == -number or (status == 1 and "KeyboardInterrupt" in running.said):
+            continue  # it had not come to listen yet
+        assert status == 128 + number, running.said
+        assert time.monotonic() - began < 15.0, running.said  # two seconds, on a loaded machine
+        assert running.said.count("stopped by") == 1, running.said
+        assert "Traceback" not in running.said, running.said
+    pytest.fail("it never finishes")

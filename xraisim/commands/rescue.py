@@ -1,0 +1,46 @@
+"""``xrai-sim rescue``, as a function for typer."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from xraisim import console
+from xraisim.commands import options
+from xraisim.files.lock import only_writer
+from xraisim.files.rescue import rescue, survey
+
+_SHOWN = 20
+
+
+def rescue_command(
+    damaged: Annotated[Path, typer.Argument(help="Damaged or truncated pattern file.")],
+    out: Annotated[Path | None, typer.Option(help="File for the patterns that are whole.")] = None,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Say which chunks of a pattern file are damaged, and write the other patterns to a new file.
+
+    Without --out it only looks, and exits with 1 if anything is damaged. The new file holds the
+    numbers that its patterns had in the damaged one, as `rescued/numbers`.
+    """
+    if out is None:
+        found = survey(damaged)
+    else:
+        with only_writer(out):
+            found = rescue(damaged, out)
+    whole = int(found.whole.sum())
+    if as_json:
+        chunks = [str(one) for one in found.damages]
+        typer.echo(json.dumps({"patterns": found.patterns, "whole": whole, "damaged": chunks}))
+    else:
+        for one in found.damages[:_SHOWN]:
+            console.out.print(escape(f"damaged: {one}"), highlight=False)
+        if len(found.damages) > _SHOWN:
+            console.out.print(f"and {len(found.damages) - _SHOWN:,} more chunks")
+        console.out.print(f"{whole:,} of {found.patterns:,} patterns are whole", highlight=False)
+    if out is not None:
+        console.say(escape(f"wrote them to {out}"))
+    elif found.damages:
+        raise typer.Exit(1)
