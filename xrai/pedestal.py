@@ -9,6 +9,7 @@ from xraisim.core.types import Photons
 _PATTERNS = 4096
 _FROM = 3.0  # s·D: farther in, the particle's outline rules and not its speckles
 _SURE = 0.08  # largest standard error of a contrast that tells anything
+_MOST = 0.99  # of the light; nobody claims all
 _LOW = 0.25  # half of the light, or more, does not vary
 
 
@@ -28,7 +29,7 @@ def background_doubt(stream: PatternStream) -> str | None:
     outer = measured[len(measured) // 2 :]
     if len(outer) < 2 or (found.value + 2 * found.error)[outer].max() > _LOW:
         return None
-    share = 1 - np.sqrt(found.value[outer].clip(0)).mean()
+    share = min(1 - np.sqrt(found.value[outer].clip(0)).mean(), _MOST)
     told = "more background than the patterns tell" if pixels.has_background else "background"
     return (
         f"{share:.0%} of the photons beyond {1 / edges[outer[0]]:.0f} Å look like {told}, about "

@@ -21,7 +21,6 @@ from xraisim.core.sampling import (
     check_inside,
     insert_points,
     insert_slice_pairs,
-    look_up_points,
     slice_points,
     slice_volume,
 )
