@@ -20,7 +20,7 @@ from xrai.poses import refine_hypotheses
 from xrai.sanity import require_finite, require_photons
 from xrai.trial import likelier_sign
 from xraisim.core import rotations, so3
-from xraisim.core.misfit import goodness
+from xraisim.core.misfit import Goodness, goodness
 from xraisim.core.random import generator
 from xraisim.core.search import grid_loglik, log_templates
 from xraisim.core.symmetry import symmetrize
@@ -50,7 +50,12 @@ def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
         volume, turned = _symmetric(march, decoder.volume()), False
         if march.group is not None:
             volume, turned = likelier_sign(march, volume, decoder.base, some)
-        unexplained = _unexplained(march, volume, pixels, probe)
+        fit = _fit(march, volume, pixels, probe)
+        unexplained = float(fit.unexplained.median())
+        if pixels.has_background:
+            # The decoder's likelihood leaves the scale free; beside a background it matters.
+            scale = march.processes.agreed(float(fit.fluence.mean()))
+            volume = replace(volume, values=volume.values * scale)
         settled = march.processes.agreed(unexplained) < config.start.settled
         monitor.log(
             "start",
@@ -82,16 +87,13 @@ def _symmetric(march: March, volume: Volume) -> Volume:
     return replace(volume, values=symmetrize(volume.values, march.group))
 
 
-def _unexplained(march: March, volume: Volume, pixels: Pixels, probe: Photons) -> float:
-    """Return the median share of a probe's variation that the volume leaves unexplained.
-
-    At refined poses, so that neither a coarse grid nor the patterns' brightness shows in it.
-    """
+def _fit(march: March, volume: Volume, pixels: Pixels, probe: Photons) -> Goodness:
+    """Return how well the volume fits a probe at refined poses, which no coarse grid limits."""
     grid = march.grid(volume, "start/probe")
     hypotheses = grid.best(probe, march.config.search.hypotheses)
     steps = (3, march.max_step(float(pixels.radius[-1])))
     poses = refine_hypotheses(volume, pixels, probe, hypotheses, *steps)
-    return float(goodness(volume, pixels, probe, poses.quaternion).unexplained.median())
+    return goodness(volume, pixels, probe, poses.quaternion)
 
 
 def _online(

@@ -23,6 +23,7 @@ from xrai.lessons import lesson
 from xrai.march import March
 from xrai.monitor import Monitor
 from xrai.one_round import begin, run_round
+from xrai.pedestal import background_doubt
 from xrai.plan import next_round
 from xrai.rounds import FINAL
 from xrai.sources.live import LiveSource
@@ -208,6 +209,8 @@ def _timed(state: State, kind: str) -> Iterator[None]:
 
 
 def _start(march: March, state: State, monitor: Monitor) -> None:
+    if (doubt := background_doubt(march.stream)) is not None:
+        warn(state, monitor, doubt)
     volume, settled = robust_start(march, monitor)
     state.volume, state.volumes = volume, [volume] * march.sets
     if not settled:

@@ -131,7 +131,7 @@ def radial_profile(
     Shells without pixels take the lowest value found, halved: the beamstop's and the corners'.
     """
     shell = (pixels.radius / spacing).round().long().clamp_max(shells - 1)
-    signal = (mean_counts - pixels.background).clamp_min(0)
+    signal = mean_counts - pixels.background
     top = signal.new_zeros(shells).index_add_(0, shell, signal)
     bottom = signal.new_zeros(shells).index_add_(0, shell, pixels.gain)
     profile = top / bottom.clamp_min(1e-30)

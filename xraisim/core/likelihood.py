@@ -189,5 +189,5 @@ def kernel_arguments(
         photons.offsets,
         photons.pixel,
         photons.count,
-        bool((background > 0).any()),
+        pixels.has_background,
     )

@@ -21,7 +21,6 @@ from xraisim.core.sampling import (
     check_inside,
     insert_points,
     insert_slice_pairs,
-    look_up_points,
     slice_points,
     slice_volume,
 )
@@ -72,21 +71,20 @@ class Accumulator:
     ) -> None:
         """Add patterns at given orientations and relative fluences, each times its ``weight``.
 
-        ``current`` is needed only where ``pixels`` have background: a photon then counts for the
-        signal with the probability φw/(φw + b) that the current volume gives.
+        ``current`` is needed only where ``pixels`` have background: its radial mean says how much
+        the photons of a pixel tell, and so how much they weigh.
         """
-        grid = self.photons.shape[0]
-        check_inside(pixels.s, grid, self.spacing)
-        if not bool((pixels.background > 0).any()):
-            current = Volume(values=self.photons, spacing=self.spacing, kind="intensity")
+        check_inside(pixels.s, self.photons.shape[0], self.spacing)
+        if not pixels.has_background:
+            typical = torch.ones_like(pixels.gain)
         elif current is None:
             raise ValueError("merging photons with background needs the current volume")
         else:
-            current = resample(current, grid, self.spacing)
+            typical = mean_at(current, pixels.radius)
         weight = torch.ones_like(fluence) if weight is None else weight
         if not len(poses) == len(fluence) == len(weight):
             raise ValueError("merging needs a fluence and a weight for each orientation")
-        arguments = (pixels, photons, poses, fluence, weight, current)
+        arguments = (pixels, photons, poses, fluence, weight, typical)
         if self.photons.device.type == "cpu":
             self._add_cpu(*arguments)
         else:
@@ -99,13 +97,15 @@ class Accumulator:
         poses: Tensor,
         fluence: Tensor,
         weight: Tensor,
-        current: Volume,
+        typical: Tensor,
     ) -> None:
         grid = self.photons.shape[0]
+        place = Volume(values=self.photons, spacing=self.spacing, kind="intensity")
         partial = kernels.accumulate(
-            *kernel_arguments(current, pixels, photons, poses),
+            *kernel_arguments(place, pixels, photons, poses)[1:],
             as_numpy(fluence),
             as_numpy(weight),
+            as_numpy(typical),
             _PARTS,
         ).sum(0)
         self.photons += torch.from_numpy(partial[:, 0]).reshape(grid, grid, grid)
@@ -118,26 +118,28 @@ class Accumulator:
         poses: Tensor,
         fluence: Tensor,
         weight: Tensor,
-        current: Volume,
+        typical: Tensor,
     ) -> None:
         """Plain torch form, any device; the numba loop is tested against it.
 
-        Exposure goes to all pixels, photons only to those that have some.
+        Exposure and background go to all pixels, photons only to those that have some.
         """
         grid, device = self.photons.shape[0], self.photons.device
+        b = pixels.background
         for rows in device_blocks(len(photons), len(pixels), device):
             matrix = rotations.to_matrix(poses[rows])
             entries = upload_entries(photons, rows, len(pixels), device)
             points = slice_points(matrix, pixels.s, self.spacing, grid)
             exposure = (weight * fluence)[rows, None] * pixels.gain
-            self.exposure += insert_points(exposure, points, grid)
-            at = points[entries.row, entries.pixel][None]
-            lit = fluence[rows][entries.row] * pixels.gain[entries.pixel]
-            lit *= look_up_points(current.values, at)[0]
-            b = pixels.background[entries.pixel]
+            lit = fluence[rows, None] * pixels.gain * typical
             share = torch.where(b > 0, lit / (lit + b), 1.0)
-            k = entries.count.to(share) * weight[rows][entries.row] * share
+            self.exposure += insert_points(share * exposure, points, grid)
+            at = points[entries.row, entries.pixel][None]
+            k = entries.count.to(share) * weight[rows][entries.row]
+            k *= share[entries.row, entries.pixel]
             self.photons += insert_points(k[None], at, grid)
+            if pixels.has_background:
+                self.photons -= insert_points(weight[rows, None] * share * b, points, grid)
 
     def add_slices(
         self,
@@ -174,6 +176,18 @@ class Accumulator:
         mean = radial_mean(photons, exposure)
         values = (photons + floor * mean) / (exposure + floor)
         return Volume(values=values, spacing=self.spacing, kind="intensity")
+
+
+def mean_at(volume: Volume, radius: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
+    """Return the volume's mean over the shell nearest to each |s| (Å⁻¹).
+
+    Beyond its last whole shell it is the mean of that one.
+    """
+    shell = radius_in_voxels(volume.grid, volume.values.device).round().long().reshape(-1)
+    total = torch.bincount(shell, volume.values.reshape(-1).double())
+    profile = total / torch.bincount(shell)
+    nearest = (radius / volume.spacing).round().long().clamp_max(volume.grid // 2)
+    return profile[nearest].to(radius)
 
 
 def resample(volume: Volume, grid: int, spacing: float) -> Volume:

@@ -40,6 +40,11 @@ class Pixels:
         """|s| of each pixel in Å⁻¹, ascending."""
         return self.s.norm(dim=-1)
 
+    @property
+    def has_background(self) -> bool:
+        """Whether any photon may be background."""
+        return bool((self.background > 0).any())
+
     def count_below(self, s_max: float) -> int:
         """Return how many pixels have |s| ≤ ``s_max`` (Å⁻¹): the length of the prefix."""
         return int(torch.searchsorted(self.radius.contiguous(), s_max, right=True))

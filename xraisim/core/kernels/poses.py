@@ -137,12 +137,13 @@ def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
 
 @njit(parallel=True, fastmath=True, cache=True)
 def accumulate(
-    V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background, phi, weight, parts
+    G, R, s, gain, b, inverse, offsets, pixel, count, has_background, phi, weight, typical, parts
 ):
     """Return partial photon and exposure sums [parts, G³, 2] of patterns at poses R [n, 3, 3].
 
-    A photon in a pixel with background counts for the signal in proportion φw/(φw + b). Both sums
-    of a pattern are multiplied by its weight [n]; those of weight 0 cost nothing.
+    ``weight`` [n] multiplies both sums of a pattern; those of weight 0 cost nothing. Background is
+    subtracted, and a pixel with some weighs as much as its photons tell of an intensity
+    ``typical`` [P].
     """
     n, P = R.shape[0], s.shape[1]
     out = np.zeros((parts, G * G * G, 2), np.float32)
@@ -159,11 +160,13 @@ def accumulate(
             for p in range(P):
                 base, fx, fy, fz = locate(t, s, p, G)
                 k = weight[i] * photons[p]
-                exposure = phi[i] * gain[p]
-                if has_background and k > 0:
-                    lit = exposure * trilinear(V, base, fx, fy, fz, G) + _TINY
-                    k *= lit / (lit + b[p])
-                _scatter_pair(out[part], base, fx, fy, fz, G, k, weight[i] * exposure)
+                exposure = weight[i] * (phi[i] * gain[p])
+                if has_background and b[p] > 0:
+                    lit = phi[i] * gain[p] * typical[p]
+                    share = lit / (lit + b[p])
+                    k = share * (k - weight[i] * b[p])
+                    exposure *= share
+                _scatter_pair(out[part], base, fx, fy, fz, G, k, exposure)
     return out
 
 

@@ -1,0 +1,87 @@
+"""Unknown background is told before a reconstruction begins, and nothing else is taken for it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import h5py
+import pytest
+
+from xrai.pedestal import background_doubt
+from xrai.stream import PatternStream
+from xrai.train import train
+from xraisim.files.patterns import PatternReader
+from xraisim.simulation import make
+from xraisim.simulation.config import from_mapping
+
+_SHARE = 0.3  # of the photons
+
+
+def simulated(out: Path, particle: Path, seed: int, photons_per_pixel: float, **more) -> Path:
+    settings = {
+        "structure": str(particle),
+        "patterns": 600,
+        "seed": seed,
+        "background": {"photons_per_pixel": photons_per_pixel},
+        "beam": {"photons_per_pulse": 2e14},
+        "detector": {
+            "rows": 48,
+            "columns": 48,
+            "pixel_size_mm": 2.0833,
+            "s_min_per_angstrom": 0.004,
+            "s_max_per_angstrom": 0.055,
+        },
+    }
+    make.simulate(from_mapping(settings | more), out)
+    return out
+
+
+def untold(known: Path, out: Path) -> Path:
+    shutil.copy(known, out)
+    with h5py.File(out, "r+") as file:
+        file["detector/background"][...] = 0
+    return out
+
+
+def doubt(path: Path) -> str | None:
+    with PatternStream(path, 256, 1.0, 0) as stream:
+        return background_doubt(stream)
+
+
+@pytest.mark.parametrize(("lumps", "seed"), [(8, 0), (8, 1), (8, 2), (20, 3), (20, 4), (20, 5)])
+def test_only_unknown_background_is_doubted(tmp_path, write_lumps, lumps, seed):
+    """Of two particles, three seeds each, with spread fluence, blanks, doubles and spheres."""
+    particle = write_lumps(
+        tmp_path / "particle.pdb", atoms=300, lumps=lumps, spread_angstrom=28.0, seed=lumps
+    )
+    clean = simulated(tmp_path / "clean.h5", particle, seed, 0.0)
+    with PatternReader(clean) as reader:
+        signal = float(reader.read(0, 600).totals().mean()) / len(reader.pixels)
+    assert doubt(clean) is None
+    level = signal * _SHARE / (1 - _SHARE)
+    plain = simulated(tmp_path / "plain.h5", particle, seed, level)
+    assert "background" in str(doubt(untold(plain, tmp_path / "untold.h5")))
+    messy = {
+        "fluence": {"distribution": "gamma", "shape": 2.0},
+        "hits": {
+            "blank_fraction": 0.1,
+            "multiple_fraction": 0.1,
+            "contaminant_fraction": 0.1,
+            "contaminant_radius_angstrom": 30.0,
+        },
+    }
+    assert doubt(simulated(tmp_path / "messy.h5", particle, seed, 0.0, **messy)) is None
+    assert doubt(simulated(tmp_path / "known.h5", particle, seed, level, **messy)) is None
+
+
+def test_a_run_warns_of_it_before_the_start(tmp_path, simulate, quick_config, monkeypatch):
+    def fail(march, monitor):
+        raise KeyboardInterrupt
+
+    patterns = untold(simulate(tmp_path, background=8.0, patterns=500), tmp_path / "untold.h5")
+    monkeypatch.setattr("xrai.train.robust_start", fail)
+    with pytest.raises(KeyboardInterrupt):
+        train(patterns, tmp_path / "run", quick_config, quiet=True)
+    events = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
+    assert [one["event"] for one in events] == ["warning"]
+    assert "background" in events[0]["reason"]
