@@ -77,7 +77,7 @@ def _show(records: Sequence[Record], as_json: bool) -> None:
     for one in leaderboard.tables(found):
         out.print(one)
     for failure in leaderboard.failures(found):
-        out.print(failure, style="red", highlight=False, markup=False)
+        out.print(failure, style="red", highlight=False)
 
 
 @app.command()

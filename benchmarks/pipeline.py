@@ -53,7 +53,7 @@ def run(
                     directory=run_directory(out, task.name, method, seed),
                     config_hash=_hash(_settings(task, method), seed),
                 )  # fmt: skip
-                say(f"[bold]{task.name} · {method} · seed {seed}[/]  ({number} of {total})")
+                say(f" ({number} of {total})", head=f"{task.name} · {method} · seed {seed}")
                 found.append(_finished(job, fresh) or _not_installed(job) or _run(job))
     return found
 
@@ -125,7 +125,7 @@ def _run(job: Job) -> Record:
     if isinstance(outcome, Failure):
         if outcome.unwritable:
             raise UserError(f"cannot write in {job.directory}: {outcome.message}")
-        say(f"[red]{job.method} failed:[/] {outcome.message}")
+        say(outcome.message, head=f"{job.method} failed:", style="red")
         outcome = worker.failed_record(job, outcome.message, time.monotonic() - started)
         record.write(job.directory / RECORD_FILE, outcome)
     return outcome

@@ -1,5 +1,10 @@
-"""What the four commands share: entry point with clear errors, progress, tables."""
+"""What the four commands share: entry point with clear errors, progress, tables.
 
+Text is printed as it is, here and in tables: brackets and colons of a path are no markup. What is
+to stand out is a :class:`rich.text.Text`, or the first part of a line of :func:`say`.
+"""
+
+import io
 import os
 import sys
 import time
@@ -10,7 +15,6 @@ from typing import Protocol, runtime_checkable
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,8 +28,8 @@ from rich.text import Text
 
 from xraisim.core.errors import UserError
 
-out = Console()
-err = Console(stderr=True)
+out = Console(markup=False, emoji=False)
+err = Console(stderr=True, markup=False, emoji=False)
 _LINE_INTERVAL_S = 10.0
 
 
@@ -72,12 +76,14 @@ def entry_point(app: typer.Typer) -> Callable[[], None]:
     def main() -> None:
         arguments = [a for a in sys.argv[1:] if a != "--debug"]
         debug = "--debug" in sys.argv[1:]
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be valid text
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             app(args=arguments)  # ends in SystemExit: typer prints usage errors itself, code 2
         except (UserError, OSError) as error:
             if debug:
                 raise
-            err.print(f"[bold red]error:[/] {_describe(error)}", soft_wrap=True, highlight=False)
+            err.print(Text.assemble(("error:", "bold red"), f" {_describe(error)}"), soft_wrap=True)
             sys.exit(2)
 
     return main
@@ -87,12 +93,16 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, UserError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{os.strerror(error.errno)}"
-    return escape(str(error))
+    return str(error)
 
 
-def say(message: str) -> None:
-    """Print a line of running commentary on stderr, with the time of day."""
-    err.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {message}", highlight=False, soft_wrap=True)
+def say(message: str, head: str = "", style: str = "bold") -> None:
+    """Print a line of running commentary on stderr, with the time of day.
+
+    ``head`` comes before the message, in ``style``.
+    """
+    told = [(time.strftime("%H:%M:%S"), "dim"), (head, style), message]
+    err.print(Text(" ").join(Text.assemble(part) for part in told if part[0]), soft_wrap=True)
 
 
 @contextmanager
@@ -106,12 +116,12 @@ def progress(description: str, total: int, *, shown: bool = True) -> Iterator[Ad
         return
     if err.is_terminal:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _SpeedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[remark]}"),
+            TextColumn("{task.fields[remark]}", markup=False),
         )
         with Progress(*columns, console=err, transient=True) as bar:
             task = bar.add_task(description, total=total, remark="")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from xraisim import console
@@ -69,7 +68,7 @@ def convert_command(
             table.add_row(name, f"{value:,}" if isinstance(value, int) else value)
     console.out.print(table)
     for notice in done.notices:
-        console.say(escape(notice))
+        console.say(notice)
 
 
 def _count(source: Path, name: str | None, dataset: str | None) -> int:
