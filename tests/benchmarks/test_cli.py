@@ -89,7 +89,7 @@ def test_damaged_record_is_named(
 ) -> None:
     (tmp_path / "a.json").write_text("{")
     assert invoke("table", "--records", tmp_path) == 2
-    assert "a.json is not a record" in capsys.readouterr().err
+    assert "a.json is not a readable record" in capsys.readouterr().err
 
 
 def test_table_and_leaderboard(

@@ -68,7 +68,7 @@ def reading(
     except _OF_LIBRARIES as found:
         if isinstance(found, FileNotFoundError | PermissionError | IsADirectoryError):
             raise
-        raise error(f"{path}: not a readable {what} ({_short(found)}); {advice}") from found
+        raise error(f"{path} is not a readable {what} ({_short(found)}); {advice}") from found
 
 
 def reads(
