@@ -24,7 +24,7 @@ from benchmarks.task import Task
 from benchmarks.worker import Dataset, Failure, Job
 from xraisim.console import say
 from xraisim.core import config
-from xraisim.core.errors import FormatError, UserError
+from xraisim.core.errors import FormatError, UserError, reading
 
 _DATASET_FILE = "dataset.json"
 
@@ -81,8 +81,9 @@ def _dataset(task: Task, seed: int, directory: Path, fresh: bool) -> Dataset:
     config_hash = _hash(simulate, seed)
     note = directory / _DATASET_FILE
     if not fresh and note.exists():
-        known = json.loads(note.read_text())
-        if known["config_hash"] == config_hash:
+        with reading(note, "note of a data set", "--fresh makes it anew"):
+            known = dict(json.loads(note.read_text()))
+        if known.get("config_hash") == config_hash:
             say(f"patterns of {task.name}, seed {seed}: used again from {directory}")
             return Dataset.from_note(directory, known)
     shutil.rmtree(directory, ignore_errors=True)

@@ -108,7 +108,9 @@ def test_progress_off_a_terminal_prints_lines(
     assert "patterns: 1,000 of 2,000  half way" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["/data/[run 3]/a", "a[/]b", "[bold]x", "[red]:bug:[/red]", "\\[x"])
+@pytest.mark.parametrize(
+    "text", ["/data/[run 3]/a", "a[/]b", "[bold]x", "[red]:bug:[/red]", "\\[x"]
+)
 def test_brackets_are_no_markup_anywhere(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, text: str
 ) -> None:

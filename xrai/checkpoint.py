@@ -1,7 +1,6 @@
 """The state of a reconstruction, and its file: written whole under a new name, then renamed."""
 
 import os
-import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from xrai.outliers import Usual
 from xrai.rounds import Round
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.merge import Accumulator
 from xraisim.core.types import Volume
 
@@ -128,15 +127,11 @@ def load(directory: Path) -> State:
     path = directory / NAME
     if not path.exists():
         raise FormatError(f"{directory} holds no {NAME}; expected a run directory of `xrai train`")
-    try:
+    with reading(path, "checkpoint", "train again"):
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content.pop("format") != _FORMAT:
             raise KeyError("format")
         return State(**_typed(content))
-    except (
-        RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError, pickle.UnpicklingError
-    ) as error:  # fmt: skip
-        raise FormatError(f"{path} is not a readable checkpoint ({error}); train again") from error
 
 
 def _typed(content: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xraisim import console
+from xraisim.core.errors import reading
 
 Scalar = float | int | str | None
 Value = Scalar | Sequence[Scalar]
@@ -123,9 +124,11 @@ def _last_elapsed_s(path: Path) -> float:
     """Return the time of the last whole event in a file, and cut off what follows it."""
     if not path.exists():
         return 0.0
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
+    with reading(path, "file of JSON lines"):
+        text = path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        lines = whole.splitlines()
+        last = float(json.loads(lines[-1]).get("elapsed_s", 0.0)) if lines else 0.0
     if whole != text:  # killed while writing
         path.write_text(whole, encoding="utf-8")
-    lines = whole.splitlines()
-    return float(json.loads(lines[-1]).get("elapsed_s", 0.0)) if lines else 0.0
+    return last

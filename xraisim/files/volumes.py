@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reads
 from xraisim.core.types import Volume
+from xraisim.files.held import read_whole
 
 FORMAT = "x-rai volume 1"
 _UNITS = {"intensity": ("1/angstrom", "electrons^2"), "density": ("angstrom", "relative density")}
@@ -64,13 +65,15 @@ def read_volume(path: Path | str) -> Volume:
     return volume
 
 
+@reads("volume file")
 def read_exposure(path: Path | str) -> Tensor | None:
     """Return the exposure stored with an HDF5 volume, None if it has none."""
     _read_hdf5(Path(path))
     with h5py.File(path, "r") as file:
-        return torch.from_numpy(file["exposure"][()]) if "exposure" in file else None
+        return torch.from_numpy(read_whole(file["exposure"])) if "exposure" in file else None
 
 
+@reads("volume file")
 def read_attributes(path: Path | str) -> dict[str, Any]:
     """Return the attributes stored with an HDF5 volume."""
     _read_hdf5(Path(path))
@@ -133,6 +136,7 @@ def _write_hdf5(
         data.attrs["axes"] = "x y z, origin at voxel G // 2"
 
 
+@reads("volume file")
 def _read_hdf5(path: Path) -> Volume:
     try:
         with h5py.File(path, "r") as file:
@@ -141,7 +145,7 @@ def _read_hdf5(path: Path) -> Volume:
                 raise FormatError(f"{path} has format {found!r}; expected {FORMAT!r}")
             data = file["volume"]
             return Volume(
-                values=torch.from_numpy(data[()].astype(np.float32)),
+                values=torch.from_numpy(read_whole(data).astype(np.float32)),
                 spacing=float(data.attrs["spacing"]),
                 kind=str(data.attrs["kind"]),
             )
@@ -162,6 +166,7 @@ def _write_mrc(path: Path, volume: Volume) -> None:
         file.header.nlabl = 1
 
 
+@reads("MRC map")
 def _read_mrc(path: Path) -> Volume:
     try:
         with mrcfile.open(path, mode="r") as file:

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.files.atomic import whole_file
 from xraisim.formats.experiment import Experiment, Known, pixel_pitch_mm
 from xraisim.instrument.beam import POLARISATIONS
@@ -19,6 +19,11 @@ from xraisim.instrument.detector import polarisation_factor
 
 GOOD, NOT_FOR_ORIENTATION, BAD = 0, 1, 2
 NAMES = ("qx", "qy", "qz", "corr", "mask", "detd", "ewald_rad")
+
+_EXPECTED = (
+    f"expected HDF5 with {', '.join(NAMES)}, or text: a line `num_pix detd ewald_rad`, then a line "
+    "`qx qy qz corr mask` per pixel"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +41,8 @@ class DragonflyDetector:
 def read_detector(path: Path | str) -> DragonflyDetector:
     """Read a detector file; raises :class:`FormatError` if it is not a whole one."""
     path = Path(path)
-    try:
+    with reading(path, "Dragonfly detector file", _EXPECTED):
         detector = _read_h5(path) if h5py.is_hdf5(path) else _read_dat(path)
-    except (OSError, KeyError, ValueError, IndexError) as error:
-        raise FormatError(
-            f"{path}: not a Dragonfly detector file ({error}); expected HDF5 with "
-            f"{', '.join(NAMES)}, or text: a line `num_pix detd ewald_rad`, then a line "
-            "`qx qy qz corr mask` per pixel"
-        ) from error
     pixels = len(detector.q)
     if {len(detector.corr), len(detector.mask)} != {pixels} or not np.isfinite(detector.q).all():
         raise FormatError(f"{path}: q, corr and mask do not describe the same {pixels} pixels")

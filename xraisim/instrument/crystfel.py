@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xraisim.core.errors import ConfigError
+from xraisim.core.errors import ConfigError, reads
 from xraisim.instrument.panels import Layout, Panel
 
 _METRES = {"m": 1.0, "mm": 1e-3}
@@ -25,6 +25,7 @@ _DIRECTION = re.compile(r"^\s*(?P<key>(?:\w+/)?[fs]s)\s*=\s*(?P<sign>[-+]?)(?P<r
 _SHIFT = re.compile(r"^\s*detector_shift_[xyz]\s*=")
 
 
+@reads("CrystFEL geometry", error=ConfigError)
 def read_geometry(path: Path | str, distance_mm: float) -> Layout:
     """Return the panels and bad regions of a ``.geom`` file, in the file's order of panels.
 
