@@ -4,6 +4,7 @@
 """
 
 import functools
+import os
 import pickle
 import struct
 import zipfile
@@ -58,8 +59,8 @@ def reading(
 
     ``what`` the file was read as, such as ``"MRC map"``; ``advice``: what may be the matter, or to
     do. Put it around the reading alone, so that mistakes of ours elsewhere are not taken for a
-    damaged file. The library's error stays its cause, and ``--debug`` shows it. Our own errors, and
-    what the system says of a file (not there, no permission), pass as they are.
+    damaged file. The library's error stays its cause, and ``--debug`` shows it. Our own errors pass
+    as they are.
     """
     try:
         yield
@@ -67,7 +68,8 @@ def reading(
         raise
     except _OF_LIBRARIES as found:
         if isinstance(found, FileNotFoundError | PermissionError | IsADirectoryError):
-            raise
+            where, why = found.filename or path, os.strerror(found.errno or 0)
+            raise error(f"{where}: {why}; expected a {what}") from found
         raise error(f"{path} is not a readable {what} ({_short(found)}); {advice}") from found
 
 

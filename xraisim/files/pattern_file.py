@@ -9,9 +9,10 @@ import h5py
 import hdf5plugin  # noqa: F401  (registers the compression filters with HDF5)
 import numpy as np
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Photons
 from xraisim.files.atomic import is_partial
+from xraisim.files.growing import open_growing
 from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, TABLES, VERSION
 from xraisim.files.pixel_order import PixelOrder
 
@@ -121,13 +122,9 @@ class PatternFile:
 
 
 def _open(path: Path, growing: bool) -> h5py.File:
-    try:
-        file = _open_growing(path) if growing else h5py.File(path, "r")
-    except OSError as error:
-        raise FormatError(
-            f"{path}: not a readable HDF5 file ({error}); expected a pattern file of xrai-sim make"
-        ) from error
-    found, version = file.attrs.get("format"), file.attrs.get("version")
+    with reading(path, "HDF5 file", "expected a pattern file of xrai-sim make"):
+        file = open_growing(path) if growing else h5py.File(path, "r")
+        found, version = file.attrs.get("format"), file.attrs.get("version")
     if found != FORMAT or version != VERSION:
         file.close()
         what = f"format {found!r}, version {version}" if found else "an HDF5 file without a format"
@@ -136,16 +133,6 @@ def _open(path: Path, growing: bool) -> h5py.File:
             "xrai-sim make"
         )
     return file
-
-
-def _open_growing(path: Path) -> h5py.File:
-    """Open without a lock: if only for a moment, it would keep a writer from beginning."""
-    try:
-        return h5py.File(path, "r", swmr=True, locking=False)
-    except OSError as error:
-        if "file locking flag" not in str(error):
-            raise
-        return h5py.File(path, "r", swmr=True)  # this process writes it, and holds the lock
 
 
 def is_marked_open(path: Path) -> bool:
