@@ -3,6 +3,7 @@
 import errno
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -33,7 +34,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
 
     @app.command()
     def missing(path: str) -> None:
-        open(path)
+        Path(path).read_bytes()
 
     @app.command()
     def broken() -> None:

@@ -1,5 +1,6 @@
 """The state of a reconstruction, and its file: written whole under a new name, then renamed."""
 
+import math
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -137,9 +138,16 @@ def load(directory: Path) -> State:
 def _typed(content: dict[str, Any]) -> dict[str, Any]:
     typed = dict(content)
     typed.pop("heads_cheaper", None)  # of runs whose choice was timed
-    typed["volumes"] = [Volume(**one) for one in content["volumes"]]
-    typed["volume"] = None if content["volume"] is None else Volume(**content["volume"])
+    typed["volumes"] = [_volume(one) for one in content["volumes"]]
+    typed["volume"] = None if content["volume"] is None else _volume(content["volume"])
     typed["sums"] = [Accumulator(**one) for one in content["sums"]]
     typed["usual"] = None if content["usual"] is None else Usual(**content["usual"])
     typed["round"] = None if content["round"] is None else Round(**content["round"])
     return typed
+
+
+def _volume(content: dict[str, Any]) -> Volume:
+    volume = Volume(**content)
+    if not (torch.isfinite(volume.values).all() and 0 < volume.spacing < math.inf):
+        raise ValueError("a volume holds values that are not finite")
+    return volume

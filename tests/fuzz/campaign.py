@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.fuzz import samples
-from tests.fuzz.readers import READERS
+from tests.fuzz.readers import ALL
 from tests.fuzz.worker import CASE_S, MARK, Tally
 
 _SILENT_S = CASE_S + 20  # a loop in a library may not hear the alarm
@@ -79,7 +79,8 @@ def summary(campaign: Campaign, found: dict[str, Outcome]) -> dict:
     """Return everything as JSON data."""
     about = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
         **dataclasses.asdict(campaign),
     }
     about["seconds"] = None if campaign.seconds == float("inf") else campaign.seconds
@@ -113,10 +114,10 @@ def _batches(campaign: Campaign, found: dict[str, Outcome]) -> Iterator[list[Job
 def _work(jobs: list[Job], campaign: Campaign, directory: Path, found: dict[str, Outcome]) -> None:
     """Let workers do jobs; a case that ends its worker is a failure, and the next goes on."""
     mark = directory / "mark"
-    whole = {job[0]: (directory / READERS[job[0]].sample).read_bytes() for job in jobs}
+    whole = {job[0]: (directory / ALL[job[0]].sample).read_bytes() for job in jobs}
     while jobs:
         for name, data in whole.items():  # a worker that ended left its last case
-            (directory / READERS[name].sample).write_bytes(data)
+            (directory / ALL[name].sample).write_bytes(data)
         mark.write_bytes(MARK.pack(0, -1, 0, 0, 0))
         asked = {
             "jobs": jobs, "seed": campaign.seed, "bound": campaign.bound_mib * 2**20,

@@ -1,5 +1,6 @@
 """The readers, each with its sample, the damage that is done to it, and what it promises."""
 
+import ctypes
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from xrai.sources import messages
 from xraisim.checks.validate import validate
 from xraisim.commands import options
 from xraisim.core import config
+from xraisim.core.errors import reading
 from xraisim.core.types import Photons, Pixels, Volume
 from xraisim.files.pattern_file import PatternFile
 from xraisim.files.patterns import PatternReader
@@ -227,6 +229,15 @@ def _header(damage: Damage) -> Damage:
     return damaged
 
 
+def _unless_whole(act: Callable[[], object]) -> Read:
+    return lambda path: None if path.read_bytes() == np.zeros(3).tobytes() else (act(), None)[1]
+
+
+def _refused_too_late() -> None:
+    with reading("x", "file"):
+        bytearray(2**45)
+
+
 _HDF5 = (*BYTES, *[hdf5] * 12)
 _TABLES = (*TEXT, *[inside_json] * 9)
 _ARCHIVE = (*BYTES, *[inside_zip] * 9)
@@ -281,3 +292,15 @@ READERS: dict[str, Reader] = {
     "message-patterns": Reader(sample="patterns.frames", read=_message, damages=_MESSAGE),
     "message-end": Reader(sample="end.frames", read=_message, damages=_MESSAGE),
 }
+
+#: what the harness itself is tested with
+BROKEN: dict[str, Reader] = {
+    f"broken-{name}": Reader(sample="zeros", read=_unless_whole(act), damages=BYTES)
+    for name, act in {
+        "crash": lambda: ctypes.string_at(0),
+        "memory": _refused_too_late,
+        "error": lambda: 1 / 0,
+        "value": lambda: _promise(False, "a value"),
+    }.items()
+}
+ALL = READERS | BROKEN

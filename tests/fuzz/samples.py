@@ -47,9 +47,18 @@ PDB = "".join(
             f"ATOM  {i:5d}  {name:<3s} ALA A{1 + i // 5:4d}    "
             f"{x:8.3f}{y:8.3f}{z:8.3f}  1.00 20.00           {name[0]}\n"
             for i, (name, x, y, z) in enumerate(
-                [("N", 0, 0, 0), ("CA", 1.5, 0, 0), ("C", 2, 1.4, 0), ("O", 1.2, 2.4, 0.3),
-                 ("CB", 2, -0.7, 1.2), ("N", 3.3, 1.5, 0.1), ("CA", 4, 2.8, 0), ("O", 5, 3, 1)], 1
-            )  # fmt: skip
+                [
+                    ("N", 0, 0, 0),
+                    ("CA", 1.5, 0, 0),
+                    ("C", 2, 1.4, 0),
+                    ("O", 1.2, 2.4, 0.3),
+                    ("CB", 2, -0.7, 1.2),
+                    ("N", 3.3, 1.5, 0.1),
+                    ("CA", 4, 2.8, 0),
+                    ("O", 5, 3, 1),
+                ],
+                1,
+            )
         ),
         "TER\n",
         "END\n",
@@ -105,6 +114,7 @@ def write_all(directory: Path) -> None:
     run(directory / "run")
     emc_run(directory / "emc")
     checkpoints(directory)
+    (directory / "zeros").write_bytes(np.zeros(3).tobytes())
     plane = np.ones((3, 3), np.float32)
     Slices(
         intensity=plane, intensity_truth=plane, reach_per_angstrom=0.1, density=plane,
@@ -177,7 +187,8 @@ def _volume(kind: str = "intensity") -> Volume:
 
 def volumes(directory: Path) -> None:
     """Write volumes as HDF5 and as MRC maps."""
-    write_volume(directory / "volume.h5", _volume(), {"s_max_per_angstrom": 0.01}, torch.ones(7, 7, 7))
+    known = {"s_max_per_angstrom": 0.01}
+    write_volume(directory / "volume.h5", _volume(), known, torch.ones(7, 7, 7))
     write_volume(directory / "intensity.mrc", _volume())
     write_volume(directory / "density.mrc", _volume("density"))
 

@@ -4,6 +4,7 @@ import gc
 import json
 import mmap
 import os
+import re
 import resource
 import signal
 import struct
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.fuzz.damage import cut_at, edges
-from tests.fuzz.readers import READERS, Reader
+from tests.fuzz.readers import ALL, Reader
 from xraisim.core.errors import UserError
 
 CASE_S = 10.0  # so long may a case take
@@ -45,13 +46,13 @@ class Hang(BaseException):
 
 
 def damaged(reader: str, sample: bytes, seed: int, number: int) -> bytes:
-    """Return the bytes of a case: first the truncations at every edge, then one to three damages."""
+    """Return the bytes of a case: truncations at every edge, then one to three damages."""
     if number < len(edges(sample)):
         return cut_at(sample, number)
     rng = np.random.default_rng([seed, zlib.crc32(reader.encode()), number])
     data = sample
     for _ in range(rng.integers(1, _MOST_DAMAGES + 1)):
-        damages = READERS[reader].damages
+        damages = ALL[reader].damages
         try:
             data = damages[rng.integers(len(damages))](data, rng)
         except Exception:  # an earlier damage left nothing that this one could be done to
@@ -82,7 +83,7 @@ def work(jobs: list[tuple[str, int, int]], seed: int, bound: int, mark: Path) ->
     """
     warnings.simplefilter("ignore")
     for name in {name for name, _, _ in jobs}:
-        reader = READERS[name]
+        reader = ALL[name]
         if read_case(reader, Path(reader.sample), Path(reader.sample).read_bytes()) != "accepted":
             raise RuntimeError(f"{name}: the undamaged sample is refused")
     limit = _address_space() + bound
@@ -95,7 +96,7 @@ def work(jobs: list[tuple[str, int, int]], seed: int, bound: int, mark: Path) ->
 
 
 def _work_one(place: int, name: str, numbers: range, seed: int, shared: mmap.mmap) -> None:
-    reader, tally = READERS[name], Tally(reader=name)
+    reader, tally = ALL[name], Tally(reader=name)
     path = Path(reader.sample)
     sample, began = path.read_bytes(), time.monotonic()
     for number in numbers:
@@ -119,7 +120,7 @@ def _work_one(place: int, name: str, numbers: range, seed: int, shared: mmap.mma
 
 def _described(error: BaseException) -> dict[str, str]:
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [f for f in frames if "tests/fuzz" not in f.filename and "site-packages" not in f.filename]
+    ours = [f for f in frames if not re.search("tests/fuzz|site-packages|/lib/python", f.filename)]
     where = f"{Path(ours[-1].filename).name}:{ours[-1].name}" if ours else ""
     return {"error": type(error).__name__, "where": where, "text": str(error)[:300]}
 

@@ -1,0 +1,76 @@
+"""Damaged files of a run: the page says what is missing, or there is one message."""
+
+import json
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+from xrai.report import write_report
+from xraisim.core.errors import FormatError
+
+_FILES = ("config.toml", "metrics.jsonl", "poses.h5", "summary.json", "intensity.h5", "half_1.h5")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave out the drawing."""
+    monkeypatch.setattr("xrai.report.page.sections_of", lambda run, patterns: ([], []))
+
+
+@pytest.mark.parametrize("name", _FILES)
+@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "garbage"])
+def test_one_message_or_a_page(rounds_run, quick, name, damage):
+    path = rounds_run / name
+    data = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(
+            {"empty": b"", "truncated": data[: len(data) // 2]}.get(damage, b"\xff" * 99)
+        )
+    whole = damage == "missing" or (damage, path.suffix) in {
+        ("empty", ".toml"), ("empty", ".jsonl"), ("truncated", ".jsonl"), ("truncated", ".toml")
+    }  # fmt: skip
+    with nullcontext() if whole else pytest.raises(FormatError, match=name):
+        write_report(rounds_run, rounds_run / "report.html")
+    assert (rounds_run / "report.html").exists() == whole
+
+
+def _metrics(run, **values):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rounds = [line for line in lines if line["event"] == "round"]
+    rounds[-1].update(values)
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"outliers": "x"}, {"outliers": [1]}, {"outliers": True}, {"patterns": {}},
+        {"icc_half": 3}, {"icc_half": ["a"]}, {"icc_half": [0.5]}, {"s_per_angstrom": {"a": 1}},
+        {"elapsed_s": "soon"},
+    ],
+)  # fmt: skip
+def test_figures_that_are_none_are_named(rounds_run, values):
+    _metrics(rounds_run, **values)
+    with pytest.raises(FormatError, match="|".join(values)):
+        write_report(rounds_run, rounds_run / "report.html")
+
+
+@pytest.mark.parametrize("summary", [{"patterns": "x"}, {"seconds": []}, {"peak_memory_gib": {}}])
+def test_a_summary_of_something_else_is_named(rounds_run, quick, summary):
+    (rounds_run / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(FormatError, match=r"summary\.json: \w+ is .*; expected a number"):
+        write_report(rounds_run, rounds_run / "report.html")
+
+
+def test_poses_that_are_no_rotations_are_refused(rounds_run, quick, write_results, lumps):
+    orientations = lumps.poses.numpy().copy()
+    orientations[3] *= 2
+    write_results(rounds_run, lumps, orientations=orientations)
+    with pytest.raises(FormatError, match="1 of the orientations are no unit quaternions"):
+        write_report(rounds_run, rounds_run / "report.html")
+    write_results(rounds_run, lumps, fluence=np.ones((len(lumps.poses), 2)))
+    with pytest.raises(FormatError, match=r"holds fluence of shape \(300, 2\)"):
+        write_report(rounds_run, rounds_run / "report.html")
