@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tests.fuzz import samples
 from tests.fuzz.readers import ALL
-from tests.fuzz.worker import CASE_S, MARK, Tally
+from tests.fuzz.worker import GROWN, MARK, Tally
 
-_SILENT_S = CASE_S + 20  # a loop in a library may not hear the alarm
+_SILENT_S = 120  # a loop in a library does not hear the alarm, and a sleep takes no processor
 _START_S = 300  # to import everything, on a busy machine
 _BATCH = 5000
 Job = tuple[str, int, int]
@@ -133,8 +133,10 @@ def _work(jobs: list[Job], campaign: Campaign, directory: Path, found: dict[str,
             said = process.stderr.read()[-2000:]
         if process.returncode == 0:
             return
-        how = "hang" if hung else _how(process.returncode)
-        jobs = _after_crash(jobs, MARK.unpack(mark.read_bytes()), found, how, said)
+        at = MARK.unpack(mark.read_bytes())
+        if process.returncode != GROWN:
+            _count_crash(jobs, at, found, "hang" if hung else _how(process.returncode), said)
+        jobs = _left(jobs, *at[:2])
 
 
 def _listen(process: subprocess.Popen, mark: Path, found: dict[str, Outcome]) -> bool:
@@ -154,18 +156,22 @@ def _listen(process: subprocess.Popen, mark: Path, found: dict[str, Outcome]) ->
             hung = True
 
 
-def _after_crash(
+def _count_crash(
     jobs: list[Job], mark: tuple[int, ...], found: dict[str, Outcome], how: str, said: str
-) -> list[Job]:
-    """Name the case that ended a worker, and return the jobs that are left."""
+) -> None:
+    """Name the case that ended a worker."""
     place, number, cases, refused, accepted = mark
     if number < 0:
         raise RuntimeError(f"a worker ended before its first case ({how}): {said}")
-    reader, _, stop = jobs[place]
-    one = found[reader]
+    one = found[jobs[place][0]]
     one.cases, one.refused = one.cases + cases + 1, one.refused + refused
     one.accepted += accepted
     one.failures.append({"case": number, "error": how, "where": "", "text": said[-300:]})
+
+
+def _left(jobs: list[Job], place: int, number: int) -> list[Job]:
+    """Return the jobs behind a case."""
+    reader, _, stop = jobs[place]
     rest = [(reader, number + 1, stop)] if number + 1 < stop else []
     return rest + jobs[place + 1 :]
 

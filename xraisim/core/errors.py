@@ -7,6 +7,7 @@ import functools
 import os
 import pickle
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ class DeviceError(UserError):
 _OF_LIBRARIES = (
     OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError,
     ArithmeticError, MemoryError, zlib.error, struct.error, zipfile.BadZipFile, pickle.PickleError,
+    SyntaxError, tokenize.TokenError,  # of NumPy, for the header of a .npy file
 )  # fmt: skip
 _DAMAGED = "it may be truncated or damaged"
 _LONGEST = 300

@@ -13,6 +13,7 @@ from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Photons
 from xraisim.files.atomic import is_partial
 from xraisim.files.growing import open_growing
+from xraisim.files.held import read_whole, require_held
 from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, TABLES, VERSION
 from xraisim.files.pixel_order import PixelOrder
 
@@ -35,7 +36,8 @@ class PatternFile:
         self._file = _open(path, self.growing)
         self.inode = os.fstat(self._file.id.get_vfd_handle()).st_ino
         try:
-            self._load()
+            with reading(path, "pattern file", "make it again"):
+                self._load()
         except BaseException:
             self.close()
             raise
@@ -75,12 +77,14 @@ class PatternFile:
         file = self._file
         try:
             self._offsets, self._pixel, self._count = (file[n] for n in (OFFSETS, PIXEL, COUNT))
+            for dataset in (self._offsets, self._pixel, self._count):
+                require_held(dataset)
             self.n_patterns = len(self._offsets) - 1
             ends = int(self._offsets[0]), int(self._offsets[-1])
             rows, columns = (int(n) for n in file["detector"].attrs["shape"])
             self.shape = rows, columns
             self.info = self._read_info()
-            self._detector = {name: file["detector"][name][()] for name in _DETECTOR}
+            self._detector = {name: read_whole(file["detector"][name]) for name in _DETECTOR}
             self.order = self._make_order()
         except (KeyError, OSError, ValueError, IndexError) as error:
             if isinstance(error, FormatError):

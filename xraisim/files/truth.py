@@ -13,6 +13,7 @@ import numpy as np
 
 from xraisim.core.errors import FormatError, reads
 from xraisim.files.atomic import require_space, whole_file
+from xraisim.files.held import read_whole
 from xraisim.files.shards import files_of
 from xraisim.photons.hits import HIT_NAMES
 from xraisim.photons.particles import Particles
@@ -141,17 +142,17 @@ def _read(path: Path) -> Truth:
                 f"{path}: found {found}, expected {FORMAT!r}, version {VERSION}; make the data "
                 "set again"
             )
-        shots: dict[str, Any] = {name: file["shots"][name][()] for name in _SHOT}
+        shots: dict[str, Any] = {name: read_whole(file["shots"][name]) for name in _SHOT}
         about = {name: json.loads(file.attrs[name]) for name in _ABOUT}
         about["species"] = tuple(about["species"])
         return Truth(
             hits=shots.pop("hit"),
             **shots,
             particles=Particles(
-                offsets=file["particles/offsets"][()],
-                **{name: file["particles"][name][()] for name in _PARTICLE},
+                offsets=read_whole(file["particles/offsets"]),
+                **{name: read_whole(file["particles"][name]) for name in _PARTICLE},
             ),
-            defect=file["detector/defect"][()],
+            defect=read_whole(file["detector/defect"]),
             **about,
         )
 
