@@ -146,7 +146,7 @@ def check_command(
         )
     findings = check.check(watched, bands, spreads)
     for one in findings:
-        out.print(str(one), highlight=False, markup=False, soft_wrap=True)
+        out.print(str(one), highlight=False, soft_wrap=True)
     if any(one.verdict == check.WORSE for one in findings):
         raise typer.Exit(1)
     say(f"nothing is worse than its band by {spreads:g} spreads in {len(watched)} runs")

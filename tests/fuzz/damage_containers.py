@@ -94,7 +94,7 @@ def _huge(file: h5py.File, name: str, rng: Rng) -> None:
         return _remove(file, name, rng)
     shape, dtype = file[name].shape, file[name].dtype
     length = int(rng.choice([10**6, 10**9, 10**12, 2**40]))
-    chunk = (int(rng.choice([1, 64, 2**20])), *(max(n, 1) for n in shape[1:]))
+    chunk = (int(rng.choice([64, 2**12, 2**20])), *(max(n, 1) for n in shape[1:]))
     if np.prod(chunk, dtype=float) * dtype.itemsize >= 2**32:
         chunk = (1,) * len(shape)
     attributes = dict(file[name].attrs)

@@ -229,6 +229,11 @@ def _header(damage: Damage) -> Damage:
     return damaged
 
 
+def _deep(data: bytes, rng: np.random.Generator) -> bytes:
+    """Return JSON that is nested up to 200,000 levels deep."""
+    return b"[" * int(10 ** rng.uniform(2, 5.3))
+
+
 def _unless_whole(act: Callable[[], object]) -> Read:
     return lambda path: None if path.read_bytes() == np.zeros(3).tobytes() else (act(), None)[1]
 
@@ -241,7 +246,7 @@ def _refused_too_late() -> None:
 _HDF5 = (*BYTES, *[hdf5] * 12)
 _TABLES = (*TEXT, *[inside_json] * 9)
 _ARCHIVE = (*BYTES, *[inside_zip] * 9)
-_MESSAGE = (*BYTES, *[_header(inside_json)] * 9)
+_MESSAGE = (*BYTES, *[_header(inside_json)] * 9, _header(_deep))
 
 READERS: dict[str, Reader] = {
     "pdb": Reader(sample="a.pdb", read=_structure, damages=TEXT),

@@ -31,7 +31,7 @@ def convert_command(
     instrument: Annotated[str | None, typer.Option(help="Preset; see instruments.")] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with [beam] and [detector]; the flags win over it."),
+        typer.Option(help=r"TOML file with \[beam] and \[detector]; the flags win over it."),
     ] = None,
     detector: Annotated[Path | None, typer.Option(help="Dragonfly detector (.h5, .dat).")] = None,
     dataset: Annotated[

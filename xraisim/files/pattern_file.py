@@ -49,8 +49,9 @@ class PatternFile:
     def refresh(self) -> None:
         """Look again how many patterns there are."""
         if self.growing:
-            for dataset in (self._offsets, self._pixel, self._count):
-                dataset.refresh()
+            with reading(self.path, "pattern file"):
+                for dataset in (self._offsets, self._pixel, self._count):
+                    dataset.refresh()
             self.n_patterns = len(self._offsets) - 1
 
     def same_experiment(self, other: "PatternFile") -> bool:
