@@ -149,6 +149,8 @@ def _listen(process: subprocess.Popen, mark: Path, found: dict[str, Outcome]) ->
                 return hung
             told = json.loads(text)
             found[told["reader"]].add(told)
+            if told["kind"] == "failure":
+                print(text.strip()[:300], file=sys.stderr, flush=True)
         if mark.read_bytes() != last:
             last, since = mark.read_bytes(), time.monotonic()
         elif time.monotonic() - since > (_START_S if MARK.unpack(last)[1] < 0 else _SILENT_S):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CASES = 12
+CASES = 40
 
 
 @pytest.mark.fuzz
