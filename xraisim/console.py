@@ -102,7 +102,8 @@ def say(message: str, head: str = "", style: str = "bold") -> None:
     ``head`` comes before the message, in ``style``.
     """
     told: list[str | tuple[str, str]] = [(time.strftime("%H:%M:%S"), "dim"), (head, style), message]
-    err.print(Text(" ").join(Text.assemble(part) for part in told if part[0]), soft_wrap=True)
+    parts = [Text.assemble(part) for part in told if part and part[0]]
+    err.print(Text(" ").join(parts), soft_wrap=True)
 
 
 @contextmanager
