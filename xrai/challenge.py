@@ -24,19 +24,23 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
     over those of the poses: much below one, the encoder has collapsed.
     """
     encoder = encoder_of(march, state)
-    if encoder is None:
+    if encoder is None or not state.lit.any():
         return
     off = partial(angle_modulo_mate, group=march.group)
     volume, pixels = state.require_volume(), pixels_of(march)
     within = march.pixels_within(_reach(march, state))
     first, stated, picked, nearest, rescued = [], [], [], [], 0
-    for rows, photons in march.stream.blocks():
+    for rows, block in march.stream.blocks():
+        lit = torch.nonzero(state.columns["fluence"][rows] > 0)[:, 0]
+        if not len(lit):
+            continue
+        index, photons = rows.start + lit, block.take(lit.numpy())
         found = encoder.propose(photons.dense(len(pixels)).to(march.device))
         held = Poses(
-            state.columns["orientations"][rows].to(march.device),
-            state.columns["loglik"][rows].to(march.device),
-            torch.deg2rad(state.columns["error_deg"][rows]).double().to(march.device),
-            state.columns["mate_margin"][rows].double().to(march.device),
+            state.columns["orientations"][index].to(march.device),
+            state.columns["loglik"][index].to(march.device),
+            torch.deg2rad(state.columns["error_deg"][index]).double().to(march.device),
+            state.columns["mate_margin"][index].double().to(march.device),
         )
         choice = prune(volume, within, photons, found.heads, 1)
         # The encoder takes a pose and its mate for one; at the edge of its reach they may differ.
@@ -48,8 +52,8 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
         stated.append(found.error_deg)
         nearest.append(angles.min(1).values)
         picked.append(off(choice, held.quaternion))
-        state.columns["encoder_orientations"][rows] = found.heads[:, 0].cpu()
-        rescued += _contest(march, state, volume, rows, photons, choice, held)
+        state.columns["encoder_orientations"][index] = found.heads[:, 0].cpu()
+        rescued += _contest(march, state, volume, index, photons, choice, held)
     state.figures |= {
         "encoder_first_choice_deg_median": float(torch.cat(first).median()),
         "encoder_first_choice_deg_p90": float(torch.cat(first).quantile(0.9)),
@@ -57,10 +61,14 @@ def challenge(march: March, state: State, monitor: Monitor) -> None:
         "encoder_likelihood_pick_deg_median": float(torch.cat(picked).median()),
         "encoder_nearest_head_deg_median": float(torch.cat(nearest).median()),
         "encoder_rescued_patterns": float(rescued),
-        "encoder_views_over_poses": views_in_use(state.column("encoder_orientations"), march.group)
-        / views_in_use(state.column("orientations"), march.group),
+        "encoder_views_over_poses": _views(march, state, "encoder_orientations")
+        / _views(march, state, "orientations"),
     }
     monitor.log("encoder", **state.figures)
+
+
+def _views(march: March, state: State, name: str) -> float:
+    return views_in_use(state.column(name)[state.lit], march.group)
 
 
 def _reach(march: March, state: State) -> float:
@@ -75,7 +83,7 @@ def _contest(
     march: March,
     state: State,
     volume: Volume,
-    rows: slice,
+    numbers: Tensor,
     photons: Photons,
     choice: Tensor,
     held: Poses,
@@ -91,7 +99,7 @@ def _contest(
     better = march.contest(volume, some, current, rivals, s_low, s_edge)
     # Most rivals climb back to the pose held and differ by rounding alone: those are no rescues.
     turned = march.elsewhere(better.quaternion, current.quaternion, s_edge)
-    target = index.cpu() + rows.start
+    target = numbers[index.cpu()]
     state.columns["orientations"][target] = better.quaternion.cpu()
     state.columns["loglik"][target] = better.loglik.cpu()
     state.columns["mate_margin"][target] = better.mate_margin.float().cpu()

@@ -97,6 +97,24 @@ class State:
         """Return a column over the patterns seen."""
         return self.columns[name][: self.seen]
 
+    @property
+    def lit(self) -> Tensor:
+        """Which of the patterns seen have photons, bool; the fluence of the others is 0."""
+        return self.column("fluence") > 0
+
+    @property
+    def outliers(self) -> float:
+        """The share of the patterns with photons that do not count, or less than half."""
+        lit = self.lit
+        return float((self.column("weight")[lit] < 0.5).float().mean()) if lit.any() else 0.0
+
+    def outcome(self) -> dict[str, Tensor]:
+        """Return the columns over the patterns seen; without photons there is no orientation."""
+        found = {name: self.column(name) for name in self.columns}
+        for name in ("orientations", "encoder_orientations"):
+            found[name] = torch.where(self.lit[:, None], found[name], torch.nan)
+        return found
+
     def require_volume(self) -> Volume:
         """Return the volume; its absence would be a step out of order."""
         if self.volume is None:

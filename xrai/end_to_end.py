@@ -19,6 +19,7 @@ from xrai.encoder.config import EndToEndConfig
 from xrai.encoder.image import ImageEncoder
 from xrai.losses import photon_nll
 from xrai.monitor import Monitor
+from xrai.sanity import require_finite, require_photons
 from xrai.stream import PatternStream
 from xraisim.core import rotations
 from xraisim.core.random import generator
@@ -38,25 +39,31 @@ def end_to_end(
 ) -> tuple[Volume, Float[Tensor, "N 4"], dict[str, Tensor]]:
     """Return the volume, the encoder's pose of every pattern, and the encoder's weights.
 
+    Patterns without photons have no pose (NaN). Raises :class:`UserError` where there are no
+    photons to go by, :class:`DivergedError` for a loss that is not finite.
+
     Logs an event ``end_to_end`` per pass: the loss per photon, and how far apart the poses of the
     patterns are (a collapsed encoder gives all the same).
     """
     model = _Model(stream, config, decoder or DecoderConfig(), device, seed)
     for epoch in range(config.epochs):
         with monitor.progress(f"pass {epoch + 1} of {config.epochs}", len(stream)) as advance:
-            total = 0.0
+            total, seen = 0.0, 0
             for _, photons in stream.blocks():
-                counts = photons.dense(len(model.pixels)).to(device)
+                lit = photons.take(photons.lit(len(model.pixels)))
+                counts = lit.dense(len(model.pixels)).to(device)
                 for batch in counts.split(config.batch):
                     loss = model.step(batch)
-                    total += loss * len(batch)
+                    require_finite(f"the loss after {seen:,} patterns of pass {epoch + 1}", loss)
+                    total, seen = total + loss * len(batch), seen + len(batch)
                     advance(len(batch), f"nll/photon {loss:.4f}")
+                advance(len(photons) - len(lit))
         quaternions = model.poses(stream)
         monitor.log(
             "end_to_end",
             number=epoch + 1,
-            nll_per_photon=total / len(stream),
-            pose_spread=spread(quaternions),
+            nll_per_photon=total / seen,
+            pose_spread=spread(quaternions[quaternions.isfinite().all(1)]),
         )
     return model.decoder.volume(), quaternions, model.encoder.state_dict()
 
@@ -75,8 +82,10 @@ class _Model:
         diameter = stream.diameter_angstrom
         whole = stream.pixels
         inner = whole.first(max(1, whole.count_below(config.reach / diameter)))
-        blocks = stream.blocks(0, min(len(stream), _INPUT_PATTERNS))
+        blocks = list(stream.blocks(0, min(len(stream), _INPUT_PATTERNS)))
+        require_photons(blocks, 1, len(inner))
         counts = torch.cat([photons.dense(len(inner)) for _, photons in blocks])
+        counts = counts[counts.sum(1) > 0]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.encoder = ImageEncoder(inner, config.channels)
@@ -97,11 +106,12 @@ class _Model:
         return float(loss.detach())
 
     def poses(self, stream: PatternStream) -> Float[Tensor, "N 4"]:
-        """Return the encoder's pose of every pattern, on the CPU."""
+        """Return the encoder's poses, on the CPU; NaN where there are no photons."""
         found = []
         for _, photons in stream.blocks():
             counts = photons.dense(len(self.pixels)).to(self._device)
-            found.append(self.encoder.propose(counts)[0][:, 0].cpu())
+            poses = self.encoder.propose(counts)[0][:, 0]
+            found.append(torch.where(counts.sum(1, keepdim=True) > 0, poses, torch.nan).cpu())
         return torch.cat(found)
 
 

@@ -21,7 +21,7 @@ def write(state: State, directory: Path, summary: Summary) -> Summary:
         write_intensity(state, directory)
         write_poses(
             directory / "poses.h5",
-            {name: state.column(name).numpy() for name in state.columns},
+            {name: values.numpy() for name, values in state.outcome().items()},
         )
         partial = partial_path(directory / "summary.json")
         partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")

@@ -38,8 +38,9 @@ def infer(
     likeliest hypotheses are refined by likelihood to the volume's edge. ``probability`` is the
     encoder's for its first choice. ``error_deg`` is the expected error modulo the in-plane mate and
     the point group: the encoder's calibrated one, or, of refined poses, the Cramér-Rao bound, which
-    holds if the volume and the mode are right. Raises :class:`UserError` where the run has no
-    encoder yet or the detector is another.
+    holds if the volume and the mode are right. Patterns without photons get NaN. Raises
+    :class:`UserError` where the run has no encoder yet, the detector is another, or no pattern has
+    photons.
     """
     directory, chosen = Path(run_directory), choose_device(device)
     state = checkpoint.load(directory)
@@ -58,19 +59,23 @@ def infer(
                 parts.append(_block(march, encoder, volume, photons, encoder_only))
                 advance(len(photons))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    posed = np.isfinite(columns["probability"])
+    if not posed.any():
+        raise UserError(f"no photons: none of {len(posed):,} patterns has any; nothing to orient")
     export.write_poses(out, columns)
     return {
         "path": str(out),
-        "patterns": len(columns["orientations"]),
-        "probability_median": float(np.median(columns["probability"])),
-        "error_deg_median": float(np.median(columns["error_deg"])),
+        "patterns": len(posed),
+        "without_photons": int((~posed).sum()),
+        "probability_median": float(np.median(columns["probability"][posed])),
+        "error_deg_median": float(np.median(columns["error_deg"][posed])),
     }
 
 
 def _block(
     march: March, encoder: Encoder, volume: Volume, photons: Photons, encoder_only: bool
 ) -> dict[str, np.ndarray]:
-    """Return the columns of the file for a block of patterns."""
+    """Return the columns of the file for a block of patterns; NaN where there are no photons."""
     pixels = pixels_of(march)
     found = encoder.propose(photons.dense(len(pixels)).to(march.device))
     columns = {"probability": found.probability[:, 0]}
@@ -85,4 +90,7 @@ def _block(
         poses = march.descend(volume, photons, poses, ladder(limit, edge, 1.2)[1:])
         columns |= {"orientations": poses.quaternion, "loglik": poses.loglik}
         columns["error_deg"] = torch.rad2deg(poses.error_rad)
-    return {name: values.cpu().numpy() for name, values in columns.items()}
+    arrays = {name: values.cpu().numpy() for name, values in columns.items()}
+    for values in arrays.values():
+        values[photons.totals() == 0] = np.nan
+    return arrays

@@ -21,6 +21,7 @@ def lesson(march: March, state: State, monitor: Monitor) -> None:
     """Teach the encoder on the poses and the volume of the rounds so far.
 
     The first lesson takes ``encoder.steps`` steps, every further one ``encoder.steps_per_round``.
+    There is none while no pattern counts.
     """
     config, pixels = march.config, pixels_of(march)
     teacher = Teacher(
@@ -35,6 +36,8 @@ def lesson(march: March, state: State, monitor: Monitor) -> None:
     blocks = march.stream.blocks(0, min(state.seen, _PATTERNS))
     counts = torch.cat([photons.dense(len(pixels)) for _, photons in blocks])
     hits = state.columns["weight"][: len(counts)] > 0
+    if not hits.any():
+        return
     poses, fluence = (state.columns[name][: len(counts)] for name in ("orientations", "fluence"))
     with monitor.progress("encoder", steps) as advance:
         teacher.learn(

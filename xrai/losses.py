@@ -15,15 +15,17 @@ def photon_nll(
 ) -> Float[Tensor, "n"]:
     """Return the negative Poisson log-likelihood per photon, the fluence profiled out.
 
-    ``rates`` are the photons expected at unit fluence. By the envelope theorem the gradient at the
+    ``rates`` are the photons expected at unit fluence. A pattern without photons has none to
+    explain: 0, and no gradient. By the envelope theorem the gradient at the
     best fluence is that of the profiled likelihood, so the fluence carries no gradient.
     """
     rates = rates + _TINY
     with torch.no_grad():
         fluence = best_fluence(counts, rates, background)
     expected = fluence[:, None] * rates + background
+    logarithm = expected.clamp_min(torch.finfo(expected.dtype).tiny).log()
     total = counts.sum(1)
-    return (expected.sum(1) - (counts * expected.log()).sum(1)) / total.clamp_min(1)
+    return (expected.sum(1) - (counts * logarithm).sum(1)) / total.clamp_min(1)
 
 
 def pose_distance(

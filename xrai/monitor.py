@@ -29,6 +29,7 @@ _WORDS = {
     "turned_deg_median": "turned {:.2g}°",
     "disconcurrence_deg": "half-sets' poses {:.2g}° apart",
     "outliers": "{:.1%} outliers",
+    "without_photons": "{:,} without photons",
     "rivals": "{:.1%} likelier elsewhere",
 }
 # What stands behind a progress bar, as far as the last events told it.

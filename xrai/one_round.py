@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -161,6 +160,7 @@ def _merge(
     pixels = march.pixels_within(round_.s_now)
     found = goodness(volume, pixels, photons, poses.quaternion)
     weight = outliers.weights(found.misfit, found.unexplained, state.usual)
+    weight = weight * (found.fluence > 0)
     for name, values in (
         ("orientations", poses.quaternion),
         ("loglik", poses.loglik),
@@ -180,25 +180,34 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
     """Turn sums into volumes, compare the halves, and set the limits for the next round."""
     _gather(march, state, round_)
     rows = slice(round_.first, round_.stop)
-    columns = state.columns
-    state.usual = outliers.usual(columns["misfit"][rows], columns["unexplained"][rows])
-    state.turned = float(state.columns["turned_deg"][rows].median())
+    columns, lit = state.columns, _lit(state, rows)
+    if len(lit):
+        state.usual = outliers.usual(columns["misfit"][lit], columns["unexplained"][lit])
+        state.turned = float(columns["turned_deg"][lit].median())
     for which, index in enumerate(members(rows, march.sets)):
         state.sums[which] = _fix_scale(state, state.sums[which], index + rows.start)
-    state.volume = _volume(march, combined(state.sums))
     verdict = None
-    if round_.kind == FINAL:
-        state.finals += 1
-    else:
-        state.volumes = [_volume(march, one) for one in state.sums]
-        verdict = agreement(state.volumes, float(march.pixels.radius[0]), round_.s_next)
-        state.agreed = _agreed(march, verdict)
-        stands = round_.kind == MARCH and round_.s_now <= state.limit * MOVED
-        state.stalled = state.stalled + 1 if stands else 0
-        state.reheats += round_.kind == REHEAT
-        state.limit = round_.s_now
+    # A stretch of dark shots leaves volumes and limits as they were.
+    if all(bool((one.photons > 0).any()) for one in state.sums):
+        verdict = _renew(march, state, round_)
+    state.finals += round_.kind == FINAL
+    state.reheats += round_.kind == REHEAT
     state.rounds, state.round, state.proposing = round_.number, None, ""
     state.seen = max(state.seen, round_.stop)
+    return verdict
+
+
+def _renew(march: March, state: State, round_: Round) -> Agreement | None:
+    """Make volumes of the sums, and of how far the halves agree the limits of the next round."""
+    state.volume = _volume(march, combined(state.sums))
+    if round_.kind == FINAL:
+        return None
+    state.volumes = [_volume(march, one) for one in state.sums]
+    verdict = agreement(state.volumes, float(march.pixels.radius[0]), round_.s_next)
+    state.agreed = _agreed(march, verdict)
+    stands = round_.kind == MARCH and round_.s_now <= state.limit * MOVED
+    state.stalled = state.stalled + 1 if stands else 0
+    state.limit = round_.s_now
     return verdict
 
 
@@ -232,6 +241,11 @@ def _fix_scale(state: State, sums: Accumulator, index: Tensor) -> Accumulator:
     return Accumulator(sums.photons, sums.exposure / mean, sums.spacing)
 
 
+def _lit(state: State, rows: slice) -> Tensor:
+    """Return the numbers of those patterns among ``rows`` that have photons."""
+    return rows.start + torch.nonzero(state.columns["fluence"][rows] > 0)[:, 0]
+
+
 def _volume(march: March, sums: Accumulator) -> Volume:
     diameter = march.stream.diameter_angstrom
     return volume_from_sums(sums, diameter, march.config.volume, march.group)
@@ -247,6 +261,8 @@ def _disconcurrence(
     if last is None or march.sets != 2 or round_.kind == FINAL:
         return None
     some, start = _probe(march, state, *last)
+    if not len(some):
+        return None
     first, second = (
         march.again(volume, some, start, round_.s_now).quaternion for volume in state.volumes
     )
@@ -254,9 +270,10 @@ def _disconcurrence(
 
 
 def _probe(march: March, state: State, rows: slice, photons: Photons) -> tuple[Photons, Tensor]:
-    """Return the first patterns of a block, and their poses."""
-    some = photons.take(np.arange(min(_PROBE, len(photons))))
-    return some, state.columns["orientations"][rows][: len(some)].to(march.device)
+    """Return the first patterns of a block that have photons, and their poses."""
+    lit = _lit(state, rows)[:_PROBE]
+    some = photons.take((lit - rows.start).numpy())
+    return some, state.columns["orientations"][lit].to(march.device)
 
 
 def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photons] | None) -> float:
@@ -269,6 +286,8 @@ def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photon
         return 0.0
     volume, s_max = state.volumes[0], round_.s_now
     some, start = _probe(march, state, *last)
+    if not len(some):
+        return 0.0
     held = march.again(volume, some, start, s_max)
     grid = march.grid(volume, f"probe/{round_.number}")
     found = march.again_from_nothing(volume, some, held, grid, s_max)
@@ -279,21 +298,27 @@ def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photon
 
 
 def _figures(state: State, round_: Round, verdict: Agreement | None) -> dict[str, Any]:
+    """Return a round's figures for the monitor: medians of the patterns that have photons."""
     rows = slice(round_.first, round_.stop)
-    loglik, weight = state.columns["loglik"][rows], state.columns["weight"][rows]
+    lit = _lit(state, rows)
+    columns = {name: values[lit] for name, values in state.columns.items()}
     found: dict[str, Any] = {
         "number": round_.number,
         "kind": round_.kind,
         "patterns_seen": state.seen,
         "patterns": round_.stop - round_.first,
         "d_min_angstrom": 1 / round_.s_now,
-        "loglik_per_pattern": float(loglik.mean()),
-        "error_deg_median": float(state.columns["error_deg"][rows].median()),
-        "misfit_median": float(state.columns["misfit"][rows].median()),
-        "outliers": float((weight < 0.5).float().mean()),
         "turned_deg_median": state.turned,
-        "fluence_spread": float(state.columns["fluence"][rows].std()),
+        "without_photons": round_.stop - round_.first - len(lit) or None,
     }
+    if len(lit):
+        found |= {
+            "loglik_per_pattern": float(columns["loglik"].mean()),
+            "error_deg_median": float(columns["error_deg"].median()),
+            "misfit_median": float(columns["misfit"].median()),
+            "outliers": float((columns["weight"] < 0.5).float().mean()),
+            "fluence_spread": float(columns["fluence"].std()),
+        }
     if verdict is not None:
         found[f"{RULE}_angstrom"] = verdict.angstrom
         found["s_per_angstrom"] = [round(s, 7) for s in verdict.s_per_angstrom.tolist()]

@@ -8,7 +8,6 @@ leaves unexplained tells, and another is made.
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +17,7 @@ from xrai.losses import photon_nll
 from xrai.march import March
 from xrai.monitor import Monitor
 from xrai.poses import refine_hypotheses
+from xrai.sanity import require_finite, require_photons
 from xrai.trial import likelier_sign
 from xraisim.core import rotations, so3
 from xraisim.core.misfit import goodness
@@ -39,15 +39,16 @@ def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
     config, stream = march.config, march.stream
     s_max = min(config.start.reach / stream.diameter_angstrom, march.s_edge)
     pixels = march.pixels_within(s_max)
-    blocks = [photons for _, photons in stream.blocks(0, stream.wait_for(config.start.buffer))]
-    counts = torch.cat([photons.dense(len(pixels)) for photons in blocks]).to(march.device)
-    probe = blocks[0].take(np.arange(min(_PROBE, len(blocks[0]))))
+    blocks = list(stream.blocks(0, stream.wait_for(config.start.buffer)))
+    require_photons(blocks, march.sets, len(pixels))
+    counts = torch.cat([photons.dense(len(pixels)) for _, photons in blocks]).to(march.device)
+    counts = counts[counts.sum(1) > 0]
+    probe, some = (_first_lit(blocks, most, len(pixels)) for most in (_PROBE, _TRIAL))
     best, best_nll = None, float("inf")
     for restart in range(config.start.restarts):
         decoder, nll = _online(counts, pixels, march, restart, monitor)
         volume, turned = _symmetric(march, decoder.volume()), False
         if march.group is not None:
-            some = blocks[0].take(np.arange(min(_TRIAL, len(blocks[0]))))
             volume, turned = likelier_sign(march, volume, decoder.base, some)
         unexplained = _unexplained(march, volume, pixels, probe)
         settled = march.processes.agreed(unexplained) < config.start.settled
@@ -65,6 +66,14 @@ def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
             best, best_nll = volume, nll
     assert best is not None
     return best, False
+
+
+def _first_lit(blocks: list[tuple[slice, Photons]], most: int, pixels: int) -> Photons:
+    """Return the first patterns with photons, at most ``most``, of the first block that has any."""
+    numbers, photons = next(
+        (lit, photons) for _, photons in blocks if len(lit := photons.lit(pixels))
+    )
+    return photons.take(numbers[:most])
 
 
 def _symmetric(march: March, volume: Volume) -> Volume:
@@ -117,6 +126,7 @@ def _online(
             loglik = grid_loglik(batch, templates)
             pose = turned[_tempered_draw(loglik, beta, uniform[mine])]
             loss = _decoder_step(model, optimizer, batch, pixels, pose)
+            require_finite(f"the loss in step {step + 1} of start {restart + 1}", loss)
             beta = min(1.0, beta * start.growth)
             advance(1, f"nll/photon {loss:.4f}  β {beta:.3f}")
     return decoder, _best_nll(decoder, counts, pixels, grid, config.block)

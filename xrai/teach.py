@@ -13,6 +13,7 @@ from torch import Tensor
 
 from xrai.encoder import Encoder, EncoderConfig
 from xrai.losses import PosteriorLoss
+from xrai.sanity import require_finite
 from xraisim.console import Advance
 from xraisim.core import rotations, so3
 from xraisim.core.errors import UserError
@@ -79,7 +80,9 @@ class Teacher:
         synthesise = Synthesis(volume, inner, len(pixels), fluence)
         total = 0.0
         for _ in range(steps):
-            total += self._step(*self._batch(synthesise, counts, quaternions))
+            loss = self._step(*self._batch(synthesise, counts, quaternions))
+            require_finite(f"the encoder's loss in step {self.steps}", loss)
+            total += loss
             if advance is not None:
                 advance(1)
         self._calibrate_error(synthesise)

@@ -33,7 +33,7 @@ from xrai.verdict import doubts
 from xrai.watch import Watch
 from xraisim.core import config as configuration
 from xraisim.core.device import choose_device
-from xraisim.core.errors import UserError
+from xraisim.core.errors import DivergedError, UserError
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.types import PatternSource
 
@@ -55,7 +55,8 @@ def train(
     writes.
 
     Raises :class:`UserError` if the directory already holds a run, :class:`DeviceError` for a
-    device that is not there, :class:`FormatError` for an unusable pattern file.
+    device that is not there, :class:`FormatError` for an unusable pattern file,
+    :class:`DivergedError` if what is found is not finite any more; the last good checkpoint stays.
     """
     device = choose_device(config.device)
     directory = Path(run_directory)
@@ -131,12 +132,27 @@ def _run(
     watch = Watch(directory, config.checkpoint_s, processes)
     advance = _as_published if config.mode == "paper" else _in_rounds
     with watch.signals():
-        advance(march, state, monitor, watch)
+        try:
+            advance(march, state, monitor, watch)
+        except DivergedError as error:
+            raise DivergedError(_diverged(error, state, directory)) from error
+    dark = int((~state.lit).sum())
+    if dark:
+        monitor.log("dark", without_photons=dark, patterns=state.seen)
     irregular = [stream.warning] if stream.warning else []
     for reason in [*irregular, *doubts(march, state)]:
         warn(state, monitor, reason)
     summary = _summary(march, state)
     return export.write(state, directory, summary) if processes.is_leader else summary
+
+
+def _diverged(error: DivergedError, state: State, directory: Path) -> str:
+    where = f"after round {state.rounds}" if state.rounds else "in the start"
+    return (
+        f"{error}: stopped {where}. The last good checkpoint is kept; look at the patterns with "
+        f"`xrai-sim validate`, lower decoder.learning_rate or encoder.learning_rate in "
+        f"{directory / CONFIG}, and go on with `xrai resume {directory}`"
+    )
 
 
 def _in_rounds(march: March, state: State, monitor: Monitor, watch: Watch) -> None:
@@ -170,8 +186,12 @@ def _as_published(march: March, state: State, monitor: Monitor, watch: Watch) ->
         )  # fmt: skip
     state.volume, state.seen = volume, len(poses)
     state.grow(len(poses))
+    dark = ~poses.isfinite().all(1)
     for name in ("orientations", "encoder_orientations"):
-        state.columns[name][: len(poses)] = poses
+        held = state.columns[name]
+        held[: len(poses)] = torch.where(dark[:, None], held[: len(poses)], poses)
+    for name in ("fluence", "weight"):
+        state.columns[name][: len(poses)][dark] = 0
     watch.save(state)
 
 
@@ -211,7 +231,8 @@ def _summary(march: March, state: State) -> dict[str, float | int | str]:
         "patterns_per_s": state.seen / seconds,
         "d_min_angstrom": 1 / march.s_edge,
         "pose_limit_angstrom": 1 / (state.limit or march.s_edge),
-        "outliers": float((state.column("weight") < 0.5).float().mean()),
+        "outliers": state.outliers,
+        "without_photons": int((~state.lit).sum()),
         "device": str(march.device),
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         **{f"seconds_{kind}": value for kind, value in state.seconds.items()},

@@ -21,7 +21,7 @@ def doubts(march: March, state: State) -> list[str]:
             f"({1 / march.s_search:.0f} Å): too few photons or patterns, or a start that is wrong"
         )
     speckle = 1 / (state.limit * march.stream.diameter_angstrom) if state.limit else math.inf
-    error = float(state.column("error_deg").median()) if state.seen else 0.0
+    error = float(state.column("error_deg")[state.lit].median()) if state.lit.any() else 0.0
     if state.limit and math.radians(error) > _FLAT * speckle:
         found.append(
             f"flat posteriors: the poses' standard error is {error:.1f}°, where a speckle at "
@@ -38,7 +38,7 @@ def doubts(march: March, state: State) -> list[str]:
             f"a search from nothing finds likelier poses for {state.rivals:.0%} of a probe: the "
             "volume may have taken a wrong turn; try another seed, or more restarts"
         )
-    junk = float((state.column("weight") < 0.5).float().mean()) if state.seen else 0.0
+    junk = state.outliers
     if junk > _JUNK:
         found.append(
             f"{junk:.0%} of the patterns fit no pose and do not count; select single hits first "

@@ -11,6 +11,7 @@ import torch
 
 from xrai import checkpoint
 from xrai.checkpoint import State
+from xrai.sanity import require_finite_state
 from xraisim.core.processes import ALONE, Processes
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -32,7 +33,8 @@ class Watch:
         self._told = 0
 
     def save(self, state: State) -> None:
-        """Write the state now."""
+        """Write the state now; raises :class:`DivergedError` for one that is not finite."""
+        require_finite_state(state)
         if self._processes.is_leader:
             checkpoint.save(state, self._directory)
         self._saved = time.monotonic()

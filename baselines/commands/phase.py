@@ -11,26 +11,31 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import summary, write_result
 from baselines.phasing.run import PhasingResult
 from baselines.phasing.run import phase as run_phasing
+from baselines.phasing.support import FIRST_THRESHOLD, stated_support
 from xraisim.console import out, progress, say
 from xraisim.core.config import given_or_default
 from xraisim.core.errors import FormatError
+from xraisim.core.types import Volume
 from xraisim.files.volumes import read_attributes, read_volume
 
 EXAMPLES = (
     "xrai-baseline phase run/intensity.h5 --out run/phasing\n\n"
     "xrai-baseline phase merged.mrc --out phased --diameter 270 --beamstop 250 --resolution 16 "
-    "--starts 20"
+    "--starts 20\n\n"
+    "xrai-baseline phase merged.npy --kind intensity --spacing 0.0012 --out phased "
+    "--support mask.mrc"
 )
 
 
 def phase(
-    intensity: Annotated[Path, typer.Argument(help="Intensity volume, HDF5 or MRC.")],
+    intensity: Annotated[Path, typer.Argument(help="Intensity volume: HDF5, MRC, .npy or .npz.")],
     out_dir: Annotated[Path, typer.Option("--out", help="Directory for the density.")],
     config: Annotated[Path | None, typer.Option(help="TOML file of phasing settings.")] = None,
     diameter: float | None = typer.Option(None, help="Particle diameter in Å."),
@@ -39,6 +44,17 @@ def phase(
     mask: Annotated[
         Path | None,
         typer.Option(help="Volume of weights on the same grid: 0 masked … 1 measured."),
+    ] = None,
+    kind: str | None = typer.Option(
+        None, help="intensity: what a file of another program holds, which does not say so."
+    ),
+    spacing: float | None = typer.Option(None, help="Its voxel size in 1/Å."),
+    support: Annotated[
+        Path | None,
+        typer.Option(
+            help="Mask or density: the particle is where it exceeds the settings' threshold (0.1) "
+            "of its maximum."
+        ),
     ] = None,
     starts: int | None = typer.Option(None, help="Random starts."),
     background: bool | None = typer.Option(None, help="Fit a background constant in each shell."),
@@ -63,13 +79,19 @@ def phase(
     if starts is not None:
         given["refined"] = min(given_or_default(PhasingConfig, config, {}).refined, starts)
     settings = given_or_default(PhasingConfig, config, given)
-    volume = read_volume(intensity)
-    if intensity.suffix != ".mrc":
-        settings = settings.completed(read_attributes(intensity))
-    weight = None if mask is None else _read_weight(mask)
+    volume = read_volume(intensity, kind=kind, spacing=spacing)
+    settings = settings.completed(read_attributes(intensity))
+    if negative := int((volume.values < 0).sum()):
+        say(f"{negative:,} of {volume.values.numel():,} intensities are below zero: taken for zero")
+    weight = None if mask is None else _read_weight(mask, volume)
+    region = None if support is None else _read_support(support, volume, settings)
     with progress("phasing", settings.iterations) as advance, _first_interrupt() as halt:
-        result = run_phasing(volume, settings, seed, advance, weight=weight, halt=halt)
+        result = run_phasing(
+            volume, settings, seed, advance, weight=weight, support=region, halt=halt
+        )
     write_result(out_dir, result, settings, seed)
+    for doubt in result.doubts:
+        say(f"[bold yellow]warning:[/] {escape(doubt)}")
     if as_json:
         out.print_json(json.dumps(summary(result)))
         return
@@ -84,11 +106,17 @@ def _inverse(name: str, angstrom: float | None) -> float | None:
     return None if angstrom is None else 1 / angstrom
 
 
-def _read_weight(path: Path) -> torch.Tensor:
-    values = read_volume(path).values
+def _read_weight(path: Path, intensity: Volume) -> torch.Tensor:
+    values = read_volume(path, kind="intensity", spacing=intensity.spacing).values
     if not (values > 0).any():
         raise FormatError(f"{path} masks every voxel; expected weights from 0 to 1")
     return values
+
+
+def _read_support(path: Path, intensity: Volume, settings: PhasingConfig) -> torch.Tensor:
+    given = read_volume(path, kind="density", field=1 / intensity.spacing)
+    threshold = settings.threshold or FIRST_THRESHOLD
+    return stated_support(given, threshold, intensity.grid, intensity.spacing)
 
 
 @contextmanager
@@ -123,10 +151,17 @@ def _table(result: PhasingResult, settings: PhasingConfig) -> Table:
         f"within {settings.r_tolerance} × the best, averaged": str(result.kept),
         "agreement with its own inverse": ", ".join(f"{x:.2f}" for x in result.twin_overlaps),
         "starts freed of their twin": str(result.twins_broken),
-        "support": f"{result.support_angstrom3:,.0f} Å³",
+        "support": f"{result.support_angstrom3:,.0f} Å³" + _chosen(result),
         "diameter": f"{result.diameter_angstrom:.0f} Å",
         "time": f"{result.seconds:.1f} s" + (", interrupted" if result.interrupted else ""),
     }
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _chosen(result: PhasingResult) -> str:
+    if not result.trials:
+        return ""
+    tried = ", ".join(f"{one.threshold:g} {one.free_r_factor:.3f}" for one in result.trials)
+    return f", above {result.threshold:g} of the maximum (R-factor held out: {tried})"

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from baselines.emc.kernels import harmonics as kernels
 from baselines.emc.polar import PolarGrid
+from xraisim.core.admission import check_rows
 from xraisim.core.types import Photons
 
 
@@ -25,6 +26,7 @@ class PhotonHarmonics:
 
     def __call__(self, photons: Photons) -> Float[Tensor, "n W"]:
         """Return the rows of a block of patterns; pixels beyond the grid's are left out."""
+        check_rows(photons, len(photons.offsets) - 1)
         return self._rows(photons.offsets, photons.pixel, photons.count.astype(np.float32))
 
     def rings_of_image(self, image: Float[Tensor, "P"]) -> Float[Tensor, "Q M 2"]:

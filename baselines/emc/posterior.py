@@ -172,8 +172,8 @@ def _entries(
     sums: np.ndarray,
 ) -> Entries:
     offsets = np.concatenate([[0], np.cumsum(sums[:, 3].astype(np.int64))])
-    column, angle = (np.empty(offsets[-1], np.int32) for _ in range(2))
-    weight, cursor = np.empty(offsets[-1], np.float32), offsets[:-1].copy()
+    column, angle = (np.zeros(offsets[-1], np.int32) for _ in range(2))
+    weight, cursor = np.zeros(offsets[-1], np.float32), offsets[:-1].copy()
     for tile, array in zip(tiles, arrays, strict=True):
         kernels.list_entries(
             *array, *limits, peak, sums[:, 0], tile.first, cursor, column, angle, weight

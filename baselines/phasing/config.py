@@ -69,8 +69,9 @@ class PhasingConfig:
 
     ``start_support``: ``"autocorrelation"``, half its region above ``autocorrelation_threshold``
     (a ball where that is smaller), or ``"ball"`` of the diameter. Later supports are where the
-    blurred density exceeds ``threshold`` of its maximum, or the ``volume_angstrom3`` of highest
-    density if that is given. ``background``: fit one that is constant in each shell.
+    blurred density exceeds ``threshold`` of its maximum (default: chosen by held-out amplitudes,
+    :mod:`baselines.phasing.evidence`), or the ``volume_angstrom3`` of highest density if that is
+    given. ``background``: fit one that is constant in each shell.
     ``twin_overlap``: starts that are their own inverse to more than that are tried again.
     """
 
@@ -84,7 +85,7 @@ class PhasingConfig:
     coarse: StageConfig = field(default_factory=_coarse)
     fine: StageConfig = field(default_factory=_fine)
     beta: float = 0.9
-    threshold: float = 0.10
+    threshold: float | None = None
     volume_angstrom3: float | None = None
     start_support: str = "autocorrelation"
     autocorrelation_threshold: float = 0.02
@@ -106,7 +107,8 @@ class PhasingConfig:
         _require(self.starts >= self.refined, "starts", self.starts, f"≥ refined = {self.refined}")
         _require(0 < self.coarse_fraction <= 1, "coarse_fraction", self.coarse_fraction, "0 … 1")
         _require(0 < self.beta <= 1, "beta", self.beta, "between 0 and 1")
-        _require(0 < self.threshold < 1, "threshold", self.threshold, "between 0 and 1")
+        threshold = self.threshold
+        _require(threshold is None or 0 < threshold < 1, "threshold", threshold, "between 0 and 1")
         volume = self.volume_angstrom3
         _require(volume is None or volume > 0, "volume_angstrom3", volume, "positive")
         known = self.start_support in START_SUPPORTS
@@ -128,6 +130,11 @@ class PhasingConfig:
             name: float(known[name]) for name in unset if known.get(name) is not None
         }
         return replace(self, **found)
+
+    @property
+    def chooses_threshold(self) -> bool:
+        """Whether the support's threshold is chosen by held-out amplitudes."""
+        return self.threshold is None and self.volume_angstrom3 is None
 
     @property
     def iterations(self) -> int:

@@ -20,12 +20,15 @@ def summary(result: PhasingResult) -> dict[str, Any]:
         "resolution": asdict(result.resolution),
         "r_factors": [round(value, 5) for value in result.r_factors],
         "coarse_r_factors": [round(value, 5) for value in result.coarse_r_factors],
+        "doubts": list(result.doubts),
         "kept": result.kept,
         "twin_overlaps": [round(value, 3) for value in result.twin_overlaps],
         "twins_broken": result.twins_broken,
         "interrupted": result.interrupted,
         "diameter_angstrom": round(result.diameter_angstrom, 1),
         "support_angstrom3": round(result.support_angstrom3),
+        "threshold": result.threshold,
+        "thresholds_tried": [asdict(trial) for trial in result.trials],
         "voxel_angstrom": result.density.spacing,
         "seconds": round(result.seconds, 2),
     }
@@ -50,8 +53,13 @@ def write_result(directory: Path, result: PhasingResult, config: PhasingConfig, 
 
 
 def _shells(result: PhasingResult) -> str:
-    """Return the PRTF of each shell, and the fitted background if there is one, as CSV."""
-    columns = {"s_per_angstrom": result.prtf_s, "prtf": result.prtf}
+    """Return PRTF and R-factors of each shell, and the background if one was fitted, as CSV."""
+    columns = {
+        "s_per_angstrom": result.prtf_s,
+        "prtf": result.prtf,
+        "r_factor": result.shell_r_factors,
+        "noise_r_factor": result.noise_r_factors,
+    }
     if result.background is not None:
         columns["background"] = result.background
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)

@@ -1,6 +1,6 @@
 """The two projections of phase retrieval, for batches of densities as in :mod:`.transforms`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -103,19 +103,35 @@ class Modulus:
 
         Sums are weighted. With a background, √(|F|² + b²) stands for |F| and is not scaled.
         """
+        levels = [None] * len(density) if background is None else list(background)
+        sums = [self.misfit(one, level) for one, level in zip(density, levels, strict=True)]
+        return [float(error.sum() / total.sum()) for error, total in sums]
+
+    def misfit(
+        self, density: Float[Tensor, "N N N"], background: Float[Tensor, "shells"] | None = None
+    ) -> tuple[Float[Tensor, "shells"], Float[Tensor, "shells"]]:
+        """Return Σ| |F| − √I | and Σ √I over each shell's known amplitudes, as :meth:`r_factors`.
+
+        The last shell stands for all beyond the edge, where nothing is known.
+        """
         weight = (self.weight * (self.amplitude > 0)).double()
         target = self.amplitude.double()
-        values = []
-        for index, one in enumerate(density):
-            found = forward(one[None])[0].abs().double()
-            if background is None:
-                scale = (weight * found * target).sum() / (weight * found**2).sum().clamp_min(_TINY)
-                found = scale * found
-            else:
-                found = torch.hypot(found, background[index].double()[self.shell.long()])
-            error = (weight * (found - target).abs()).sum() / (weight * target).sum()
-            values.append(float(error))
-        return values
+        found = forward(density[None])[0].abs().double()
+        if background is None:
+            scale = (weight * found * target).sum() / (weight * found**2).sum().clamp_min(_TINY)
+            found = scale * found
+        else:
+            found = torch.hypot(found, background.double()[self.shell.long()])
+        return self._by_shell(weight * (found - target).abs()), self._by_shell(weight * target)
+
+    def _by_shell(self, values: Float[Tensor, "N N H"]) -> Float[Tensor, "shells"]:
+        number = self.shell.long().flatten()
+        sums = values.new_zeros(int(number.max()) + 1)
+        return sums.index_add_(0, number, values.flatten())
+
+    def without(self, held_out: Bool[Tensor, "N N H"]) -> "Modulus":
+        """Return the projection that leaves F free where ``held_out``."""
+        return replace(self, weight=torch.where(held_out, 0, self.weight))
 
 
 def impose(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from baselines.phasing.iterate import step
 from baselines.phasing.projections import Modulus, project_support
-from baselines.phasing.support import shrinkwrap
+from baselines.phasing.support import FIRST_THRESHOLD, on_grid, shrinkwrap
 from baselines.phasing.transforms import (
     centred_factors,
     fast_grid,
@@ -76,6 +76,7 @@ class Stage:
 
     All stages share the spacing of the intensity, so passing between them is exact. ``size``: of
     the odd centred cube that holds |s| ≤ s_max; ``grid``: of the even one that is transformed.
+    ``threshold``: of the shrinkwrap. ``stated``: the support where it is given, in FFT order.
     """
 
     modulus: Modulus
@@ -85,6 +86,8 @@ class Stage:
     s_range: tuple[float, float]
     settings: "StageConfig"
     config: "PhasingConfig"
+    threshold: float
+    stated: Bool[Tensor, "N N N"] | None = None
 
     @classmethod
     def at(
@@ -94,8 +97,12 @@ class Stage:
         settings: "StageConfig",
         config: "PhasingConfig",
         weight: Float[Tensor, "G G G"] | None = None,
+        support: Bool[Tensor, "S S S"] | None = None,
     ) -> "Stage":
-        """Cut the intensity (and its weight) to ``s_range``, on a grid that transforms fast."""
+        """Cut the intensity (and its weight) to ``s_range``, on a grid that transforms fast.
+
+        ``support``: centred, on any grid of the same field, or None: it is found on the way.
+        """
         size = 2 * (int(s_range[1] / intensity.spacing) + 1) + 1
         values = crop_or_pad(intensity.values, size)
         cut = Volume(values=values, spacing=intensity.spacing, kind=intensity.kind)
@@ -109,6 +116,8 @@ class Stage:
             s_range=s_range,
             settings=settings,
             config=config,
+            threshold=config.threshold or FIRST_THRESHOLD,
+            stated=None if support is None else on_grid(support, grid),
         )
 
     @property
@@ -133,7 +142,6 @@ class Stage:
     def from_coarser(self, coarse: "Stage", starts: Starts) -> Starts:
         """Return the starts on this stage's grid, their supports drawn anew."""
         density = resized(starts.density, self.grid, coarse.size)
-        blur, volume = self.settings.blur_voxels, self._volume_voxels
         levels = None
         if starts.background is not None:
             levels = self.modulus.lowest_background(_FIRST_BACKGROUND).repeat(len(starts), 1)
@@ -141,7 +149,7 @@ class Stage:
             levels[:, :shared] = starts.background[:, :shared]
         return Starts(
             density=self.modulus.scaled(density),
-            support=shrinkwrap(density, blur, self.config.threshold, volume),
+            support=self._support(density, self.settings.blur_voxels),
             background=levels,
         )
 
@@ -174,7 +182,7 @@ class Stage:
             # The first density is noise, and the last support must stand still to be reached.
             if number % every == 0 and every < number <= settings.last_support:
                 blur = max(1.0, settings.blur_voxels * (1 - number / len(steps)))
-                support = shrinkwrap(projected, blur, config.threshold, self._volume_voxels)
+                support = self._support(projected, blur)
             progress(len(starts))
             if halt.is_set():
                 break
@@ -185,6 +193,13 @@ class Stage:
             background=levels,
             r_factor=tuple(self.modulus.r_factors(x, levels)),
         )
+
+    def _support(
+        self, density: Float[Tensor, "B N N N"], blur_voxels: float
+    ) -> Bool[Tensor, "B N N N"]:
+        if self.stated is not None:
+            return self.stated.expand(len(density), -1, -1, -1)
+        return shrinkwrap(density, blur_voxels, self.threshold, self._volume_voxels)
 
     def twin_overlaps(self, starts: Starts) -> list[float]:
         """Return how far each start is its own inverse: 1 where both hands lie on each other.

@@ -7,11 +7,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from baselines.phasing.transforms import forward, inverse
-from xraisim.core.errors import SamplingError
+from xraisim.core.errors import FormatError, SamplingError
 from xraisim.core.fourier import radius, reciprocal, to_density
 from xraisim.core.fsc import shell_numbers, shell_sums
 from xraisim.core.types import Volume
 
+#: of the shrinkwrap, unless another is given or found better
+FIRST_THRESHOLD = 0.10
 _REACH = 0.98
 _DIAMETER_PER_REACH = 1.4
 _FLOOR_SHELLS = 8
@@ -36,6 +38,33 @@ def require_room(width_angstrom: float, diameter_angstrom: float) -> None:
 def ball(grid: int, voxel_angstrom: float, diameter_angstrom: float) -> Bool[Tensor, "G G G"]:
     """Return a ball about the centre, centred."""
     return radius(grid, voxel_angstrom) <= diameter_angstrom / 2
+
+
+def stated_support(
+    density: Volume, threshold: float, grid: int, spacing: float
+) -> Bool[Tensor, "G G G"]:
+    """Return where ``density``, a mask or a map, exceeds ``threshold`` of its maximum.
+
+    It is sampled on the field of an intensity of ``grid`` and ``spacing``. Raises
+    :class:`FormatError` where that is nowhere and :class:`SamplingError` where it is too wide.
+    """
+    inside = density.values > threshold * density.values.max().clamp_min(0)
+    voxel = reciprocal(grid, spacing)
+    steps = (torch.arange(grid) - grid // 2) * (voxel / density.spacing)
+    index = steps.round().long() + density.grid // 2
+    there = (index >= 0) & (index < density.grid)
+    index = index.clamp(0, density.grid - 1)
+    found = inside[index[:, None, None], index[:, None], index]
+    found &= there[:, None, None] & there[:, None] & there
+    if not found.any():
+        raise FormatError(
+            f"the support is empty: no voxel of the given volume is above {threshold:g} of its "
+            f"maximum, {float(density.values.max()):.4g}, within the field of {grid * voxel:.0f} Å"
+        )
+    reach = torch.nonzero(found)
+    extent = reach.max(0).values - reach.min(0).values + 1
+    require_room(grid * voxel, float(extent.max()) * voxel)
+    return found
 
 
 def on_grid(region: Bool[Tensor, "G G G"], grid: int) -> Bool[Tensor, "N N N"]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 
 import baselines.cli
@@ -38,8 +39,10 @@ PATTERNS, PARTICLE, INTENSITY = "patterns.h5", "particle.pdb", "intensity.h5"
 TRUTH = "orientations.npy"
 _COMMANDS = {"xrai-sim": xraisim.cli, "xrai": xrai.cli, "xrai-baseline": baselines.cli}
 
-# How far a reconstruction may end elsewhere: other rounding sends its random choices other ways.
-_ELSEWHERE_DEG, _ELSEWHERE_CURVE, _ELSEWHERE_FIGURE = 1.0, 0.05, 0.05
+# How far a reconstruction may end elsewhere: other rounding sends random choices other ways, and
+# 300 patterns hold it loosely. About twice what was seen with ATEN_CPU_CAPABILITY=default
+# NUMBA_CPU_NAME=generic.
+_ELSEWHERE_DEG, _ELSEWHERE_CURVE, _ELSEWHERE_FIGURE = 3.0, 0.2, 0.02
 
 _DETECTOR = {"rows": 24, "columns": 24, "pixel_size_mm": 4.0, "s_min_per_angstrom": 0.004}
 _MAKE = {"patterns": 12, "beam": {"photons_per_pulse": 1e16}, "detector": _DETECTOR}
@@ -213,13 +216,8 @@ def _of_run(out: Path, symmetry: str) -> Result:
         compared = [one["icc_half"] for one in rounds if "icc_half" in one]
         if compared:
             found["half-sets"] = curve(compared[-1], _ELSEWHERE_CURVE)
-        found["rounds"] = figures(
-            {
-                f"{one['number']}, {one['kind']}: log-likelihood": one["loglik_per_pattern"]
-                for one in rounds[-3:]
-            },
-            _ELSEWHERE_FIGURE,
-        )
+        last = {"log-likelihood": rounds[-1]["loglik_per_pattern"]}
+        found["last round"] = figures(last, _ELSEWHERE_FIGURE)
     return found
 
 
@@ -239,8 +237,8 @@ def _poses(directory: Path, inputs: Path) -> Result:
         out = directory / "poses.h5"
         run("xrai poses", directory / "run", inputs / PATTERNS, "--out", out, *options)
         found[name] = turned_poses(read.orientations(out), 2 * _ELSEWHERE_DEG)
-        errors = read.pose_column(out, "error_deg")
-        found[f"{name}: stated errors"] = points(errors, 5 * _ELSEWHERE_FIGURE)
+        stated = {"median": float(np.median(read.pose_column(out, "error_deg")))}
+        found[f"{name}: stated errors (°)"] = figures(stated, 0.2)
     return found
 
 
@@ -255,7 +253,7 @@ def _register_emc(name: str, changes: dict[str, Any], *options: str) -> None:
         return {
             "orientations": turned_poses(
                 read.orientations(out / "poses.h5"),
-                10 * _ELSEWHERE_DEG,
+                _ELSEWHERE_DEG,
                 changes.get("symmetry", "C1"),
             ),
             "radial means": points(read.radial_means(out / INTENSITY), _ELSEWHERE_CURVE),

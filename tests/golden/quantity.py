@@ -73,7 +73,7 @@ def poses(quaternions: Any, elsewhere: float | None = None) -> Quantity:
 def turned_poses(quaternions: Any, elsewhere: float, group: str = "C1") -> Quantity:
     """Return orientations known up to one global rotation; mates and the group count as the same.
 
-    The tolerance holds for nine in ten of them.
+    The tolerance elsewhere is one of their median.
     """
     return Quantity("turned poses", _rounded(quaternions), elsewhere, {"group": group})
 
@@ -169,8 +169,8 @@ def _turned_poses(name: str, old: Quantity, new: Quantity, here: bool) -> list[s
         return _poses(name, old, new, here)
     between = rotations.multiply(rotations.conjugate(before), now)
     off = [_apart(rotations.multiply(before, turn[None]), now, group) for turn in between[::7]]
-    best = min(off, key=lambda one: float(one.median()))
-    return _within(name, np.sort(best.numpy())[: 9 * len(best) // 10], old, here, POSES_DEG, "°")
+    middle = min(float(one.median()) for one in off)
+    return _within(f"{name}, median", middle, old, here, POSES_DEG, "°")
 
 
 def _apart(a: torch.Tensor, b: torch.Tensor, group: torch.Tensor) -> torch.Tensor:

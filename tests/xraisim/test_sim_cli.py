@@ -9,6 +9,7 @@ import pytest
 
 from xraisim import cli
 from xraisim.checks.validate import listing
+from xraisim.commands import options
 from xraisim.core.config import to_mapping
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth
@@ -234,3 +235,12 @@ def test_brackets_of_a_path_are_no_markup(run, tmp_path):
     code, _, err = run("validate", tmp_path / "[/red] [bold]a.h5")
     assert code == 2
     assert "[/red] [bold]a.h5" in err
+
+
+def test_a_notice_is_said_once(capsys):
+    """Conformations of one file would each repeat what is odd about it."""
+    with options.warnings_said():
+        for text in ("one", "other", "one"):
+            warnings.warn(text, stacklevel=1)
+    said = capsys.readouterr().err
+    assert (said.count("warning: one"), said.count("warning: other")) == (1, 1)

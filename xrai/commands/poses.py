@@ -45,6 +45,8 @@ def poses(
         typer.echo(json.dumps(found))
     else:
         console.say(f"wrote {found['patterns']:,.0f} orientations to {found['path']}")
+        if found["without_photons"]:
+            console.say(f"{found['without_photons']:,.0f} patterns have no photons: no orientation")
 
 
 def push(

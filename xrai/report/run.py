@@ -160,7 +160,7 @@ def _results(directory: Path) -> dict[str, Any]:
         nothing: dict[str, Any] = {"patterns": None, "poses": {}, "intensity": None, "halves": None}
         return {**nothing, "s_range": (0.0, math.inf)}
     state = checkpoint.load(directory)
-    columns = {name: state.column(name).numpy() for name in state.columns}
+    columns = {name: values.numpy() for name, values in state.outcome().items()}
     check_columns(directory / checkpoint.NAME, columns)
     return {
         "patterns": Path(state.patterns),

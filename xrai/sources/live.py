@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Protocol
 
+from xraisim.core.admission import admit_photons, admit_pixels
 from xraisim.core.types import PatternSource, Photons, Pixels
 
 
@@ -38,14 +39,23 @@ class LiveSource(Protocol):
 
 
 class Complete:
-    """A source all of whose patterns are there, as a :class:`LiveSource`."""
+    """A source all of whose patterns are there, as a :class:`LiveSource`.
+
+    Anybody may have made it, so what it gives is looked at: raises :class:`FormatError`.
+    """
 
     begins, ended, warning, rereadable = 0, True, "", True
 
     def __init__(self, source: PatternSource) -> None:
         self.path, self.pixels, self.info = source.path, source.pixels, source.info
-        self.n_patterns = source.n_patterns
-        self.read, self.close = source.read, source.close
+        self.n_patterns, self.close = source.n_patterns, source.close
+        self._source = source
+        admit_pixels(source.pixels, source.path)
+
+    def read(self, start: int, stop: int) -> Photons:
+        """Return patterns ``start … stop − 1`` as numbers into ``pixels``."""
+        read = self._source.read(start, stop)
+        return admit_photons(read.offsets, read.pixel, read.count, len(self.pixels), self.path)
 
     def wait(self, count: int, timeout_s: float) -> None:
         """Return at once."""

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from xraisim.core.admission import MOST_PIXELS, admit_detector, admit_photons
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 
@@ -135,24 +136,15 @@ def _arrays(listed: list[Any], frames: Sequence[bytes]) -> dict[str, np.ndarray]
 
 def _experiment(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Experiment:
     rows, columns = (int(n) for n in header["shape"])
-    pixels = rows * columns
-    for name, shape, dtype in (
-        ("s", (pixels, 3), "<f4"),
-        ("gain", (pixels,), "<f4"),
-        ("background", (pixels,), "<f4"),
-        ("mask", (pixels,), "|u1"),
-    ):
-        _require(arrays[name].shape == shape, f"{name} has shape {arrays[name].shape}, not {shape}")
+    for name, dtype in (("s", "<f4"), ("gain", "<f4"), ("background", "<f4"), ("mask", "|u1")):
         _require(arrays[name].dtype.str == dtype, f"{name} is of type {arrays[name].dtype}")
-    good = arrays["mask"] == 0
-    _require(bool(good.any()), "the mask leaves no usable pixel")
-    for name in ("s", "gain", "background"):
-        _require(bool(np.isfinite(arrays[name][good]).all()), f"{name} holds NaN or infinity")
     info: dict[str, Any] = {key: float(header["info"][key]) for key in INFO}
     for key, value in info.items():
         _require(0 < value < math.inf, f"{key} is {value}, not a positive number")
     info |= {"detector_shape": (rows, columns), "provenance": dict(header["info"]["provenance"])}
-    return Experiment(**arrays, shape=(rows, columns), info=info)
+    wavelength = info["wavelength_angstrom"]
+    whole = admit_detector(arrays, (rows, columns), "what came in", wavelength)
+    return Experiment(**whole, shape=(rows, columns), info=info)
 
 
 def _patterns(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Patterns:
@@ -161,12 +153,8 @@ def _patterns(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Patterns
         _require(arrays[name].dtype.str in _COUNTS, f"{name} is of type {arrays[name].dtype}")
     _require(offsets.dtype.str == "<i8", f"offsets are of type {offsets.dtype}")
     _require(offsets.ndim == 1 and len(offsets) > 1, f"offsets have shape {offsets.shape}")
-    _require(pixel.ndim == 1 and pixel.shape == count.shape, "pixel and count differ in length")
-    ends = int(offsets[0]), int(offsets[-1])
-    _require(ends == (0, len(pixel)), f"offsets run over {ends}, there are {len(pixel)} entries")
-    _require(bool((np.diff(offsets) >= 0).all()), "offsets fall")
-    _require(int(count.max(initial=0)) < 2**31, "a count is above 2³¹ − 1")
-    photons = Photons(offsets=offsets, pixel=pixel.astype(np.int32), count=count.astype(np.int32))
+    _require(offsets[0] == 0, f"offsets begin with {offsets[0]}")
+    photons = admit_photons(offsets, pixel, count, MOST_PIXELS, "what came in")
     return Patterns(first=_number(header["first"]), photons=photons)
 
 

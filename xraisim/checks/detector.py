@@ -37,12 +37,17 @@ def pixels_left(patterns: PatternFile) -> Iterator[str]:
 
 @check("error")
 def finite(patterns: PatternFile) -> Iterator[str]:
-    """Gain, background, solid angle and polarisation of usable pixels are numbers, not negative."""
+    """Gain, background, solid angle and polarisation of usable pixels are numbers, not negative.
+
+    A gain is not 0 either: such a pixel sees nothing, and belongs in the mask.
+    """
     for name in ("gain", "background", "solid_angle", "polarisation"):
         values = patterns.array(name)[patterns.good]
         bad = ~(np.isfinite(values) & (values >= 0))
         if bad.any():
             yield f"detector/{name} is negative or not a number in {bad.sum()} usable pixels"
+        if name == "gain" and (values == 0).any():
+            yield f"detector/gain is 0 in {(values == 0).sum()} usable pixels"
     for name in ("position", "s"):
         bad = ~np.isfinite(patterns.array(name)[patterns.good]).all(1)
         if bad.any():

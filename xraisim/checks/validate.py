@@ -121,10 +121,11 @@ def _of_stream(patterns: PatternFile, skip: bool, progress: Progress | None) -> 
         except FormatError as error:
             unreadable.append(f"patterns {start} … {stop - 1} cannot be read ({error})")
             continue
-        if block.pixel.max(initial=0) >= patterns.n_pixels:
+        lowest, highest = block.pixel.min(initial=0), block.pixel.max(initial=0)
+        if lowest < 0 or highest >= patterns.n_pixels:
             outside.append(
-                f"patterns {start} … {stop - 1} have pixel {block.pixel.max()}, the detector has "
-                f"{patterns.n_pixels}"
+                f"patterns {start} … {stop - 1} have pixel {lowest if lowest < 0 else highest}, "
+                f"the detector has {patterns.n_pixels}"
             )
             continue
         for check in running:

@@ -48,7 +48,8 @@ def convert_command(
         settings = dataclasses.replace(settings, particle_diameter_angstrom=diameter)
     if instrument is not None:
         settings = dataclasses.replace(settings, instrument=instrument)
-    with console.progress("patterns", _count(source, source_format, dataset)) as advance:
+    patterns = _count(source, source_format, dataset, settings.mask_missing_modules)
+    with console.progress("patterns", patterns) as advance:
         done = convert(
             source,
             out,
@@ -71,9 +72,9 @@ def convert_command(
         console.say(notice)
 
 
-def _count(source: Path, name: str | None, dataset: str | None) -> int:
+def _count(source: Path, name: str | None, dataset: str | None, mask_missing: bool) -> int:
     """Return the number of patterns, for the progress bar."""
     if (name or recognise(source)) == DETECTOR:
         return 0
-    with open_source(source, name, dataset) as opened:
+    with open_source(source, name, dataset, mask_missing) as opened:
         return opened.patterns

@@ -41,12 +41,12 @@ def settings(
 
 @contextmanager
 def warnings_said() -> Iterator[None]:
-    """Say the warnings of a block when it is done, one line each."""
+    """Say the warnings of a block when it is done, one line each and each once."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield
-    for warning in caught:
-        console.say(f"warning: {warning.message}")
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        console.say(f"warning: {message}")
 
 
 def key_value_table(values: dict[str, Any], title: str) -> Table:

@@ -36,6 +36,10 @@ class SamplingError(UserError):
     """A grid or a detector too coarse, or too small, for what is asked of it."""
 
 
+class DivergedError(UserError):
+    """A calculation that has run away: what came out is not finite, or no rotation."""
+
+
 class DeviceError(UserError):
     """A compute device that is not there."""
 

@@ -13,11 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xraisim.core import rotations
+from xraisim.core.admission import check_rows
 from xraisim.core.entries import Entries, device_blocks, upload_entries
 from xraisim.core.kernels import poses as kernels
 from xraisim.core.sampling import (
     as_numpy,
     as_rows,
+    check_cube,
     check_inside,
     slice_and_turn_reference,
     slice_volume_reference,
@@ -49,11 +51,11 @@ def candidate_loglik(
     Photons in pixels beyond ``pixels`` are ignored, so a prefix of the pixels is a resolution cut.
     The constant Σ log k! is left out. Float64 on the volume's device.
     """
-    check_inside(pixels.s, volume.grid, volume.spacing)
     if volume.values.device.type != "cpu":
+        check_inside(pixels.s, volume.grid, volume.spacing)
         return candidate_loglik_reference(volume, pixels, photons, candidates)
     value, fluence = kernels.candidate_loglik(
-        *volume_and_pose(volume, candidates), *measurement(volume, pixels, photons)
+        *kernel_arguments(volume, pixels, photons, candidates)
     )
     return torch.from_numpy(value), torch.from_numpy(fluence)
 
@@ -117,14 +119,13 @@ def pose_scores(
 ) -> PoseScores:
     """Return likelihood, gradient and Fisher information at one pose per pattern.
 
-    The Fisher information is that of the expected counts, with the fluence eliminated.
+    The Fisher information is that of the expected counts, with the fluence eliminated; gradient
+    and information of a pattern without photons are 0.
     """
-    check_inside(pixels.s, volume.grid, volume.spacing)
     if volume.values.device.type != "cpu":
+        check_inside(pixels.s, volume.grid, volume.spacing)
         return pose_scores_reference(volume, pixels, photons, poses)
-    value, gradient, fisher = kernels.scores(
-        *volume_and_pose(volume, poses), *measurement(volume, pixels, photons)
-    )
+    value, gradient, fisher = kernels.scores(*kernel_arguments(volume, pixels, photons, poses))
     return PoseScores(*(torch.from_numpy(a) for a in (value, gradient, fisher)))
 
 
@@ -141,7 +142,8 @@ def pose_scores_reference(
         x = _slice_with_derivative(volume, pixels, rotations.to_matrix(poses[rows]))
         total, at = x.sum(1).double(), x[entries.row, entries.pixel].double()
         value, phi = profiled_loglik(entries, total[:, 3:], at[:, 3:], pixels.background)
-        rate = phi.to(x) * x[..., 3] + pixels.background
+        lit = phi > 0  # else all below is 0, and must not be divided by 0
+        rate = torch.where(lit, phi, 1).to(x) * x[..., 3] + pixels.background
         # Σ (dw/dω, w)(dw/dω, w)ᵀ/λ: the information of pose and fluence in one product.
         whole = (x.mT @ (x / rate[..., None])).double()
         cross, scale = whole[:, :3, 3], phi.square()[:, :, None]
@@ -164,16 +166,22 @@ def _slice_with_derivative(
     return x
 
 
-def volume_and_pose(volume: Volume, poses: Tensor) -> tuple[Any, ...]:
-    """Return the leading arguments of the pose kernels: flat volume, grid, matrices."""
-    matrix = as_numpy(rotations.to_matrix(poses))
-    return as_numpy(volume.values).reshape(-1), volume.grid, matrix
+def kernel_arguments(
+    volume: Volume, pixels: Pixels, photons: Photons, poses: Float[Tensor, "n *C 4"]
+) -> tuple[Any, ...]:
+    """Return what the pose kernels take, checked: their loops look at no bounds.
 
-
-def measurement(volume: Volume, pixels: Pixels, photons: Photons) -> tuple[Any, ...]:
-    """Return the further arguments of the pose kernels: pixels, sampling and sparse photons."""
+    Flat volume, grid, matrices; pixels and sampling; sparse photons; whether there is background.
+    """
+    matrix = rotations.to_matrix(poses)
+    check_cube(volume.values)
+    check_inside(pixels.s, volume.grid, volume.spacing, matrix)
+    check_rows(photons, len(poses))
     background = as_numpy(pixels.background)
     return (
+        as_numpy(volume.values).reshape(-1),
+        volume.grid,
+        as_numpy(matrix),
         as_rows(pixels.s),
         as_numpy(pixels.gain),
         background,

@@ -15,7 +15,7 @@ from torch import Tensor
 from xraisim.core import rotations
 from xraisim.core.entries import device_blocks, upload_entries
 from xraisim.core.kernels import poses as kernels
-from xraisim.core.likelihood import measurement, volume_and_pose
+from xraisim.core.likelihood import kernel_arguments
 from xraisim.core.sampling import (
     as_numpy,
     check_inside,
@@ -84,6 +84,8 @@ class Accumulator:
         else:
             current = resample(current, grid, self.spacing)
         weight = torch.ones_like(fluence) if weight is None else weight
+        if not len(poses) == len(fluence) == len(weight):
+            raise ValueError("merging needs a fluence and a weight for each orientation")
         arguments = (pixels, photons, poses, fluence, weight, current)
         if self.photons.device.type == "cpu":
             self._add_cpu(*arguments)
@@ -101,8 +103,7 @@ class Accumulator:
     ) -> None:
         grid = self.photons.shape[0]
         partial = kernels.accumulate(
-            *volume_and_pose(current, poses),
-            *measurement(current, pixels, photons),
+            *kernel_arguments(current, pixels, photons, poses),
             as_numpy(fluence),
             as_numpy(weight),
             _PARTS,

@@ -22,7 +22,7 @@ from torch import Tensor
 from xraisim.core import rotations
 from xraisim.core.entries import device_blocks, upload_entries
 from xraisim.core.kernels import misfit as kernels
-from xraisim.core.likelihood import measurement, profiled_loglik, volume_and_pose
+from xraisim.core.likelihood import kernel_arguments, profiled_loglik
 from xraisim.core.sampling import check_inside, slice_volume_reference
 from xraisim.core.types import Photons, Pixels, Volume
 
@@ -45,10 +45,10 @@ def goodness(
     volume: Volume, pixels: Pixels, photons: Photons, poses: Float[Tensor, "n 4"]
 ) -> Goodness:
     """Return how well patterns fit a volume at their poses."""
-    check_inside(pixels.s, volume.grid, volume.spacing)
     if volume.values.device.type != "cpu":
+        check_inside(pixels.s, volume.grid, volume.spacing)
         return goodness_reference(volume, pixels, photons, poses)
-    found = kernels.goodness(*volume_and_pose(volume, poses), *measurement(volume, pixels, photons))
+    found = kernels.goodness(*kernel_arguments(volume, pixels, photons, poses))
     return Goodness(*(torch.from_numpy(one) for one in found))
 
 

@@ -4,6 +4,7 @@ On the CPU both run as fused numba loops; elsewhere, and as the reference the lo
 against, as plain torch. One operator serves simulator, reconstructors and metrics.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,55 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xraisim.core.errors import SamplingError
+from xraisim.core.errors import DivergedError, SamplingError
 from xraisim.core.kernels import slices as kernels
 
+_ROUNDING = 2.0**-21  # of the edge: what a coordinate in float32 may be off, and more
+_NO_ROTATION = 0.01  # rows and columns of a rotation are nearer to length 1
 _PARTIAL_VOXELS = 2**26  # partial sums of the adjoint may hold 256 MB
 
 
-def check_inside(s: Tensor, grid: int, spacing: float) -> None:
-    """Raise :class:`SamplingError` unless every rotation of ``s`` stays inside the cube."""
-    reach = float(s.norm(dim=-1).max()) / spacing if len(s) else 0.0
-    if reach >= grid // 2:
+def check_inside(
+    s: Tensor, grid: int, spacing: float, rotation: Float[Tensor, "*n 3 3"] | None = None
+) -> None:
+    """Raise unless every pixel stays inside the cube, turned by every ``rotation`` (default: any).
+
+    The loops behind this take coordinates for places in memory: what is not finite, or no rotation,
+    does not get there. :class:`SamplingError` for pixels, :class:`DivergedError` for rotations.
+    """
+    if s.ndim != 2 or s.shape[1] != 3:
+        raise SamplingError(f"s has shape {tuple(s.shape)}; expected three numbers per pixel")
+    stretch = 1.0 if rotation is None else _stretch(rotation)
+    reach = float(s.detach().norm(dim=-1).max()) / spacing if len(s) else 0.0
+    farthest = reach * stretch + grid * _ROUNDING
+    if not math.isfinite(farthest):
+        raise SamplingError("the pixels' scattering vectors are not all finite; mask those pixels")
+    if farthest >= (grid - 1) // 2:
         raise SamplingError(
             f"pixels reach |s| = {reach * spacing:.5g} Å⁻¹ but the {grid}³ volume with spacing "
-            f"{spacing:.3g} Å⁻¹ ends at {(grid // 2) * spacing:.5g} Å⁻¹; use at least "
-            f"{2 * int(reach + 1) + 1} voxels per edge or cut the pixels at a lower resolution"
+            f"{spacing:.3g} Å⁻¹ ends at {(grid - 1) // 2 * spacing:.5g} Å⁻¹; use at least "
+            f"{2 * int(farthest + 1) + 1} voxels per edge or cut the pixels at a lower resolution"
         )
+
+
+def _stretch(rotation: Float[Tensor, "*n 3 3"]) -> float:
+    """Return by how much rotations lengthen a coordinate at most: 1, but for rounding."""
+    if not rotation.numel():
+        return 1.0
+    length = rotation.detach().square().sum(-2).sqrt()
+    if not float((length - 1).abs().max()) < _NO_ROTATION:
+        bad = ~((length - 1).abs() < _NO_ROTATION).all(-1)
+        raise DivergedError(
+            f"{int(bad.sum())} of {bad.numel()} orientations are no rotations (not finite, or not "
+            "of length 1): what they were found with has run away, or its input was damaged"
+        )
+    return float(length.max())
+
+
+def check_cube(volume: Tensor) -> None:
+    """Raise :class:`SamplingError` unless a volume has three equal edges."""
+    if volume.ndim != 3 or len(set(volume.shape)) != 1:
+        raise SamplingError(f"the volume has shape {tuple(volume.shape)}; expected a cube")
 
 
 def slice_volume(
@@ -37,10 +72,12 @@ def slice_volume(
     """Return V(Rᵀ s) by trilinear interpolation, differentiable in volume and rotation.
 
     ``volume`` is float32 with s = 0 at voxel G // 2 and ``spacing`` Å⁻¹ between voxels; ``s`` is
-    in Å⁻¹. Raises :class:`SamplingError` if a pixel leaves the cube.
+    in Å⁻¹. Raises as :func:`check_inside` if a pixel leaves the cube.
     """
-    check_inside(s, volume.shape[0], spacing)
-    if volume.device.type == "cpu":
+    check_cube(volume)
+    on_cpu = volume.device.type == "cpu"
+    check_inside(s, volume.shape[0], spacing, rotation if on_cpu else None)
+    if on_cpu:
         return _SliceCpu.apply(volume, rotation, s, spacing)
     return slice_volume_reference(volume, rotation, s, spacing)
 
@@ -53,7 +90,7 @@ def insert_slices(
     grid: int,
 ) -> Float[Tensor, "G G G"]:
     """Return the adjoint of :func:`slice_volume`: scatter slices into a cube of ``grid`` voxels."""
-    check_inside(s, grid, spacing)
+    _check_slices((values,), rotation, s, spacing, grid)
     if values.device.type == "cpu":
         return _insert_cpu(values, rotation, s, spacing, grid)
     return insert_slices_reference(values, rotation, s, spacing, grid)
@@ -68,7 +105,7 @@ def insert_slice_pairs(
     grid: int,
 ) -> tuple[Float[Tensor, "G G G"], Float[Tensor, "G G G"]]:
     """Return :func:`insert_slices` of two sets of values at the same places, in one go."""
-    check_inside(s, grid, spacing)
+    _check_slices((first, second), rotation, s, spacing, grid)
     if first.device.type != "cpu":
         where = (rotation, s, spacing, grid)
         return insert_slices_reference(first, *where), insert_slices_reference(second, *where)
@@ -78,6 +115,17 @@ def insert_slice_pairs(
     )  # fmt: skip
     both = torch.from_numpy(partial.sum(0)).reshape(grid, grid, grid, 2)
     return both[..., 0], both[..., 1]
+
+
+def _check_slices(
+    values: tuple[Tensor, ...], rotation: Tensor, s: Tensor, spacing: float, grid: int
+) -> None:
+    """Raise unless slices fit to their rotations and pixels, and these into the cube."""
+    check_inside(s, grid, spacing, rotation if s.device.type == "cpu" else None)
+    expected = len(rotation), len(s)
+    for one in values:
+        if one.shape != expected:
+            raise SamplingError(f"slices of shape {tuple(one.shape)}; expected {expected}")
 
 
 def slice_points(

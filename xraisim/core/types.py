@@ -17,7 +17,8 @@ class Pixels:
 
     ``s``: scattering vectors, float32, Å⁻¹. ``gain``: photons expected per unit |F|² at relative
     fluence 1, float32 (J₀·r_e²·ΔΩ·P). ``background``: expected background photons, float32.
-    ``index``: position in the flattened detector. ``shape``: detector rows and columns.
+    ``index``: position in the flattened detector. ``shape``: detector rows and columns. Raises
+    :class:`ValueError` unless there is one of each per pixel.
     """
 
     s: Float[Tensor, "P 3"]
@@ -25,6 +26,11 @@ class Pixels:
     background: Float[Tensor, "P"]
     index: Int[Tensor, "P"]
     shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        lengths = [len(one) for one in (self.s, self.gain, self.background, self.index)]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"s, gain, background and index have lengths {lengths}")
 
     def __len__(self) -> int:
         return len(self.s)
@@ -93,6 +99,10 @@ class Photons:
         weight = self.count if below is None else np.where(self.pixel < below, self.count, 0)
         running = np.concatenate([[0.0], np.cumsum(weight, dtype=np.float64)])
         return running[self.offsets[1:]] - running[self.offsets[:-1]]
+
+    def lit(self, below: int | None = None) -> np.ndarray:
+        """Return the numbers of the patterns with photons in pixels before ``below``, ascending."""
+        return np.flatnonzero(self.totals(below) > 0)
 
     def rows(self) -> np.ndarray:
         """Return the pattern number of every entry."""

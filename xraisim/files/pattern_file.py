@@ -9,6 +9,7 @@ import h5py
 import hdf5plugin  # noqa: F401  (registers the compression filters with HDF5)
 import numpy as np
 
+from xraisim.core.admission import admit_detector, admit_photons
 from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Photons
 from xraisim.files.atomic import is_partial
@@ -57,37 +58,43 @@ class PatternFile:
     def same_experiment(self, other: "PatternFile") -> bool:
         """Whether detector, beam and configuration are the same."""
         return (
-            all(np.array_equal(self._detector[n], other._detector[n]) for n in _DETECTOR)
+            all(
+                np.array_equal(self._detector[n], other._detector[n], equal_nan=True)
+                for n in _DETECTOR
+            )
             and self.info["provenance"].get("config") == other.info["provenance"].get("config")
             and all(self.info[key] == other.info[key] for key in SCALARS)
         )
 
     def read(self, start: int, stop: int) -> Photons:
         """Return patterns ``start … stop − 1`` with flat detector indices."""
+        where = f"{self.path}: patterns {start} … {stop} hold impossible entries"
         try:
             offsets = self._offsets[start : stop + 1]
-            pixel = self._pixel[offsets[0] : offsets[-1]].astype(np.int32)
-            count = self._count[offsets[0] : offsets[-1]].astype(np.int32)
+            first, last = int(offsets[0]), int(offsets[-1])
+            if not 0 <= first <= last <= len(self._pixel):
+                raise FormatError(f"{where}: {first} … {last} of {len(self._pixel)}; it is damaged")
+            pixel, count = self._pixel[first:last], self._count[first:last]
         except OSError as error:
             raise FormatError(f"{self.path}: patterns cannot be read ({error})") from error
-        if (np.diff(offsets) < 0).any() or pixel.max(initial=0) >= len(self.order.rank):
-            raise FormatError(f"{self.path}: patterns {start} … {stop} hold impossible entries")
-        return Photons(offsets=offsets - offsets[0], pixel=pixel, count=count)
+        return admit_photons(offsets, pixel, count, len(self.order.rank), where)
 
     def _load(self) -> None:
         file = self._file
         try:
-            self._offsets, self._pixel, self._count = (file[n] for n in (OFFSETS, PIXEL, COUNT))
-            for dataset in (self._offsets, self._pixel, self._count):
-                require_held(dataset)
+            self._offsets, self._pixel, self._count = (
+                _whole_numbers(file, name) for name in (OFFSETS, PIXEL, COUNT)
+            )
             self.n_patterns = len(self._offsets) - 1
             ends = int(self._offsets[0]), int(self._offsets[-1])
             rows, columns = (int(n) for n in file["detector"].attrs["shape"])
             self.shape = rows, columns
             self.info = self._read_info()
-            self._detector = {name: read_whole(file["detector"][name]) for name in _DETECTOR}
-            self.order = self._make_order()
-        except (KeyError, OSError, ValueError, IndexError) as error:
+            read = {name: read_whole(file["detector"][name]) for name in _DETECTOR}
+            wavelength = self.info["wavelength_angstrom"]
+            self._detector = admit_detector(read, self.shape, self.path, wavelength)
+            self.order = PixelOrder.of(*self._detector.values(), self.shape)
+        except (KeyError, OSError, ValueError, IndexError, TypeError, AttributeError) as error:
             if isinstance(error, FormatError):
                 raise
             raise FormatError(
@@ -115,15 +122,14 @@ class PatternFile:
         }
         return info
 
-    def _make_order(self) -> PixelOrder:
-        s, gain, background, mask = (self._detector[name] for name in _DETECTOR)
-        good = mask == 0
-        for name, values in (("s", s), ("gain", gain), ("background", background)):
-            if not np.isfinite(values[good]).all():
-                raise FormatError(f"{self.path}: detector/{name} holds NaN or infinity")
-        if not good.any():
-            raise FormatError(f"{self.path}: the mask leaves no usable pixel")
-        return PixelOrder.of(s, gain, background, mask, self.shape)
+
+def _whole_numbers(file: h5py.File, name: str) -> h5py.Dataset:
+    """Return a row of whole numbers, unread."""
+    found = file[name]
+    if not (isinstance(found, h5py.Dataset) and found.ndim == 1 and found.dtype.kind in "iu"):
+        raise ValueError(f"{name} is no row of whole numbers")
+    require_held(found)
+    return found
 
 
 def _open(path: Path, growing: bool) -> h5py.File:

@@ -14,6 +14,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 
+from xraisim.core.admission import check_photons
 from xraisim.core.types import Photons
 from xraisim.files.atomic import disk_errors, partial_path, require_space
 from xraisim.files.pattern_schema import (
@@ -99,7 +100,11 @@ class PatternWriter:
                 self._partial.unlink(missing_ok=True)
 
     def append(self, photons: Photons) -> None:
-        """Append a block whose pixels are flat detector indices; counts are at least 1."""
+        """Append a block whose pixels are flat detector indices; counts are at least 1.
+
+        Raises :class:`ValueError` for pixels off the detector and counts below 0.
+        """
+        check_photons(photons, len(self._file["detector/mask"]))
         self._waiting.add(split_large_counts(photons))
         self.photons += int(photons.count.sum())
         with disk_errors(self.path):

@@ -1,5 +1,6 @@
 """Convert pattern files from any format to any other, block by block."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,7 +14,8 @@ from xraisim.core.errors import ConfigError, FormatError
 from xraisim.core.types import Photons
 from xraisim.formats import dragonfly_detector
 from xraisim.formats.base import Source, Target, overlay
-from xraisim.formats.experiment import Experiment, ExperimentConfig, Known, assemble
+from xraisim.formats.experiment import ExperimentConfig, assemble
+from xraisim.formats.known import Experiment, Known
 from xraisim.formats.registry import (
     DETECTOR,
     FORMATS,
@@ -74,7 +76,7 @@ def convert(
         return _convert_detector(source, out, found, wanted, config)
     if found == wanted == "xrai":
         raise FormatError(f"{source} is a pattern file already; choose another format with --to")
-    with open_source(source, found, dataset) as opened:
+    with open_source(source, found, dataset, config.mask_missing_modules) as opened:
         known = opened.known
         if detector is not None:
             known = _with_detector(known, detector)
@@ -108,6 +110,11 @@ def _with_detector(known: Known, path: Path | str) -> Known:
             f"{path}: {given.pixels} pixels, but the patterns have {known.pixels}; "
             "this detector does not belong to them"
         )
+    if None not in (known.shape, given.shape) and known.shape != given.shape:
+        raise FormatError(
+            f"{path}: a grid of {given.shape} pixels, but the patterns are {known.shape}; one of "
+            "them is transposed: turn the frames, or save them as [patterns, pixels]"
+        )
     return overlay(known, given)
 
 
@@ -116,12 +123,15 @@ def _experiment(
 ) -> Experiment | None:
     """Return the experiment, or None where it is neither needed nor known."""
     try:
-        experiment = assemble(known, config)
+        with warnings.catch_warnings(record=True) as remarks:
+            warnings.simplefilter("always", UserWarning)
+            experiment = assemble(known, config)
     except ConfigError:
         if FORMATS[wanted].needs_experiment or config != ExperimentConfig():
             raise
         opened.notices.append("beam and detector are not known and were not written")
         return None
+    opened.notices += [str(remark.message) for remark in remarks]
     if known.experiment is None and "photons_per_pulse" not in config.beam:
         opened.notices.append(
             f"fluence {experiment.beam.fluence_photons_per_um2:.3g} photons/µm² assumed: it sets "
@@ -136,18 +146,24 @@ def _copy(
     """Write all blocks; return the photons written and those left out as masked."""
     step = int(np.clip(_BLOCK_VALUES // job.pixels, 1, _LARGEST_BLOCK))
     mask = job.experiment.detector.mask if job.experiment is not None else None
-    written = left_out = 0
+    written = left_out = dark = lit = 0
     with FORMATS[wanted].create(out, job) as append:
         for start in range(0, opened.patterns, step):
             block = opened.read(start, min(start + step, opened.patterns))
-            photons = int(block.count.sum(dtype=np.int64))
+            photons, entries = int(block.count.sum(dtype=np.int64)), len(block.pixel)
             if mask is not None:
                 block = _unmasked(block, mask)
+            lit, dark = lit + len(block.pixel), dark + entries - len(block.pixel)
             kept = int(block.count.sum(dtype=np.int64))
             append(block)
             written, left_out = written + kept, left_out + photons - kept
             if progress is not None:
                 progress(len(block))
+    if mask is not None and dark > lit and mask.sum() > len(mask) / 2:
+        opened.notices.append(
+            f"{int(mask.sum())} of {len(mask)} pixels are masked, and most lit pixels are among "
+            "them: is the mask the other way round? (non-zero: not to be used)"
+        )
     return written, left_out
 
 

@@ -1,4 +1,8 @@
-"""Counts, and what is not a count: dense frames to sparse photons and back."""
+"""Counts, and what is not a count: dense frames to sparse photons and back.
+
+Every format's photons come through :func:`sparse` or :func:`joined`, which alone say what a count
+is, and no number is cast before it was looked at.
+"""
 
 from typing import Any
 
@@ -59,7 +63,10 @@ def _refuse(value: Any, frame: int, pixel: int, where: str) -> None:
 
 
 def merged(photons: Photons) -> Photons:
-    """Return the block with repeated entries of a pixel added up (pixels are ascending)."""
+    """Return the block with repeated entries of a pixel added up (pixels are ascending).
+
+    Raises :class:`FormatError` if a sum is more than an int32 holds.
+    """
     rows = photons.rows()
     new = np.ones(len(rows), bool)
     new[1:] = (np.diff(rows) != 0) | (np.diff(photons.pixel) != 0)
@@ -67,6 +74,8 @@ def merged(photons: Photons) -> Photons:
         return photons
     first = np.flatnonzero(new)
     count = np.add.reduceat(photons.count, first, dtype=np.int64)
+    if count.max(initial=0) > LARGEST:
+        raise FormatError(f"entries of a pixel add up to {count.max()}, more than an int32 holds")
     offsets = np.concatenate([[0], np.cumsum(new)])[photons.offsets]
     return Photons(offsets=offsets, pixel=photons.pixel[first], count=count.astype(np.int32))
 
@@ -79,22 +88,28 @@ def dense(photons: Photons, pixels: int) -> np.ndarray:
     return frames
 
 
-def joined(rows: np.ndarray, pixel: np.ndarray, count: np.ndarray, patterns: int) -> Photons:
-    """Return entries, each with the number of its pattern, sorted by pattern and pixel."""
+def joined(
+    rows: np.ndarray, pixel: np.ndarray, count: np.ndarray, patterns: int, pixels: int, where: str
+) -> Photons:
+    """Return entries, each with the number of its pattern, sorted by pattern and pixel.
+
+    Raises :class:`FormatError` for a pixel that is not one of ``pixels``, and for a count that is
+    no whole number from 1 to what an int32 holds.
+    """
+    _require_whole("pixel numbers", pixel, 0, pixels - 1, where)
+    _require_whole("counts", count, 1, LARGEST, where)
+    pixel, count = pixel.astype(np.int32), count.astype(np.int32)
     key = rows.astype(np.int64) << 31 | pixel
     order = np.argsort(key, kind="stable")  # which is fast where the entries come as sorted runs
     offsets = np.searchsorted(rows[order], np.arange(patterns + 1)).astype(np.int64)
-    return Photons(
-        offsets=offsets,
-        pixel=pixel[order].astype(np.int32),
-        count=count[order].astype(np.int32),
-    )
+    return Photons(offsets=offsets, pixel=pixel[order], count=count[order])
 
 
-def require_pixels(pixel: np.ndarray, pixels: int, where: str) -> None:
-    """Raise :class:`FormatError` if an index lies outside 0 … ``pixels`` − 1."""
-    if len(pixel) and not (pixel.min() >= 0 and pixel.max() < pixels):
+def _require_whole(what: str, values: np.ndarray, lowest: int, highest: int, where: str) -> None:
+    if values.dtype.kind not in "iu":
+        raise FormatError(f"{where}: {what} of type {values.dtype}; expected integers")
+    if len(values) and not (values.min() >= lowest and values.max() <= highest):
         raise FormatError(
-            f"{where}: pixel numbers run from {pixel.min()} to {pixel.max()}, but a pattern has "
-            f"{pixels} pixels; the file is damaged or its number of pixels is wrong"
+            f"{where}: {what} run from {values.min()} to {values.max()}, expected {lowest} to "
+            f"{highest}; the file is damaged, or is of another detector"
         )

@@ -2,9 +2,11 @@
 
 Pixel places are q = R·(x/ρ, y/ρ, d/ρ − 1) in voxels, R = ``ewald_rad``, so s = q/(R·λ); ``detd`` is
 the distance in pixel sizes; ``corr`` = d/ρ³·P, d and ρ in pixel sizes, is solid angle times
-polarisation. ``mask``: 0 good, 1 not used for orientation, 2 bad. An optional ``background``.
+polarisation. ``mask``: 0 good, 1 not used for orientation, above that bad. An optional
+``background``.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +15,14 @@ import numpy as np
 
 from xraisim.core.errors import FormatError, reading
 from xraisim.files.atomic import whole_file
-from xraisim.formats.experiment import Experiment, Known, pixel_pitch_mm
+from xraisim.files.held import read_whole
+from xraisim.formats import hdf5
+from xraisim.formats.known import Experiment, Known, pixel_pitch_mm
 from xraisim.instrument.beam import POLARISATIONS
 from xraisim.instrument.detector import polarisation_factor
 
-GOOD, NOT_FOR_ORIENTATION, BAD = 0, 1, 2
+GOOD, NOT_FOR_ORIENTATION, BAD = 0, 1, 2  # and what is above: Dragonfly leaves it out as well
+_OFF_SPHERE = 0.01  # of its radius, for vectors that were rounded
 NAMES = ("qx", "qy", "qz", "corr", "mask", "detd", "ewald_rad")
 
 _EXPECTED = (
@@ -28,7 +33,7 @@ _EXPECTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class DragonflyDetector:
-    """A detector file as it stands: ``q`` [P, 3], ``corr`` [P], ``mask`` uint8 [P]."""
+    """A detector file as it stands: ``q`` [P, 3], ``corr`` [P], ``mask`` integers [P]."""
 
     q: np.ndarray
     corr: np.ndarray
@@ -37,34 +42,74 @@ class DragonflyDetector:
     ewald_rad: float
     background: np.ndarray | None = None
 
+    @property
+    def bad(self) -> np.ndarray:
+        """Where a pixel is to be left out, bool [P]."""
+        return np.asarray(self.mask > NOT_FOR_ORIENTATION)
+
 
 def read_detector(path: Path | str) -> DragonflyDetector:
-    """Read a detector file; raises :class:`FormatError` if it is not a whole one."""
+    """Read a detector file; raises :class:`FormatError` for a part, or for impossible values."""
     path = Path(path)
     with reading(path, "Dragonfly detector file", _EXPECTED):
         detector = _read_h5(path) if h5py.is_hdf5(path) else _read_dat(path)
-    pixels = len(detector.q)
-    if {len(detector.corr), len(detector.mask)} != {pixels} or not np.isfinite(detector.q).all():
-        raise FormatError(f"{path}: q, corr and mask do not describe the same {pixels} pixels")
-    if not (detector.detd > 0 and detector.ewald_rad > 0):
-        raise FormatError(
-            f"{path}: detd is {detector.detd}, ewald_rad {detector.ewald_rad}; "
-            "both must be positive"
-        )
+    if problem := _problem(detector):
+        raise FormatError(f"{path}: {problem}; mend the file, or mask those pixels (2)")
     return detector
+
+
+def _problem(detector: DragonflyDetector) -> str:
+    """Return what no detector has, or nothing; bad pixels may hold any q, corr and background."""
+    pixels, mask, background = len(detector.q), detector.mask, detector.background
+    if {len(detector.corr), len(mask), pixels if background is None else len(background)} != {
+        pixels
+    }:
+        return f"q, corr, mask and background do not describe the same {pixels} pixels"
+    if not (0 < detector.detd < math.inf and 0 < detector.ewald_rad < math.inf):
+        return f"detd is {detector.detd}, ewald_rad {detector.ewald_rad}; both must be positive"
+    good = ~detector.bad
+    if not good.any():
+        return "every pixel is masked"
+    out = detector.q[good] / detector.ewald_rad
+    out[:, 2] = np.where(out[:, 2] > 0, -out[:, 2], out[:, 2]) + 1  # of the older convention too
+    away = np.abs(np.linalg.norm(out, axis=1) - 1)
+    if not (away < _OFF_SPHERE).all() or not (out[:, 2] > 0).all():
+        return (
+            f"q leaves the Ewald sphere of radius ewald_rad = {detector.ewald_rad:g}, by up to "
+            f"{away.max():.3g} of it, or points upstream"
+        )
+    corr = detector.corr[good]
+    if not (np.isfinite(corr) & (corr > 0)).all():
+        return f"corr goes down to {corr.min():.4g} and up to {corr.max():.4g}; it must be positive"
+    if background is not None:
+        background = background[good]
+        if not (np.isfinite(background) & (background >= 0)).all():
+            return f"background goes down to {background.min():.4g}; photons are 0 or more"
+    return ""
+
+
+def _whole_mask(values: np.ndarray) -> np.ndarray:
+    """Return a mask as integers, uint8 [P]; raises :class:`ValueError` if it has others."""
+    values = np.asarray(values).ravel()
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"a mask of type {values.dtype}")
+    if not ((values >= 0) & (values == np.rint(values))).all():
+        raise ValueError(f"mask values from {values.min()} to {values.max()}, not all whole")
+    return np.minimum(values, 255).astype(np.uint8)
 
 
 def _read_h5(path: Path) -> DragonflyDetector:
     with h5py.File(path, "r") as file:
-        q = np.stack([np.asarray(file[name][()]).ravel() for name in ("qx", "qy", "qz")], -1)
-        background = file["background"][()].ravel() if "background" in file else None
+        q = np.stack([read_whole(file[name]).ravel() for name in ("qx", "qy", "qz")], -1)
+        background = hdf5.member(file, "background")
+        background = None if background is None else read_whole(background).ravel()
         return DragonflyDetector(
             q=q.astype(float),
-            corr=file["corr"][()].ravel(),
-            mask=file["mask"][()].ravel().astype(np.uint8),
-            detd=float(file["detd"][()]),
-            ewald_rad=float(file["ewald_rad"][()]),
-            background=background,
+            corr=read_whole(file["corr"]).ravel().astype(float),
+            mask=_whole_mask(read_whole(file["mask"])),
+            detd=float(np.asarray(file["detd"][()]).item()),
+            ewald_rad=float(np.asarray(file["ewald_rad"][()]).item()),
+            background=None if background is None else background.astype(float),
         )
 
 
@@ -77,7 +122,7 @@ def _read_dat(path: Path) -> DragonflyDetector:
     return DragonflyDetector(
         q=table[:, :3],
         corr=table[:, 3],
-        mask=table[:, 4].astype(np.uint8),
+        mask=_whole_mask(table[:, 4]),
         detd=detd,
         ewald_rad=ewald_rad,
     )
@@ -132,13 +177,16 @@ def known(detector: DragonflyDetector) -> Known:
     Pixels of mask 1 count as usable: their photons are good. Files whose q_z is positive, of an
     older convention, are mirrored.
     """
-    q = detector.q / detector.ewald_rad
-    if q[:, 2].mean() > 0:
+    q, bad = detector.q / detector.ewald_rad, detector.bad
+    if not bad.all() and q[~bad, 2].mean() > 0:
         q = q * np.array([1, 1, -1])
+    astray = ~(np.abs(np.linalg.norm(q + np.array([0.0, 0.0, 1.0]), axis=1) - 1) < _OFF_SPHERE)
+    astray |= ~(q[:, 2] > -1)
+    q = np.where(astray[:, None], 0.0, q)  # of bad pixels only
     direction = q + np.array([0.0, 0.0, 1.0])
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     solid_angle = direction[:, 2] ** 3 / detector.detd**2  # d/ρ³ with ρ = d/cos 2θ
-    name, factor = _polarisation(direction, detector.corr / solid_angle)
+    name, factor = _polarisation(direction, detector.corr / solid_angle, ~bad)
     return Known(
         pixels=len(q),
         shape=grid_shape(direction[:, :2] / direction[:, 2:] * detector.detd),
@@ -147,19 +195,27 @@ def known(detector: DragonflyDetector) -> Known:
         direction=direction,
         solid_angle_sr=solid_angle,
         polarisation_factor=factor,
-        mask=detector.mask == BAD,
-        background=detector.background,
+        mask=bad,
+        background=None if detector.background is None else _or(detector.background, 0.0),
     )
 
 
-def _polarisation(direction: np.ndarray, ratio: np.ndarray) -> tuple[str | None, np.ndarray]:
+def _polarisation(
+    direction: np.ndarray, ratio: np.ndarray, good: np.ndarray
+) -> tuple[str | None, np.ndarray]:
     """Return which polarisation explains corr/ΔΩ up to a constant, and the factor."""
     for name in POLARISATIONS:
         factor = polarisation_factor(direction, name)
-        constant = np.median(ratio / factor)
-        if np.abs(ratio / (constant * factor) - 1).max() < 1e-4:
+        there = ratio[good] / factor[good]
+        if np.abs(there / np.median(there) - 1).max(initial=0.0) < 1e-4:
             return name, factor
+    ratio = _or(ratio, float(np.median(ratio[good])))
     return None, ratio / ratio.max()
+
+
+def _or(values: np.ndarray, other: float) -> np.ndarray:
+    """Return values, with ``other`` where a bad pixel has none that is finite and not negative."""
+    return np.where(np.isfinite(values) & (values >= 0), values, other)
 
 
 def grid_shape(step: np.ndarray) -> tuple[int, int] | None:

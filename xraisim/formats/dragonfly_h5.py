@@ -4,6 +4,7 @@
 how many. ``make_data`` of dragonfly-spi 0.1.0 writes this layout whatever its file is called.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,14 +15,15 @@ import numpy as np
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space, whole_file
+from xraisim.files.held import require_held
 from xraisim.formats import counts
-from xraisim.formats.base import Append, Source, Target
-from xraisim.formats.experiment import Known
+from xraisim.formats.base import ANYTHING, LARGEST_PATTERN, Append, Source, Target, Wanted
+from xraisim.formats.known import Known
 
 NAMES = ("place_ones", "place_multi", "count_multi")
 
 
-def open_dragonfly_h5(path: Path, dataset: str | None = None) -> Source:
+def open_dragonfly_h5(path: Path, wanted: Wanted = ANYTHING) -> Source:
     """Open a file of Dragonfly HDF5 photons."""
     file = h5py.File(path, "r")
     lists = [file[name] for name in NAMES if name in file]
@@ -31,20 +33,22 @@ def open_dragonfly_h5(path: Path, dataset: str | None = None) -> Source:
         raise FormatError(
             f"{path}: expected num_pix and equally long {', '.join(NAMES)}; lengths are {sizes}"
         )
-    pixels = int(np.prod(file["num_pix"][()]))
+    pixels = _pixels(path, file)
+    for values in lists:
+        require_held(values)
+        _require_lists(path, values)
 
     def read(start: int, stop: int) -> Photons:
         single, several, count = (values[start:stop] for values in lists)
-        rows = [np.repeat(np.arange(stop - start), _lengths(v)) for v in (single, several)]
-        pixel, count = _flat([*single, *several]), _flat(count)
-        if len(count) != len(rows[1]) or (count < 1).any():
+        lengths = [_lengths(values) for values in (single, several)]
+        if (_lengths(count) != lengths[1]).any():
             raise FormatError(
-                f"{path}: frames {start} … {stop}: place_multi and count_multi differ"
+                f"{path}: frames {start} … {stop}: place_multi and count_multi differ in length"
             )
-        counts.require_pixels(pixel, pixels, str(path))
-        return counts.joined(
-            np.concatenate(rows), pixel, np.concatenate([np.ones(len(rows[0])), count]), len(single)
-        )
+        rows = np.concatenate([np.repeat(np.arange(stop - start), n) for n in lengths])
+        pixel = _flat([*single, *several])
+        count = np.concatenate([np.ones(lengths[0].sum(), np.int64), _flat(count)])
+        return counts.joined(rows, pixel, count, stop - start, pixels, str(path))
 
     extra = sorted(set(file) - {*NAMES, "num_pix"})
     notices = [f"left out of the pattern file: {', '.join(extra)}"] if extra else []
@@ -58,12 +62,33 @@ def open_dragonfly_h5(path: Path, dataset: str | None = None) -> Source:
     )
 
 
+def _pixels(path: Path, file: h5py.File) -> int:
+    found = np.asarray(file["num_pix"][()])
+    if found.dtype.kind in "iu" and found.size and found.min() > 0:
+        pixels = math.prod(found.ravel().tolist())  # one number, or rows and columns
+        if pixels <= LARGEST_PATTERN:
+            return pixels
+    raise FormatError(
+        f"{path}: num_pix is {found.tolist()}; expected the number of pixels, from 1 to "
+        f"{LARGEST_PATTERN}"
+    )
+
+
+def _require_lists(path: Path, values: h5py.Dataset) -> None:
+    kind = h5py.check_vlen_dtype(values.dtype)
+    if values.ndim != 1 or kind is None or np.dtype(kind).kind not in "iu":
+        raise FormatError(
+            f"{path}: {values.name} has shape {values.shape} and type {values.dtype}; expected a "
+            "list of integers for each frame"
+        )
+
+
 def _lengths(rows: np.ndarray) -> np.ndarray:
     return np.fromiter((len(row) for row in rows), np.int64, len(rows))
 
 
 def _flat(rows: list[np.ndarray] | np.ndarray) -> np.ndarray:
-    return np.concatenate([np.empty(0, np.int32), *rows])
+    return np.concatenate([np.empty(0, np.int64), *(row.astype(np.int64) for row in rows)])
 
 
 def _write_rows(dataset: h5py.Dataset, start: int, values: np.ndarray, cut: np.ndarray) -> None:

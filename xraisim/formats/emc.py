@@ -18,8 +18,8 @@ from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space, whole_file
 from xraisim.formats import counts
-from xraisim.formats.base import Append, Read, Source, Target
-from xraisim.formats.experiment import Known
+from xraisim.formats.base import ANYTHING, Append, Read, Source, Target, Wanted
+from xraisim.formats.known import Known
 
 HEADER_BYTES = 1024
 SPARSE, DENSE_INT, DENSE_DOUBLE = 0, 1, 2
@@ -66,7 +66,7 @@ def _require_size(path: Path, frames: int, pixels: int, kind: int) -> None:
         )
 
 
-def open_emc(path: Path, dataset: str | None = None) -> Source:
+def open_emc(path: Path, wanted: Wanted = ANYTHING) -> Source:
     """Open an ``.emc`` file of any of the three types."""
     frames, pixels, kind = read_header(path)
     _require_size(path, frames, pixels, kind)
@@ -103,11 +103,10 @@ def _sparse_reader(path: Path, frames: int, pixels: int) -> Read:
         several = entries(place_multi, multi, start, stop)
         count = entries(count_multi, multi, start, stop)
         pixel = np.concatenate([single, several])
-        counts.require_pixels(pixel, pixels, str(path))
         number = np.arange(stop - start)
         rows = np.concatenate([np.repeat(number, table[k, start:stop]) for k in (0, 1)])
         count = np.concatenate([np.ones_like(single), count])
-        return counts.joined(rows, pixel, count, stop - start)
+        return counts.joined(rows, pixel, count, stop - start, pixels, str(path))
 
     return read
 

@@ -8,70 +8,26 @@ import numpy as np
 
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
-from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
+from xraisim.formats.known import Experiment, Known, plausible
+from xraisim.formats.placement import place_pixels, require_usable
 from xraisim.instrument.beam import Beam
-from xraisim.instrument.detector import (
-    Detector,
-    Geometry,
-    MaskReason,
-    geometry,
-    polarisation_factor,
-    scattering_vectors,
-    square_pixel_step,
-)
+from xraisim.instrument.detector import Detector
 from xraisim.instrument.presets import preset
-
-
-@dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """Everything that a pattern file says beside its photons.
-
-    ``background`` is photons per pixel, float [P]; the diameter is None where nobody knows it.
-    """
-
-    detector: Geometry
-    beam: Beam
-    background: np.ndarray
-    particle_diameter_angstrom: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """What a file says of its experiment; ``None`` where it says nothing.
-
-    ``pixels``: per pattern. ``shape``: rows and columns. ``centre``: row and column of the beam,
-    in pixels. ``position_mm`` [P, 3], or at least ``direction`` [P, 3], unit vectors to the pixels.
-    ``distance_pixels``: the distance in pixel sizes. ``solid_angle_sr``, ``polarisation_factor``,
-    ``background`` [P]; ``mask`` bool [P], True where unused. ``experiment``: all of it.
-    """
-
-    pixels: int
-    shape: tuple[int, int] | None = None
-    photon_energy_ev: float | None = None
-    polarisation: str | None = None
-    distance_mm: float | None = None
-    pixel_size_mm: float | None = None
-    distance_pixels: float | None = None
-    centre: tuple[float, float] | None = None
-    position_mm: np.ndarray | None = None
-    direction: np.ndarray | None = None
-    solid_angle_sr: np.ndarray | None = None
-    polarisation_factor: np.ndarray | None = None
-    mask: np.ndarray | None = None
-    background: np.ndarray | None = None
-    experiment: Experiment | None = None
+from xraisim.instrument.ranges import require_reach
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
     """What is said of an experiment by hand; it wins over the file, which wins over the preset.
 
-    ``instrument``: a preset, or empty for none. ``beam``, ``detector``: any keys of
-    :class:`Beam` and :class:`Detector`. Raises :class:`ConfigError`.
+    ``instrument``: a preset, or empty for none. ``mask_missing_modules``: pixels of a virtual data
+    set whose sources are missing are masked in all patterns, in place of an error. ``beam``,
+    ``detector``: any keys of :class:`Beam` and :class:`Detector`. Raises :class:`ConfigError`.
     """
 
     particle_diameter_angstrom: float | None = None
     instrument: str = ""
+    mask_missing_modules: bool = False
     background_photons_per_pixel: float = 0.0
     beam: dict[str, Any] = field(default_factory=dict)
     detector: dict[str, Any] = field(default_factory=dict)
@@ -96,7 +52,9 @@ def assemble(known: Known, config: ExperimentConfig) -> Experiment:
     """
     diameter = config.particle_diameter_angstrom
     if known.experiment is not None:
-        if config != ExperimentConfig(particle_diameter_angstrom=diameter):
+        if replace(config, mask_missing_modules=False) != ExperimentConfig(
+            particle_diameter_angstrom=diameter
+        ):
             raise ConfigError(
                 "a pattern file holds its own beam, detector and background; they cannot be given "
                 "again: leave out --instrument, [beam], [detector] and the background"
@@ -106,7 +64,10 @@ def assemble(known: Known, config: ExperimentConfig) -> Experiment:
         return replace(known.experiment, particle_diameter_angstrom=diameter)
     beam = _beam(known, config)
     setting = _detector(known, config)
-    detector = _geometry(known, setting, beam)
+    detector = place_pixels(known, setting, beam)
+    require_usable(detector)
+    if diameter is not None:
+        require_reach(detector.s_max, diameter)
     background = np.full(known.pixels, config.background_photons_per_pixel)
     if known.background is not None and not config.background_photons_per_pixel:
         background = known.background
@@ -122,8 +83,12 @@ def _merged(known: Known, config: ExperimentConfig, table: str, names: tuple[str
     values: dict[str, Any] = {}
     if config.instrument:
         values |= configuration.to_mapping(getattr(preset(config.instrument), table))
-    values |= {n: v for n in names if (v := getattr(known, n)) is not None}
-    return values | getattr(config, table)
+    given = getattr(config, table)
+    for name in names:
+        value = getattr(known, name)
+        if value is not None and name not in given:
+            values[name] = plausible(known, name, f"[{table}] {name} = …")
+    return values | given
 
 
 def _beam(known: Known, config: ExperimentConfig) -> Beam:
@@ -147,12 +112,23 @@ def _detector(known: Known, config: ExperimentConfig) -> Detector:
     elsewhere = values.get("geometry_file") or values.get("panels")
     if not elsewhere and values.get("layout", "flat") == "flat":
         _require_flat(values)
+        _require_one_panel(known, config)
     fixed = {"rows": 1, "columns": known.pixels}
     if known.shape is not None:
         fixed = {"rows": known.shape[0], "columns": known.shape[1]}
     if "rows" not in config.detector and not config.instrument:
         values |= fixed
     return configuration.from_mapping(Detector, values, "detector.")
+
+
+def _require_one_panel(known: Known, config: ExperimentConfig) -> None:
+    placed = known.position_mm is not None or known.direction is not None
+    if known.panels > 1 and not placed and not ({"rows", "columns"} & set(config.detector)):
+        raise ConfigError(
+            f"a pattern has {known.panels} panels, and nothing says where they are; give "
+            "--instrument PRESET, or in --config: [detector] geometry_file (CrystFEL) or layout, "
+            "or rows and columns of the whole if they do lie below one another"
+        )
 
 
 def _require_flat(values: dict[str, Any]) -> None:
@@ -162,78 +138,3 @@ def _require_flat(values: dict[str, Any]) -> None:
             f"the detector's {' and '.join(missing)} are not in the file; give --instrument PRESET,"
             f" or in --config: [detector] {', '.join(f'{name} = …' for name in missing)}"
         )
-
-
-def _geometry(known: Known, setting: Detector, beam: Beam) -> Geometry:
-    position = known.position_mm
-    if position is None and known.direction is not None:
-        position = known.direction * (setting.distance_mm / known.direction[:, 2:])
-    if position is not None:
-        return _placed(known, setting, beam, position)
-    placed = geometry(setting, beam)
-    if len(placed.reasons) != known.pixels:
-        raise ConfigError(
-            f"the file's patterns have {known.shape or known.pixels} pixels, the detector given "
-            f"{placed.shape}; they must agree: choose another instrument, or set the table's "
-            "[detector] rows and columns, or leave them out"
-        )
-    if known.centre is not None:
-        row, column = known.centre
-        shift = ((setting.columns - 1) / 2 - column, (setting.rows - 1) / 2 - row, 0.0)
-        return _placed(
-            known, setting, beam, placed.position_mm + np.array(shift) * setting.pixel_size_mm
-        )
-    return replace(placed, reasons=placed.reasons | _file_reason(known))
-
-
-def _file_reason(known: Known) -> np.ndarray:
-    mask = np.zeros(known.pixels, bool) if known.mask is None else known.mask
-    return np.where(mask, MaskReason.FILE, 0).astype(np.uint8)
-
-
-def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -> Geometry:
-    """Return the geometry of pixels whose places are known one by one."""
-    s = scattering_vectors(position, beam.wavelength_angstrom)
-    solid_angle, factor = known.solid_angle_sr, known.polarisation_factor
-    if solid_angle is None:
-        rho = np.linalg.norm(position, axis=1)
-        solid_angle = setting.pixel_size_mm**2 * position[:, 2] / rho**3  # pixels facing the beam
-    if factor is None:
-        factor = polarisation_factor(position, beam.polarisation)
-    if setting.mask_file or setting.binning != 1:
-        raise ConfigError(
-            "detector.mask_file and binning do not go with a file that places its own pixels; put "
-            "the mask into that file, and bin beforehand"
-        )
-    radius, reasons = np.linalg.norm(s, axis=1), _file_reason(known)
-    stopped = np.hypot(position[:, 0], position[:, 1]) < setting.beamstop_radius_mm
-    outside = (radius < setting.s_min_per_angstrom) | (radius > setting.s_max_per_angstrom)
-    reasons[stopped] |= np.uint8(MaskReason.BEAMSTOP)
-    reasons[outside] |= np.uint8(MaskReason.RANGE)
-    per_steradian = beam.fluence_photons_per_um2 * CLASSICAL_ELECTRON_RADIUS_UM**2
-    return Geometry(
-        shape=_shape(known, setting),
-        position_mm=position,
-        s=s,
-        solid_angle_sr=solid_angle,
-        polarisation=factor,
-        gain=per_steradian * solid_angle * factor,
-        panel=np.zeros(known.pixels, np.int32),
-        s_step=square_pixel_step(solid_angle, beam.wavelength_angstrom),
-        reasons=reasons,
-    )
-
-
-def _shape(known: Known, setting: Detector) -> tuple[int, int]:
-    """Return the file's rows and columns, else those given if they fit, else one row."""
-    given = setting.rows, setting.columns
-    if known.shape is not None:
-        return known.shape
-    return given if given[0] * given[1] == known.pixels else (1, known.pixels)
-
-
-def pixel_pitch_mm(detector: Geometry) -> float:
-    """Return the pixel size that the solid angles p²·z/ρ³ of pixels facing the beam stand for."""
-    position = detector.position_mm
-    area = detector.solid_angle_sr * np.linalg.norm(position, axis=1) ** 3 / position[:, 2]
-    return float(np.sqrt(np.median(area)))

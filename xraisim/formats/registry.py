@@ -10,7 +10,7 @@ from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Photons
 from xraisim.files.pattern_schema import FORMAT
 from xraisim.formats import cxi, dragonfly_detector, dragonfly_h5, emc, skopi, stack, xrai
-from xraisim.formats.base import Format, Read, Source
+from xraisim.formats.base import Format, Read, Source, Wanted
 
 DETECTOR = "dragonfly-detector"
 
@@ -123,8 +123,15 @@ def target_format(path: Path | str, source: str) -> str:
     )
 
 
-def open_source(path: Path | str, name: str | None = None, dataset: str | None = None) -> Source:
+def open_source(
+    path: Path | str,
+    name: str | None = None,
+    dataset: str | None = None,
+    mask_missing: bool = False,
+) -> Source:
     """Open a file of patterns; ``name`` is its format if it should not be recognised.
+
+    ``dataset``, ``mask_missing``: see :class:`Wanted`.
 
     Raises :class:`FormatError` for a file that is not what it should be.
     """
@@ -134,7 +141,7 @@ def open_source(path: Path | str, name: str | None = None, dataset: str | None =
         raise FormatError(f"{path}: a detector, no patterns; it goes with them as --detector")
     title = FORMATS[name].title
     with reading(path, title, "if it is something else, leave out --from, or choose another"):
-        source = FORMATS[name].open(path, dataset)
+        source = FORMATS[name].open(path, Wanted(dataset=dataset, mask_missing=mask_missing))
     source.read = _guarded(source.read, path, title)
     return source
 

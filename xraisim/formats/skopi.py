@@ -5,6 +5,7 @@
 and ``solid_angle`` [panels, rows, columns]. The wavelength follows from the Ewald sphere.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,47 +17,51 @@ from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 from xraisim.core.units import HC_EV_ANGSTROM
 from xraisim.files.atomic import whole_file
-from xraisim.formats import counts
-from xraisim.formats.base import Append, Source, Target
-from xraisim.formats.experiment import Experiment, Known
+from xraisim.formats import counts, hdf5
+from xraisim.formats.base import ANYTHING, Append, Source, Target, Wanted
 from xraisim.formats.frames import append_frames
+from xraisim.formats.known import Experiment, Known
 
 RECIPROCAL = "pixel_position_reciprocal"
 _M_TO_ANGSTROM = 1e-10  # of reciprocal lengths
 _CARRIED = {"photons", "intensities", RECIPROCAL, "pixel_index_map", "polarization", "solid_angle"}
 
 
-def open_skopi(path: Path, dataset: str | None = None) -> Source:
+def open_skopi(path: Path, wanted: Wanted = ANYTHING) -> Source:
     """Open a skopi or spinifel file; ``dataset`` names the patterns if they are elsewhere."""
     file = h5py.File(path, "r")
     try:
-        return _open(path, file, dataset)
+        return _open(path, file, wanted)
     except BaseException:
         file.close()
         raise
 
 
-def _open(path: Path, file: h5py.File, dataset: str | None) -> Source:
-    name = dataset or ("photons" if "photons" in file else "intensities")
-    data = file.get(name)
-    if not isinstance(data, h5py.Dataset) or RECIPROCAL not in file:
+def _open(path: Path, file: h5py.File, wanted: Wanted) -> Source:
+    name = wanted.dataset or ("photons" if "photons" in file else "intensities")
+    data = hdf5.member(file, name)
+    if not isinstance(data, h5py.Dataset) or data.ndim < 2 or RECIPROCAL not in file:
         raise FormatError(
-            f"{path}: expected datasets photons or intensities, and {RECIPROCAL}; found "
-            f"{', '.join(file)}; name the patterns with --dataset if they are elsewhere"
+            f"{path}: expected datasets photons or intensities, [patterns, panels, rows, columns], "
+            f"and {RECIPROCAL}; found {', '.join(file)}; name the patterns with --dataset if they "
+            "are elsewhere"
         )
-    pixels = int(np.prod(data.shape[1:]))
-    mask = file["mask"][()].ravel() != 0 if "mask" in file else None
+    pattern = data.shape[1:]
+    pixels, notices = math.prod(pattern), []
+    values = _per_pixel(path, file, "mask", pixels)
+    mask = None if values is None else values != 0
+    mask = hdf5.mask_gaps(data, pattern, mask, wanted, notices)
 
     def read(start: int, stop: int) -> Photons:
         return counts.sparse(data[start:stop], start, f"{path}, {name}", mask)
 
     left = sorted(set(file) - _CARRIED - {"mask", name})
-    notices = [f"left out of the pattern file, as truth: {', '.join(left)}"] if left else []
-    shape = (int(np.prod(data.shape[1:-1])), int(data.shape[-1]))
+    if left:
+        notices.insert(0, f"left out of the pattern file, as truth: {', '.join(left)}")
     return Source(
         path=path,
         patterns=len(data),
-        known=_known(path, file, pixels, shape, mask),
+        known=_known(path, file, pixels, (math.prod(pattern[:-1]), pattern[-1]), mask),
         read=read,
         close=file.close,
         notices=notices,
@@ -67,10 +72,11 @@ def _known(
     path: Path, file: h5py.File, pixels: int, shape: tuple[int, int], mask: np.ndarray | None
 ) -> Known:
     s = _vectors(path, file, pixels)
-    lit = np.linalg.norm(s, axis=1) > 0
+    length = np.linalg.norm(s, axis=1)
+    lit = length > 1e-9 * length.max(initial=0.0)  # all but the pixel on the beam
     # on the sphere |s + z/λ| = 1/λ, hence λ = −2 s_z/|s|²
-    wavelength = -2 * s[lit, 2] / (s[lit] ** 2).sum(1)
-    middle = float(np.median(wavelength))
+    wavelength = -2 * s[lit, 2] / length[lit] ** 2
+    middle = float(np.median(wavelength)) if lit.any() and np.isfinite(length).all() else 0.0
     if not (middle > 0 and np.abs(wavelength / middle - 1).max() < 0.01):
         raise FormatError(
             f"{path}: {RECIPROCAL} does not lie on one Ewald sphere around −z; expected s = "
@@ -83,14 +89,14 @@ def _known(
         shape=shape,
         photon_energy_ev=HC_EV_ANGSTROM / middle,
         direction=direction,
-        solid_angle_sr=_per_pixel(path, file, "solid_angle", pixels),
-        polarisation_factor=_per_pixel(path, file, "polarization", pixels),
+        solid_angle_sr=_factor(path, file, "solid_angle", pixels),
+        polarisation_factor=_factor(path, file, "polarization", pixels),
         mask=mask,
     )
 
 
 def _vectors(path: Path, file: h5py.File, pixels: int) -> np.ndarray:
-    values = np.asarray(file[RECIPROCAL][()], float)
+    values = hdf5.whole(hdf5.member(file, RECIPROCAL)).astype(float)
     if values.size != 3 * pixels or 3 not in (values.shape[0], values.shape[-1]):
         raise FormatError(
             f"{path}: {RECIPROCAL} has shape {values.shape}, expected 3 components for each of the "
@@ -100,10 +106,21 @@ def _vectors(path: Path, file: h5py.File, pixels: int) -> np.ndarray:
     return last.reshape(pixels, 3) * _M_TO_ANGSTROM
 
 
+def _factor(path: Path, file: h5py.File, name: str, pixels: int) -> np.ndarray | None:
+    values = _per_pixel(path, file, name, pixels)
+    if values is not None and not (np.isfinite(values) & (values >= 0)).all():
+        raise FormatError(
+            f"{path}: {name} runs from {values.min():.4g} to {values.max():.4g}; expected finite "
+            "values of zero or more"
+        )
+    return values
+
+
 def _per_pixel(path: Path, file: h5py.File, name: str, pixels: int) -> np.ndarray | None:
-    if name not in file:
+    found = hdf5.member(file, name)
+    if found is None:
         return None
-    values = np.asarray(file[name][()], float).ravel()
+    values = hdf5.whole(found).astype(float).ravel()
     if len(values) != pixels:
         raise FormatError(f"{path}: {name} has {len(values)} values for {pixels} pixels")
     return values

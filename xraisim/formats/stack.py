@@ -2,9 +2,10 @@
 
 Frames are [N, rows, columns], [N, panels, rows, columns] or [N, pixels]; the last two axes are kept
 as the detector's shape, panels below one another. A dataset or member called ``mask`` of a frame's
-size is the mask, non-zero where a pixel is unused.
+shape is the mask, non-zero where a pixel is unused.
 """
 
+import math
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,21 +18,21 @@ import numpy as np
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space, whole_file
-from xraisim.formats import counts
-from xraisim.formats.base import Append, Source, Target
-from xraisim.formats.experiment import Known
+from xraisim.formats import counts, hdf5
+from xraisim.formats.base import ANYTHING, Append, Source, Target, Wanted
 from xraisim.formats.frames import append_frames
+from xraisim.formats.known import Known
 
 _KEY = "patterns"
 
 
 def _source(
-    path: Path, data: Any, mask: np.ndarray | None, close: Callable[[], None], left: list[str]
+    path: Path, data: Any, mask: np.ndarray | None, close: Callable[[], None], notices: list[str]
 ) -> Source:
     if len(data.shape) < 2:
         raise FormatError(f"{path}: an array of shape {data.shape}; expected frames stacked")
     frame = data.shape[1:]
-    shape = (int(np.prod(frame[:-1])), int(frame[-1])) if len(frame) > 1 else None
+    shape = (math.prod(frame[:-1]), frame[-1]) if len(frame) > 1 else None
 
     def read(start: int, stop: int) -> Photons:
         return counts.sparse(np.asarray(data[start:stop]), start, str(path), mask)
@@ -39,11 +40,15 @@ def _source(
     return Source(
         path=path,
         patterns=data.shape[0],
-        known=Known(pixels=int(np.prod(frame)), shape=shape, mask=mask),
+        known=Known(pixels=math.prod(frame), shape=shape, panels=math.prod(frame[:-2]), mask=mask),
         read=read,
         close=close,
-        notices=[f"left out of the pattern file: {', '.join(left)}"] if left else [],
+        notices=notices,
     )
+
+
+def _left_out(names: set[str]) -> list[str]:
+    return [f"left out of the pattern file: {', '.join(sorted(names))}"] if names else []
 
 
 class _File:
@@ -56,9 +61,11 @@ class _File:
             self._start = file.tell()
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        row = int(np.prod(self.shape[1:]))
+        row = math.prod(self.shape[1:])
         offset = self._start + rows.start * row * self.dtype.itemsize
-        values = np.fromfile(self._path, self.dtype, (rows.stop - rows.start) * row, offset=offset)
+        there = max(self._path.stat().st_size - offset, 0) // self.dtype.itemsize
+        count = min((rows.stop - rows.start) * row, there)  # a header may promise any number
+        values = np.fromfile(self._path, self.dtype, count, offset=offset)
         return _frames(values, rows, self.shape, self._path)
 
 
@@ -72,7 +79,7 @@ class _Member:
     def _open(self) -> None:
         self._file: IO[bytes] = self._archive.open(self._name)
         self.shape, self.dtype = _read_header(self._file, self._name)
-        self._at, self._row = 0, int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        self._at, self._row = 0, math.prod(self.shape[1:]) * self.dtype.itemsize
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         if rows.start != self._at:
@@ -106,47 +113,64 @@ def _frames(
     values: np.ndarray, rows: slice, shape: tuple[int, ...], where: Path | str
 ) -> np.ndarray:
     frames = rows.stop - rows.start
-    if len(values) != frames * int(np.prod(shape[1:])):
+    if len(values) != frames * math.prod(shape[1:]):
         raise FormatError(f"{where}: ends before frame {rows.stop}; the file is truncated")
     return values.reshape(frames, *shape[1:])
 
 
-def open_npy(path: Path, dataset: str | None = None) -> Source:
+def open_npy(path: Path, wanted: Wanted = ANYTHING) -> Source:
     """Open a ``.npy`` file."""
     return _source(path, _File(path), None, lambda: None, [])
 
 
-def open_npz(path: Path, dataset: str | None = None) -> Source:
+def open_npz(path: Path, wanted: Wanted = ANYTHING) -> Source:
     """Open an ``.npz`` archive; ``dataset`` names the array if there are several stacks."""
     archive = zipfile.ZipFile(path)
     members = {n.removesuffix(".npy"): _Member(archive, n) for n in archive.namelist()}
     shapes = {name: member.shape for name, member in members.items()}
-    name = _choose(path, shapes, dataset)
+    name = _choose(path, shapes, wanted.dataset)
     mask = None
-    if "mask" in members and name != "mask":
+    if "mask" in members and name != "mask" and shapes["mask"]:
         mask = _as_mask(members["mask"][0 : shapes["mask"][0]], shapes[name])
-    left = sorted(set(members) - {name} - ({"mask"} if mask is not None else set()))
-    return _source(path, members[name], mask, archive.close, left)
+    left = set(members) - {name} - ({"mask"} if mask is not None else set())
+    return _source(path, members[name], mask, archive.close, _left_out(left))
 
 
-def open_h5(path: Path, dataset: str | None = None) -> Source:
+def open_h5(path: Path, wanted: Wanted = ANYTHING) -> Source:
     """Open a stack in an HDF5 file; ``dataset`` is its path if there are several."""
     file = h5py.File(path, "r")
     try:
-        shapes: dict[str, tuple[int, ...]] = {}
-        file.visititems(
-            lambda name, item: (
-                shapes.update({name: item.shape}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-        name = _choose(path, shapes, dataset and dataset.strip("/"))
+        name, left = _find(path, file, wanted.dataset)
+        data = hdf5.member(file, name)
         beside = f"{name.rpartition('/')[0]}/mask".strip("/")
-        mask = _as_mask(file[beside][()], shapes[name]) if beside in shapes else None
-        left = sorted(set(shapes) - {name} - ({beside} if mask is not None else set()))
-        return _source(path, file[name], mask, file.close, left)
+        mask, notices = None, []
+        found = hdf5.member(file, beside)
+        if isinstance(found, h5py.Dataset) and name != beside:
+            mask = _as_mask(found, data.shape)
+            if mask is not None:
+                left -= {beside}
+                mask = hdf5.mask_gaps(found, found.shape, mask, wanted, notices)
+        mask = hdf5.mask_gaps(data, data.shape[1:], mask, wanted, notices)
+        return _source(path, data, mask, file.close, _left_out(left) + notices)
     except BaseException:
         file.close()
         raise
+
+
+def _find(path: Path, file: h5py.File, wanted: str | None) -> tuple[str, set[str]]:
+    """Return where the frames are, and the names of the other data sets."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
+            shapes[name] = item.shape
+
+    file.visititems(note)
+    if wanted is not None:
+        wanted = wanted.strip("/")
+        note(wanted, hdf5.member(file, wanted))  # which may be a link, that a visit does not follow
+    name = _choose(path, shapes, wanted)
+    return name, set(shapes) - {name}
 
 
 def _choose(path: Path, shapes: dict[str, tuple[int, ...]], wanted: str | None) -> str:
@@ -165,9 +189,11 @@ def _choose(path: Path, shapes: dict[str, tuple[int, ...]], wanted: str | None) 
     return stacks[0]
 
 
-def _as_mask(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    mask = np.asarray(values).ravel() != 0
-    return mask if len(mask) == int(np.prod(shape[1:])) else None
+def _as_mask(values: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return a mask of the frames' size, or None for an array that is something else."""
+    if math.prod(values.shape) != math.prod(shape[1:]) or values.dtype.kind not in "biuf":
+        return None
+    return np.asarray(values[()]).ravel() != 0
 
 
 def _size(target: Target) -> int:

@@ -9,13 +9,13 @@ import numpy as np
 
 from xraisim.core.errors import ConfigError
 from xraisim.files.patterns import PatternReader, PatternWriter
-from xraisim.formats.base import Append, Source, Target
-from xraisim.formats.experiment import Experiment, Known
+from xraisim.formats.base import ANYTHING, Append, Source, Target, Wanted
+from xraisim.formats.known import Experiment, Known
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Geometry, square_pixel_step
 
 
-def open_xrai(path: Path, dataset: str | None = None) -> Source:
+def open_xrai(path: Path, wanted: Wanted = ANYTHING) -> Source:
     """Open a pattern file of ``xrai-sim make`` or of an earlier conversion."""
     reader = PatternReader(path)
     try:

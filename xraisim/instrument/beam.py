@@ -9,6 +9,7 @@ from scipy.special import gammaincinv, ndtri
 from xraisim.core.errors import ConfigError
 from xraisim.core.random import uniforms
 from xraisim.core.units import wavelength_angstrom
+from xraisim.instrument.ranges import GIVE_OURS, require
 
 POLARISATIONS = ("x", "y", "unpolarised")
 FOCI = ("top-hat", "gaussian")
@@ -49,6 +50,7 @@ class Beam:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"beam.{name} is {value}; it must be a positive number")
+        require("photon_energy_ev", self.photon_energy_ev, where="beam", advice=GIVE_OURS)
         self._check_choice("polarisation", POLARISATIONS)
         self._check_choice("focus", FOCI)
         self._check_range("position_jitter_um", math.inf)

@@ -2,6 +2,7 @@
 
 import enum
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from xraisim.instrument.beam import Beam
 from xraisim.instrument.crystfel import read_geometry
 from xraisim.instrument.layouts import LAYOUTS, check_layout
 from xraisim.instrument.panels import Layout, Panel
+from xraisim.instrument.ranges import GIVE_OURS, require
 
 
 class MaskReason(enum.IntFlag):
@@ -34,7 +36,8 @@ class Detector:
     ``layout``, a name in :data:`LAYOUTS`; or, for the layout ``"flat"``, a square
     grid of ``rows`` × ``columns`` pixels of ``pixel_size_mm`` centred on the beam and perpendicular
     to it, columns along x and rows along y. Panels are stacked along the rows: pixel (row, column)
-    of a panel has the flat index ``row * columns + column`` after all pixels of earlier panels.
+    of a panel has the flat index ``row * columns + column`` after all pixels of earlier panels; a
+    geometry file says itself where in the data each panel is.
     ``distance_mm`` from the particle holds unless the geometry file states its own.
 
     ``binning``: so many × so many pixels of a panel are read out as one; rows and columns left over
@@ -65,6 +68,8 @@ class Detector:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"detector.{name} is {value}; it must be a positive number")
+        for name in ("pixel_size_mm", "distance_mm"):
+            require(name, getattr(self, name), where="detector", advice=GIVE_OURS)
         for name in ("beamstop_radius_mm", "s_min_per_angstrom", "saturation_photons"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(
@@ -83,7 +88,8 @@ class Geometry:
 
     ``shape``: rows of all panels and columns. ``position_mm`` [P, 3] in the lab frame; ``s`` [P, 3]
     in Å⁻¹; ``solid_angle_sr`` [P]; ``polarisation`` [P], dimensionless; ``gain`` [P], photons per
-    electron² at relative fluence 1; ``panel`` int32 [P], the panel's number; ``s_step``, the
+    electron² at relative fluence 1; ``panel`` int32 [P], the panel's number, −1 if on none;
+    ``s_step``, the
     largest |Δs| between neighbouring pixels of a panel, Å⁻¹; ``reasons`` uint8 [P], why the pixel
     is not used (:class:`MaskReason`), 0 where it is.
     """
@@ -139,7 +145,14 @@ def _flat(detector: Detector) -> Panel:
 
 def pixel_positions(detector: Detector) -> np.ndarray:
     """Return pixel centres in the lab frame, after binning, float64 [P, 3], mm."""
-    return read_layout(detector).binned(detector.binning).positions_mm()
+    layout = read_layout(detector).binned(detector.binning)
+    position = layout.positions_mm()
+    return layout.framed(position, _nowhere(position))
+
+
+def _nowhere(position_mm: np.ndarray) -> np.ndarray:
+    """Return where pixels of no panel are said to be: on the beam, as far as the others."""
+    return np.array([0.0, 0.0, np.median(position_mm[:, 2])])
 
 
 def scattering_vectors(position_mm: np.ndarray, wavelength_angstrom: float) -> np.ndarray:
@@ -180,16 +193,19 @@ def geometry(detector: Detector, beam: Beam) -> Geometry:
     solid_angle = layout.solid_angles(position)
     polarisation = polarisation_factor(position, beam.polarisation)
     per_steradian = beam.fluence_photons_per_um2 * CLASSICAL_ELECTRON_RADIUS_UM**2
+    reasons = mask_reasons(detector, read_out, position, s)
+    for notice in layout.notices:
+        warnings.warn(notice, stacklevel=2)
     return Geometry(
         shape=layout.shape,
-        position_mm=position,
-        s=s,
-        solid_angle_sr=solid_angle,
-        polarisation=polarisation,
-        gain=per_steradian * solid_angle * polarisation,
-        panel=layout.panel,
+        position_mm=layout.framed(position, _nowhere(position)),
+        s=layout.framed(s, 0.0),
+        solid_angle_sr=layout.framed(solid_angle, 0.0),
+        polarisation=layout.framed(polarisation, 1.0),
+        gain=layout.framed(per_steradian * solid_angle * polarisation, 0.0),
+        panel=layout.framed(layout.panel, -1),
         s_step=layout.largest_step(s),
-        reasons=mask_reasons(detector, read_out, position, s),
+        reasons=layout.framed(reasons, MaskReason.BAD_REGION),
     )
 
 
@@ -198,8 +214,8 @@ def mask_reasons(
 ) -> np.ndarray:
     """Return why each pixel is not used, uint8 [P] of :class:`MaskReason`, 0 where it is.
 
-    ``layout`` as read out, before binning; ``position_mm`` and ``s`` (Å⁻¹) [P, 3] after it. Raises
-    :class:`SamplingError` if no pixel is left.
+    ``layout`` as read out, before binning; ``position_mm`` and ``s`` (Å⁻¹) [P, 3] after it; panel
+    after panel. Raises :class:`SamplingError` if no pixel is left.
     """
     radius = np.linalg.norm(s, axis=1)
     unused = {
@@ -211,7 +227,9 @@ def mask_reasons(
     }
     if detector.mask_file:
         masked = _read_mask(Path(detector.mask_file), layout.shape)
-        unused[MaskReason.FILE] = layout.bin_mask(masked.reshape(-1), detector.binning)
+        unused[MaskReason.FILE] = layout.bin_mask(
+            layout.unframed(masked.reshape(-1)), detector.binning
+        )
     reasons = np.zeros(len(s), np.uint8)
     for reason, pixels in unused.items():
         reasons[pixels] |= np.uint8(reason)

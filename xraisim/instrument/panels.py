@@ -1,11 +1,15 @@
 """Flat panels in space: where their pixels are and what solid angle each covers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from xraisim.core.errors import ConfigError
+
+_MOST_FRAME_PIXELS = 2**27
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,20 +80,76 @@ class Panel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Frame:
+    """Where panels lie in the arrays that data come in, whose flat index is then the pixels'.
+
+    ``origins``: each panel's first pixel along every axis; ``slow`` and ``fast``: the axes along
+    which a panel's rows and columns count. Pixels of no panel are not used.
+    """
+
+    origins: tuple[tuple[int, ...], ...]
+    slow: int
+    fast: int
+
+    def shape(self, panels: Sequence[Panel]) -> tuple[int, ...]:
+        """Return the shape of the smallest array that holds all panels."""
+        ends = np.array(self.origins) + 1
+        ends[:, self.slow] += [panel.rows - 1 for panel in panels]
+        ends[:, self.fast] += [panel.columns - 1 for panel in panels]
+        return tuple(ends.max(0).tolist())
+
+    def indices(self, panels: Sequence[Panel]) -> np.ndarray:
+        """Return the flat index of every pixel of one panel after another, int64 [P].
+
+        Raises :class:`ConfigError` if panels overlap.
+        """
+        shape, parts = self.shape(panels), []
+        if math.prod(shape) > _MOST_FRAME_PIXELS:
+            raise ConfigError(f"the panels lie in frames of {shape}, more than any detector has")
+        for origin, panel in zip(self.origins, panels, strict=True):
+            place: list[int | np.ndarray] = list(origin)
+            row, column = np.indices((panel.rows, panel.columns))
+            place[self.slow], place[self.fast] = row + place[self.slow], column + place[self.fast]
+            parts.append(np.ravel_multi_index(np.broadcast_arrays(*place), shape).reshape(-1))
+        indices = np.concatenate(parts)
+        if len(np.unique(indices)) < len(indices):
+            raise ConfigError("panels overlap in the data; they need pixels of their own")
+        return indices
+
+    def follows(self, panels: Sequence[Panel]) -> bool:
+        """Return whether the panels lie one after another, as without a frame."""
+        indices, shape = self.indices(panels), self.shape(panels)
+        in_order = np.array_equal(indices, np.arange(math.prod(shape)))
+        return in_order and shape[-1] == panels[0].columns
+
+    def binned(self, factor: int) -> "Frame":
+        """Return the frame for panels of ``factor`` × ``factor`` pixels in one."""
+        origins = np.array(self.origins)
+        origins[:, [self.slow, self.fast]] //= factor  # which leaves panels apart
+        return Frame(origins=tuple(map(tuple, origins.tolist())), slow=self.slow, fast=self.fast)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Layout:
-    """The panels of a detector; the flat pixel index runs through them one after another.
+    """The panels of a detector; arrays here run through them one after another.
 
     ``distance_mm`` is where z of the panels counts from; ``bad`` bool [P] marks pixels that the
-    source of the layout calls bad.
+    source of the layout calls bad. ``frame``: where the panels lie in the data, if not one after
+    another. ``notices``: what the source of the layout says that is not used, in sentences.
     """
 
     panels: tuple[Panel, ...]
     distance_mm: float
     bad: np.ndarray
+    frame: Frame | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows of all panels and columns; (1, P) if the panels differ in columns."""
+        """Rows and columns of the data: of all panels, (1, P) if the panels differ in columns."""
+        if self.frame is not None:
+            shape = self.frame.shape(self.panels)
+            return math.prod(shape[:-1]), shape[-1]
         columns = {panel.columns for panel in self.panels}
         pixels = sum(len(panel) for panel in self.panels)
         return (
@@ -101,6 +161,19 @@ class Layout:
         """Panel number of every pixel, int32 [P]."""
         lengths = [len(panel) for panel in self.panels]
         return np.repeat(np.arange(len(self.panels), dtype=np.int32), lengths)
+
+    def framed(self, values: np.ndarray, empty: ArrayLike) -> np.ndarray:
+        """Return values [P, …] in the order of the data, ``empty`` at pixels of no panel."""
+        if self.frame is None:
+            return values
+        pixels = math.prod(self.frame.shape(self.panels))
+        framed = np.full((pixels, *values.shape[1:]), empty, values.dtype)
+        framed[self.frame.indices(self.panels)] = values
+        return framed
+
+    def unframed(self, values: np.ndarray) -> np.ndarray:
+        """Return values in the order of the data panel after panel."""
+        return values if self.frame is None else values[self.frame.indices(self.panels)]
 
     def split(self, values: np.ndarray) -> list[np.ndarray]:
         """Cut an array [P, …] into one view [rows, columns, …] per panel."""
@@ -148,6 +221,8 @@ class Layout:
             panels=tuple(panel.binned(factor) for panel in self.panels),
             distance_mm=self.distance_mm,
             bad=self.bin_mask(self.bad, factor),
+            frame=None if self.frame is None else self.frame.binned(factor),
+            notices=self.notices,
         )
 
 

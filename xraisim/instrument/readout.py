@@ -8,7 +8,6 @@ to neighbouring pixels is left out.
 """
 
 import dataclasses
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -137,12 +136,12 @@ def _subtract_common_mode(signal: np.ndarray, geometry: Geometry, adu_per_photon
     median alone would rise with the number of lit pixels.
     """
     usable = ~geometry.mask
-    ends = np.searchsorted(geometry.panel, np.arange(geometry.panel[-1] + 2))
-    for start, stop in itertools.pairwise(ends):
-        values = signal[:, start:stop][:, usable[start:stop]]
+    for panel in range(int(geometry.panel.max()) + 1):
+        pixels = np.flatnonzero((geometry.panel == panel) & usable)
+        values = signal[:, pixels]
         if not values.shape[1]:
             continue
         half = (values.shape[1] - 1) // 2
         middle = np.partition(values, half, axis=1)[:, half, None]
         dark = np.abs(values - middle) < 0.5 * adu_per_photon
-        signal[:, start:stop] -= np.mean(values, axis=1, where=dark, keepdims=True)
+        signal[:, pixels] -= np.mean(values, axis=1, where=dark, keepdims=True)

@@ -16,6 +16,7 @@ from xraisim.core.errors import SamplingError
 from xraisim.core.random import stream_key
 from xraisim.core.types import Photons
 from xraisim.instrument.detector import Geometry
+from xraisim.photons.bounds import check_exposures, check_rates
 from xraisim.photons.lookup import Exposures, make_guide, make_lookup, make_screen, pad, running_sum
 from xraisim.photons.photon_kernels import draw_background, draw_exposures
 from xraisim.photons.row_kernels import merge_rows, merged_lengths
@@ -93,11 +94,16 @@ class PhotonSource:
         self._reach, self._key = geometry.s_max, stream_key(seed, "photons")
         self._s_max = np.array([volume.s_max for volume in volumes])
         good = geometry.good
+        means = {
+            name: np.broadcast_to(values, len(geometry.mask))[good]
+            for name, values in (("extra", extra), ("background", background))
+        }
+        check_rates(volumes, gain=gain[good], **means)
         self._screen = make_screen(good, geometry.s, gain)
         self._lookups = [make_lookup(volume, self._screen) for volume in volumes]
         self._additions = {}
-        for slot, mean in ((_EXTRA_SLOT, extra), (_BACKGROUND_SLOT, background)):
-            running = running_sum(pad(np.broadcast_to(mean, len(geometry.mask))[good]))
+        for slot, name in ((_EXTRA_SLOT, "extra"), (_BACKGROUND_SLOT, "background")):
+            running = running_sum(pad(means[name]))
             if running[-1] > 0:
                 self._additions[slot] = running, make_guide(running)
         self._capacity = 1024
@@ -107,7 +113,7 @@ class PhotonSource:
         """Return the photons of ``shots``, which are numbers ``first`` and on of the experiment.
 
         Pixels are flat detector indices, ascending in each row. Raises :class:`SamplingError` if a
-        usable pixel lies outside a volume.
+        usable pixel lies outside a volume, or an exposure is none.
         """
         self._check(shots)
         rows = shots.offsets + np.arange(len(shots) + 1) * len(self._additions)
@@ -150,13 +156,7 @@ class PhotonSource:
                 f"a shot has {np.diff(shots.offsets).max()} exposures (particles × spectral lines);"
                 f" {_EXTRA_SLOT} is the most"
             )
-        outside = self._reach * shots.scale > self._s_max[shots.model] * (1 + 1e-6)
-        if outside.any():
-            e = int(np.argmax(outside))
-            raise SamplingError(
-                f"pixels reach s = {self._reach * shots.scale[e]:.5g} Å⁻¹, the intensity volume "
-                f"was made to {self._s_max[shots.model[e]]:.5g} Å⁻¹; make it for the largest s"
-            )
+        check_exposures(shots, self._reach, self._s_max)
 
     def _fill(
         self,

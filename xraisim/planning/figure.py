@@ -61,7 +61,7 @@ def _patterns(axes: Axes, plan: Plan) -> None:
     photons, coverage = _columns(plan, "patterns_for_photons", "patterns_for_coverage")
     _steps(axes, plan, photons, color="C0", label=f"for a correlation of {plan.correlation:g}")
     _steps(axes, plan, coverage, color="C2", label="for every voxel to be met")
-    axes.set_ylabel("patterns needed")
+    axes.set_ylabel("patterns needed at known orientations")
 
 
 def _limits(axes: Axes, plan: Plan) -> None:

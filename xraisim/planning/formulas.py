@@ -2,8 +2,12 @@
 
 import math
 
+import numpy as np
+from scipy.special import exp1
+
 #: 1 − γ: nats that one photon tells about the orientation when intensities are exponential
 NATS_PER_PHOTON = 1 - 0.5772156649015329
+_FAINT = 500.0  # background over signal beyond which a series is as good and does not overflow
 _CONFIDENCE = 0.95  # that every voxel of a shell is met
 
 
@@ -49,6 +53,31 @@ def orientation_photons(orientations: int) -> float:
     them; no background. A bound: success takes several times as many.
     """
     return math.log(max(orientations, 1)) / NATS_PER_PHOTON
+
+
+def nats_per_photon(background_ratio: np.ndarray) -> np.ndarray:
+    """Return what a signal photon tells at most where background is r times the signal, nats.
+
+    ⟨(x + r) log((x + r)/(1 + r))⟩ for exponential x is 1 + eʳE₁(r) − (1 + r) log(1 + 1/r): 1 − γ
+    without background, 1/(2r) where it prevails. The mean over x of the Kullback–Leibler divergence
+    of the counts from those at the mean intensity, so no count can tell more (Elser 2009).
+    """
+    r = np.asarray(background_ratio, np.float64)
+    inner = np.clip(r, 1e-12, _FAINT)
+    told = 1 + np.exp(inner) * exp1(inner) - (1 + inner) * np.log1p(1 / inner)
+    mean = 1 + np.maximum(r, _FAINT)
+    return np.where(r < _FAINT, told, 1 / (2 * mean) - 1 / (3 * mean**2) + 3 / (4 * mean**3))
+
+
+def factor_for_unknown_orientations(nats: float, orientations: int) -> float:
+    """Return how many times as many patterns it takes if none comes with its orientation.
+
+    Of the ``nats`` that a pattern tells, log(orientations) are spent on finding its orientation and
+    the rest tells about the intensity: the reciprocal of Elser's (2009) reduced information rate.
+    Infinite where nothing is left: no single pattern can be oriented.
+    """
+    spent = math.log(max(orientations, 1))
+    return nats / (nats - spent) if nats > spent else math.inf
 
 
 def patterns_for_correlation(

@@ -4,6 +4,7 @@ Everything is arithmetic on the detector's geometry and the orientational mean o
 is drawn. The formulas and their sources are in docs/plan.md.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from xraisim.sample.species import abundances, conformations, load_species
 from xraisim.simulation.config import SimulationConfig
 
 _SECTORS = 36  # of half a turn: Friedel's law gives the other half
+_DARK = 1e-30  # photons of a pixel that tells nothing
 
 Profile = Callable[[np.ndarray], np.ndarray]
 
@@ -33,7 +35,8 @@ class Plan:
     usable pixel), ``corner_resolution_angstrom`` in the best. ``pixels_per_speckle``: pixels along
     a speckle of 1/(2D), 1 or more is needed. ``missing_speckles``: the beamstop's radius in 1/D.
     ``flat_resolution_angstrom``: √(λD), finer than which the Ewald sphere's curvature counts.
-    ``orientation_photons``: fewest photons beyond 1/D that can tell an orientation.
+    ``orientation_photons``: fewest photons beyond 1/D that can tell an orientation. What patterns
+    suffice for is at known orientations; the shells have the factor for unknown ones.
     """
 
     structure: str
@@ -58,16 +61,23 @@ class Plan:
     shells: tuple[Shell, ...]
 
     def resolution_with(self, patterns: float) -> float | None:
-        """Return d in Å up to which ``patterns`` suffice in every shell; None if in none.
+        """Return d in Å up to which ``patterns`` of known orientation suffice; None if nowhere.
 
-        The outer edge of the last shell before the first that needs more.
+        The outer edge of :meth:`last_shell_with`.
         """
-        reached = None
-        for shell in self.shells:
-            if shell.patterns > patterns:
-                break
-            reached = shell.resolution_angstrom
-        return reached
+        reached = self.last_shell_with(patterns)
+        return reached.resolution_angstrom if reached else None
+
+    def last_shell_with(self, patterns: float) -> Shell | None:
+        """Return the last shell before the first that needs more patterns; None if that is all."""
+        sufficient = itertools.takewhile(lambda shell: shell.patterns <= patterns, self.shells)
+        return next(iter(reversed(list(sufficient))), None)
+
+    @property
+    def oriented_resolution_angstrom(self) -> float | None:
+        """The finest d in Å to which a single pattern can be oriented; None if to none."""
+        told = [s for s in self.shells if math.isfinite(s.unknown_orientations_factor)]
+        return told[-1].resolution_angstrom if told else None
 
     def patterns_to(self, resolution_angstrom: float) -> float:
         """Return the patterns needed by the most demanding shell out to d, Å."""
@@ -130,7 +140,8 @@ def assess(
     radius = np.linalg.norm(detector.s[good], axis=1)
     photons = detector.gain[good] * intensity(radius)
     area = detector.solid_angle_sr[good] / wavelength_angstrom**2  # of the Ewald sphere, Å⁻²
-    values = np.stack([photons, background[good], area])
+    nats = photons * formulas.nats_per_photon(background[good] / np.maximum(photons, _DARK))
+    values = np.stack([photons, background[good], area, nats * (radius > 1 / D)])
     reach = float(radius.max()) * D
     level = math.ceil(reach)
     orientations = so3.grid_size(1 / max(reach, 1.0))

@@ -1,5 +1,6 @@
 """The resolution shells of a plan: photons, geometry and patterns needed in each."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ class Shell:
     independent voxels of edge 1/D, Friedel mates counted once. ``photons_per_voxel``,
     ``background_per_voxel``: per pattern. ``curvature_voxels``: how far the Ewald sphere lies from
     its tangent plane, in 1/D. ``blind_fraction``: what a rotation about one axis never reaches.
+    ``orientations``: rotations 1/D apart at the outer edge; ``orientation_nats``: what a pattern
+    tells of its own at most, by the photons between 1/D and there;
+    ``unknown_orientations_factor``: how many times as many patterns it takes if none comes with its
+    orientation, found from this shell or out to a finer one, infinite if none can be found.
     ``patterns_for_photons``: until the correlation with the truth is the plan's ``correlation``
     (infinite where no photon arrives); ``patterns_for_coverage``: until every voxel was met.
     """
@@ -36,6 +41,8 @@ class Shell:
     curvature_voxels: float
     blind_fraction: float
     orientations: int
+    orientation_nats: float
+    unknown_orientations_factor: float
     patterns_for_photons: float
     patterns_for_coverage: float
 
@@ -61,16 +68,24 @@ def shells(
 ) -> tuple[Shell, ...]:
     """Return the shells, going outwards, of usable pixels at |s| = ``radius`` [P], Å⁻¹.
 
-    ``values`` [3, P]: expected photons, background photons, and area on the Ewald sphere in Å⁻².
+    ``values`` [4, P]: expected photons, background photons, area on the Ewald sphere in Å⁻², and
+    what the pixel tells of the orientation in nats.
     """
     edges = shell_edges(float(radius.min()), float(radius.max()), diameter)
     bins = len(edges) - 1
     member = np.clip(np.digitize(radius, edges) - 1, 0, bins - 1)
     pixels = np.bincount(member, minlength=bins)
     sums = np.stack([np.bincount(member, row, minlength=bins) for row in values], axis=1)
-    return tuple(
+    sums[:, 3] = np.cumsum(sums[:, 3])
+    alone = [
         _shell(edges[i : i + 2], int(pixels[i]), sums[i], diameter, wavelength, correlation)
         for i in range(bins)
+    ]
+    factors = [shell.unknown_orientations_factor for shell in alone]
+    best = np.minimum.accumulate(factors[::-1])[::-1]  # oriented finely is oriented coarsely
+    return tuple(
+        dataclasses.replace(shell, unknown_orientations_factor=float(factor))
+        for shell, factor in zip(alone, best, strict=True)
     )
 
 
@@ -82,10 +97,11 @@ def _shell(
     wavelength: float,
     correlation: float,
 ) -> Shell:
-    """Return a shell from its pixels' summed photons, background and area (Å⁻²), ``sums`` [3]."""
+    """Return a shell from what its pixels add up to, ``sums`` [4]; the nats are those so far."""
     inner, outer = (float(edge) for edge in edges)
-    photons, background, area = (float(value) for value in sums)
+    photons, background, area, nats = (float(value) for value in sums)
     middle = (inner + outer) / 2
+    orientations = so3.grid_size(1 / max(outer * diameter, 1.0))
     voxels = formulas.shannon_voxels(inner, outer, diameter)
     met = area * diameter**2 / (2 * voxels)  # both mates of a nearly flat slice meet one voxel
     return Shell(
@@ -101,7 +117,9 @@ def _shell(
         background_per_voxel=background / voxels,
         curvature_voxels=formulas.curvature(middle, wavelength) * diameter,
         blind_fraction=formulas.blind_fraction(middle, wavelength),
-        orientations=so3.grid_size(1 / max(outer * diameter, 1.0)),
+        orientations=orientations,
+        orientation_nats=nats,
+        unknown_orientations_factor=formulas.factor_for_unknown_orientations(nats, orientations),
         patterns_for_photons=formulas.patterns_for_correlation(
             photons / voxels, background / voxels, correlation
         ),

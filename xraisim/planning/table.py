@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from xraisim.planning.plan import Plan
+from xraisim.planning.shells import Shell
 
 _PATTERNS = (10**3, 10**4, 10**5, 10**6)
 
@@ -32,16 +33,32 @@ def summary(plan: Plan) -> list[tuple[str, str]]:
         ),
         ("views about one axis", f"{plan.crowther_views:,}"),
         ("photons to tell an orientation", f"{plan.orientation_photons:.3g} or more beyond 1/D"),
-        *[(f"{n:,} patterns suffice to", _resolution(plan, n)) for n in _PATTERNS],
+        ("a pattern tells of its own", _told(plan.shells[-1])),
+        *[(f"{n:,} at known orientations", _sufficiency(plan, n)) for n in _PATTERNS],
     ]
 
 
-def _resolution(plan: Plan, patterns: int) -> str:
-    found = plan.resolution_with(patterns)
-    if found is None:
+def _told(outer: Shell) -> str:
+    needed = math.log(outer.orientations)
+    return f"{outer.orientation_nats:.3g} nats at most; {needed:.3g} are needed"
+
+
+def _sufficiency(plan: Plan, patterns: int) -> str:
+    """Return how far patterns suffice, and how many times as many it takes otherwise."""
+    shell = plan.last_shell_with(patterns)
+    if shell is None:
         return "no shell"
-    beyond = found == plan.shells[-1].resolution_angstrom
-    return f"{found:.3g} Å" + (", the corner" if beyond else "")
+    corner = ", the corner" if shell is plan.shells[-1] else ""
+    factor = shell.unknown_orientations_factor
+    unknown = "cannot be oriented" if math.isinf(factor) else f"if unknown {_factor(factor)}"
+    return f"{shell.resolution_angstrom:.3g} Å{corner}; {unknown}"
+
+
+def _factor(factor: float) -> str:
+    """Return a factor as text; ``"never"`` where it is infinite."""
+    if math.isinf(factor):
+        return "never"
+    return f"× {factor:.2f}" if factor < 10 else f"× {factor:.3g}"
 
 
 def cautions(plan: Plan) -> list[str]:
@@ -52,11 +69,14 @@ def cautions(plan: Plan) -> list[str]:
             f"speckles are undersampled: {plan.pixels_per_speckle:.2g} pixels per 1/(2D); move the "
             "detector away, use smaller pixels or a longer wavelength"
         )
-    if plan.photons_beyond_centre < plan.orientation_photons:
+    outer = plan.shells[-1]
+    if math.isinf(outer.unknown_orientations_factor):
+        finest = plan.oriented_resolution_angstrom
         found.append(
-            f"{plan.photons_beyond_centre:.3g} photons beyond 1/D cannot tell one of "
-            f"{plan.orientations:,} orientations; no single pattern can be oriented, at best all "
-            "of them together"
+            f"no single pattern can be oriented to {outer.resolution_angstrom:.3g} Å: one tells "
+            f"{outer.orientation_nats:.3g} nats of its orientation at most and needs "
+            f"log({outer.orientations:,}) = {math.log(outer.orientations):.3g}; "
+            + (f"{finest:.3g} Å is possible" if finest else "at best all of them together")
         )
     if plan.missing_speckles > 1:
         found.append(
@@ -84,7 +104,15 @@ def shell_tables(plan: Plan) -> tuple[Table, Table]:
     )
     needs = _table(
         "Orientations and patterns needed",
-        ("d (Å)", "curvature\n(1/D)", "blind", "rotations", "patterns,\nphotons", "coverage"),
+        (
+            "d (Å)",
+            "curved\n(1/D)",
+            "blind",
+            "rotations",
+            "patterns,\nphotons",
+            "coverage",
+            "un-\nknown",
+        ),
     )
     for shell in plan.shells:
         inner = f"{1 / shell.s_min_per_angstrom:.3g}" if shell.s_min_per_angstrom > 0 else "∞"
@@ -105,6 +133,7 @@ def shell_tables(plan: Plan) -> tuple[Table, Table]:
             f"{shell.orientations:,}",
             _count(shell.patterns_for_photons),
             _count(shell.patterns_for_coverage),
+            _factor(shell.unknown_orientations_factor),
         )
     return photons, needs
 

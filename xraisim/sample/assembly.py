@@ -5,12 +5,16 @@ expression such as ``(1-60)(61-88)`` as its first bracket only (60 of 1,680 oper
 """
 
 import itertools
+import math
 import re
 
 import gemmi
 import numpy as np
 
 from xraisim.core.errors import StructureError
+
+_MOST_OPERATORS = 100_000  # the largest in the archive has 1,680
+_SHEAR = 0.01  # of a matrix's rows; files round to six digits
 
 Operator = tuple[np.ndarray, np.ndarray]
 
@@ -27,9 +31,18 @@ def expand_expression(expression: str) -> list[tuple[str, ...]]:
     for alternative in re.split(r",(?![^()]*\))", text):
         if not re.fullmatch(r"[^()]+|(\([^()]+\))+", alternative):
             raise StructureError(f"cannot read the assembly's operator expression {expression!r}")
-        brackets = re.findall(r"[^()]+", alternative)
-        products += itertools.product(*[_expand_list(bracket) for bracket in brackets])
+        factors = [_expand_list(bracket) for bracket in re.findall(r"[^()]+", alternative)]
+        _check_count(math.prod(len(names) for names in factors), expression)
+        products += itertools.product(*factors)
     return products
+
+
+def _check_count(operators: int, expression: str) -> None:
+    if operators > _MOST_OPERATORS:
+        raise StructureError(
+            f"the assembly's operator expression {expression!r} stands for {operators:,} "
+            f"operators; expected {_MOST_OPERATORS:,} at most"
+        )
 
 
 def _expand_list(text: str) -> list[str]:
@@ -37,6 +50,7 @@ def _expand_list(text: str) -> list[str]:
     for part in text.split(","):
         span = re.fullmatch(r"(\d+)-(\d+)", part)
         if span:
+            _check_count(int(span[2]) - int(span[1]) + 1, part)
             names += [str(k) for k in range(int(span[1]), int(span[2]) + 1)]
         elif part:
             names.append(part)
@@ -64,15 +78,28 @@ def from_mmcif(block: gemmi.cif.Block, name: str) -> list[tuple[set[str], list[O
 def from_pdb(structure: gemmi.Structure, name: str) -> list[tuple[set[str], list[Operator]]]:
     """Return ``(chains, operators)`` of each part of assembly ``name`` of a PDB file."""
     _check_known(name, [assembly.name for assembly in structure.assemblies])
-    (assembly,) = [found for found in structure.assemblies if found.name == name]
+    found = [assembly for assembly in structure.assemblies if assembly.name == name]
+    if len(found) > 1:
+        raise StructureError(f"the file describes the assembly {name!r} {len(found)} times")
     return [
         (set(part.chains), [_as_arrays(op.transform) for op in part.operators])
-        for part in assembly.generators
+        for part in found[0].generators
     ]
 
 
 def _as_arrays(transform: gemmi.Transform) -> Operator:
-    return np.array(transform.mat.tolist()), np.array(transform.vec.tolist())
+    return _rigid(np.array(transform.mat.tolist()), np.array(transform.vec.tolist()))
+
+
+def _rigid(matrix: np.ndarray, vector: np.ndarray) -> Operator:
+    """Return the operator; raises :class:`StructureError` unless it turns and shifts alone."""
+    values = [*matrix.reshape(-1), *vector]
+    if not np.isfinite(values).all() or np.abs(matrix @ matrix.T - np.eye(3)).max() > _SHEAR:
+        raise StructureError(
+            f"an operator of the assembly is not a rotation and a shift: {matrix.tolist()}, "
+            f"{vector.tolist()}; the file is damaged"
+        )
+    return matrix, vector
 
 
 def _check_known(name: str, known: list[str]) -> None:
@@ -91,9 +118,7 @@ def _operator_table(block: gemmi.cif.Block) -> dict[str, Operator]:
     table = {}
     for row in block.find("_pdbx_struct_oper_list.", columns):
         values = np.array([gemmi.cif.as_number(row[k]) for k in range(1, 13)])
-        if not np.isfinite(values).all():
-            raise StructureError(f"assembly operator {row[0]} has a matrix that is not numbers")
-        table[gemmi.cif.as_string(row[0])] = (values[:9].reshape(3, 3), values[9:])
+        table[gemmi.cif.as_string(row[0])] = _rigid(values[:9].reshape(3, 3), values[9:])
     return table
 
 

@@ -9,25 +9,22 @@ right to about 1 Å, so for resolutions of some 3 Å and lower.
 import gemmi
 import numpy as np
 
+from xraisim.sample.residues import residue_numbers
+
 _MOST_PER_ATOM = 3.0  # of a residue of which only a few atoms were seen
 
 
-def missing_hydrogens(flat: gemmi.FlatStructure) -> np.ndarray:
-    """Return how many hydrogens to add at every atom of a single model, float64 [N].
+def missing_hydrogens(flat: gemmi.FlatStructure, elements: np.ndarray) -> np.ndarray:
+    """Return how many hydrogens to add at every atom, of Z ``elements`` [N], float64 [N].
 
     Zero in residues that have hydrogens, and at atoms that are hydrogen. Atoms of occupancy below 1
     (alternate locations) get their part.
     """
-    elements, occupancy = np.asarray(flat.elements), flat.occ.astype(np.float64)
-    names = np.asarray(flat.residue_names)
-    sites = [names, np.asarray(flat.chain_ids), flat.resnums, np.asarray(flat.icodes)]
-    new = np.zeros(len(elements), bool)
-    new[0] = True
-    for site in sites:
-        site = np.asarray(site).reshape(len(elements), -1)
-        new[1:] |= (site[1:] != site[:-1]).any(1)
-    residue = np.cumsum(new) - 1
-    total = np.array([_in_residue(name.tobytes()) for name in names[new]])
+    occupancy, residue = flat.occ.astype(np.float64), residue_numbers(flat)
+    first = np.flatnonzero(np.diff(residue, prepend=-1))
+    total = np.array(
+        [_in_residue(name.tobytes()) for name in np.asarray(flat.residue_names)[first]]
+    )
     total[np.unique(residue[elements == 1])] = 0
     carried = np.bincount(residue, occupancy)
     per_atom = np.minimum(total / np.maximum(carried, 1e-6), _MOST_PER_ATOM)

@@ -27,7 +27,8 @@ class Species:
     ``name`` labels it; ``weight`` is its abundance relative to the others' weights.
 
     A structure: a path or an identifier; ``chains``: shell patterns; ``assembly``: its name, empty
-    for the atoms as deposited; ``model``: its number in the file from 1, 0 for the first;
+    for the atoms as deposited; ``model``: its number in the file from 1, 0 for the first
+    (all of them in a file of an assembly's copies);
     ``all_models``: every model of the file as a conformation of equal weight; ``b_factors``,
     ``anomalous``: whether B factors and f′, f″ are used; ``add_hydrogens``: those that the file
     leaves out; ``solvent``: the water around it.
@@ -116,9 +117,9 @@ def load_species(species: Species, *, directory: Path | str | None = None) -> Sc
         chains=species.chains,
         assembly=species.assembly,
         model=species.model,
+        b_factors=species.b_factors,
         add_hydrogens=species.add_hydrogens,
     )
-    atoms = atoms if species.b_factors else atoms.at_rest()
     return hydrate(atoms, species.solvent) if species.solvent.enabled else atoms
 
 

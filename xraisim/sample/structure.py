@@ -12,15 +12,20 @@ from scipy.spatial import ConvexHull, QhullError
 
 from xraisim.core.errors import StructureError, reads
 from xraisim.sample import assembly as assemblies
+from xraisim.sample import confidence, models
+from xraisim.sample.elements import atomic_numbers
 from xraisim.sample.hydrogens import missing_hydrogens
 from xraisim.sample.locate import locate
-from xraisim.sample.structure_file import read_model
+from xraisim.sample.notices import look_over, notice
+from xraisim.sample.residues import names
+from xraisim.sample.structure_file import StructureFile, read_structure
 from xraisim.scattering.form_factors import profile
 from xraisim.scattering.structure_factor import AtomicAmplitude, check_range
 
 __all__ = ["Atoms", "locate", "read_atoms"]
 
 _CENTRE_STEPS = 1000
+_FARTHEST_ANGSTROM = 1e5  # whole cells are smaller
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,37 +78,44 @@ def read_atoms(
     chains: str = "*",
     assembly: str = "",
     model: int = 0,
+    b_factors: bool = True,
     add_hydrogens: bool = False,
 ) -> Atoms:
-    """Read one model of a PDB or mmCIF file (``.gz`` too).
+    """Read a particle from a PDB or mmCIF file (``.gz`` too).
 
     ``chains`` are shell patterns of author chain names, comma-separated (``"B*"``, ``"A,C?"``);
     ``assembly`` names a biological assembly, empty for the atoms as deposited. Alternate locations
-    are all kept, weighted by their occupancy. ``model`` counts from 1 in the order of the file,
-    0 is the first. ``add_hydrogens`` fills in those that the file leaves out
-    (:mod:`xraisim.sample.hydrogens`). Raises :class:`StructureError`.
+    are all kept, weighted by their occupancy. ``model`` counts from 1 in the order of the file; 0
+    is the first, or all models of a file of copies (:mod:`xraisim.sample.models`). ``b_factors``
+    False takes all B for 0. ``add_hydrogens`` fills in those that the file leaves out
+    (:mod:`xraisim.sample.hydrogens`). What is left out or odd is said as a :class:`UserWarning`.
+    Raises :class:`StructureError`.
     """
     path = Path(path)
-    structure, block = read_model(path, model)
-    flat = gemmi.FlatStructure(structure)
-    names = _names(np.asarray(flat.chain_ids))
-    keep = _select(names, chains, path) & (flat.occ > 0)
-    if not keep.any():
-        raise StructureError(f"{path}: every selected atom has occupancy zero")
+    file = read_structure(path, model)
+    flat = _flat(file.structure, path)
+    keep = _select(names(flat.chain_ids), chains, path)
+    _check_numbers(flat, keep, path)
+    keep &= models.particle(flat, path, copies=not assembly)
+    keep &= _occupied(flat, keep, path)
+    elements = atomic_numbers(flat, keep, path)
     index, positions = np.flatnonzero(keep).astype(np.int32), flat.pos[keep].astype(np.float64)
     outer = positions[_outermost(positions)]
+    look_over(flat, keep, outer, path)
     if assembly:
-        if block is not None:
-            parts, labels = (
-                assemblies.from_mmcif(block, assembly),
-                _names(np.asarray(flat.subchains))[keep],
-            )
-        else:
-            parts, labels = assemblies.from_pdb(structure, assembly), names[keep]
-        index, positions, outer = _assemble(index, positions, labels, parts, path)
-    positions -= enclosing_centre(outer)
-    atoms = _checked(flat, index, positions, path)
-    return _with_hydrogens(atoms, missing_hydrogens(flat)[index]) if add_hydrogens else atoms
+        parts, labels = _parts(file, flat, assembly)
+        index, positions, outer = _assemble(index, positions, labels[keep], parts, path)
+    positions -= enclosing_centre(outer)  # in place: capsids have tens of millions of atoms
+    b_iso = confidence.b_factors(file, flat, path) if b_factors else np.zeros(len(keep))
+    atoms = Atoms(
+        positions=positions,
+        elements=elements[index],
+        occupancy=flat.occ[index].astype(np.float32),
+        b_iso=np.maximum(b_iso[index], 0.0, dtype=np.float32),
+    )
+    if not add_hydrogens:
+        return atoms
+    return _with_hydrogens(atoms, missing_hydrogens(flat, elements)[index])
 
 
 def _with_hydrogens(atoms: Atoms, number: np.ndarray) -> Atoms:
@@ -117,21 +129,62 @@ def _with_hydrogens(atoms: Atoms, number: np.ndarray) -> Atoms:
     )
 
 
-def _names(codes: np.ndarray) -> np.ndarray:
-    """Decode gemmi's fixed-width character arrays to strings."""
-    width = codes.shape[1]
-    return np.ascontiguousarray(codes).view(f"S{width}")[:, 0].astype(str)
+def _flat(structure: gemmi.Structure, path: Path) -> gemmi.FlatStructure:
+    try:
+        return gemmi.FlatStructure(structure)
+    except RuntimeError as error:
+        raise StructureError(f"{path}: {error}; shorten the names") from error
 
 
-def _select(names: np.ndarray, patterns: str, path: Path) -> np.ndarray:
-    present = list(dict.fromkeys(names.tolist()))
-    wanted = [pattern.strip() for pattern in patterns.split(",")]
-    chosen = [n for n in present if any(fnmatch.fnmatchcase(n, pattern) for pattern in wanted)]
-    if not chosen:
-        raise StructureError(
-            f"{path}: no chain matches {patterns!r}; the file has chains {', '.join(present)}"
-        )
-    return np.isin(names, chosen)
+def _select(chains: np.ndarray, patterns: str, path: Path) -> np.ndarray:
+    """Return which atoms are in a chain that matches; every pattern has to match one."""
+    present = list(dict.fromkeys(chains.tolist()))
+    chosen: set[str] = set()
+    for pattern in (part.strip() for part in patterns.split(",")):
+        matched = [name for name in present if fnmatch.fnmatchcase(name, pattern)]
+        if not matched:
+            listed = ", ".join(name or "one without a name" for name in present)
+            raise StructureError(
+                f"{path}: no chain matches {pattern!r}; the file has chains {listed}"
+            )
+        chosen.update(matched)
+    return np.isin(chains, list(chosen))
+
+
+def _check_numbers(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> None:
+    """Raise :class:`StructureError` for numbers that no atom has."""
+    bad = ~np.isfinite(np.column_stack([flat.pos, flat.occ, flat.b_iso])).all(1)
+    for wrong, why in (
+        (bad, "have coordinates, occupancies or B factors that are not numbers"),
+        (
+            np.abs(flat.pos).max(1) > _FARTHEST_ANGSTROM,
+            f"are more than {_FARTHEST_ANGSTROM:,.0f} Å from the origin",
+        ),
+        (flat.occ < 0, "have an occupancy below 0; expected 0 to 1, not a column of charges"),
+    ):
+        if (wrong & keep).any():
+            sites = np.flatnonzero(wrong & keep)
+            raise StructureError(
+                f"{path}: {len(sites):,} atoms {why}; the first is serial {flat.serials[sites[0]]}"
+            )
+
+
+def _occupied(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> np.ndarray:
+    """Return which atoms are there, bool [N]; says how many of ``keep`` are not."""
+    occupied = flat.occ > 0
+    absent = int((keep & ~occupied).sum())
+    if absent == keep.sum():
+        raise StructureError(f"{path}: every selected atom has occupancy zero")
+    if absent:
+        notice(path, f"{absent:,} of {keep.sum():,} atoms have occupancy zero and are left out")
+    return occupied
+
+
+def _parts(file: StructureFile, flat: gemmi.FlatStructure, assembly: str) -> tuple:
+    """Return the parts of an assembly, and what they name of every atom."""
+    if file.block is not None:
+        return assemblies.from_mmcif(file.block, assembly), names(flat.subchains)
+    return assemblies.from_pdb(file.structure, assembly), names(flat.chain_ids)
 
 
 def _assemble(
@@ -158,28 +211,6 @@ def _assemble(
             placed[here] = positions[member] @ matrix.T + vector
             outer.append(placed[here][edge])
     return indices, placed, np.concatenate(outer)
-
-
-def _checked(
-    flat: gemmi.FlatStructure, index: np.ndarray, positions: np.ndarray, path: Path
-) -> Atoms:
-    elements = flat.elements[index].astype(np.int16)
-    b_iso, occupancy = flat.b_iso[index], flat.occ[index]
-    if (elements == 0).any():
-        site = int(np.argmax(elements == 0))
-        raise StructureError(
-            f"{path}: {int((elements == 0).sum())} atoms have an unknown element, the first is "
-            f"serial {flat.serials[index[site]]}; give every atom a chemical element"
-        )
-    finite = all(np.isfinite(array).all() for array in (positions, b_iso, occupancy))
-    if not finite:
-        raise StructureError(f"{path}: coordinates, occupancies or B factors are not all numbers")
-    return Atoms(
-        positions=positions,
-        elements=elements,
-        occupancy=occupancy.astype(np.float32),
-        b_iso=np.maximum(b_iso, 0.0, dtype=np.float32),
-    )
 
 
 def _outermost(positions: np.ndarray) -> np.ndarray:

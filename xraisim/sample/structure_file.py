@@ -1,69 +1,119 @@
 """Structure files: PDB and mmCIF text, plain or gzip, parsed by gemmi and checked to be whole."""
 
 import gzip
+import re
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import gemmi
 
 from xraisim.core.errors import StructureError
+from xraisim.sample import mmcif, pdb_text
+
+_GZIP = b"\x1f\x8b"
+_MOST_BYTES = 1 << 30  # of text, some ten million atoms
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "ascii", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
-def read_model(path: Path, number: int) -> tuple[gemmi.Structure, gemmi.cif.Block | None]:
-    """Return the structure reduced to model ``number`` (from 1; 0: the first), and its mmCIF block.
+@dataclass(frozen=True, kw_only=True)
+class StructureFile:
+    """What a file holds: ``structure`` with the models asked for.
 
-    The block is None for a PDB file. Raises :class:`StructureError`.
+    ``block`` is None for a PDB file, whose describing records (TITLE, REMARK, ...) are ``header``.
     """
-    structure, block = _parse(path, _read_text(path))
-    if not 0 <= number <= len(structure):
+
+    structure: gemmi.Structure
+    block: gemmi.cif.Block | None
+    header: str
+
+
+def read_structure(path: Path, model: int = 0) -> StructureFile:
+    """Return every model of a file, or number ``model`` alone (from 1).
+
+    PDB or mmCIF is judged by content. Raises :class:`StructureError`.
+    """
+    text = _read_text(path)
+    try:
+        if re.search(r"^\s*data_|_atom_site\.", text, re.M | re.I):
+            return _of_mmcif(text, path, model)
+        return _of_pdb(text, path, model)
+    except StructureError:
+        raise
+    except (RuntimeError, ValueError, IndexError) as error:
         raise StructureError(
-            f"{path}: there is no model {number}; the file has models 1 to {len(structure)}"
-        )
-    for index in reversed(range(len(structure))):
-        if index != max(number - 1, 0):
-            del structure[index]
-    return structure, block
+            f"{path}: not a readable PDB or mmCIF file ({error}); it may be truncated, "
+            "fetch it again"
+        ) from error
 
 
 def count_models(path: Path | str) -> int:
     """Return the number of models in a file. Raises :class:`StructureError`."""
-    return len(_parse(Path(path), _read_text(Path(path)))[0])
+    return len(read_structure(Path(path)).structure)
+
+
+def _of_mmcif(text: str, path: Path, model: int) -> StructureFile:
+    block = mmcif.atom_block(text, path)
+    structure = gemmi.make_structure_from_block(block)
+    chosen = _chosen(len(structure), model, path)
+    for index in reversed(range(len(structure))):
+        if index not in chosen:
+            del structure[index]
+    return StructureFile(structure=structure, block=block, header="")
+
+
+def _of_pdb(text: str, path: Path, model: int) -> StructureFile:
+    found = pdb_text.split_models(text, path)
+    structure = pdb_text.to_structure(found, _chosen(len(found.models), model, path))
+    return StructureFile(structure=structure, block=None, header="\n".join(found.header))
+
+
+def _chosen(models: int, model: int, path: Path) -> range:
+    """Return the indices of the models that ``model`` asks for."""
+    if not models:
+        raise StructureError(f"{path}: no atoms found; expected PDB or mmCIF text with coordinates")
+    if not 0 <= model <= models:
+        raise StructureError(
+            f"{path}: there is no model {model}; the file has models 1 to {models}"
+        )
+    return range(model - 1, model) if model else range(models)
 
 
 def _read_text(path: Path) -> str:
+    """Return a file's text in ASCII with lines that end in a newline; other letters become ``?``.
+
+    A byte becomes a letter, so that the columns stay where they are.
+    """
+    data = _unpacked(path)
+    encoding = next((e for mark, e in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), "ascii")
+    if encoding == "ascii":
+        data = data.removeprefix(b"\xef\xbb\xbf")
+    if not data.strip():
+        raise StructureError(f"{path}: the file is empty; expected PDB or mmCIF text")
+    text = data.decode(encoding, errors="replace").replace("\ufffd", "?")
+    if "\0" in text:
+        raise StructureError(f"{path}: binary data; expected PDB or mmCIF text")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _unpacked(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
-        data = gzip.decompress(raw) if path.suffix == ".gz" else raw
     except FileNotFoundError as error:
         raise StructureError(f"{path}: no such file") from error
+    except OSError as error:
+        raise StructureError(f"{path}: cannot be read ({error.strerror})") from error
+    if not raw.startswith(_GZIP):
+        return raw
+    try:
+        with gzip.open(path) as stream:
+            data = stream.read(_MOST_BYTES + 1)
     except (OSError, EOFError) as error:
         raise StructureError(
             f"{path}: cannot be read ({error}); the file looks truncated, fetch it again"
         ) from error
     except zlib.error as error:
         raise StructureError(f"{path}: damaged gzip data ({error}); fetch it again") from error
-    if not data.strip():
-        raise StructureError(f"{path}: the file is empty; expected PDB or mmCIF text")
-    return data.decode("utf-8", errors="replace")
-
-
-def _parse(path: Path, text: str) -> tuple[gemmi.Structure, gemmi.cif.Block | None]:
-    """Return the structure, and the mmCIF block if it is one (judged by content)."""
-    try:
-        if text.lstrip("\ufeff \t\r\n").startswith(("data_", "#")) or "_atom_site." in text:
-            block = gemmi.cif.read_string(text).sole_block()
-            structure = gemmi.make_structure_from_block(block)
-        else:
-            block, structure = None, gemmi.read_pdb_string(text)
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise StructureError(
-            f"{path}: not a readable PDB or mmCIF file ({error}); it may be truncated, "
-            "fetch it again"
-        ) from error
-    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
-        raise StructureError(f"{path}: no atoms found; expected PDB or mmCIF text with coordinates")
-    if block is None and not any(
-        line.startswith(("END", "MASTER")) for line in text[-2000:].splitlines()
-    ):
-        raise StructureError(f"{path}: the PDB file has no END record; it looks truncated")
-    return structure, block
+    if len(data) > _MOST_BYTES:
+        raise StructureError(f"{path}: holds more than 1 GiB of text, too much for a structure")
+    return data

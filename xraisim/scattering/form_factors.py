@@ -5,6 +5,8 @@ import numpy as np
 
 from xraisim.core.errors import StructureError
 
+HEAVIEST_ELEMENT = 98  # of IT92
+_HEAVIEST_WITH_ANOMALOUS = 92  # gemmi's f′ and f″ are 0 beyond
 IT92_LIMIT_PER_ANGSTROM = 4.0  # sinθ/λ = 2 Å⁻¹, the end of the tables' validity
 
 
@@ -13,20 +15,26 @@ def profile(
 ) -> np.ndarray:
     """Return (f₀(s) + f′ + i f″) exp(−B s²/4) in electrons, complex128 with the shape of ``s``.
 
-    ``s`` in Å⁻¹, ``b_iso`` in Å². f₀ from the International Tables (1992, C, table 6.1.1.4), f′ and
-    f″ by Cromer & Liberman (1981) at ``photon_energy_ev``; None leaves them out. Raises
-    :class:`StructureError` for an element without a form factor.
+    ``element`` is the atomic number, which gemmi's number of deuterium is not. ``s`` in Å⁻¹,
+    ``b_iso`` in Å². f₀ from the International Tables (1992, C, table 6.1.1.4), f′ and f″ by Cromer
+    & Liberman (1981) at ``photon_energy_ev``; None leaves them out. Raises :class:`StructureError`
+    for an element without a form factor.
     """
-    coefficients = gemmi.Element(int(element)).it92
-    if coefficients is None:
+    if not 1 <= element <= HEAVIEST_ELEMENT:
         raise StructureError(
-            f"no IT92 form factor for element number {element} ({gemmi.Element(int(element)).name})"
+            f"no IT92 form factor for atomic number {element}; expected 1 to {HEAVIEST_ELEMENT}"
         )
+    coefficients = gemmi.Element(int(element)).it92
     stol2 = np.asarray(s, dtype=np.float64) ** 2 / 4
     value = np.full(stol2.shape, coefficients.c, dtype=np.complex128)
     for a, b in zip(coefficients.a, coefficients.b, strict=True):
         value += a * np.exp(-b * stol2)
     if photon_energy_ev is not None:
+        if element > _HEAVIEST_WITH_ANOMALOUS:
+            raise StructureError(
+                f"no f′ and f″ for {gemmi.Element(int(element)).name}, atomic number {element}; "
+                "leave them out with anomalous = false"
+            )
         value += complex(*gemmi.cromer_liberman(int(element), photon_energy_ev))
     return value * np.exp(-b_iso * stol2)
 

@@ -16,6 +16,8 @@ def add_weighted(out, part, table, step, first):
     ``table`` holds the function at equal steps of s², ``step`` is one voxel's s² in table points;
     ``first`` is the first plane's distance from s = 0 in voxels.
     """
+    if not 0 <= step < np.inf:
+        raise ValueError("the step in the table of form factors is no positive number")
     planes, edge = out.shape[0], out.shape[1]
     centre, last = edge // 2, len(table) - 2
     for i in range(planes):

@@ -74,7 +74,8 @@ def list_entries(even, odd, prior, beta, lowest, peak, mass, first, cursor, colu
                     continue
                 for side in range(2):
                     y = beta * (e[k] + o[k] if side == 0 else e[k] - o[k]) + base
-                    if y >= lowest:
+                    # Rounded in another loop than the count: one more must not find room.
+                    if y >= lowest and at < len(column):
                         column[at] = first + k
                         angle[at] = j + side * J
                         weight[at] = np.exp(y) / mass[i]

@@ -25,7 +25,7 @@ PHOTONS = Photons(
 
 def experiment(**changed) -> Experiment:
     arrays = {
-        "s": np.arange(18, dtype=np.float32).reshape(6, 3),
+        "s": np.arange(18, dtype=np.float32).reshape(6, 3) / 100,
         "gain": np.ones(6, np.float32),
         "background": np.zeros(6, np.float32),
         "mask": np.array([0, 0, 1, 0, 0, 0], np.uint8),
@@ -104,11 +104,14 @@ ARRAYS = json.loads(PATTERNS[0])["arrays"]
         ([*PATTERNS[:-1], PATTERNS[-1][:-1]], "has shape"),
         (header_changed(PATTERNS, arrays=[["offsets", "|O8", [4]], *ARRAYS[1:]]), "is of type"),
         (header_changed(PATTERNS, arrays=[["offsets", "<i8", [-4]], *ARRAYS[1:]]), "has shape"),
-        ([PATTERNS[0], np.array([0, 3, 2, 3]).tobytes(), *PATTERNS[2:]], "offsets fall"),
-        ([PATTERNS[0], np.array([0, 2, 2, 9]).tobytes(), *PATTERNS[2:]], "offsets run over"),
+        ([PATTERNS[0], np.array([0, 3, 2, 3]).tobytes(), *PATTERNS[2:]], "offsets that step back"),
+        (
+            [PATTERNS[0], np.array([0, 2, 2, 9]).tobytes(), *PATTERNS[2:]],
+            "do not enclose",
+        ),
         (encode(experiment(mask=np.ones(6)), "a"), "no usable pixel"),
-        (encode(experiment(gain=np.full(6, np.nan)), "a"), "gain holds NaN"),
-        (encode(experiment(shape=(3, 3)), "a"), "has shape"),
+        (encode(experiment(gain=np.full(6, np.nan)), "a"), "gain is nan"),
+        (encode(experiment(shape=(3, 3)), "a"), "of shape"),
         (
             encode(experiment(info=INFO | {"wavelength_angstrom": 0.0}), "a"),
             "not a positive number",

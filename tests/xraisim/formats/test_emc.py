@@ -75,7 +75,10 @@ def test_doubles_that_are_no_counts_are_refused(tmp_path):
 def test_impossible_pixels_are_refused(tmp_path):
     path = tmp_path / "given.emc"
     path.write_bytes(header(1, 2, 0) + struct.pack("<3i", 1, 0, 7))
-    with open_source(path) as source, pytest.raises(FormatError, match="a pattern has 2 pixels"):
+    with (
+        open_source(path) as source,
+        pytest.raises(FormatError, match="pixel numbers run from 7 to 7, expected 0 to 1"),
+    ):
         source.read(0, 1)
 
 

@@ -11,7 +11,8 @@ from xraisim.files.patterns import PatternReader, PatternWriter
 from xraisim.formats import convert as conversion
 from xraisim.formats import recognise
 from xraisim.formats.convert import convert
-from xraisim.formats.experiment import ExperimentConfig, pixel_pitch_mm
+from xraisim.formats.experiment import ExperimentConfig
+from xraisim.formats.known import pixel_pitch_mm
 from xraisim.instrument.detector import geometry
 from xraisim.instrument.presets import preset
 

@@ -150,7 +150,7 @@ def test_a_photon_tells_as_much_as_exponential_intensities_do():
 
 
 def test_curvature_is_the_ewald_sphere():
-    position = pixel_positions(Detector(rows=9, columns=9, pixel_size_mm=30, distance_mm=100))
+    position = pixel_positions(Detector(rows=9, columns=9, pixel_size_mm=15, distance_mm=50))
     s = scattering_vectors(position, 2.5)
     for vector in s:
         expected = formulas.curvature(float(np.linalg.norm(vector)), 2.5)
@@ -263,13 +263,21 @@ def test_a_plan_from_a_configuration(whole_plan):
 
 
 def test_cautions_are_about_what_is_wrong(whole_plan):
+    oriented, blind = (
+        tuple(
+            dataclasses.replace(one, unknown_orientations_factor=factor)
+            for one in whole_plan.shells
+        )
+        for factor in (1.1, math.inf)
+    )
     sound = dataclasses.replace(
-        whole_plan, pixels_per_speckle=1.5, photons_beyond_centre=1e4, missing_speckles=0.3
+        whole_plan, pixels_per_speckle=1.5, shells=oriented, missing_speckles=0.3
     )
     assert cautions(sound) == []
     for change, word in (
         ({"pixels_per_speckle": 0.7}, "undersampled"),
-        ({"photons_beyond_centre": 3.0}, "no single pattern can be oriented"),
+        ({"shells": blind}, "at best all of them together"),
+        ({"shells": (oriented[0], *blind[1:])}, "no single pattern can be oriented"),
         ({"missing_speckles": 2.5}, "hidden"),
         ({"edge_resolution_angstrom": None}, "no usable pixel"),
     ):

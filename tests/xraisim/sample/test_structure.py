@@ -51,7 +51,9 @@ def test_one_model_is_read_the_first_unless_told(write_pdb):
     second = pdb_line(1, (50, 0, 0))
     path = write_pdb(["MODEL        1\n", *LINE, "ENDMDL\nMODEL        2\n", second, "ENDMDL\n"])
     assert count_models(path) == 2
-    assert [len(read_atoms(path, model=number)) for number in (0, 1, 2)] == [2, 2, 1]
+    with pytest.warns(UserWarning, match="1 of 2 models is taken, the first"):
+        assert len(read_atoms(path)) == 2
+    assert [len(read_atoms(path, model=number)) for number in (1, 2)] == [2, 1]
     with pytest.raises(StructureError, match="no model 3; the file has models 1 to 2"):
         read_atoms(path, model=3)
 
@@ -99,6 +101,12 @@ def test_operator_expressions_expand_to_products(expression, expected):
 @pytest.mark.parametrize("expression", ["", "1(2)", "(1-3", "()", "1,,2", "(1)(2),"])
 def test_unclear_operator_expressions_are_refused(expression):
     with pytest.raises(StructureError, match="operator"):
+        expand_expression(expression)
+
+
+@pytest.mark.parametrize("expression", ["1-999999999", "(1-1000)(1-1000)", "1-" + 50 * "9"])
+def test_expressions_for_far_too_many_operators_are_refused(expression):
+    with pytest.raises(StructureError, match="expected 100,000 at most"):
         expand_expression(expression)
 
 
@@ -161,7 +169,7 @@ def test_real_assemblies_have_all_their_copies(shared, name, assembly, atoms):
     [
         ([], "", "empty"),
         (["HEADER    NOTHING\n"], "END\n", "no atoms"),
-        (LINE, "", "truncated"),
+        ([*LINE, LINE[0][:60]], "", "truncated"),
         ([pdb_line(1, (0, 0, 0), "X")], "END\n", "unknown element"),
         ([pdb_line(1, (0, 0, 0), occupancy=0.0)], "END\n", "occupancy zero"),
     ],

@@ -92,7 +92,8 @@ def _slice_with_derivative(V, G, t, s, gain, w, dx, dy, dz):
 def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     """Return log-likelihood [n], score [n, 3] and Fisher information [n, 3, 3] of R [n, 3, 3].
 
-    The fluence is profiled out of the information too (Schur complement).
+    The fluence is profiled out of the information too (Schur complement). Score and information of
+    a pattern without photons are 0.
     """
     n, P = R.shape[0], s.shape[1]
     value = np.empty(n, np.float64)
@@ -104,6 +105,9 @@ def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
         exposure = _slice_with_derivative(V, G, in_voxels(R[i], inverse), s, gain, w, dx, dy, dz)
         start, stop = offsets[i], offsets[i + 1]
         value[i], fluence = profiled(w, b, pixel, count, start, stop, exposure, P, has_background)
+        if fluence <= 0:
+            score[i], fisher[i] = 0, 0
+            continue
         phi = np.float32(fluence)
         sx = sy = sz = cx = cy = cz = ww = 0.0
         xx = xy = xz = yy = yz = zz = 0.0

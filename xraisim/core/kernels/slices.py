@@ -2,8 +2,9 @@
 
 Every loop cuts V(Rᵀ s) out of a cube stored flat. Pixels come as three rows, s[3, P], so that the
 coordinate arithmetic vectorises; voxel numbers are unsigned, which spares numba's wrap-around
-test (together twice as fast as the obvious form). Callers guarantee that each |s| stays inside the
-cube, so the loops need no bounds test; see ``sampling.check_inside``.
+test (together twice as fast as the obvious form). Callers guarantee that rotations are rotations
+and that each |s| stays inside the cube, so the loops need no bounds test; see
+``sampling.check_inside``.
 """
 
 import numpy as np

@@ -1,0 +1,88 @@
+"""Methods that are made worse on purpose fail the check against the committed bands."""
+
+import dataclasses
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+
+from benchmarks import band, check, cli, oracle, pipeline, worker
+from benchmarks.methods import METHODS
+from benchmarks.record import Record
+from benchmarks.task import Task, load_task
+from xraisim.core import so3
+from xraisim.core.random import generator
+from xraisim.files.truth import read_truth, truth_path
+
+pytestmark = pytest.mark.regression
+TASK = "watch-apoferritin"
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("watched")
+
+
+def run(task: Task, method: str, work: Path, name: str) -> Record:
+    """Run a method in this process on the data of seed 0."""
+    dataset = pipeline._dataset(task, 0, work / "data-0", fresh=False)
+    directory = work / name
+    directory.mkdir()
+    job = worker.Job(
+        task=task, method=method, seed=0, dataset=dataset, directory=directory, config_hash=""
+    )
+    return worker.execute(job)
+
+
+def worse(record: Record) -> list[str]:
+    found = check.check([record], band.read_all(cli._WATCHED))
+    return [one.text for one in found if one.verdict == check.WORSE]
+
+
+def jittered(task: Task, patterns: Path, directory: Path, seed: int) -> None:
+    """Merge at the true orientations, each turned by two degrees about a random axis or so."""
+    truth = torch.from_numpy(read_truth(truth_path(patterns)).orientations)
+    poses = so3.perturb(truth, 1, 2 / 57.3, generator(seed, "jitter"))[:, 0]
+    oracle._merge(patterns, directory, task.merge, poses, task.merge.symmetry)
+
+
+def test_the_method_as_it_is_passes(work: Path) -> None:
+    assert worse(run(load_task(TASK), "oracle", work, "as it is")) == []
+
+
+def test_poses_off_by_two_degrees_are_found(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = dataclasses.replace(METHODS["oracle"], reconstruct=jittered)
+    monkeypatch.setitem(METHODS, "oracle", method)
+    found = worse(run(load_task(TASK), "oracle", work, "jittered"))
+    assert any("pose error" in text for text in found)
+    assert any("icc_truth" in text for text in found)
+
+
+def test_a_tenth_of_the_iterations_is_found(work: Path) -> None:
+    task = load_task(TASK)
+    levels = tuple(
+        dataclasses.replace(one, iterations=max(1, one.iterations // 10), ramp=1)
+        for one in task.emc.levels
+    )
+    few = dataclasses.replace(task, emc=dataclasses.replace(task.emc, levels=levels, restarts=1))
+    assert worse(run(few, "emc", work, "few iterations"))
+
+
+def test_a_wrong_gain_of_half_the_detector_is_found(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upper half of the detector counts three photons for each."""
+
+    def miscalibrated(task: Task, patterns: Path, directory: Path, seed: int) -> None:
+        wrong = directory / "patterns.h5"
+        wrong.write_bytes(patterns.read_bytes())
+        truth_path(wrong).write_bytes(truth_path(patterns).read_bytes())
+        with h5py.File(wrong, "r+") as file:
+            gain = file["detector/gain"]
+            gain[: gain.size // 2] = gain[: gain.size // 2] / 3
+        oracle.oracle(wrong, directory, task.merge)
+
+    method = dataclasses.replace(METHODS["oracle"], reconstruct=miscalibrated)
+    monkeypatch.setitem(METHODS, "oracle", method)
+    assert worse(run(load_task(TASK), "oracle", work, "wrong gain"))
