@@ -177,7 +177,7 @@ def test_bad_input_is_one_message(run, tmp_path, small_particle, config_file):
     config_file.write_text("patern = 5")
     assert "did you mean patterns?" in message(*particle)
     config_file.write_text("patterns = ")
-    assert "not valid TOML" in message(*particle)
+    assert "not a readable TOML file" in message(*particle)
     config_file.write_text("[beam]\npolarisation = 'z'")
     assert "expected one of x, y" in message(*particle)
 
