@@ -22,8 +22,8 @@ def admit_photons(
     """Return a block of patterns in the types that :class:`Photons` has.
 
     ``offsets`` [n + 1]: rows of the entries ``pixel`` (of ``pixels``) and ``count``, whole numbers
-    of any type; entries that count 0 are dropped. ``source``: what an error names. Raises :class:`FormatError` for entries that
-    cannot be right.
+    of any type; entries that count 0 are dropped. ``source``: what an error names. Raises
+    :class:`FormatError` for entries that cannot be right.
     """
     try:
         for name, values in (("offsets", offsets), ("pixels", pixel), ("counts", count)):

@@ -166,7 +166,7 @@ def test_unusable_files_say_why(write, old, new, message):
 
 
 def test_files_that_are_not_geometry_are_refused(write, tmp_path):
-    with pytest.raises(ConfigError, match="absent.geom: No such file"):
+    with pytest.raises(ConfigError, match=r"absent\.geom: No such file"):
         read_geometry(tmp_path / "absent.geom", 1.0)
     with pytest.raises(ConfigError, match="no panels"):
         read_geometry(write("clen = 0.7\n"), 1.0)
