@@ -49,6 +49,11 @@ def _metrics(run, **values):
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+def _told(run):
+    for tell in (head, progress.half_set_curves, progress.progress):
+        tell(run)
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -61,8 +66,7 @@ def test_figures_that_are_none_are_named(rounds_run, values):
     _metrics(rounds_run, **values)
     run = read_run(rounds_run)
     with pytest.raises(FormatError, match=rf"metrics\.jsonl: .*{next(iter(values))}"):
-        for draw in (head, progress.half_set_curves, progress.progress):
-            draw(run)
+        _told(run)
 
 
 @pytest.mark.parametrize("summary", [{"patterns": "x"}, {"seconds": []}, {"peak_memory_gib": {}}])
