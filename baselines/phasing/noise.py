@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xraisim.core.fourier import radius, reciprocal, to_density, to_structure_factors
-from xraisim.core.fsc import shell_numbers, shell_s, shell_sums
+from xraisim.core.fsc import shell_numbers, shell_sums
 from xraisim.core.types import Volume
 
 _BEGINS, _RISES = 1.2, 0.3  # diameters from the centre: a filter that rises sharply rings
@@ -25,9 +25,9 @@ def noise_r_factors(
     diameter_angstrom: float,
     weight: Float[Tensor, "G G G"] | None = None,
 ) -> Float[Tensor, "shells"]:
-    """Return Σ|√I − √I′| / Σ √I in the shells 0 … G//2 (float64), I′ being I without its noise.
+    """Return Σ|√I − √I′| / Σ √I in the shells 0 … G//2 + 1 (float64), I′ being I without noise.
 
-    Shells beside the limits of ``s_range`` are given the values of their neighbours.
+    Shells beside the limits of ``s_range``, and beyond, are given the values of their neighbours.
     """
     grid, spacing = intensity.grid, intensity.spacing
     distance = radius(grid, spacing).to(intensity.values.device)
@@ -42,11 +42,12 @@ def noise_r_factors(
     measured, smooth = flat.clamp_min(0).sqrt(), (flat - noise).clamp_min(0).sqrt()
     error = shell_sums((measured - smooth).abs(), known) / outside.square().mean().sqrt().item()
     ratio = error / shell_sums(measured, known).clamp_min(1e-30)
-    s = shell_s(grid, spacing)
-    lowest = s_range[0] + _EDGE_SHELLS * spacing * (s_range[0] > 0)
-    inner = torch.nonzero((s >= lowest) & (s <= s_range[1] - _EDGE_SHELLS * spacing))[:, 0]
-    nearest = torch.arange(len(s)).clamp(int(inner[0]), int(inner[-1]))
-    return ratio.cpu()[nearest]
+    low, high = s_range[0] / spacing, s_range[1] / spacing
+    first = math.ceil(low + _EDGE_SHELLS) if low > 0 else 0
+    last = math.floor(high - _EDGE_SHELLS)
+    if first > last:
+        first = last = round((low + high) / 2)
+    return ratio.cpu()[torch.arange(len(ratio) + 1).clamp(first, last)]
 
 
 def _envelope(

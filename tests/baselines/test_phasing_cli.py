@@ -1,7 +1,9 @@
 import io
 import json
+from dataclasses import replace
 
 import mrcfile
+import numpy as np
 import pytest
 import torch
 
@@ -134,3 +136,71 @@ def test_bad_input_ends_with_one_message_and_leaves_nothing(
     assert words in " ".join(message.split())
     assert "Traceback" not in message
     assert not out.exists()
+
+
+def test_a_foreign_intensity_is_phased_once_its_kind_is_stated(
+    intensity, quick, tmp_path, invoke, capfd
+):
+    known = read_volume(intensity)
+    plain = tmp_path / "merged.npy"
+    np.save(plain, known.values.numpy())
+    foreign = tmp_path / "merged.map"
+    with mrcfile.new(foreign) as file:
+        file.set_data(known.values.numpy().transpose(2, 1, 0).copy())
+        file.voxel_size = known.spacing
+    common = ("--out", tmp_path / "out", "--config", quick, "--diameter", "62")
+    assert invoke("phase", foreign, *common) == 2
+    assert "--kind intensity" in " ".join(capfd.readouterr().err.split())
+    assert invoke("phase", foreign, *common, "--kind", "intensity") == 0
+    found = read_volume(tmp_path / "out" / "density.h5").values
+    stated = ("--kind", "intensity", "--spacing", known.spacing)
+    assert invoke("phase", plain, *common, *stated) == 0
+    torch.testing.assert_close(read_volume(tmp_path / "out" / "density.h5").values, found)
+
+
+def test_an_even_intensity_in_a_stated_support_is_phased(intensity, quick, tmp_path, invoke, capfd):
+    known = read_volume(intensity)
+    even = torch.nn.functional.pad(known.values, (1, 0) * 3)
+    plain, mask = tmp_path / "merged.npy", tmp_path / "mask.npy"
+    np.save(plain, even.numpy())
+    np.save(mask, (radius(GRID, VOXEL) < 33).numpy())
+    asked = ("phase", plain, "--kind", "intensity", "--spacing", known.spacing, "--config", quick)
+    assert invoke(*asked, "--out", tmp_path / "out", "--support", mask, "--json") == 0
+    written = json.loads(capfd.readouterr().out)
+    assert written["thresholds_tried"] == []
+    assert written["support_angstrom3"] == pytest.approx(4 / 3 * np.pi * 33**3, rel=0.25)
+    np.save(mask, np.zeros((GRID,) * 3))
+    assert invoke(*asked, "--out", tmp_path / "none", "--support", mask) == 2
+    assert "support is empty" in " ".join(capfd.readouterr().err.split())
+
+
+def test_negative_intensities_are_named_and_a_volume_out_of_centre_refused(
+    intensity, quick, tmp_path, invoke, capfd
+):
+    known = read_volume(intensity)
+    known.values[2, 3, 4] = known.values[-3, -4, -5] = -1.0
+    write_volume(intensity, known, {"particle_diameter_angstrom": 62.0})
+    asked = ("phase", intensity, "--out", tmp_path / "out", "--config", quick)
+    assert invoke(*asked) == 0
+    assert "2 of 15,625 intensities are below zero" in " ".join(capfd.readouterr().err.split())
+    rolled = replace(known, values=torch.fft.ifftshift(known.values))
+    write_volume(intensity, rolled, {"particle_diameter_angstrom": 62.0})
+    assert invoke(*asked) == 2
+    assert "symmetric about voxel (0, 0, 0)" in " ".join(capfd.readouterr().err.split())
+
+
+def test_a_doubtful_result_is_warned_of_and_says_so_in_its_summary(
+    intensity, quick, tmp_path, invoke, capfd
+):
+    known = read_volume(intensity)
+    random = torch.rand(GRID, GRID, GRID, generator=torch.Generator().manual_seed(2))
+    wrong = replace(known, values=known.values * (random + random.flip(0, 1, 2)) ** 4)
+    write_volume(intensity, wrong, {"particle_diameter_angstrom": 62.0})
+    tight = tmp_path / "tight.npy"
+    np.save(tight, (radius(GRID, VOXEL) < 12).numpy())
+    out = tmp_path / "out"
+    assert invoke("phase", intensity, "--out", out, "--config", quick, "--support", tight) == 0
+    said = " ".join(capfd.readouterr().err.split())
+    doubts = json.loads((out / "summary.json").read_text())["doubts"]
+    assert doubts
+    assert "warning: " + doubts[0] in said
