@@ -12,7 +12,7 @@ import torch
 
 from xraisim import stopping
 from xraisim.core import config as toml
-from xraisim.core.errors import FormatError, UserError
+from xraisim.core.errors import FormatError, UserError, reading
 from xraisim.files import saved
 from xraisim.files.patterns import PatternReader
 
@@ -73,13 +73,11 @@ def load(directory: Path, key: str, form: str, build: Callable[[dict[str, Any]],
             f"{directory} holds no {NAME}: nothing to resume (a finished run removes it); leave "
             "out --resume to start afresh"
         )
-    try:
+    with reading(path, "checkpoint", "start afresh"):
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content.pop("format") != form:
             raise KeyError("format")
         state = build(content)
-    except (RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
-        raise FormatError(f"{path} is not a readable checkpoint ({error}); start afresh") from error
     if state.key != key:
         raise UserError(
             f"{path} belongs to other patterns or settings than those given; resume with the same "

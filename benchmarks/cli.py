@@ -79,7 +79,7 @@ def _show(records: Sequence[Record], as_json: bool) -> None:
     for one in leaderboard.tables(found):
         out.print(one)
     for failure in leaderboard.failures(found):
-        out.print(failure, style="red", highlight=False, markup=False)
+        out.print(failure, style="red", highlight=False)
 
 
 @app.command()
@@ -148,7 +148,7 @@ def check_command(
         )
     findings = check.check(watched, bands, spreads)
     for one in findings:
-        out.print(str(one), highlight=False, markup=False, soft_wrap=True)
+        out.print(str(one), highlight=False, soft_wrap=True)
     if any(one.verdict == check.WORSE for one in findings):
         raise typer.Exit(1)
     say(f"nothing is worse than its band by {spreads:g} spreads in {len(watched)} runs")

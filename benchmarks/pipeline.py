@@ -24,7 +24,7 @@ from benchmarks.task import Task
 from benchmarks.worker import Dataset, Failure, Job
 from xraisim.console import say
 from xraisim.core import config
-from xraisim.core.errors import FormatError, UserError
+from xraisim.core.errors import FormatError, UserError, reading
 from xraisim.files.lock import new_directory
 
 _DATASET_FILE = "dataset.json"
@@ -62,7 +62,7 @@ def _run_all(
                     directory=run_directory(out, task.name, method, seed),
                     config_hash=_hash(_settings(task, method), seed),
                 )  # fmt: skip
-                say(f"[bold]{task.name} · {method} · seed {seed}[/]  ({number} of {total})")
+                say(f" ({number} of {total})", head=f"{task.name} · {method} · seed {seed}")
                 found.append(_finished(job, fresh) or _not_installed(job) or _run(job))
     return found
 
@@ -90,8 +90,9 @@ def _dataset(task: Task, seed: int, directory: Path, fresh: bool) -> Dataset:
     config_hash = _hash(simulate, seed)
     note = directory / _DATASET_FILE
     if not fresh and note.exists():
-        known = json.loads(note.read_text())
-        if known["config_hash"] == config_hash:
+        with reading(note, "note of a data set", "--fresh makes it anew"):
+            known = dict(json.loads(note.read_text()))
+        if known.get("config_hash") == config_hash:
             say(f"patterns of {task.name}, seed {seed}: used again from {directory}")
             return Dataset.from_note(directory, known)
     shutil.rmtree(directory, ignore_errors=True)
@@ -134,7 +135,7 @@ def _run(job: Job) -> Record:
     if isinstance(outcome, Failure):
         if outcome.unwritable:
             raise UserError(f"cannot write in {job.directory}: {outcome.message}")
-        say(f"[red]{job.method} failed:[/] {outcome.message}")
+        say(outcome.message, head=f"{job.method} failed:", style="red")
         outcome = worker.failed_record(job, outcome.message, time.monotonic() - started)
         record.write(job.directory / RECORD_FILE, outcome)
     return outcome

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xraisim.core import config
-from xraisim.core.errors import ConfigError, FormatError
+from xraisim.core.errors import ConfigError, FormatError, reading
 from xraisim.core.fsc import Resolution
 from xraisim.files.atomic import disk_errors, partial_path
 
@@ -161,10 +161,8 @@ def _plain(value: Any) -> Any:
 
 def read(path: Path) -> Record:
     """Read a record; raises :class:`FormatError` that says what is wrong with it."""
-    try:
+    with reading(path, "record"):
         mapping = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} is not a record: not valid JSON ({error})") from error
     if not isinstance(mapping, dict) or "schema" not in mapping:
         raise FormatError(f"{path} is not a record: it has no schema number")
     if mapping["schema"] != SCHEMA:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.fourier import radius, reciprocal, to_density
 
 SLICES_FILE = "slices.npz"  # in the directory of a run
@@ -39,11 +39,14 @@ class Slices:
     @classmethod
     def load(cls, path: Path) -> "Slices":
         """Read planes; raises :class:`FormatError` for a file that does not hold them."""
-        try:
+        with reading(path, "file of slices", "run again"):
             with np.load(path, allow_pickle=False) as data:
-                return cls(**{name: _value(data[name]) for name in cls.__annotations__})
-        except (OSError, ValueError, KeyError) as error:
-            raise FormatError(f"{path} does not hold slices: {error}; run again") from error
+                found = {name: _value(data[name]) for name in cls.__annotations__}
+            for name, value in found.items():
+                flat = isinstance(value, np.ndarray)
+                if flat == name.startswith("reach") or (flat and value.ndim != 2):
+                    raise FormatError(f"{path}: {name} has another shape than slices have")
+            return cls(**found)
 
 
 def _value(array: np.ndarray) -> Any:

@@ -1,7 +1,6 @@
 """Tasks: what is simulated, and the settings of every method, of phasing and of scoring."""
 
 import difflib
-import tomllib
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -61,11 +60,9 @@ def load_task(name: str) -> Task:
 
 
 def _read(path: Path) -> Task:
+    mapping = config.read_toml(path)
     try:
-        mapping = tomllib.loads(path.read_text(encoding="utf-8"))
         return from_mapping({"name": path.stem, **mapping})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 

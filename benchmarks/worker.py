@@ -26,7 +26,7 @@ from benchmarks.task import Task
 from xraisim import stopping
 from xraisim.console import progress, say
 from xraisim.core import config
-from xraisim.core.errors import ConfigError, FormatError, UserError
+from xraisim.core.errors import ConfigError, UserError, reading
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_attributes, read_volume
@@ -187,11 +187,8 @@ def _measured(patterns: Path) -> dict[str, float]:
 
 def _read_poses(path: Path) -> dict[str, torch.Tensor]:
     names = ("orientations", "encoder_orientations")
-    try:
-        with h5py.File(path, "r") as file:
-            return {name: torch.from_numpy(file[name][()]) for name in names if name in file}
-    except OSError as error:
-        raise FormatError(f"{path} is not a readable pose file: {error}") from error
+    with reading(path, "file of poses"), h5py.File(path, "r") as file:
+        return {name: torch.from_numpy(file[name][()]) for name in names if name in file}
 
 
 def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> score.Truth:

@@ -1,9 +1,13 @@
 """The entry point that all commands share: exit codes, one message, no traceback."""
 
 import errno
+import io
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from xraisim import console
 from xraisim.core.errors import UserError
@@ -27,6 +31,10 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
     @app.command()
     def full() -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "volume.h5")
+
+    @app.command()
+    def missing(path: str) -> None:
+        Path(path).read_bytes()
 
     @app.command()
     def broken() -> None:
@@ -99,3 +107,39 @@ def test_progress_off_a_terminal_prints_lines(
         advance(500)
         advance(500, "half way")
     assert "patterns: 1,000 of 2,000  half way" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["/data/[run 3]/a", "a[/]b", "[bold]x", "[red]:bug:[/red]", "\\[x"]
+)
+def test_brackets_are_no_markup_anywhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, text: str
+) -> None:
+    monkeypatch.setattr(console, "_LINE_INTERVAL_S", 0.0)
+    table = Table(title=text)
+    table.add_column(text)
+    table.add_row(text)
+    console.out.print(table, text)
+    console.say(text, head=text)
+    with console.progress(text, 2) as advance:
+        advance(1, text)
+    captured = capsys.readouterr()
+    assert captured.out.count(text) == 4
+    assert captured.err.count(text) == 4
+
+
+def test_a_bar_takes_brackets_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Console(
+        file=io.StringIO(), force_terminal=True, width=120, markup=False, emoji=False
+    )
+    monkeypatch.setattr(console, "err", terminal)
+    with console.progress("a[/]b", 2) as advance:
+        advance(1, "[/c]")
+    assert "a[/]b" in terminal.file.getvalue()
+
+
+def test_an_error_about_a_name_with_brackets(
+    invoke: Invoke, capsys: pytest.CaptureFixture, tmp_path
+) -> None:
+    assert invoke("missing", str(tmp_path / "[/red] a[0].h5")) == 2
+    assert "[/red] a[0].h5: No such file or directory" in capsys.readouterr().err

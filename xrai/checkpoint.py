@@ -1,6 +1,6 @@
 """The state of a reconstruction, and its file: written whole under a new name, then renamed."""
 
-import pickle
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from xrai.outliers import Usual
 from xrai.rounds import Round
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.merge import Accumulator
 from xraisim.core.types import Volume
 from xraisim.files import saved
@@ -144,23 +144,26 @@ def load(directory: Path) -> State:
     path = directory / NAME
     if not path.exists():
         raise FormatError(f"{directory} holds no {NAME}; expected a run directory of `xrai train`")
-    try:
+    with reading(path, "checkpoint", "train again"):
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content.pop("format") != _FORMAT:
             raise KeyError("format")
         return State(**_typed(content))
-    except (
-        RuntimeError, KeyError, TypeError, EOFError, OSError, ValueError, pickle.UnpicklingError
-    ) as error:  # fmt: skip
-        raise FormatError(f"{path} is not a readable checkpoint ({error}); train again") from error
 
 
 def _typed(content: dict[str, Any]) -> dict[str, Any]:
     typed = dict(content)
     typed.pop("heads_cheaper", None)  # of runs whose choice was timed
-    typed["volumes"] = [Volume(**one) for one in content["volumes"]]
-    typed["volume"] = None if content["volume"] is None else Volume(**content["volume"])
+    typed["volumes"] = [_volume(one) for one in content["volumes"]]
+    typed["volume"] = None if content["volume"] is None else _volume(content["volume"])
     typed["sums"] = [Accumulator(**one) for one in content["sums"]]
     typed["usual"] = None if content["usual"] is None else Usual(**content["usual"])
     typed["round"] = None if content["round"] is None else Round(**content["round"])
     return typed
+
+
+def _volume(content: dict[str, Any]) -> Volume:
+    volume = Volume(**content)
+    if not (torch.isfinite(volume.values).all() and 0 < volume.spacing < math.inf):
+        raise ValueError("a volume holds values that are not finite")
+    return volume

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.markup import escape
-
 from xraisim import console
+from xraisim.core.errors import reading
 from xraisim.files.atomic import disk_errors
 
 Scalar = float | int | str | None
@@ -64,7 +63,8 @@ class Monitor:
                 file.write(json.dumps(entry, allow_nan=False) + "\n")
         self._latest |= {name: value for name, value in plain.items() if value is not None}
         if not self._quiet:
-            console.say(line(event, plain))
+            head, rest = line(event, plain)
+            console.say(rest, head, "bold yellow" if event == "warning" else "bold")
 
     @contextmanager
     def progress(self, description: str, total: int) -> Iterator[console.Advance]:
@@ -90,21 +90,19 @@ class Monitor:
         return "  ".join(_say(name, self._latest[name]) for name in names)
 
 
-def line(event: str, values: Mapping[str, Value]) -> str:
-    """Return an event as a line for the console, in markup; lists and what is missing are left out.
+def line(event: str, values: Mapping[str, Value]) -> tuple[str, str]:
+    """Return an event as a line for the console: its head, and the rest of it.
 
-    A warning, an event of that name with a ``reason``, stands out.
+    Lists and what is missing are left out. A warning is an event of that name with a ``reason``.
     """
     if event == "warning":
-        return f"[bold yellow]warning:[/] {escape(str(values.get('reason', '')))}"
+        return "warning:", str(values.get("reason", ""))
     shown = {k: v for k, v in values.items() if isinstance(v, float | int | str)}
     if "patterns_seen" in shown:
         shown.pop("patterns", None)
     number = shown.pop("number", None)
-    name = event if number is None else f"{event} {number}"
-    return f"[bold]{escape(name)}[/]  " + "  ".join(
-        escape(_say(name, value)) for name, value in shown.items()
-    )
+    head = event if number is None else f"{event} {number}"
+    return head, " " + "  ".join(_say(name, value) for name, value in shown.items())
 
 
 def _say(name: str, value: Value) -> str:
@@ -130,9 +128,11 @@ def _last_elapsed_s(path: Path) -> float:
     """Return the time of the last whole event in a file, and cut off what follows it."""
     if not path.exists():
         return 0.0
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
+    with reading(path, "file of JSON lines"):
+        text = path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        lines = whole.splitlines()
+        last = float(json.loads(lines[-1]).get("elapsed_s", 0.0)) if lines else 0.0
     if whole != text:  # killed while writing
         path.write_text(whole, encoding="utf-8")
-    lines = whole.splitlines()
-    return float(json.loads(lines[-1]).get("elapsed_s", 0.0)) if lines else 0.0
+    return last

@@ -1,5 +1,10 @@
-"""What the four commands share: entry point with clear errors, progress, tables."""
+"""What the four commands share: entry point with clear errors, progress, tables.
 
+Text is printed as it is, here and in tables: brackets and colons of a path are no markup. What is
+to stand out is a :class:`rich.text.Text`, or the first part of a line of :func:`say`.
+"""
+
+import io
 import os
 import sys
 import time
@@ -10,7 +15,6 @@ from typing import Protocol, runtime_checkable
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -25,8 +29,8 @@ from rich.text import Text
 from xraisim import stopping
 from xraisim.core.errors import UserError
 
-out = Console()
-err = Console(stderr=True)
+out = Console(markup=False, emoji=False)
+err = Console(stderr=True, markup=False, emoji=False)
 _LINE_INTERVAL_S = 10.0
 
 
@@ -76,17 +80,19 @@ def entry_point(app: typer.Typer) -> Callable[[], None]:
     def main() -> None:
         arguments = [a for a in sys.argv[1:] if a != "--debug"]
         debug = "--debug" in sys.argv[1:]
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be valid text
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             with stopping.listening():
                 app(args=arguments)  # ends in SystemExit: typer prints usage errors itself, code 2
         except stopping.Stopped as stop:
             if os.environ.get("RANK", "0") == "0":  # torchrun stops all processes, one says so
-                say(escape(stopping.described(stop)))
+                say(stopping.described(stop))
             sys.exit(stop.exit_status)
         except (UserError, OSError) as error:
             if debug:
                 raise
-            err.print(f"[bold red]error:[/] {_describe(error)}", soft_wrap=True, highlight=False)
+            err.print(Text.assemble(("error:", "bold red"), f" {_describe(error)}"), soft_wrap=True)
             sys.exit(2)
 
     return main
@@ -96,12 +102,17 @@ def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, UserError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{os.strerror(error.errno)}"
-    return escape(stopping.described(error))
+    return stopping.described(error)
 
 
-def say(message: str) -> None:
-    """Print a line of running commentary on stderr, with the time of day."""
-    err.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {message}", highlight=False, soft_wrap=True)
+def say(message: str, head: str = "", style: str = "bold") -> None:
+    """Print a line of running commentary on stderr, with the time of day.
+
+    ``head`` comes before the message, in ``style``.
+    """
+    told: list[str | tuple[str, str]] = [(time.strftime("%H:%M:%S"), "dim"), (head, style), message]
+    parts = [Text.assemble(part) for part in told if part and part[0]]
+    err.print(Text(" ").join(parts), soft_wrap=True)
 
 
 @contextmanager
@@ -115,12 +126,12 @@ def progress(description: str, total: int, *, shown: bool = True) -> Iterator[Ad
         return
     if err.is_terminal:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _SpeedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[remark]}"),
+            TextColumn("{task.fields[remark]}", markup=False),
         )
         with Progress(*columns, console=err, transient=True) as bar:
             task = bar.add_task(description, total=total, remark="")

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from baselines.classify.kinds import PARTICLE
-from xraisim.core.errors import FormatError, UserError
+from xraisim.core.errors import FormatError, UserError, reading
 from xraisim.files.atomic import whole_file
 from xraisim.files.patterns import PatternReader
 from xraisim.formats.subset import write_subset
@@ -101,10 +101,8 @@ def _kept(keep: str, kinds: list[str]) -> list[int]:
 def _opened(path: Path, expected: str) -> h5py.File:
     if not path.exists():
         raise FormatError(f"{path}: no such file; xrai-baseline classify makes it")
-    try:
+    with reading(path, "HDF5 file"):
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise FormatError(f"{path} is not a readable HDF5 file ({error})") from error
     found = file.attrs.get("format")
     if found != expected:
         file.close()

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from baselines.phasing.config import PhasingConfig
@@ -92,7 +91,7 @@ def phase(
             )
         write_result(out_dir, result, settings, seed)
     for doubt in result.doubts:
-        say(f"[bold yellow]warning:[/] {escape(doubt)}")
+        say(doubt, "warning:", "bold yellow")
     if as_json:
         out.print_json(json.dumps(summary(result)))
         return

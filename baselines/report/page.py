@@ -9,6 +9,7 @@ from baselines.report.sections import sections_of
 from xraisim.files.atomic import whole_file
 from xraisim.html_page import render
 from xraisim.report_figures import wording
+from xraisim.report_figures.run_files import number_of
 from xraisim.report_figures.volumes import half_set_resolution
 
 
@@ -38,14 +39,16 @@ def head(run: Run) -> list[tuple[str, str]]:
     """Return the figures that come first, as (name, value)."""
     found, rule = resolution(run)
     known = run.summary
-    seconds = known.get("seconds", float(np.nansum(run.column("seconds"))))
+    seconds = number_of(known, "seconds")
+    if seconds is None:
+        seconds = float(np.nansum(run.column("seconds")))
     figures = [
-        ("patterns", f"{known['patterns']:,}" if "patterns" in known else ""),
+        ("patterns", wording.figure(number_of(known, "patterns"), "{:,.0f}")),
         (f"resolution, {rule}", found),
         ("iterations" + ("" if known else ", unfinished"), f"{len(run.iterations):,}"),
         ("time", wording.duration(seconds)),
-        ("patterns per second", wording.figure(known.get("patterns_per_s"), "{:,.0f}")),
-        ("peak memory", wording.figure(known.get("peak_memory_gib"), "{:.2f} GiB")),
+        ("patterns per second", wording.figure(number_of(known, "patterns_per_s"), "{:,.0f}")),
+        ("peak memory", wording.figure(number_of(known, "peak_memory_gib"), "{:.2f} GiB")),
         ("hardware", str(known.get("hardware", known.get("device", "")))),
     ]
     return [(name, value) for name, value in figures if value]

@@ -14,6 +14,7 @@ from xraisim.report_figures.patterns import Predictor
 from xraisim.report_figures.run_files import (
     figure_of,
     read_columns,
+    read_config,
     read_events,
     read_halves,
     read_intensity,
@@ -81,7 +82,6 @@ class Run:
 def read_run(directory: Path) -> Run:
     """Read a run directory; raises :class:`FormatError` if it is none, or a file is damaged."""
     iterations = _read_metrics(directory)
-    config = directory / "config.toml"
     paths = _volume_paths(directory)
     volumes = {number: read_intensity(path) for number, path in paths.items()}
     first = next(iter(paths.values()), None)
@@ -89,7 +89,7 @@ def read_run(directory: Path) -> Run:
         directory=directory,
         iterations=iterations,
         summary=read_object(directory / "summary.json"),
-        config=config.read_text(encoding="utf-8") if config.exists() else "",
+        config=read_config(directory / "config.toml"),
         volumes=volumes,
         halves=read_halves(*(directory / f"intensity_half{number}.h5" for number in (1, 2))),
         s_range=read_s_range(first, volumes.values()) if first else (0.0, math.inf),
@@ -113,6 +113,9 @@ def _read_metrics(directory: Path) -> tuple[dict[str, Any], ...]:
             f"{path} is not of an EMC run: its lines have no {', '.join(missing)}; "
             "expected the directory that xrai-baseline emc wrote"
         )
+    for name in ("level", "restart"):
+        if not np.isfinite(figure_of(found, name)).all():
+            raise FormatError(f"{path}: not every line has a {name}; it is damaged")
     return found
 
 

@@ -1,7 +1,6 @@
 """Settings of an experiment's stages, read from one TOML file."""
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,7 +58,7 @@ class ExperimentSettings:
 
 def load(path: Path) -> ExperimentSettings:
     """Read settings; ``[simulate]`` starts from its instrument's preset, as for ``make``."""
-    mapping = tomllib.loads(path.read_text(encoding="utf-8"))
+    mapping = config.read_toml(path)
     made = simulation.from_mapping(mapping.get("simulate", {}))
     whole = mapping | {"simulate": config.to_mapping(made)}
     return config.from_mapping(ExperimentSettings, whole)

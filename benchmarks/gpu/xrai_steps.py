@@ -62,8 +62,10 @@ def steps(block: Block, rotations: int) -> dict[str, Callable[[], Any]]:
     fluence = torch.ones(len(photons), device=block.device)
     sums = Accumulator.empty(volume.grid, volume.spacing, block.device)
 
+    typical = torch.ones_like(pixels.gain)  # what a merge without background takes
+
     def merge() -> None:
-        sums.add_reference(pixels, photons, poses, fluence, torch.ones_like(fluence), volume)
+        sums.add_reference(pixels, photons, poses, fluence, torch.ones_like(fluence), typical)
 
     return {
         "grid search": lambda: search.best(photons, 3),

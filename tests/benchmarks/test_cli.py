@@ -62,7 +62,7 @@ def test_bad_input_is_one_message_and_two(
         ("summary = 'x'\n[phase]\nstart = 3\n", "key phase.start; did you mean phase.starts?"),
         ("summary = 'x'\n[simulate]\nchain = 'B'\n", "key chain; did you mean chains?"),
         ("summary = 'x'\n[simulate]\ninstrument = 'xrai'\n", "unknown instrument 'xrai'"),
-        ("summary = \n", "is not valid TOML"),
+        ("summary = \n", "is not a readable TOML file"),
         ("[simulate]\n", "summary"),
     ],
 )
@@ -89,7 +89,7 @@ def test_damaged_record_is_named(
 ) -> None:
     (tmp_path / "a.json").write_text("{")
     assert invoke("table", "--records", tmp_path) == 2
-    assert "a.json is not a record" in capsys.readouterr().err
+    assert "a.json is not a readable record" in capsys.readouterr().err
 
 
 def test_table_and_leaderboard(

@@ -75,7 +75,7 @@ def test_picture_needs_slices(work: Path, make_record: MakeRecord, tmp_path: Pat
 
 def test_damaged_slices_are_named(work: Path) -> None:
     (work / "quick" / "xrai-0" / "slices.npz").write_bytes(b"PK")
-    with pytest.raises(FormatError, match=r"slices\.npz does not hold slices"):
+    with pytest.raises(FormatError, match=r"slices\.npz is not a readable file of slices"):
         report.load(work)
 
 

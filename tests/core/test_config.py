@@ -106,10 +106,10 @@ def test_files_are_named_in_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"x\.toml: unknown configuration key head"):
         config.load(Outer, path)
     path.write_text("name = \n")
-    with pytest.raises(ConfigError, match=r"x\.toml is not valid TOML"):
+    with pytest.raises(ConfigError, match=r"x\.toml is not a readable TOML file"):
         config.load(Outer, path)
     path.write_bytes(b"name = '\xff'\n")
-    with pytest.raises(ConfigError, match=r"x\.toml is not valid TOML"):
+    with pytest.raises(ConfigError, match=r"x\.toml is not a readable TOML file"):
         config.load(Outer, path)
 
 

@@ -56,14 +56,14 @@ def test_a_resumed_run_goes_on_in_time_after_a_torn_line(path):
 
 
 def test_a_round_in_a_line():
-    assert line("round", ROUND) == (
-        "[bold]round 3[/]  online  12,000 patterns seen  to 32.1 Å  "
+    assert " ".join(line("round", ROUND)) == (
+        "round 3  online  12,000 patterns seen  to 32.1 Å  "
         "log-likelihood -1,612.3 per pattern  2,410 patterns/s  2.1% outliers"
     )
 
 
 def test_unknown_figures_are_named():
-    assert line("start", {"restart": 1, "nll_per_photon": 4.5994436}).endswith(
+    assert line("start", {"restart": 1, "nll_per_photon": 4.5994436})[1].endswith(
         "restart 1  nll_per_photon 4.5994"
     )
 
@@ -71,7 +71,7 @@ def test_unknown_figures_are_named():
 def test_warnings_stand_out_and_are_no_markup(path, capsys):
     Monitor(path).log("warning", reason="half-sets [1] and [2] disagree")
     assert "warning: half-sets [1] and [2] disagree" in capsys.readouterr().err
-    assert line("warning", {"reason": "x"}).startswith("[bold yellow]")
+    assert line("warning", {"reason": "[x]"}) == ("warning:", "[x]")
 
 
 def test_progress_tells_likelihood_and_resolution_so_far(path, capsys, monkeypatch):

@@ -76,7 +76,7 @@ def test_show_config_is_complete_and_can_be_read_back(run, tmp_path):
         ("[start]\nrotatons = 5", "did you mean start.rotations?"),
         ("seed = 'one'", "seed must be of type int"),
         ("[rounds]\nratio = 0.9", "rounds.ratio is out of range"),
-        ("seed = ", "is not valid TOML"),
+        ("seed = ", "is not a readable TOML file"),
     ],
 )
 def test_bad_configuration(run, patterns, tmp_path, text, message):

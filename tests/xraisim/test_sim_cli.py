@@ -177,7 +177,7 @@ def test_bad_input_is_one_message(run, tmp_path, small_particle, config_file):
     config_file.write_text("patern = 5")
     assert "did you mean patterns?" in message(*particle)
     config_file.write_text("patterns = ")
-    assert "not valid TOML" in message(*particle)
+    assert "not a readable TOML file" in message(*particle)
     config_file.write_text("[beam]\npolarisation = 'z'")
     assert "expected one of x, y" in message(*particle)
 
@@ -223,6 +223,18 @@ def test_reading_a_wrong_file_is_one_message(run, tmp_path, command):
     assert code == 2
     assert text.count("error:") == 1
     assert not path.with_suffix(".png").exists()
+
+
+def test_brackets_of_a_help_text_are_shown(run):
+    code, out, _ = run("convert", "--help")
+    assert code == 0
+    assert "[beam]" in out
+
+
+def test_brackets_of_a_path_are_no_markup(run, tmp_path):
+    code, _, err = run("validate", tmp_path / "[/red] [bold]a.h5")
+    assert code == 2
+    assert "[/red] [bold]a.h5" in err
 
 
 def test_a_notice_is_said_once(capsys):

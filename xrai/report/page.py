@@ -12,6 +12,7 @@ from xrai.report.sections import resolution, sections_of
 from xraisim.files.atomic import whole_file
 from xraisim.html_page import render
 from xraisim.report_figures import wording
+from xraisim.report_figures.run_files import figure_of, number_of
 
 
 def write_report(
@@ -68,9 +69,10 @@ def status(run: Run) -> str:
 def head(run: Run) -> list[tuple[str, str]]:
     """Return the figures that come first, as (name, value)."""
     known, found = run.summary, resolution(run)
-    seen = known.get("patterns", _last(run.column("patterns_seen")))
-    elapsed = known.get("seconds", run.events[-1].get("elapsed_s") if run.events else None)
-    speed = known.get("patterns_per_s", _last(run.column("patterns_per_s")))
+    seen = _first(number_of(known, "patterns"), _last(run.column("patterns_seen")))
+    told = _last(figure_of(run.events[-1:], "elapsed_s"))
+    elapsed = _first(number_of(known, "seconds"), told)
+    speed = _first(number_of(known, "patterns_per_s"), _last(run.column("patterns_per_s")))
     figures = [
         ("patterns", wording.figure(seen, "{:,.0f}")),
         ("taken in, repeats counted", wording.figure(_last(run.patterns_taken()), "{:,.0f}")),
@@ -82,7 +84,7 @@ def head(run: Run) -> list[tuple[str, str]]:
         ("outliers", wording.figure(_last(run.column("outliers")), "{:.1%}")),
         ("time", "" if elapsed is None else wording.duration(elapsed)),
         ("patterns per second", wording.figure(speed, "{:,.0f}")),
-        ("peak memory", wording.figure(known.get("peak_memory_gib"), "{:.2f} GiB")),
+        ("peak memory", wording.figure(number_of(known, "peak_memory_gib"), "{:.2f} GiB")),
         ("device", str(known.get("hardware", known.get("device", "")))),
     ]
     return [(name, value) for name, value in figures if value]
@@ -91,6 +93,11 @@ def head(run: Run) -> list[tuple[str, str]]:
 def own_patterns(run: Run) -> Path | None:
     """Return the pattern file that the run names, if it is there."""
     return run.patterns if run.patterns is not None and run.patterns.is_file() else None
+
+
+def _first(*figures: float | None) -> float | None:
+    """Return the first figure that is known."""
+    return next((figure for figure in figures if figure is not None), None)
 
 
 def _last(values: np.ndarray) -> float | None:

@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
 from xrai.report.run import RULES, Run
+from xraisim.core.errors import FormatError
 from xraisim.figure_axes import COLOURS
+from xraisim.report_figures.run_files import curve_of, figure_of
 from xraisim.report_figures.volumes import half_set_axes
 
 _MOST_CURVES = 9
@@ -118,13 +120,13 @@ def starts(run: Run) -> Figure | None:
     found = [e for e in run.events if e["event"] == "start" and e.get("nll_per_photon") is not None]
     if not found:
         return None
-    value = np.array([event["nll_per_photon"] for event in found])
+    value, restart = figure_of(found, "nll_per_photon"), figure_of(found, "restart")
     figure = Figure(figsize=(6, 0.9 + 0.28 * len(value)), layout="constrained")
     axes = figure.subplots()
     place = np.arange(len(value))
     axes.plot(value, place, "o", color="0.6")
     axes.plot(value.min(), value.argmin(), "o", color=COLOURS[1], ms=9)
-    axes.set(yticks=place, yticklabels=[f"start {e['restart'] + 1}" for e in found])
+    axes.set(yticks=place, yticklabels=[f"start {number + 1:.0f}" for number in restart])
     axes.set(ylim=(len(value) - 0.4, -0.6), xlabel="negative log-likelihood per photon (nats)")
     axes.margins(x=0.15)
     axes.ticklabel_format(axis="x", useOffset=False)
@@ -152,14 +154,16 @@ def _curves(rounds: list[dict], name: str) -> Figure:
     colours = ListedColormap(mpl.colormaps["viridis"](np.linspace(0.25, 0.9, 256)))
     norm = Normalize(1, len(rounds))
     for number in shown:
-        curve = np.array([np.nan if v is None else v for v in rounds[number][name]], float)
+        s, curve = (curve_of(rounds[number], key) for key in ("s_per_angstrom", name))
+        if len(s) != len(curve):
+            raise FormatError(f"metrics.jsonl: {len(s)} s_per_angstrom, but {len(curve)} {name}")
         last = number == len(rounds) - 1
         colour = "black" if last else colours(norm(number + 1))
         axes.plot(
-            rounds[number]["s_per_angstrom"], curve, color=colour, lw=2.2 if last else 1.1,
+            s, curve, color=colour, lw=2.2 if last else 1.1,
             zorder=3 if last else 2,
         )  # fmt: skip
-    half_set_axes(axes, max(max(event["s_per_angstrom"]) for event in rounds))
+    half_set_axes(axes, max(np.nanmax(curve_of(event, "s_per_angstrom")) for event in rounds))
     axes.set_ylabel(f"{name} between the half-sets")
     scale = mpl.cm.ScalarMappable(norm, colours)
     figure.colorbar(scale, ax=axes, label="round with curves (the last in bold)", pad=0.02)
@@ -171,7 +175,7 @@ def seconds(run: Run) -> Figure | None:
     found = {
         name.removeprefix("seconds_").replace("_", " "): value
         for name, value in run.summary.items()
-        if name.startswith("seconds_") and isinstance(value, int | float)
+        if name.startswith("seconds_") and isinstance(value, int | float) and value >= 0
     }
     if not found:
         return None

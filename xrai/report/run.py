@@ -14,8 +14,10 @@ from xraisim.core.types import Volume
 from xraisim.files.volumes import read_volume
 from xraisim.report_figures.patterns import Predictor
 from xraisim.report_figures.run_files import (
+    check_columns,
     figure_of,
     read_columns,
+    read_config,
     read_events,
     read_halves,
     read_intensity,
@@ -127,7 +129,7 @@ def read_run(directory: Path, density: Path | None = None) -> Run:
             f"metrics.jsonl in it; make one with: xrai train PATTERNS --out {directory}"
         )
     events = read_events(metrics) if metrics.exists() else ()
-    if not all("event" in event for event in events):
+    if not all(isinstance(event.get("event"), str) for event in events):
         raise FormatError(
             f"{metrics} is not of `xrai train`: it holds lines that name no event; for a run of "
             "`xrai-baseline emc` use `xrai-baseline report`"
@@ -136,7 +138,7 @@ def read_run(directory: Path, density: Path | None = None) -> Run:
         directory=directory,
         events=events,
         summary=read_object(directory / "summary.json"),
-        config=config.read_text(encoding="utf-8") if config.exists() else "",
+        config=read_config(config),
         density=_read_density(directory, density),
         **_results(directory),
     )
@@ -158,9 +160,11 @@ def _results(directory: Path) -> dict[str, Any]:
         nothing: dict[str, Any] = {"patterns": None, "poses": {}, "intensity": None, "halves": None}
         return {**nothing, "s_range": (0.0, math.inf)}
     state = checkpoint.load(directory)
+    columns = {name: values.numpy() for name, values in state.outcome().items()}
+    check_columns(directory / checkpoint.NAME, columns)
     return {
         "patterns": Path(state.patterns),
-        "poses": _of_seen({name: values.numpy() for name, values in state.outcome().items()}),
+        "poses": _of_seen(columns),
         "intensity": state.volume,
         "halves": (state.volumes[0], state.volumes[1]) if len(state.volumes) == 2 else None,
         "s_range": s_range(state.extent, [state.volume]) if state.volume else (0.0, math.inf),

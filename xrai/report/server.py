@@ -18,7 +18,7 @@ from markupsafe import escape
 
 from xrai.report.page import own_patterns, page_of
 from xrai.report.run import read_run
-from xraisim.core.errors import ConfigError, FormatError, UserError
+from xraisim.core.errors import ConfigError, UserError
 from xraisim.report_figures.run_files import read_events
 
 DEFAULT_PORT = 8765
@@ -110,7 +110,7 @@ class _Page:
             run = read_run(self.directory, density)
             wanted = (patterns or own_patterns(run)) if run.finished else None
             return page_of(run, wanted, refresh_s=_REFRESH_S)
-        except (FormatError, OSError) as error:
+        except (UserError, OSError) as error:
             # Not begun; or a file is just being replaced, and the last page is still good.
             return self._text.decode() or _WAITING.format(reason=escape(str(error)))
 
@@ -175,7 +175,11 @@ class _Handler(BaseHTTPRequestHandler):
         if known is None:
             self.send_error(HTTPStatus.NOT_FOUND, "there are / and /metrics.json")
             return
-        content, kind = known[0](), known[1]
+        try:
+            content, kind = known[0](), known[1]
+        except (UserError, OSError) as error:  # a file is damaged, or just being replaced
+            self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, "not to be read now", str(error))
+            return
         tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
         changed = self.headers.get("If-None-Match") != tag
         self.send_response(HTTPStatus.OK if changed else HTTPStatus.NOT_MODIFIED)
@@ -195,7 +199,10 @@ class _Handler(BaseHTTPRequestHandler):
         (DNS rebinding: a page of elsewhere whose name is made to mean this machine.)
         """
         bound = str(self.server.server_address[0])
-        asked = urlsplit(f"//{self.headers.get('Host', bound)}").hostname
+        try:
+            asked = urlsplit(f"//{self.headers.get('Host', bound)}").hostname
+        except ValueError:  # no host's name, such as a bracket that is not closed
+            return False
         return bound not in _LOOPBACK_NAMES or asked in _LOOPBACK_NAMES
 
     def log_message(self, *_: object) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from rich.markup import escape
 
 from xrai.sources.config import SourceConfig
 from xrai.sources.link import Link
@@ -90,7 +89,7 @@ class PushedPatterns:
         if self.dropped:
             total = sum(self.dropped.values())
             reasons = "; ".join(f"{count:,} × {why}" for why, count in self.dropped.most_common(5))
-            console.say(escape(f"dropped {total:,} messages at {self._link.address}: {reasons}"))
+            console.say(f"dropped {total:,} messages at {self._link.address}: {reasons}")
         if self._link.strangers:
             console.say(
                 f"{self._link.strangers:,} connections to {self._link.address} pushed nothing that "
@@ -130,19 +129,22 @@ class PushedPatterns:
             frames, connection = self._link.receive()
             run, message = decode(frames)
         except FormatError as error:
-            return self._drop(str(error))
+            self._drop(str(error))
+            return None
         if not self._run and not isinstance(message, Experiment):
-            return self._drop("patterns before their experiment; start xrai push after this")
+            self._drop("patterns before their experiment; start xrai push after this")
+            return None
         self._run = self._run or run
         if run != self._run:
-            return self._drop("of a second process; push from one at a time")
+            self._drop("of a second process; push from one at a time")
+            return None
         self._link.accept(connection)
         return message
 
     def _drop(self, reason: str) -> None:
         reason = reason[:_LONGEST_REASON]
         if reason not in self.dropped and len(self.dropped) < _MOST_REASONS:
-            console.say(escape(f"a message was dropped: {reason}"))
+            console.say(f"a message was dropped: {reason}")
         self.dropped[reason if len(self.dropped) < _MOST_REASONS else _OTHERS] += 1
 
     def _give_up(self, reason: str) -> None:

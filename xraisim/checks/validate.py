@@ -11,7 +11,7 @@ import numpy as np
 
 from xraisim.checks import CHECKS, Check, PatternFile
 from xraisim.checks.registry import Severity
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Photons
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
 
@@ -71,7 +71,8 @@ def validate(path: Path | str, progress: Progress | None = None) -> list[Finding
         findings: list[Finding] = []
         for check in _of_files():
             findings.append(_of_file(check, patterns, skip=_gate_closed(findings)))
-        return findings + _of_stream(patterns, _gate_closed(findings), progress)
+        with reading(path, "pattern file"):
+            return findings + _of_stream(patterns, _gate_closed(findings), progress)
 
 
 def _gate_closed(findings: list[Finding]) -> bool:
@@ -84,12 +85,8 @@ def _gate_closed(findings: list[Finding]) -> bool:
 def _opened(path: Path) -> Iterator[h5py.File]:
     if not path.exists():
         raise FormatError(f"{path}: no such pattern file; make one with xrai-sim make")
-    try:
+    with reading(path, "HDF5 file", "expected a pattern file of xrai-sim make"):
         file = h5py.File(path, "r")
-    except OSError as error:
-        raise FormatError(
-            f"{path}: not a readable HDF5 file ({error}); expected a pattern file of xrai-sim make"
-        ) from error
     with file:
         yield file
 
@@ -98,8 +95,9 @@ def _of_file(check: Check, patterns: PatternFile, *, skip: bool) -> Finding:
     if skip or check.of_file is None:
         return _finding(check, (), ran=False)
     try:
-        return _finding(check, tuple(check.of_file(patterns)))
-    except OSError as error:
+        with reading(patterns.file.filename, "pattern file"):
+            return _finding(check, tuple(check.of_file(patterns)))
+    except FormatError as error:
         return _finding(check, (f"what it needs cannot be read ({error})",))
 
 
@@ -118,8 +116,9 @@ def _of_stream(patterns: PatternFile, skip: bool, progress: Progress | None) -> 
     unreadable, outside = [], []
     for start, stop in _spans(patterns.file[OFFSETS]):
         try:
-            block = _read(patterns.file, start, stop)
-        except OSError as error:
+            with reading(patterns.file.filename, "pattern file"):
+                block = _read(patterns.file, start, stop)
+        except FormatError as error:
             unreadable.append(f"patterns {start} … {stop - 1} cannot be read ({error})")
             continue
         lowest, highest = block.pixel.min(initial=0), block.pixel.max(initial=0)

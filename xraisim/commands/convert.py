@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from xraisim import console, stopping
@@ -34,7 +33,7 @@ def convert_command(
     instrument: Annotated[str | None, typer.Option(help="Preset; see instruments.")] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with [beam] and [detector]; the flags win over it."),
+        typer.Option(help=r"TOML file with \[beam] and \[detector]; the flags win over it."),
     ] = None,
     detector: Annotated[Path | None, typer.Option(help="Dragonfly detector (.h5, .dat).")] = None,
     dataset: Annotated[
@@ -72,7 +71,7 @@ def convert_command(
             table.add_row(name, f"{value:,}" if isinstance(value, int) else value)
     console.out.print(table)
     for notice in done.notices:
-        console.say(escape(notice))
+        console.say(notice)
 
 
 def _nothing_kept(out: Path) -> AbstractContextManager[None]:

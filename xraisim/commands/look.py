@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from xraisim import console
 from xraisim.checks.validate import Finding, failed, listing, validate
@@ -75,17 +76,18 @@ def validate_command(
 
 def _print_findings(findings: list[Finding]) -> None:
     for finding in findings:
-        console.out.print(f"{_verdict(finding)}  {finding.name}: {finding.title}", highlight=False)
+        console.out.print(Text.assemble(_verdict(finding), f"  {finding.name}: {finding.title}"))
         for problem in finding.problems:
-            console.out.print(f"        {problem}", highlight=False, markup=False)
+            console.out.print(f"        {problem}", highlight=False)
 
 
-def _verdict(finding: Finding) -> str:
+def _verdict(finding: Finding) -> tuple[str, str]:
+    """Return the outcome of a check and its style."""
     if not finding.ran:
-        return "[dim]not run[/]"
+        return "not run", "dim"
     if not finding.problems:
-        return "[green]passed[/]"
-    return "[red]failed[/]" if finding.failed else "[yellow]warning[/]"
+        return "passed", "green"
+    return ("failed", "red") if finding.failed else ("warning", "yellow")
 
 
 def instruments_command(as_json: options.JsonFlag = False) -> None:

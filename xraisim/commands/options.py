@@ -1,6 +1,5 @@
 """Options that several commands share, and the configuration that they make."""
 
-import tomllib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import typer
 from rich.table import Table
 
 from xraisim import console
+from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
 from xraisim.simulation.config import SimulationConfig, from_mapping
 
@@ -30,20 +30,13 @@ def settings(
     config: Path | None, flags: dict[str, Any], resolution: float | None
 ) -> SimulationConfig:
     """Return the configuration of a TOML file, if any, with the flags that were given over it."""
-    mapping = _read_toml(config) if config else {}
+    mapping = configuration.read_toml(config) if config else {}
     mapping |= {key: value for key, value in flags.items() if value is not None}
     if resolution is not None:
         if not resolution > 0:
             raise ConfigError(f"--resolution is {resolution}; it is a distance in Å above zero")
         mapping["detector"] = {**mapping.get("detector", {}), "s_max_per_angstrom": 1 / resolution}
     return from_mapping(mapping)
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from xraisim import console
 from xraisim.commands import options
@@ -36,11 +35,11 @@ def rescue_command(
         typer.echo(json.dumps({"patterns": found.patterns, "whole": whole, "damaged": chunks}))
     else:
         for one in found.damages[:_SHOWN]:
-            console.out.print(escape(f"damaged: {one}"), highlight=False)
+            console.out.print(f"damaged: {one}", highlight=False)
         if len(found.damages) > _SHOWN:
             console.out.print(f"and {len(found.damages) - _SHOWN:,} more chunks")
         console.out.print(f"{whole:,} of {found.patterns:,} patterns are whole", highlight=False)
     if out is not None:
-        console.say(escape(f"wrote them to {out}"))
+        console.say(f"wrote them to {out}")
     elif found.damages:
         raise typer.Exit(1)

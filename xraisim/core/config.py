@@ -14,21 +14,24 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
-from xraisim.core.errors import ConfigError
+from xraisim.core.errors import ConfigError, reads
 
 Config = TypeVar("Config")
 
 
 def load(cls: type[Config], path: Path | str) -> Config:
     """Read a TOML file into ``cls``; raises :class:`ConfigError` with the file's name."""
-    try:
-        mapping = tomllib.loads(Path(path).read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    mapping = read_toml(path)
     try:
         return from_mapping(cls, mapping)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+@reads("TOML file", "see the line it names", ConfigError)
+def read_toml(path: Path | str) -> dict[str, Any]:
+    """Return the tables of a TOML file; raises :class:`ConfigError` if it is none."""
+    return tomllib.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def given_or_default(cls: type[Config], path: Path | None, given: Mapping[str, Any]) -> Config:

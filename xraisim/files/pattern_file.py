@@ -10,9 +10,11 @@ import hdf5plugin  # noqa: F401  (registers the compression filters with HDF5)
 import numpy as np
 
 from xraisim.core.admission import admit_detector, admit_photons
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Photons
 from xraisim.files.atomic import is_partial
+from xraisim.files.growing import open_growing
+from xraisim.files.held import read_whole, require_held
 from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, TABLES, VERSION
 from xraisim.files.pixel_order import PixelOrder
 
@@ -36,7 +38,8 @@ class PatternFile:
         self._file = _open(path, self.growing)
         self.inode = os.fstat(self._file.id.get_vfd_handle()).st_ino
         try:
-            self._load()
+            with reading(path, "pattern file", "make it again"):
+                self._load()
         except BaseException:
             self.close()
             raise
@@ -48,8 +51,9 @@ class PatternFile:
     def refresh(self) -> None:
         """Look again how many patterns there are."""
         if self.growing:
-            for dataset in (self._offsets, self._pixel, self._count):
-                dataset.refresh()
+            with reading(self.path, "pattern file"):
+                for dataset in (self._offsets, self._pixel, self._count):
+                    dataset.refresh()
             self.n_patterns = len(self._offsets) - 1
 
     def same_experiment(self, other: "PatternFile") -> bool:
@@ -90,7 +94,7 @@ class PatternFile:
             rows, columns = (int(n) for n in file["detector"].attrs["shape"])
             self.shape = rows, columns
             self.info = self._read_info()
-            read = {name: np.asarray(file["detector"][name][()]) for name in _DETECTOR}
+            read = {name: read_whole(file["detector"][name]) for name in _DETECTOR}
             wavelength = self.info["wavelength_angstrom"]
             self._detector = admit_detector(read, self.shape, self.path, wavelength)
             self.order = PixelOrder.of(**self._detector, shape=self.shape)
@@ -128,18 +132,15 @@ def _whole_numbers(file: h5py.File, name: str) -> h5py.Dataset:
     found = file[name]
     if not (isinstance(found, h5py.Dataset) and found.ndim == 1 and found.dtype.kind in "iu"):
         raise ValueError(f"{name} is no row of whole numbers")
+    require_held(found)
     return found
 
 
 def _open(path: Path, growing: bool) -> h5py.File:
-    try:
-        file = _open_growing(path) if growing else h5py.File(path, "r")
-    except OSError as error:
-        raise FormatError(
-            f"{path}: not a readable HDF5 file ({error}); expected a pattern file of xrai-sim "
-            f"make. If it was one, {_RESCUE}"
-        ) from error
-    found, version = file.attrs.get("format"), file.attrs.get("version")
+    advice = f"expected a pattern file of xrai-sim make. If it was one, {_RESCUE}"
+    with reading(path, "HDF5 file", advice):
+        file = open_growing(path) if growing else h5py.File(path, "r")
+        found, version = file.attrs.get("format"), file.attrs.get("version")
     if found != FORMAT or version != VERSION:
         file.close()
         what = f"format {found!r}, version {version}" if found else "an HDF5 file without a format"
@@ -148,16 +149,6 @@ def _open(path: Path, growing: bool) -> h5py.File:
             "xrai-sim make"
         )
     return file
-
-
-def _open_growing(path: Path) -> h5py.File:
-    """Open without a lock: if only for a moment, it would keep a writer from beginning."""
-    try:
-        return h5py.File(path, "r", swmr=True, locking=False)
-    except OSError as error:
-        if "file locking flag" not in str(error):
-            raise
-        return h5py.File(path, "r", swmr=True)  # this process writes it, and holds the lock
 
 
 def is_marked_open(path: Path) -> bool:

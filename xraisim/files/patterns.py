@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Photons
 from xraisim.files.pattern_file import PatternFile
 from xraisim.files.pattern_writer import PatternWriter
@@ -92,9 +92,9 @@ class PatternReader:
 def read_across(parts: Sequence[PatternFile], start: int, stop: int) -> Photons:
     """Return patterns ``start … stop − 1`` of files in a row, with flat detector indices."""
     starts = np.cumsum([0, *(part.n_patterns for part in parts)])
-    blocks = [
-        part.read(max(start - first, 0), min(stop - first, part.n_patterns))
-        for part, first in zip(parts, starts, strict=False)
-        if start - first < part.n_patterns and stop > first
-    ]
+    blocks = []
+    for part, first in zip(parts, starts, strict=False):
+        if start - first < part.n_patterns and stop > first:
+            with reading(part.path, "pattern file"):
+                blocks.append(part.read(max(start - first, 0), min(stop - first, part.n_patterns)))
     return Photons.joined(blocks)

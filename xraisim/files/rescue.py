@@ -217,7 +217,7 @@ class _Prolonged(io.RawIOBase):
         self._position = begins[whence] + offset
         return self._position
 
-    def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
+    def readinto(self, buffer) -> int:
         wanted = min(len(buffer), max(self._length - self._position, 0))
         self._stored.seek(min(self._position, self._there))
         found = self._stored.read(wanted)

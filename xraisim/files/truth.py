@@ -11,8 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reads
 from xraisim.files.atomic import require_space, whole_file
+from xraisim.files.held import read_whole
 from xraisim.files.shards import files_of
 from xraisim.photons.hits import HIT_NAMES
 from xraisim.photons.particles import Particles
@@ -132,30 +133,28 @@ def read_truth(path: Path | str) -> Truth:
     return truths[0] if len(truths) == 1 else _joined(truths)
 
 
+@reads("truth file", "make the data set again")
 def _read(path: Path) -> Truth:
-    try:
-        with h5py.File(path, "r") as file:
-            found = file.attrs.get("format"), file.attrs.get("version")
-            if found != (FORMAT, VERSION):
-                raise FormatError(
-                    f"{path}: found {found}, expected {FORMAT!r}, version {VERSION}; make the data "
-                    "set again"
-                )
-            shots: dict[str, Any] = {name: file["shots"][name][()] for name in _SHOT}
-            about = {name: json.loads(file.attrs[name]) for name in _ABOUT}
-            about["species"] = tuple(about["species"])
-            return Truth(
-                hits=shots.pop("hit"),
-                **shots,
-                particles=Particles(
-                    offsets=file["particles/offsets"][()],
-                    **{name: file["particles"][name][()] for name in _PARTICLE},
-                ),
-                defect=file["detector/defect"][()],
-                **about,
+    with h5py.File(path, "r") as file:
+        found = file.attrs.get("format"), file.attrs.get("version")
+        if found != (FORMAT, VERSION):
+            raise FormatError(
+                f"{path}: found {found}, expected {FORMAT!r}, version {VERSION}; make the data "
+                "set again"
             )
-    except (OSError, KeyError) as error:
-        raise FormatError(f"{path}: not a whole truth file ({error})") from error
+        shots: dict[str, Any] = {name: read_whole(file["shots"][name]) for name in _SHOT}
+        about = {name: json.loads(file.attrs[name]) for name in _ABOUT}
+        about["species"] = tuple(about["species"])
+        return Truth(
+            hits=shots.pop("hit"),
+            **shots,
+            particles=Particles(
+                offsets=read_whole(file["particles/offsets"]),
+                **{name: read_whole(file["particles"][name]) for name in _PARTICLE},
+            ),
+            defect=read_whole(file["detector/defect"]),
+            **about,
+        )
 
 
 def _joined(truths: list[Truth]) -> Truth:

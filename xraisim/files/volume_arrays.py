@@ -5,26 +5,19 @@ for an ``.npy`` both have to be stated.
 """
 
 import math
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
 
 import numpy as np
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.files.volume_grid import Raw, require_size
 
 NPY, NPZ = b"\x93NUMPY", b"PK\x03\x04"
 SIGNATURES = (NPY, NPZ)
 _NAMES = ("volume", "intensity", "density")
-_DAMAGE = (
-    ValueError, TypeError, KeyError, EOFError, OSError, SyntaxError, MemoryError, RecursionError,
-    NotImplementedError, RuntimeError, OverflowError, zipfile.BadZipFile, zlib.error,
-    tokenize.TokenError,
-)  # fmt: skip
 _Found = TypeVar("_Found")
 
 
@@ -39,14 +32,8 @@ def read(path: Path) -> Raw:
 
 
 def _guarded(path: Path, load: Callable[[], _Found]) -> _Found:
-    try:
+    with reading(path, "numpy file"):
         return load()
-    except FormatError:
-        raise
-    except _DAMAGE as error:
-        raise FormatError(
-            f"{path} is not a readable numpy file (truncated or damaged): {error}"
-        ) from error
 
 
 def _archive(path: Path) -> Raw:

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Volume
+from xraisim.files.held import read_whole
 from xraisim.files.volume_grid import UNITS, Raw, require_size
 
 SIGNATURE = b"\x89HDF"
 FORMAT = "x-rai volume 1"
-_DAMAGE = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
 
 
 def write(
@@ -73,25 +73,18 @@ def read_attributes(path: Path | str) -> dict[str, Any]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(path, "r") as file:
-            found = file.attrs.get("format")
-            if found != FORMAT:
-                raise FormatError(
-                    f"{path} has format {found!r}; expected {FORMAT!r} (of another program, save "
-                    "its array as .npy)"
-                )
-            yield file
-    except FormatError:
-        raise
-    except _DAMAGE as error:
-        raise FormatError(
-            f"{path} is not a readable volume file (not HDF5, truncated or damaged): {error}"
-        ) from error
+    with reading(path, "volume file"), h5py.File(path, "r") as file:
+        found = file.attrs.get("format")
+        if found != FORMAT:
+            raise FormatError(
+                f"{path} has format {found!r}; expected {FORMAT!r} (of another program, save "
+                "its array as .npy)"
+            )
+        yield file
 
 
 def _values(path: Path, data: h5py.Dataset) -> np.ndarray:
     require_size(f"{path}: {data.name}", data.shape)
     if data.dtype.kind not in "fiu":
         raise FormatError(f"{path}: {data.name} has type {data.dtype}; expected numbers")
-    return data[()].astype(np.float32)
+    return read_whole(data).astype(np.float32)

@@ -7,7 +7,6 @@ the header describes just this file.
 """
 
 import gzip
-import zlib
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +15,7 @@ import numpy as np
 from mrcfile import utils
 from mrcfile.dtypes import HEADER_DTYPE
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Volume
 from xraisim.files.volume_grid import Raw, require_size
 
@@ -51,21 +50,14 @@ def write(path: Path, volume: Volume) -> None:
 
 def read(path: Path) -> Raw:
     """Return what a map holds; raises :class:`FormatError` for a header that does not fit it."""
-    try:
-        with _opened(path) as file:
-            header = _header(file.read(_HEADER_BYTES))
-            dtype, shape = utils.data_dtype_from_header(header), _shape(path, header)
-            extra = int(header.nsymbt)
-            expected = int(np.prod(shape)) * dtype.itemsize
-            if extra < 0 or len(file.read(min(extra, _MOST_EXTRA))) != extra:
-                raise FormatError(
-                    f"{path} declares {extra:,} bytes before its data, and lacks them"
-                )
-            content = file.read(expected + 1)
-    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{path} is not a readable MRC map: {error}") from error
+    with reading(path, "MRC map"), _opened(path) as file:
+        header = _header(file.read(_HEADER_BYTES))
+        dtype, shape = utils.data_dtype_from_header(header), _shape(path, header)
+        extra = int(header.nsymbt)
+        expected = int(np.prod(shape)) * dtype.itemsize
+        if extra < 0 or len(file.read(min(extra, _MOST_EXTRA))) != extra:
+            raise FormatError(f"{path} declares {extra:,} bytes before its data, and lacks them")
+        content = file.read(expected + 1)
     if len(content) != expected:
         found = f"{len(content):,}" if len(content) < expected else "more"
         raise FormatError(

@@ -13,8 +13,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.files.atomic import whole_file
+from xraisim.files.held import read_whole
 from xraisim.formats import hdf5
 from xraisim.formats.known import Experiment, Known, pixel_pitch_mm
 from xraisim.instrument.beam import POLARISATIONS
@@ -23,6 +24,11 @@ from xraisim.instrument.detector import polarisation_factor
 GOOD, NOT_FOR_ORIENTATION, BAD = 0, 1, 2  # and what is above: Dragonfly leaves it out as well
 _OFF_SPHERE = 0.01  # of its radius, for vectors that were rounded
 NAMES = ("qx", "qy", "qz", "corr", "mask", "detd", "ewald_rad")
+
+_EXPECTED = (
+    f"expected HDF5 with {', '.join(NAMES)}, or text: a line `num_pix detd ewald_rad`, then a line "
+    "`qx qy qz corr mask` per pixel"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +51,8 @@ class DragonflyDetector:
 def read_detector(path: Path | str) -> DragonflyDetector:
     """Read a detector file; raises :class:`FormatError` for a part, or for impossible values."""
     path = Path(path)
-    try:
+    with reading(path, "Dragonfly detector file", _EXPECTED):
         detector = _read_h5(path) if h5py.is_hdf5(path) else _read_dat(path)
-    except (OSError, KeyError, ValueError, IndexError, TypeError, OverflowError) as error:
-        raise FormatError(
-            f"{path}: not a Dragonfly detector file ({error}); expected HDF5 with "
-            f"{', '.join(NAMES)}, or text: a line `num_pix detd ewald_rad`, then a line "
-            "`qx qy qz corr mask` per pixel"
-        ) from error
     if problem := _problem(detector):
         raise FormatError(f"{path}: {problem}; mend the file, or mask those pixels (2)")
     return detector
@@ -100,13 +100,13 @@ def _whole_mask(values: np.ndarray) -> np.ndarray:
 
 def _read_h5(path: Path) -> DragonflyDetector:
     with h5py.File(path, "r") as file:
-        q = np.stack([np.asarray(file[name][()]).ravel() for name in ("qx", "qy", "qz")], -1)
+        q = np.stack([read_whole(file[name]).ravel() for name in ("qx", "qy", "qz")], -1)
         background = hdf5.member(file, "background")
-        background = None if background is None else background[()].ravel()
+        background = None if background is None else read_whole(background).ravel()
         return DragonflyDetector(
             q=q.astype(float),
-            corr=file["corr"][()].ravel().astype(float),
-            mask=_whole_mask(file["mask"][()]),
+            corr=read_whole(file["corr"]).ravel().astype(float),
+            mask=_whole_mask(read_whole(file["mask"])),
             detd=float(np.asarray(file["detd"][()]).item()),
             ewald_rad=float(np.asarray(file["ewald_rad"][()]).item()),
             background=None if background is None else background.astype(float),

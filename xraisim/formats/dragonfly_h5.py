@@ -15,6 +15,7 @@ import numpy as np
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space, whole_file
+from xraisim.files.held import require_held
 from xraisim.formats import counts
 from xraisim.formats.base import ANYTHING, LARGEST_PATTERN, Append, Source, Target, Wanted
 from xraisim.formats.known import Known
@@ -34,6 +35,7 @@ def open_dragonfly_h5(path: Path, wanted: Wanted = ANYTHING) -> Source:
         )
     pixels = _pixels(path, file)
     for values in lists:
+        require_held(values)
         _require_lists(path, values)
 
     def read(start: int, stop: int) -> Photons:

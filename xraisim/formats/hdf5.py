@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from xraisim.core.errors import FormatError
+from xraisim.files.held import require_held
 from xraisim.formats.base import Wanted
 
 _DEEPEST = 8  # virtual data sets of virtual data sets; more is a circle
@@ -35,7 +36,8 @@ class Gaps:
 def member(file: h5py.Group, name: str) -> Any:
     """Return the data set or group of a name, or None if there is none.
 
-    Raises :class:`FormatError` for a link to what is not there.
+    Raises :class:`FormatError` for a link to what is not there, and for a data set that its file
+    cannot hold.
     """
     item: Any = file
     for part in name.strip("/").split("/"):
@@ -52,6 +54,8 @@ def member(file: h5py.Group, name: str) -> Any:
                 f"{item.file.filename}: {item.name.rstrip('/')}/{part} is a link to {target}, "
                 "which is not there; put it back, or take the link out"
             ) from error
+    if isinstance(item, h5py.Dataset):
+        require_held(item)
     return item
 
 

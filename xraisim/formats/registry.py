@@ -1,16 +1,16 @@
 """The formats by name, and which of them a file is: told by what it holds, not by its name."""
 
 import difflib
-import zipfile
 from functools import partial
 from pathlib import Path
 
 import h5py
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
+from xraisim.core.types import Photons
 from xraisim.files.pattern_schema import FORMAT
 from xraisim.formats import cxi, dragonfly_detector, dragonfly_h5, emc, skopi, stack, xrai
-from xraisim.formats.base import Format, Source, Wanted
+from xraisim.formats.base import Format, Read, Source, Wanted
 
 DETECTOR = "dragonfly-detector"
 
@@ -91,13 +91,10 @@ def recognise(path: Path | str) -> str:
 
 
 def _recognise_hdf5(path: Path) -> str:
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") == FORMAT:
-                return "xrai"
-            names = set(file)
-    except OSError as error:
-        raise FormatError(f"{path}: an HDF5 file that cannot be opened ({error})") from error
+    with reading(path, "HDF5 file"), h5py.File(path, "r") as file:
+        if file.attrs.get("format") == FORMAT:
+            return "xrai"
+        names = set(file)
     if {"place_ones", "place_multi", "count_multi"} & names:
         return "dragonfly-h5"
     if {"qx", "qy", "qz", "corr"} <= names:
@@ -142,10 +139,16 @@ def open_source(
     name = known_format(name) if name else recognise(path)
     if name == DETECTOR:
         raise FormatError(f"{path}: a detector, no patterns; it goes with them as --detector")
-    try:
-        return FORMATS[name].open(path, Wanted(dataset=dataset, mask_missing=mask_missing))
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise FormatError(
-            f"{path}: cannot be read as {FORMATS[name].title} ({error}); if it is something else, "
-            "leave out --from, or choose another"
-        ) from error
+    title = FORMATS[name].title
+    with reading(path, title, "if it is something else, leave out --from, or choose another"):
+        source = FORMATS[name].open(path, Wanted(dataset=dataset, mask_missing=mask_missing))
+    source.read = _guarded(source.read, path, title)
+    return source
+
+
+def _guarded(read: Read, path: Path, title: str) -> Read:
+    def read_block(start: int, stop: int) -> Photons:
+        with reading(path, title):
+            return read(start, stop)
+
+    return read_block

@@ -11,6 +11,8 @@ import h5py
 import numpy as np
 from scipy.spatial import cKDTree
 
+from xraisim.core.errors import reads
+
 _MOST_CELLS = 1400  # along the longer side
 _REACH = 0.75  # of the pitch, from a pixel to the cells that it fills: over half a diagonal
 _PITCH_PIXELS = 4000
@@ -74,6 +76,7 @@ def assemble(position_mm: np.ndarray) -> Assembly:
     )
 
 
+@reads("pattern file")
 def read_assembly(path: Path) -> Assembly:
     """Return the image grid of the pixels of a pattern file."""
     with h5py.File(path, "r") as file:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xraisim.core.errors import ConfigError
+from xraisim.core.errors import ConfigError, reading
 from xraisim.instrument.beam import FluenceSpread
 from xraisim.instrument.detector import Geometry
 
@@ -85,12 +85,10 @@ def _photons(background: Background, geometry: Geometry) -> np.ndarray:
     if background.kind == "exponential":
         return background.photons_per_pixel * np.exp(-radius / background.decay_per_angstrom)
     path = Path(background.file)
-    try:
+    with reading(path, "background", "see [background] file", ConfigError):
         if background.kind == "profile":
             return _interpolate(np.loadtxt(path, ndmin=2), radius, geometry.mask)
         return _flatten(np.load(path, allow_pickle=False), geometry.shape)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"background.file {path}: {error}") from error
 
 
 def _interpolate(table: np.ndarray, radius: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from xraisim.core.errors import ConfigError
+from xraisim.core.errors import ConfigError, reads
 from xraisim.instrument.crystfel_text import GeometryText, Section, read_text
 from xraisim.instrument.panels import Frame, Layout, Panel
 from xraisim.instrument.ranges import require
 
 
+@reads("CrystFEL geometry", error=ConfigError)
 def read_geometry(path: Path | str, distance_mm: float) -> Layout:
     """Return the panels, their places in the data, and the bad pixels of a ``.geom`` file.
 

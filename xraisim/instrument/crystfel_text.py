@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from xraisim.core.errors import ConfigError
+from xraisim.core.errors import ConfigError, reading
 
 USED = {
     "min_fs", "max_fs", "min_ss", "max_ss", "corner_x", "corner_y", "fs", "ss", "res", "clen",
@@ -106,10 +106,8 @@ class GeometryText:
 
 def read_text(path: Path) -> GeometryText:
     """Read a ``.geom`` file; raises :class:`ConfigError` that says what is wrong and where."""
-    try:
+    with reading(path, "CrystFEL geometry", error=ConfigError):
         lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the geometry file {path}: {error}") from error
     found, default = GeometryText(), dict[str, str]()
     panels: dict[str, Section] = {}
     regions: dict[str, Section] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xraisim.core.errors import ConfigError, SamplingError
+from xraisim.core.errors import ConfigError, SamplingError, reading
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.crystfel import read_geometry
@@ -244,10 +244,8 @@ def mask_reasons(
 
 
 def _read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    try:
+    with reading(path, "mask", "expected a .npy array", ConfigError):
         mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"cannot read the mask {path}: {error}; expected a .npy array") from error
     if mask.shape != shape:
         raise ConfigError(
             f"the mask {path} has shape {mask.shape}, the detector {shape} before binning; "

@@ -2,16 +2,26 @@
 
 import json
 import math
-from collections.abc import Iterable
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Volume
+from xraisim.files.held import read_whole
 from xraisim.files.volumes import read_attributes, read_volume
+
+_KNOWN_COLUMNS = {
+    "orientations", "encoder_orientations", "fluence", "loglik", "likelihood", "misfit", "weight",
+    "error_deg", "turned_deg", "probability", "occupancy", "mutual_information", "class_id",
+    "class_probability",
+}  # fmt: skip
+_UNIT = 1e-2  # how far from 1 the length of a quaternion may be
 
 
 def read_events(path: Path) -> tuple[dict[str, Any], ...]:
@@ -19,43 +29,68 @@ def read_events(path: Path) -> tuple[dict[str, Any], ...]:
 
     Raises :class:`FormatError` for a line that is not a JSON object.
     """
-    text = path.read_text(encoding="utf-8")
-    lines = text.splitlines()
-    if text and not text.endswith("\n"):
-        del lines[-1]
-    try:
-        return tuple(dict(json.loads(line)) for line in lines)
-    except (json.JSONDecodeError, TypeError, ValueError) as error:
-        raise FormatError(f"{path} holds a line that is not JSON: {error}") from error
+    with reading(path, "file of JSON lines"):
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return tuple(_object(f"{path}, line {number}", line) for number, line in enumerate(lines, 1))
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """Read a file of one JSON object, empty if there is no file."""
     if not path.exists():
         return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, TypeError, ValueError) as error:
-        raise FormatError(f"{path} is not a JSON object: {error}") from error
+    with reading(path, "JSON file"):
+        text = path.read_text(encoding="utf-8")
+    return _object(str(path), text)
+
+
+def _object(where: str, text: str) -> dict[str, Any]:
+    with reading(where, "JSON object"):
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise FormatError(f"{where}: found JSON of {text[:40]!r}; expected a JSON object")
+        return found
+
+
+def read_config(path: Path) -> str:
+    """Read a configuration as TOML text, empty if there is no file."""
+    if not path.exists():
+        return ""
+    with reading(path, "TOML file"):
+        text = path.read_text(encoding="utf-8")
+        tomllib.loads(text)
+        return text
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays over patterns of an HDF5 file, none if there is no file.
+    """Read the arrays of numbers over patterns of an HDF5 file, none if there is no file.
 
-    Raises :class:`FormatError` for a damaged file, and for columns of different lengths.
+    Raises :class:`FormatError` for a damaged file, for columns of different lengths, and for
+    orientations that are no unit quaternions (or NaN: none).
     """
     if not path.exists():
         return {}
-    try:
-        with h5py.File(path, "r") as file:
-            data = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
-            found = {name: item[()] for name, item in data.items() if item.ndim}
-    except OSError as error:
-        raise FormatError(f"{path} is not a readable file of poses: {error}") from error
-    lengths = {name: len(values) for name, values in found.items()}
+    with reading(path, "file of poses"), h5py.File(path, "r") as file:
+        data = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        found = {name: read_whole(item) for name, item in data.items() if item.ndim}
+    found = {name: values for name, values in found.items() if values.dtype.kind in "biuf"}
+    check_columns(path, found)
+    return found
+
+
+def check_columns(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+    """Raise :class:`FormatError` for columns of poses that do not fit together or cannot be."""
+    lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise FormatError(f"{path} holds columns of different lengths: {lengths}")
-    return found
+    for name, values in columns.items():
+        shape = (len(values), 4) if name.endswith("orientations") else (len(values),)
+        if name in _KNOWN_COLUMNS and values.shape != shape:
+            raise FormatError(f"{path} holds {name} of shape {values.shape}; expected {shape}")
+        if name in _KNOWN_COLUMNS and len(shape) == 2:
+            norm = np.linalg.norm(values.astype(float), axis=1)
+            wrong = int((np.isinf(norm) | (np.abs(norm - 1) > _UNIT)).sum())
+            if wrong:
+                raise FormatError(f"{path}: {wrong} of the {name} are no unit quaternions")
 
 
 def read_intensity(path: Path) -> Volume:
@@ -70,7 +105,10 @@ def read_halves(first: Path, second: Path) -> tuple[Volume, Volume] | None:
     """Read the intensities of two half-sets; None unless both are there."""
     if not (first.exists() and second.exists()):
         return None
-    return read_intensity(first), read_intensity(second)
+    halves = read_intensity(first), read_intensity(second)
+    if len({(half.grid, half.spacing) for half in halves}) > 1:
+        raise FormatError(f"{first} and {second} differ in their grids; they are not of one run")
+    return halves
 
 
 def read_s_range(path: Path, volumes: Iterable[Volume]) -> tuple[float, float]:
@@ -85,11 +123,39 @@ def read_s_range(path: Path, volumes: Iterable[Volume]) -> tuple[float, float]:
 def s_range(known: dict[str, Any], volumes: Iterable[Volume]) -> tuple[float, float]:
     """Return (``s_min_per_angstrom``, ``s_max_per_angstrom``) within the reach of volumes."""
     reach = min((v.grid // 2 - 1) * v.spacing for v in volumes)
-    outer = min(float(known.get("s_max_per_angstrom", reach)), reach)
-    return float(known.get("s_min_per_angstrom", 0.0)), outer
+    inner = _number(known, "s_min_per_angstrom", "the volume")
+    outer = _number(known, "s_max_per_angstrom", "the volume")
+    inner, outer = inner or 0.0, reach if outer is None else min(outer, reach)
+    if not 0 <= inner < outer:
+        raise FormatError(
+            f"the volume is of |s| from {inner:g} to {outer:g} Å⁻¹; expected a range of positive s"
+        )
+    return inner, outer
 
 
-def figure_of(events: Iterable[dict[str, Any]], name: str) -> np.ndarray:
+def number_of(summary: Mapping[str, Any], name: str) -> float | None:
+    """Return a figure of a summary, None where it is not known."""
+    return _number(summary, name, "summary.json")
+
+
+def figure_of(events: Iterable[Mapping[str, Any]], name: str) -> np.ndarray:
     """Return a figure of every event, float64; NaN where it is not known."""
-    values = [event.get(name) for event in events]
+    values = [_number(event, name, "metrics.jsonl") for event in events]
     return np.array([math.nan if value is None else value for value in values], float)
+
+
+def curve_of(event: Mapping[str, Any], name: str) -> np.ndarray:
+    """Return a list of figures of an event, float64; NaN where one is not known."""
+    values = event[name]
+    if not isinstance(values, list):
+        raise FormatError(f"metrics.jsonl: {name} is {values!r:.60}; expected a list of numbers")
+    return figure_of([{name: value} for value in values], name)
+
+
+def _number(mapping: Mapping[str, Any], name: str, where: str) -> float | None:
+    value = mapping.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FormatError(f"{where}: {name} is {value!r:.60}; expected a number")
+    return math.inf if abs(value) > sys.float_info.max else float(value)

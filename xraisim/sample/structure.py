@@ -10,7 +10,7 @@ import gemmi
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
-from xraisim.core.errors import StructureError
+from xraisim.core.errors import StructureError, reads
 from xraisim.sample import assembly as assemblies
 from xraisim.sample import confidence, models
 from xraisim.sample.elements import atomic_numbers
@@ -71,6 +71,7 @@ class Atoms:
         return dataclasses.replace(self, b_iso=np.zeros(len(self)))
 
 
+@reads("structure", "fetch it again", StructureError)
 def read_atoms(
     path: Path | str,
     *,

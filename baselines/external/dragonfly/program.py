@@ -88,7 +88,7 @@ def read_log(path: Path) -> list[LogLine]:
     """Return the iterations that are finished; a line that is still being written is left out."""
     if not path.exists():
         return []
-    table = path.read_text().partition("\nIter\t")[2]
+    table = path.read_text(errors="replace").partition("\nIter\t")[2]
     rows = [line.split() for line in table.split("\n")[1:-1]]
     return [
         LogLine(

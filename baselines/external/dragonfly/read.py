@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from baselines.external.dragonfly.write import OUTPUT, Input
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Volume
 
 _NAMES = ("intens", "orientations", "quaternions", "likelihood", "mutual_info")
@@ -79,13 +79,9 @@ def log_likelihood(folder: Path, iteration: int, given: Input) -> np.ndarray:
 
 
 def _datasets(path: Path, names: tuple[str, ...] = (*_NAMES, "scale")) -> dict[str, np.ndarray]:
-    try:
-        with h5py.File(path, "r") as file:
-            missing = [name for name in names if name not in file and name != "scale"]
-            if missing:
-                raise KeyError(f"no {', '.join(missing)}")
-            return {name: file[name][()] for name in names if name in file}
-    except (OSError, KeyError) as error:
-        raise FormatError(
-            f"{path} is not an output of Dragonfly ({error}); see {path.parent.parent} for its log"
-        ) from error
+    log = f"see {path.parent.parent} for its log"
+    with reading(path, "output of Dragonfly", log), h5py.File(path, "r") as file:
+        missing = [name for name in names if name not in file and name != "scale"]
+        if missing:
+            raise KeyError(f"no {', '.join(missing)}")
+        return {name: file[name][()] for name in names if name in file}

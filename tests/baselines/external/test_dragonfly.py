@@ -173,7 +173,7 @@ def test_a_half_written_line_of_the_log_waits(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda file: file.pop("orientations"), "is not an output of Dragonfly .*no orientations"),
+        (lambda file: file.pop("orientations"), "a readable output of Dragonfly .*no orientations"),
         (lambda file: file["intens"].write_direct(np.full(file["intens"].shape, np.nan)),
          "voxels that are not numbers: Dragonfly has diverged"),
         (lambda file: file["orientations"].write_direct(np.full(11, -1)),

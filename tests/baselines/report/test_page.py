@@ -129,7 +129,7 @@ def test_what_is_no_run_is_refused(invoke, tmp_path, capsys):
     [
         ("", "holds no iteration yet"),
         ('{"stage": 1, "loss": 2.0}\n', "its lines have no iteration, level"),
-        ("half a line\n", "a line that is not JSON"),
+        ("half a line\n", "line 1 is not a readable JSON object"),
     ],
 )
 def test_metrics_of_something_else_are_refused(tmp_path, text, message):
@@ -140,7 +140,7 @@ def test_metrics_of_something_else_are_refused(tmp_path, text, message):
 
 def test_damaged_files_are_named(case):
     (case.directory / "summary.json").write_text("[1, 2")
-    with pytest.raises(FormatError, match=r"summary\.json is not a JSON object"):
+    with pytest.raises(FormatError, match=r"summary\.json is not a readable JSON object"):
         read_run(case.directory)
     (case.directory / "summary.json").write_text(json.dumps({}))
     (case.directory / "poses.h5").write_bytes(b"not HDF5")

@@ -93,6 +93,50 @@ def test_other_names_for_this_machine_are_refused(begun_run):
         assert ask(address, "/metrics.json", Host=f"elsewhere.example:{port}")[0] == 403
 
 
+@pytest.mark.parametrize(
+    "host", ["[", "[::1", "]", "[x]:1", "127.0.0.1:x:[", "", "\u2100", "a[b]c", "ℼ.example", "@["]
+)
+def test_a_host_that_is_none_is_answered(begun_run, host, capfd):
+    with live(begun_run, 0) as address:
+        place = urlsplit(address)
+        with socket.create_connection((place.hostname, place.port), timeout=60) as link:
+            link.sendall(b"GET / HTTP/1.0\r\nHost: " + host.encode() + b"\r\n\r\n")
+            answer = link.recv(65536)
+        assert answer.split()[1] in (b"200", b"403", b"400")
+        assert ask(address, "/metrics.json")[0] == 200, "it goes on"
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/x\r\n\r\n",
+        b"GET //[ HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost" + b"x" * 70_000 + b"\r\n\r\n", b"GET /?" + b"\xe9" * 10 + b"\r\n",
+        b"GET / HTTP/1.1\r\nIf-None-Match: \xff\r\n\r\n", b"GET / HTTP/1.1\r\n: \r\n\r\n", b"",
+        b"GET / HTTP/1.1\r\nContent-Length: -1\r\nHost: localhost\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_malformed_requests_are_answered_or_dropped(begun_run, request_bytes, capfd):
+    with live(begun_run, 0) as address:
+        place = urlsplit(address)
+        with socket.create_connection((place.hostname, place.port), timeout=60) as link:
+            link.sendall(request_bytes)
+            link.shutdown(socket.SHUT_WR)
+            link.recv(65536)
+        assert ask(address, "/metrics.json")[0] == 200, "it goes on"
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_damaged_metrics_are_said_to_be_so(begun_run):
+    with live(begun_run, 0) as address:
+        with (begun_run / "metrics.jsonl").open("a") as file:
+            file.write("nd\n{]\n")
+        status, _, text = ask(address, "/metrics.json")
+        assert status == 503
+        assert "not a readable JSON object" in text
+
+
 def test_it_ends_with_the_context_whatever_happens(begun_run):
     before = threading.active_count()
     with pytest.raises(RuntimeError, match="the run fails"), live(begun_run, 0) as address:

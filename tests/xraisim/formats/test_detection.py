@@ -20,7 +20,7 @@ def test_missing_empty_and_foreign_files_are_refused(tmp_path):
 def test_a_truncated_hdf5_file_is_refused(patterns):
     data = patterns.read_bytes()
     patterns.write_bytes(data[: len(data) // 2])
-    with pytest.raises(FormatError, match="HDF5 file that cannot be opened"):
+    with pytest.raises(FormatError, match="not a readable HDF5 file"):
         recognise(patterns)
 
 

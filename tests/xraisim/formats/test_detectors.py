@@ -117,7 +117,7 @@ def test_damaged_detectors_are_refused(tmp_path):
     detector_file(tmp_path / "det.h5")
     with h5py.File(tmp_path / "det.h5", "r+") as file:
         del file["corr"]
-    with pytest.raises(FormatError, match=r"not a Dragonfly detector file.*corr"):
+    with pytest.raises(FormatError, match=r"not a readable Dragonfly detector file.*corr"):
         dragonfly.read_detector(tmp_path / "det.h5")
     (tmp_path / "det.dat").write_text("3 100 100\n0 0 0 1 0\n0 0 0 1 0\n")
     with pytest.raises(FormatError, match="3 pixels announced"):

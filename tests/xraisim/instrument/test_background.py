@@ -56,7 +56,7 @@ def test_an_image_is_taken_pixel_by_pixel(tmp_path):
         ("profile", "profile.txt", "0 1\n0.001 1\n", "the profile covers .* to 0.001 Å⁻¹"),
         ("profile", "profile.txt", "0 1 2\n1 1 2\n", "expected two columns"),
         ("profile", "profile.txt", "1 1\n0 1\n", "ascending"),
-        ("profile", "profile.txt", "s photons\n", "profile.txt: could not convert"),
+        ("profile", "profile.txt", "s photons\n", "could not convert"),
         ("profile", "profile.txt", "0 -1\n1 1\n", "negative or non-finite"),
         ("profile", "absent.txt", None, "absent.txt"),
         ("image", "mean.npy", np.zeros((8, 6)), r"shape \(8, 6\), the detector \(6, 8\)"),

@@ -109,7 +109,7 @@ def test_beamstop_range_and_mask_file_take_pixels_away(tmp_path):
     [
         ({"s_min_per_angstrom": 0.5}, SamplingError, "no usable pixel is left"),
         ({"beamstop_radius_mm": 90}, SamplingError, "no usable pixel is left"),
-        ({"mask_file": "absent.npy"}, ConfigError, "cannot read the mask"),
+        ({"mask_file": "absent.npy"}, ConfigError, "absent.npy: No such file"),
         ({"distance_mm": -1}, ConfigError, "distance_mm is -1"),
         ({"binning": 0}, ConfigError, "binning is 0"),
         ({"binning": 200}, ConfigError, "panel 'flat' has 0 × 0 pixels"),

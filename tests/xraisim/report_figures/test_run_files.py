@@ -16,7 +16,7 @@ def test_a_line_that_is_being_written_is_left(tmp_path):
     path.write_text('{"a": 1}\n{"a": nu')
     assert run_files.read_events(path) == ({"a": 1},)
     path.write_text('{"a": 1}\n[1, 2]\n')
-    with pytest.raises(FormatError, match="not JSON"):
+    with pytest.raises(FormatError, match="line 2: found JSON of"):
         run_files.read_events(path)
 
 

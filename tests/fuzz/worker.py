@@ -1,0 +1,159 @@
+"""A process that reads one damaged file after another, within a bound of memory and time."""
+
+import gc
+import json
+import mmap
+import os
+import re
+import resource
+import signal
+import struct
+import sys
+import time
+import traceback
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.fuzz.damage import cut_at, edges
+from tests.fuzz.readers import ALL, Reader
+from xraisim.core.errors import UserError
+
+CASE_S = 10.0  # so long may a case take, of processor time
+GROWN = 75  # exit status of a worker that has grown and wants to be started again
+#: the job and the case being worked on; cases, refused and accepted that were not told of yet
+MARK = struct.Struct("<5q")
+_MOST_DAMAGES = 3
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """How the cases of a reader ended."""
+
+    reader: str
+    cases: int = 0
+    refused: int = 0
+    accepted: int = 0
+    seconds: float = 0.0
+
+
+class Hang(BaseException):
+    """A case took too long."""
+
+
+def damaged(reader: str, sample: bytes, seed: int, number: int) -> bytes:
+    """Return the bytes of a case: truncations at every edge, then one to three damages."""
+    if number < len(edges(sample)):
+        return cut_at(sample, number)
+    rng = np.random.default_rng([seed, zlib.crc32(reader.encode()), number])
+    data = sample
+    for _ in range(rng.integers(1, _MOST_DAMAGES + 1)):
+        damages = ALL[reader].damages
+        try:
+            data = damages[rng.integers(len(damages))](data, rng)
+        except Exception:  # an earlier damage left nothing that this one could be done to
+            continue
+    return data
+
+
+def read_case(reader: Reader, path: Path, data: bytes) -> str:
+    """Read a case; return ``accepted`` or ``refused``, or let an error through."""
+    path.write_bytes(data)
+    try:
+        reader.read(path)
+    except (UserError, FileNotFoundError) as error:
+        cause = error.__cause__
+        while cause is not None:
+            if isinstance(cause, MemoryError):
+                raise MemoryError(f"refused only when memory ran out: {error}") from error
+            cause = cause.__cause__
+        return "refused"
+    return "accepted"
+
+
+def work(jobs: list[tuple[str, int, int]], seed: int, bound: int, mark: Path) -> None:
+    """Do ``jobs`` (reader, first, stop), telling of failures and tallies in lines of JSON.
+
+    ``bound``: bytes of address space beyond what the process has after reading the samples.
+    ``mark``: a file that always holds :data:`MARK`.
+    """
+    warnings.simplefilter("ignore")
+    for name in {name for name, _, _ in jobs}:
+        reader = ALL[name]
+        if read_case(reader, Path(reader.sample), Path(reader.sample).read_bytes()) != "accepted":
+            raise RuntimeError(f"{name}: the undamaged sample is refused")
+    limit = _address_space() + bound
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGPROF, _too_long)
+    with mark.open("r+b") as file, mmap.mmap(file.fileno(), MARK.size) as shared:
+        for place, (name, first, stop) in enumerate(jobs):
+            _work_one(place, name, range(first, stop), seed, shared, limit - bound // 2)
+
+
+def _work_one(
+    place: int, name: str, numbers: range, seed: int, shared: mmap.mmap, enough: int
+) -> None:
+    reader, tally = ALL[name], Tally(reader=name)
+    path = Path(reader.sample)
+    sample, began = path.read_bytes(), time.monotonic()
+    for number in numbers:
+        shared[:] = MARK.pack(place, number, tally.cases, tally.refused, tally.accepted)
+        try:
+            with _alarm():
+                ended = read_case(reader, path, damaged(name, sample, seed, number))
+            setattr(tally, ended, getattr(tally, ended) + 1)
+        except (Exception, Hang) as error:
+            _tell("failure", {"reader": name, "case": number, **_described(error)})
+        tally.cases += 1
+        if tally.cases % 200 == 0 or _address_space() > enough:
+            gc.collect()
+            tally.seconds = time.monotonic() - began
+            _tell("tally", asdict(tally))
+            tally, began = Tally(reader=name), time.monotonic()
+            if _address_space() > enough:  # HDF5 keeps memory of what it failed to read
+                path.write_bytes(sample)
+                sys.exit(GROWN)
+    path.write_bytes(sample)
+    tally.seconds = time.monotonic() - began
+    _tell("tally", asdict(tally))
+
+
+def _described(error: BaseException) -> dict[str, str]:
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if not re.search("tests/fuzz|site-packages|/lib/python", f.filename)]
+    where = f"{Path(ours[-1].filename).name}:{ours[-1].name}" if ours else ""
+    return {"error": type(error).__name__, "where": where, "text": str(error)[:300]}
+
+
+def _tell(kind: str, values: dict) -> None:
+    sys.stdout.write(json.dumps({"kind": kind, **values}) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    signal.setitimer(signal.ITIMER_PROF, CASE_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _too_long(*_: object) -> None:
+    raise Hang(f"more than {CASE_S:g} s")
+
+
+def _address_space() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    work([tuple(job) for job in asked["jobs"]], asked["seed"], asked["bound"], Path(asked["mark"]))

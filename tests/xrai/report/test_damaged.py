@@ -1,0 +1,87 @@
+"""Damaged files of a run: the page says what is missing, or there is one message."""
+
+import json
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from xrai.report import progress, write_report
+from xrai.report.page import head
+from xrai.report.run import read_run
+from xraisim.core.errors import FormatError
+
+_FILES = ("config.toml", "metrics.jsonl", "poses.h5", "summary.json", "intensity.h5", "half_1.h5")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave out the drawing."""
+    monkeypatch.setattr("xrai.report.page.sections_of", lambda run, patterns: ([], []))
+    for name in ("intensity_cube", "density_cube"):
+        nothing = lambda *_: SimpleNamespace(levels=())  # noqa: E731
+        monkeypatch.setattr(f"xrai.report.page.viewer.{name}", nothing)
+
+
+@pytest.mark.parametrize("name", _FILES)
+@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "garbage"])
+def test_one_message_or_a_page(rounds_run, quick, name, damage):
+    path = rounds_run / name
+    data = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(
+            {"empty": b"", "truncated": data[: len(data) // 2]}.get(damage, b"\xff" * 99)
+        )
+    text = {("empty", ".toml"), ("empty", ".jsonl"), ("truncated", ".jsonl")}
+    whole = damage == "missing" or (damage, path.suffix) in text
+    with nullcontext() if whole else pytest.raises(FormatError, match=name):
+        write_report(rounds_run, rounds_run / "report.html")
+    assert (rounds_run / "report.html").exists() == whole
+
+
+def _metrics(run, **values):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rounds = [line for line in lines if line["event"] == "round"]
+    rounds[-1].update(values)
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _told(run):
+    for tell in (head, progress.half_set_curves, progress.progress):
+        tell(run)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"outliers": "x"}, {"outliers": [1]}, {"outliers": True}, {"patterns": {}},
+        {"icc_half": 3}, {"icc_half": ["a"]}, {"icc_half": [0.5]}, {"s_per_angstrom": {"a": 1}},
+        {"elapsed_s": "soon"},
+    ],
+)  # fmt: skip
+def test_figures_that_are_none_are_named(rounds_run, values):
+    _metrics(rounds_run, **values)
+    run = read_run(rounds_run)
+    with pytest.raises(FormatError, match=rf"metrics\.jsonl: .*{next(iter(values))}"):
+        _told(run)
+
+
+@pytest.mark.parametrize("summary", [{"patterns": "x"}, {"seconds": []}, {"peak_memory_gib": {}}])
+def test_a_summary_of_something_else_is_named(rounds_run, quick, summary):
+    (rounds_run / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(FormatError, match=r"summary\.json: \w+ is .*; expected a number"):
+        write_report(rounds_run, rounds_run / "report.html")
+
+
+def test_poses_that_are_no_rotations_are_refused(rounds_run, quick, write_results, lumps):
+    orientations = lumps.poses.numpy().copy()
+    orientations[3] *= 2
+    write_results(rounds_run, lumps, orientations=orientations)
+    with pytest.raises(FormatError, match="1 of the orientations are no unit quaternions"):
+        write_report(rounds_run, rounds_run / "report.html")
+    write_results(rounds_run, lumps, fluence=np.ones((len(lumps.poses), 2)))
+    with pytest.raises(FormatError, match=r"holds fluence of shape \(300, 2\)"):
+        write_report(rounds_run, rounds_run / "report.html")
