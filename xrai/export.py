@@ -1,6 +1,5 @@
 """What a run leaves for others: the intensity as HDF5 and MRC, the poses, a summary."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ import h5py
 import numpy as np
 
 from xrai.checkpoint import State
+from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors, partial_path
 from xraisim.files.volumes import write_volume
 
@@ -24,7 +24,7 @@ def write(state: State, directory: Path, summary: Summary) -> Summary:
             {name: values.numpy() for name, values in state.outcome().items()},
         )
         partial = partial_path(directory / "summary.json")
-        partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")
+        partial.write_text(to_json(summary, indent=2), encoding="utf-8")
         os.replace(partial, directory / "summary.json")
     return summary
 

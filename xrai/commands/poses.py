@@ -1,6 +1,5 @@
 """``xrai poses``, ``xrai export`` and ``xrai push``."""
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from xrai import export as exporting
 from xrai.commands import options
 from xrai.sources import push as pushing
 from xraisim import console
+from xraisim.core.json_text import to_json
 from xraisim.files.patterns import PatternReader
 
 
@@ -42,7 +42,7 @@ def poses(
     """Find the orientations of patterns, old or new, against a finished run."""
     found = infer.infer(run, patterns, out, encoder_only=encoder_only, device=device)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(to_json(found))
     else:
         console.say(f"wrote {found['patterns']:,.0f} orientations to {found['path']}")
         if found["without_photons"]:

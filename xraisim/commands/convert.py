@@ -1,7 +1,6 @@
 """``xrai-sim convert``, as a function for typer."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from xraisim import console
 from xraisim.core import config as configuration
+from xraisim.core.json_text import to_json
 from xraisim.formats.convert import convert
 from xraisim.formats.experiment import ExperimentConfig
 from xraisim.formats.registry import DETECTOR, FORMATS, open_source, recognise
@@ -62,7 +62,7 @@ def convert_command(
             progress=advance,
         )
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(done), indent=2))
+        typer.echo(to_json(dataclasses.asdict(done), indent=2))
         return
     table = Table(title="Converted", show_header=False)
     for name, value in dataclasses.asdict(done).items():
