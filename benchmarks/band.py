@@ -19,6 +19,7 @@ from benchmarks.leaderboard import FSC, ICC, PRTF, angstrom
 from benchmarks.record import Curve, Hardware, Record, write_text
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, FormatError
+from xraisim.core.json_text import to_json
 
 SCHEMA = "x-rai band 1"
 LEAST_SEEDS = 10
@@ -164,7 +165,7 @@ def shortfall(curve: Curve | None, s_per_angstrom: Sequence[float]) -> list[floa
 def write(directory: Path, band: Band) -> Path:
     """Write a band into a directory of bands; return its path."""
     path = directory / f"{band.task}-{band.method}{_SUFFIX}"
-    write_text(path, json.dumps(asdict(band), indent=1, allow_nan=False) + "\n")
+    write_text(path, to_json(asdict(band), indent=1) + "\n")
     return path
 
 

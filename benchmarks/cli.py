@@ -1,6 +1,5 @@
 """``xrai-bench``: run the benchmark, show its table, write its report, hold it against bands."""
 
-import json
 import time
 from collections.abc import Sequence
 from importlib.resources import files
@@ -16,6 +15,7 @@ from benchmarks.task import load_task, task_names
 from xraisim import stopping
 from xraisim.console import entry_point, make_app, out, say
 from xraisim.core.errors import ConfigError
+from xraisim.core.json_text import to_json
 
 app = make_app(
     "Simulate, reconstruct with every method, phase, score against the truth.",
@@ -73,7 +73,7 @@ def _with_slices(one: Record, work: Path) -> report.Shown:
 
 def _show(records: Sequence[Record], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(pipeline.summary(records), indent=1))
+        print(to_json(pipeline.summary(records), indent=1))
         return
     found = leaderboard.entries(records)
     for one in leaderboard.tables(found):

@@ -6,6 +6,7 @@ the difference between X-RAI and the oracle is the orientations alone.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import h5py
 import torch
@@ -19,6 +20,7 @@ from xraisim.core.axes import group_in_frame
 from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.random import generator
+from xraisim.core.settings import Range, Settings
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
@@ -29,16 +31,16 @@ _AXES_REACH = 5.0  # s·D to which symmetry axes are looked for
 
 
 @dataclass(frozen=True, kw_only=True)
-class MergeConfig:
+class MergeConfig(Settings, table="merge"):
     """``oversampling``: voxels per 1/D; ``volume``: how sums become a volume, as X-RAI does it.
 
     ``rounds``: merges, each with the fluences that the volume before it gives. ``symmetry``: point
     group of the particle; the oracle finds the axes in what it merged first.
     """
 
-    oversampling: float = 3.2
+    oversampling: Annotated[float, Range(least=2, most=16)] = 3.2
     volume: BandLimitConfig = field(default_factory=BandLimitConfig)
-    rounds: int = 2
+    rounds: Annotated[int, Range(least=1, most=1000)] = 2
     symmetry: str = "C1"
 
 

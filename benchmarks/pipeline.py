@@ -25,6 +25,7 @@ from benchmarks.worker import Dataset, Failure, Job
 from xraisim.console import say
 from xraisim.core import config
 from xraisim.core.errors import FormatError, UserError, reading
+from xraisim.core.json_text import to_json
 from xraisim.files.lock import new_directory
 
 _DATASET_FILE = "dataset.json"
@@ -80,7 +81,7 @@ def _settings(task: Task, method: str) -> dict[str, Any]:
 
 
 def _hash(settings: dict[str, Any], seed: int) -> str:
-    text = json.dumps([settings, seed], sort_keys=True)
+    text = to_json([settings, seed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -98,7 +99,7 @@ def _dataset(task: Task, seed: int, directory: Path, fresh: bool) -> Dataset:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     dataset = worker.simulate(task, seed, directory)
-    record.write_text(note, json.dumps(dataset.note() | {"config_hash": config_hash}))
+    record.write_text(note, to_json(dataset.note() | {"config_hash": config_hash}))
     return dataset
 
 

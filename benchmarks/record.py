@@ -14,6 +14,7 @@ from typing import Any
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, FormatError, reading
 from xraisim.core.fsc import Resolution
+from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors, partial_path
 
 SCHEMA = 1
@@ -132,7 +133,7 @@ class Record:
 
 def write(path: Path, record: Record) -> None:
     """Write ``record`` as JSON; the file appears under its name only when it is whole."""
-    text = json.dumps(_plain(dataclasses.asdict(record)), indent=1, allow_nan=False)
+    text = to_json(_plain(dataclasses.asdict(record)), indent=1)
     write_text(path, text + "\n")
 
 

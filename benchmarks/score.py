@@ -8,6 +8,7 @@ reconstruction's own grid.
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Complex, Float
@@ -23,6 +24,7 @@ from xraisim.core.errors import FormatError
 from xraisim.core.fourier import reciprocal, to_structure_factors
 from xraisim.core.fsc import Resolution, first_crossing, fsc, intensity_correlation, shell_s
 from xraisim.core.merge import intensity_grid
+from xraisim.core.settings import Positive, Range, Settings
 from xraisim.core.symmetry import nearest_mate, point_group
 from xraisim.core.types import Volume
 from xraisim.sample.structure import Atoms
@@ -33,7 +35,7 @@ _SLICE_REACH = 0.55  # of the diameter: the particle and a margin
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreConfig:
+class ScoreConfig(Settings, table="score"):
     """``symmetry``: the particle's point group, modulo which poses are compared.
 
     ``align_*_angstrom``: the band in which the frames are matched; ``slice_points``: per edge of
@@ -42,12 +44,13 @@ class ScoreConfig:
 
     symmetry: str = "C1"
 
-    align_coarse_angstrom: float = 120.0
-    align_fine_angstrom: float = 35.0
-    slice_points: int = 181
-    reach_angstrom: float = 40.0
+    align_coarse_angstrom: Positive = 120.0
+    align_fine_angstrom: Positive = 35.0
+    slice_points: Annotated[int, Range(least=3, most=4001)] = 181
+    reach_angstrom: Positive = 40.0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse a point group that there is not."""
         point_group(self.symmetry)
 
 

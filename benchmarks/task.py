@@ -14,6 +14,7 @@ from benchmarks.score import ScoreConfig
 from xrai.config import TrainConfig
 from xraisim.core import config
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import Settings
 from xraisim.simulation import config as simulation
 from xraisim.simulation.config import SimulationConfig
 
@@ -21,7 +22,7 @@ _TASKS = Path(str(files("benchmarks"))) / "tasks"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(Settings):
     """One benchmark task; ``simulate`` takes its seed from the run.
 
     ``merge`` holds the settings of the oracle and the floor. What ``phase`` leaves unset, diameter

@@ -5,18 +5,28 @@ resolution elements across the particle at |s| = reach / D.
 """
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from xrai.decoder.config import BandLimitConfig, DecoderConfig
 from xrai.encoder.config import EncoderConfig, EndToEndConfig
 from xrai.sources.config import SourceConfig
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import (
+    Count,
+    NotNegative,
+    OneOf,
+    Positive,
+    Range,
+    Seed,
+    Settings,
+    Share,
+    Whole,
+)
 from xraisim.core.symmetry import point_group
-
-MODES = ("hybrid", "paper")
 
 
 @dataclass(frozen=True, kw_only=True)
-class StartConfig:
+class StartConfig(Settings, table="start"):
     """The robust start: online annealed pose search at low resolution, a few cheap restarts.
 
     The posterior over ``rotations`` is tempered by β, which grows by ``growth`` per step of
@@ -29,35 +39,35 @@ class StartConfig:
     most ``restarts`` in all, and the likeliest kept.
     """
 
-    reach: float = 5.5
-    rotations: int = 3000
-    batch: int = 384
-    steps: int = 200
-    cold_photons: float = 15.0
-    growth: float = 1.03
-    templates_every: int = 4
-    restarts: int = 6
-    settled: float = 0.06
-    buffer: int = 20000
+    reach: Annotated[float, Range(above=0, most=200)] = 5.5
+    rotations: Annotated[int, Range(least=1, most=10**7)] = 3000
+    batch: Count = 384
+    steps: Count = 200
+    cold_photons: Positive = 15.0
+    growth: Annotated[float, Range(least=1, most=100)] = 1.03
+    templates_every: Count = 4
+    restarts: Annotated[int, Range(least=1, most=1000)] = 6
+    settled: Annotated[float, Range(least=0, most=10)] = 0.06
+    buffer: Count = 20000
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig:
+class SearchConfig(Settings, table="search"):
     """Exhaustive search for poses: the best ``hypotheses`` of ``rotations`` survive.
 
     ``again_reach`` and ``again_rotations`` hold where all patterns are searched again, against a
     volume that has come farther.
     """
 
-    reach: float = 6.0
-    rotations: int = 6000
-    hypotheses: int = 2
-    again_reach: float = 10.0
-    again_rotations: int = 14000
+    reach: Annotated[float, Range(above=0, most=200)] = 6.0
+    rotations: Annotated[int, Range(least=1, most=10**7)] = 6000
+    hypotheses: Annotated[int, Range(least=1, most=1000)] = 2
+    again_reach: Annotated[float, Range(above=0, most=200)] = 10.0
+    again_rotations: Annotated[int, Range(least=1, most=10**7)] = 14000
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefineConfig:
+class RefineConfig(Settings, table="refine"):
     """Local refinement by likelihood.
 
     A round takes ``iterations`` damped Newton steps per pattern, or one once a round turns poses by
@@ -67,14 +77,14 @@ class RefineConfig:
     the volumes.
     """
 
-    iterations: int = 2
-    mates_every: int = 3
-    max_step: float = 1.0
-    oversampling: float = 2.7
+    iterations: Annotated[int, Range(least=1, most=1000)] = 2
+    mates_every: Count = 3
+    max_step: Annotated[float, Range(above=0, most=100)] = 1.0
+    oversampling: Annotated[float, Range(least=2, most=16)] = 2.7
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoundsConfig:
+class RoundsConfig(Settings, table="rounds"):
     """How the stream is taken and how the resolution marches outwards.
 
     ``patterns``: new ones per round; ``ratio``: how much farther in s each round reaches, as far as
@@ -86,18 +96,18 @@ class RoundsConfig:
     sets are read once.
     """
 
-    patterns: int = 8192
-    ratio: float = 1.085
-    keep: float = 0.5
-    final: int = 2
-    patience: int = 2
-    reheats: int = 5
+    patterns: Count = 8192
+    ratio: Annotated[float, Range(above=1, most=100)] = 1.085
+    keep: Share = 0.5
+    final: Annotated[int, Range(least=0, most=1000)] = 2
+    patience: Count = 2
+    reheats: Annotated[int, Range(least=0, most=1000)] = 5
     halves: bool = True
-    read_once_above: int = 200_000
+    read_once_above: Whole = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """A whole reconstruction.
 
     ``mode``: ``hybrid`` (search and encoder propose, the likelihood decides) or ``paper`` (encoder
@@ -108,14 +118,14 @@ class TrainConfig:
     ``checkpoint_s``: seconds between checkpoints within a round.
     """
 
-    mode: str = "hybrid"
-    seed: int = 0
+    mode: Annotated[str, OneOf("hybrid", "paper")] = "hybrid"
+    seed: Seed = 0
     device: str = "auto"
     single_pass: bool = False
     symmetry: str = "C1"
-    block: int = 2048
-    memory_gib: float = 1.0
-    checkpoint_s: float = 60.0
+    block: Annotated[int, Range(least=1, most=10**7)] = 2048
+    memory_gib: Annotated[float, Range(least=0, most=10**6)] = 1.0
+    checkpoint_s: NotNegative = 60.0
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     start: StartConfig = field(default_factory=StartConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -126,28 +136,20 @@ class TrainConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     end_to_end: EndToEndConfig = field(default_factory=EndToEndConfig)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse settings that exclude each other."""
         point_group(self.symmetry)
-        if self.mode not in MODES:
-            raise ConfigError(f"mode is {self.mode!r}; expected {' or '.join(MODES)}")
-        checks = {
-            "block": self.block >= 1,
-            "start.batch": self.start.batch >= 1,
-            "start.steps": self.start.steps >= 1,
-            "start.restarts": self.start.restarts >= 1,
-            "start.rotations": self.start.rotations >= 1,
-            "start.growth": self.start.growth >= 1,
-            "start.cold_photons": self.start.cold_photons > 0,
-            "search.hypotheses": 1 <= self.search.hypotheses <= self.search.rotations,
-            "refine.iterations": self.refine.iterations >= 1,
-            "refine.mates_every": self.refine.mates_every >= 1,
-            "rounds.patterns": self.rounds.patterns >= 1,
-            "rounds.ratio": self.rounds.ratio > 1,
-            "rounds.keep": 0 <= self.rounds.keep <= 1,
-            "rounds.final": self.rounds.final >= 0,
-            "rounds.patience": self.rounds.patience >= 1,
-            "rounds.reheats": self.rounds.reheats >= 0,
-        }
-        for name, fine in checks.items():
-            if not fine:
-                raise ConfigError(f"{name} is out of range; see `xrai train --help` and the docs")
+        fewest = min(self.search.rotations, self.search.again_rotations)
+        if self.search.hypotheses > fewest:
+            raise ConfigError(
+                f"search.hypotheses is {self.search.hypotheses}; expected at most as many as the "
+                f"{fewest} rotations searched (search.rotations, search.again_rotations)"
+            )
+        # The volume of the start ends two voxels beyond its reach, and poses are searched in it.
+        farthest = self.start.reach + 2 / self.decoder.oversampling
+        if self.search.reach >= farthest:
+            raise ConfigError(
+                f"search.reach is {self.search.reach:g}, but the start's volume ends at "
+                f"{farthest:.3g} with start.reach = {self.start.reach:g}; raise start.reach, or "
+                "lower search.reach to it"
+            )

@@ -1,6 +1,5 @@
 """What a run leaves for others: the intensity as HDF5 and MRC, the poses, a summary."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import h5py
 import numpy as np
 
 from xrai.checkpoint import State
+from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors, require_space, whole_file, write_text
 from xraisim.files.volumes import write_volume
 
@@ -22,7 +22,7 @@ def write(state: State, directory: Path, summary: Summary) -> Summary:
             directory / "poses.h5",
             {name: values.numpy() for name, values in state.outcome().items()},
         )
-        write_text(directory / "summary.json", json.dumps(summary, indent=2))
+        write_text(directory / "summary.json", to_json(summary, indent=2))
     return summary
 
 

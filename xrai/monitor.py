@@ -1,8 +1,6 @@
 """What a reconstruction tells while it runs: metrics as JSON lines, and progress on the console."""
 
 import json
-import math
-import numbers
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +8,7 @@ from pathlib import Path
 
 from xraisim import console
 from xraisim.core.errors import reading
+from xraisim.core.json_text import finite, to_json
 from xraisim.files.atomic import disk_errors
 
 Scalar = float | int | str | None
@@ -56,11 +55,11 @@ class Monitor:
 
         JSON has no NaN or infinity: a figure that is not finite is missing, null.
         """
-        plain = {name: _plain(value) for name, value in values.items()}
+        plain = finite(values)
         entry = {"event": event, "elapsed_s": round(time.monotonic() - self._start, 3), **plain}
         if self._path is not None:
             with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry, allow_nan=False) + "\n")
+                file.write(to_json(entry) + "\n")
         self._latest |= {name: value for name, value in plain.items() if value is not None}
         if not self._quiet:
             head, rest = line(event, plain)
@@ -109,19 +108,6 @@ def _say(name: str, value: Value) -> str:
     if name in _WORDS:
         return _WORDS[name].format(value)
     return f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}"
-
-
-def _plain(value: Value) -> Value:
-    """Return a value that JSON has; of numbers, those that are not finite as None."""
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Sequence):
-        return [_plain(item) for item in value]  # type: ignore[misc]  # no lists of lists
-    raise TypeError(f"a figure is a number, a text or a list of numbers, not {type(value)}")
 
 
 def _last_elapsed_s(path: Path) -> float:

@@ -1,6 +1,5 @@
 """What a classification leaves in its run directory."""
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from baselines.classify.kinds import Statistics
 from baselines.classify.selection import CLASSES, CLASSES_FORMAT
 from baselines.classify.sheet import write_sheet
 from baselines.classify.stage import Stage
+from xraisim.core.json_text import to_json
 from xraisim.files.atomic import whole_file
 from xraisim.files.patterns import PatternReader
 
@@ -58,7 +58,7 @@ def write_results(
     _write_averages(directory / "averages.h5", images, stage)
     write_sheet(directory / "averages.png", images, stage.pixels, rows, reader.files[0])
     with whole_file(directory / "summary.json") as partial:
-        partial.write_text(json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n")
+        partial.write_text(to_json(asdict(summary), indent=2) + "\n")
     return summary
 
 

@@ -20,6 +20,7 @@ from baselines.emc.orientations import frames
 from baselines.emc.output import Log
 from baselines.emc.stream import read
 from xraisim.console import Advance
+from xraisim.core.errors import SamplingError
 from xraisim.core.merge import intensity_grid
 from xraisim.core.random import generator
 from xraisim.core.symmetry import asymmetric_directions, point_group
@@ -82,6 +83,13 @@ class Starts:
         made, fluence, records = iterate(stage, classes, before.fluence, beta, self._config)
         photons = stage.survey.totals[stage.lit].double().mean()
         evidence = float(records.evidence[stage.lit].mean() / photons)
+        if not (math.isfinite(evidence) and bool(made.rate.isfinite().all())):
+            raise SamplingError(
+                f"the class averages diverged in iteration {state.iteration + 1}: the patterns "
+                f"have {float(photons):,.3g} photons on average, up to "
+                f"{float(stage.survey.totals.max()):,.3g}; check the counts (xrai-sim validate), "
+                "or leave out what no particle scatters"
+            )
         gain = None if state.evidence is None else evidence - state.evidence
         state.current, state.evidence = Estimate(classes=made, fluence=fluence), evidence
         state.worst = self._worst(records, fluence)

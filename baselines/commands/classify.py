@@ -1,7 +1,6 @@
 """``xrai-baseline classify`` and ``select``."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from baselines.classify.output import Summary
 from baselines.classify.selection import select, write_selected
 from xraisim.console import out, progress, say
 from xraisim.core.config import given_or_default
+from xraisim.core.json_text import to_json
 
 _BRIGHTEST = "Leave out patterns above this many median fluences, such as 1.5: several particles."
 _KEEP = "Classes to keep: numbers such as 1,3, or auto for those taken for particles."
@@ -41,7 +41,7 @@ def classify_command(
     with progress("iterations", settings.restarts * settings.iterations) as advance:
         done = classify(patterns, out_dir, settings, resume=resume, progress=advance)
     if as_json:
-        out.print_json(json.dumps(dataclasses.asdict(done)))
+        out.print_json(to_json(dataclasses.asdict(done)))
     else:
         out.print(_table(done))
         say(f"averages in {out_dir / 'averages.png'}, classes in {out_dir / 'classes.h5'}")

@@ -1,7 +1,6 @@
 """``xrai-baseline dragonfly``: EMC by another program, where it is installed."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from baselines.external.dragonfly import DragonflyConfig, reconstruct
 from xraisim.console import out, progress, say
 from xraisim.core.config import given_or_default
+from xraisim.core.json_text import to_json
 
 
 def dragonfly(
@@ -35,7 +35,7 @@ def dragonfly(
     with progress("Dragonfly iterations", settings.iterations) as advance:
         done = reconstruct(patterns, out_dir, settings, progress=advance)
     if as_json:
-        out.print_json(json.dumps(dataclasses.asdict(done)))
+        out.print_json(to_json(dataclasses.asdict(done)))
         return
     ended = "" if done.complete else ", stopped by the time limit"
     say(f"{done.patterns:,} patterns to {done.d_min_angstrom:.1f} Å, {done.iterations} iterations "

@@ -1,7 +1,6 @@
 """``xrai-baseline emc``."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from baselines.classify.selection import read_selection
 from baselines.emc import EmcConfig, reconstruct
 from xraisim.console import out, progress, say
 from xraisim.core.config import given_or_default
+from xraisim.core.json_text import to_json
 from xraisim.core.processes import processes_of
 
 
@@ -53,7 +53,7 @@ def emc(
     if not processes.is_leader:
         return
     if as_json:
-        out.print_json(json.dumps(dataclasses.asdict(done)))
+        out.print_json(to_json(dataclasses.asdict(done)))
         return
     say(f"{done.patterns:,} patterns to {done.d_min_angstrom:.1f} Å in {done.seconds:.0f} s; "
         f"intensity in {out_dir / 'intensity.mrc'}")  # fmt: skip

@@ -1,6 +1,5 @@
 """``xrai-baseline phase``: from an intensity volume to a density."""
 
-import json
 from pathlib import Path
 from threading import Event
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from xraisim import stopping
 from xraisim.console import out, progress, say
 from xraisim.core.config import given_or_default
 from xraisim.core.errors import FormatError
+from xraisim.core.json_text import to_json
 from xraisim.core.types import Volume
 from xraisim.files.lock import new_directory
 from xraisim.files.volumes import read_attributes, read_volume
@@ -93,7 +93,7 @@ def phase(
     for doubt in result.doubts:
         say(doubt, "warning:", "bold yellow")
     if as_json:
-        out.print_json(json.dumps(summary(result)))
+        out.print_json(to_json(summary(result)))
         return
     out.print(_table(result, settings))
     say(f"{result.kept} of {len(result.r_factors)} refined starts agree: {result.resolution.rule} "

@@ -1,50 +1,56 @@
 """Settings of EMC: the levels it marches through, restarts, annealing, blocks of patterns."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from jaxtyping import Float
 from torch import Tensor
 
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import (
+    Count,
+    NotNegative,
+    OneOf,
+    Positive,
+    Range,
+    Seed,
+    Settings,
+    Whole,
+)
 from xraisim.core.symmetry import point_group
 
-_ENGINES = ("auto", "harmonic", "dense")
+_Information = Annotated[float, Range(above=0, most=1)]
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:
     if not holds:
-        raise ConfigError(f"EMC setting {name} is {value}; expected {expected}")
+        raise ConfigError(f"{name} is {value}; expected {expected}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Level:
+class Level(Settings, table="levels[]"):
     """One stage of frequency marching: a resolution, a grid of orientations, an annealing schedule.
 
     ``speckles``: reach s_max·D, in speckles 1/D of a particle of diameter D. ``rotations``: size of
     the grid of orientations; a finer one than 45·speckles³ is of little use. ``search``:
     ``"global"``, or ``"local"`` around the directions that a pattern's posterior held before.
-    ``patterns``: the first so many patterns are used, 0 for all. ``iterations``: the most that are
-    made. β is set in every iteration such that the mean information Σ P log(P/π) is a share of log
-    ``rotations``, rising from ``information`` [0] to [1] over ``ramp`` iterations, but at most 1.
+    ``patterns``: the first so many with photons are used, 0 for all. ``iterations``: the most that
+    are made. β is set in every iteration such that the mean information Σ P log(P/π) is a share of
+    log ``rotations``, rising from ``information`` [0] to [1] over ``ramp`` iterations, at most 1.
     """
 
-    speckles: float
-    rotations: int
-    iterations: int
-    patterns: int = 0
-    information: tuple[float, float] = (0.95, 0.95)
-    ramp: int = 1
-    search: str = "global"
+    speckles: Annotated[float, Range(above=0, most=500)]
+    rotations: Annotated[int, Range(least=1, most=10**8)]
+    iterations: Annotated[int, Range(least=1, most=10**6)]
+    patterns: Whole = 0
+    information: tuple[_Information, _Information] = (0.95, 0.95)
+    ramp: Count = 1
+    search: Annotated[str, OneOf("global", "local")] = "global"
 
-    def __post_init__(self) -> None:
-        _require(self.speckles > 0, "speckles", self.speckles, "above 0")
-        _require(self.rotations >= 1, "rotations", self.rotations, "at least 1")
-        _require(self.iterations >= 1, "iterations", self.iterations, "at least 1")
-        _require(self.patterns >= 0, "patterns", self.patterns, "0 (all) or more")
-        _require(self.ramp >= 1, "ramp", self.ramp, "at least 1")
-        low, high = self.information
-        _require(0 < low <= high <= 1, "information", (low, high), "two ascending shares in 0 … 1")
-        _require(self.search in ("global", "local"), "search", self.search, '"global" or "local"')
+    def check(self) -> None:
+        """Refuse information that falls."""
+        ascending = len(self.information) == 2 and self.information[0] <= self.information[1]
+        _require(ascending, "information", self.information, "two ascending shares")
 
     def information_at(self, iteration: int) -> float:
         """Return the share of information of an iteration of this level, counted from 0."""
@@ -76,7 +82,7 @@ DEFAULT_LEVELS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmcConfig:
+class EmcConfig(Settings):
     """Everything that determines a reconstruction besides the patterns.
 
     ``restarts``: random starts at the first level, of which the likeliest goes on.
@@ -98,29 +104,29 @@ class EmcConfig:
     """
 
     levels: tuple[Level, ...] = DEFAULT_LEVELS
-    restarts: int = 4
-    start_information: float = 0.6
-    d_min_angstrom: float | None = None
-    oversampling: float = 3.2
-    prior: float = 0.02
-    threshold: float = 1e-6
-    tolerance: float = 2e-5
-    fluence_classes: int = 4
-    classes: int = 1
-    junk: int = 0
+    restarts: Annotated[int, Range(least=1, most=1000)] = 4
+    start_information: Annotated[float, Range(above=0, below=1)] = 0.6
+    d_min_angstrom: Positive | None = None
+    oversampling: Annotated[float, Range(least=2, most=16)] = 3.2
+    prior: Annotated[float, Range(least=0, below=1)] = 0.02
+    threshold: Annotated[float, Range(above=0, below=0.1)] = 1e-6
+    tolerance: NotNegative = 2e-5
+    fluence_classes: Annotated[int, Range(least=1, most=1000)] = 4
+    classes: Annotated[int, Range(least=1, most=1000)] = 1
+    junk: Annotated[int, Range(least=0, most=1000)] = 0
     halves: bool = False
     symmetry: str = "C1"
-    engine: str = "auto"
-    rings_per_speckle: float = 4.0
-    band: float = 1.0
-    block_patterns: int = 1024
-    cache_gib: float = 2.0
-    seed: int = 0
+    engine: Annotated[str, OneOf("auto", "harmonic", "dense")] = "auto"
+    rings_per_speckle: Annotated[float, Range(least=2, most=100)] = 4.0
+    band: Annotated[float, Range(above=0, most=10)] = 1.0
+    block_patterns: Annotated[int, Range(least=1, most=10**7)] = 1024
+    cache_gib: Annotated[float, Range(least=0, most=10**6)] = 2.0
+    seed: Seed = 0
     device: str = "cpu"
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse levels that do not follow from one another."""
         _require(len(self.levels) >= 1, "levels", self.levels, "at least one")
-        _require(self.restarts >= 1, "restarts", self.restarts, "at least 1")
         reach = [level.speckles for level in self.levels]
         _require(reach == sorted(reach), "levels", reach, "speckles that never fall")
         for before, level in zip((None, *self.levels), self.levels, strict=False):
@@ -128,23 +134,6 @@ class EmcConfig:
                      'a "global" level first, of no fewer patterns')  # fmt: skip
         last = self.levels[-1].patterns
         _require(last == 0, "patterns of the last level", last, "0, for all of them")
-        d_min = self.d_min_angstrom
-        _require(d_min is None or d_min > 0, "d_min_angstrom", d_min, "above 0")
-        _require(self.oversampling >= 2, "oversampling", self.oversampling, "at least 2")
-        _require(0 <= self.prior < 1, "prior", self.prior, "0 … 1")
-        _require(0 < self.threshold < 0.1, "threshold", self.threshold, "0 … 0.1")
-        _require(self.tolerance >= 0, "tolerance", self.tolerance, "0 or more")
-        _require(self.fluence_classes >= 1, "fluence_classes", self.fluence_classes, "at least 1")
-        _require(self.block_patterns >= 1, "block_patterns", self.block_patterns, "at least 1")
-        _require(self.cache_gib >= 0, "cache_gib", self.cache_gib, "0 or more")
-        _require(self.classes >= 1, "classes", self.classes, "at least 1")
-        _require(self.junk >= 0, "junk", self.junk, "0 or more")
-        _require(self.engine in _ENGINES, "engine", self.engine, f"one of {', '.join(_ENGINES)}")
-        _require(self.rings_per_speckle >= 2, "rings_per_speckle", self.rings_per_speckle, "≥ 2")
-        _require(self.band > 0, "band", self.band, "above 0")
-        _require(
-            0 < self.start_information < 1, "start_information", self.start_information, "0 … 1"
-        )
         point_group(self.symmetry)
 
     @property

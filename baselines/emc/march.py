@@ -1,5 +1,6 @@
 """The march: levels and restarts, one iteration after another, with a checkpoint behind each."""
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from baselines.emc.candidates import Candidates
 from baselines.emc.checkpoint import State
 from baselines.emc.compress import ball_radii, ball_start, random_start, relative_change
 from baselines.emc.config import EmcConfig, Level
+from baselines.emc.door import require_patterns
 from baselines.emc.halves import half_members, half_resolution
 from baselines.emc.iterate import Estimate, Poses, iterate
 from baselines.emc.models import Columns, Model
@@ -20,6 +22,7 @@ from baselines.emc.orientations import OrientationGrid
 from baselines.emc.output import Log
 from baselines.emc.stage import Stage, make_stage
 from xraisim.console import Advance
+from xraisim.core.errors import SamplingError
 from xraisim.core.processes import Processes
 from xraisim.core.random import generator
 from xraisim.core.types import PatternSource
@@ -49,7 +52,11 @@ class March:
         self._chosen = everyone if chosen is None else chosen
 
     def run(self) -> Stage:
-        """Make all stages from where the state is; return the last."""
+        """Make all stages from where the state is; return the last.
+
+        Raises :class:`SamplingError` for patterns too few, and where the volume diverges.
+        """
+        require_patterns(self._source, self._config, self._chosen)
         if self._processes.is_leader:
             self._log.begin(keep=self._state.lines)
         levels = [0] * self._config.restarts + list(range(1, len(self._config.levels)))
@@ -99,6 +106,7 @@ class March:
         evidence = self._processes.agreed(float(poses.evidence[stage.chosen].mean()))
         reached = self._processes.agreed(float(poses.likelihood[stage.chosen].mean()))
         reached /= stage.photons
+        self._require_finite(made, evidence + reached, stage)
         state.gain = None if state.reached is None else reached - state.reached
         state.reached = reached
         state.estimates = [estimate for estimate, _, _ in made]
@@ -111,6 +119,21 @@ class March:
             self._report(stage, poses, before, evidence, time.monotonic() - began)
             checkpoint.save(state, self._directory)
         self._advance(1, f"level {stage.number + 1}, {state.evidence:.5f} nats per photon")
+
+    def _require_finite(
+        self, made: list[tuple[Estimate, Poses, float]], likelihood: float, stage: Stage
+    ) -> None:
+        """Raise where the volume or the likelihood is finite no more; the checkpoint is not."""
+        models = [model for estimate, _, _ in made for model in estimate.models]
+        finite = all(bool(model.volume.values.isfinite().all()) for model in models)
+        if math.isfinite(likelihood) and finite:
+            return
+        raise SamplingError(
+            f"EMC diverged at {stage.d_min_angstrom:.1f} Å (level {stage.number + 1}, iteration "
+            f"{self._state.iteration + 1}): the volume fits single patterns without bound, as "
+            f"where {int(stage.chosen.sum()):,} patterns look at too little of it; add patterns, "
+            "stop at a coarser d_min_angstrom, or raise prior"
+        )
 
     def _information(self, stage: Stage) -> float:
         if stage.number == 0 and self._state.iteration == 0:

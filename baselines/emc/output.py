@@ -1,6 +1,5 @@
 """What a reconstruction leaves in its run directory."""
 
-import json
 import resource
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from baselines.emc.models import Model
 from baselines.emc.orientations import oriented
 from baselines.emc.stage import Stage
 from xraisim.core import so3
+from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors, require_space, whole_file, write_text
 from xraisim.files.patterns import PatternReader
 from xraisim.files.volumes import write_volume
@@ -65,9 +65,9 @@ class Log:
             path.write_text("".join(kept))
 
     def write(self, **values: float | int | None) -> None:
-        """Append one entry; figures that are not finite are refused."""
+        """Append one entry."""
         with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values, allow_nan=False) + "\n")
+            file.write(to_json(values) + "\n")
 
 
 def write_results(
@@ -86,7 +86,7 @@ def write_results(
             write_volume(directory / f"{name}.h5", model.volume, attributes, model.exposure)
             write_volume(directory / f"{name}.mrc", model.volume)
     _write_poses(directory / "poses.h5", stage, state, estimate)
-    write_text(directory / "summary.json", json.dumps(asdict(summary), indent=2) + "\n")
+    write_text(directory / "summary.json", to_json(asdict(summary), indent=2) + "\n")
 
 
 def _named(estimate: Estimate, estimates: list[Estimate]) -> dict[str, Model]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from baselines.emc.config import EmcConfig, Level
 from baselines.emc.dense import DenseEngine
+from baselines.emc.door import first_with_photons
 from baselines.emc.engine import Engine
 from baselines.emc.expand import Profile
 from baselines.emc.harmonic import HarmonicEngine
@@ -15,7 +16,6 @@ from baselines.emc.models import Columns
 from baselines.emc.orientations import OrientationGrid
 from baselines.emc.polar import PolarGrid
 from baselines.emc.stream import PatternBlocks, Survey, pixels_within, split
-from xraisim.core.errors import SamplingError
 from xraisim.core.merge import intensity_grid
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.types import PatternSource, Pixels
@@ -76,16 +76,13 @@ def make_stage(
     device: torch.device,
     processes: Processes = ALONE,
 ) -> Stage:
-    """Prepare level ``number``; raises :class:`SamplingError` if it has hardly any pixels."""
+    """Prepare level ``number``."""
     level, diameter = config.levels[number], source.info["particle_diameter_angstrom"]
     pixels = pixels_within(source, level.speckles, config.d_min_angstrom)
     if level.patterns:
-        chosen = chosen & (chosen.cumsum(0) <= level.patterns)
+        chosen = first_with_photons(source, config, chosen, level.patterns)
     blocks = split(chosen, config.block_patterns, processes)
     survey = Survey.of(source, blocks, pixels, processes)
-    if not bool((survey.totals > 0).any()):
-        reach = float(pixels.radius[-1])
-        raise SamplingError(f"no photons at all within |s| < {reach:.4g} Å⁻¹; check the mask")
     profile = Profile.of(pixels, survey.mean - pixels.background, diameter)
     orientations = OrientationGrid.of(level.rotations, config.group).to(device)
     columns = Columns.of(orientations, config.isotropic)

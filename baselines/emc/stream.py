@@ -14,6 +14,7 @@ from xraisim.core.processes import Processes
 from xraisim.core.types import PatternSource, Photons, Pixels
 
 _FEWEST_PIXELS = 32
+_FAINTEST = 1e-6  # fluence
 
 
 @dataclass(kw_only=True)
@@ -94,13 +95,16 @@ def pixels_within(source: PatternSource, speckles: float, d_min_angstrom: float 
 def of_like_fluence(
     members: Bool[Tensor, "N"], fluence: Float[Tensor, "N"], classes: int
 ) -> Iterator[tuple[Bool[Tensor, "N"], float]]:
-    """Yield (patterns, their mean fluence): the ``members``, by fluence, in so many equal parts."""
+    """Yield (patterns, their mean fluence): the ``members``, by fluence, in so many equal parts.
+
+    Where all of a part are dark, the mean is a little above 0, by which fluences are divided.
+    """
     numbers = members.nonzero()[:, 0]
     order = numbers[fluence[numbers].argsort()]
     for part in order.tensor_split(min(classes, len(order))):
         group = torch.zeros_like(members)
         group[part] = True
-        yield group, float(fluence[part].mean())
+        yield group, max(float(fluence[part].mean()), _FAINTEST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +139,9 @@ class Survey:
             pixel = np.minimum(photons.pixel, len(pixels))
             inside = np.where(pixel < len(pixels), photons.count, 0)
             rows = photons.rows()
-            totals[numbers] = _per_row(rows, inside, len(numbers))
-            constant[numbers] = _per_row(rows, inside * log_gain[pixel], len(numbers))
-            sums += torch.from_numpy(np.bincount(pixel, inside, len(pixels) + 1))
+            totals[numbers] = _sums(rows, inside, len(numbers))
+            constant[numbers] = _sums(rows, inside * log_gain[pixel], len(numbers))
+            sums += _sums(pixel, inside, len(pixels) + 1)
         processes.sum(totals, constant, sums, patterns)
         mean = (sums[:-1] / patterns).float()
         background = float(pixels.background.sum())
@@ -156,5 +160,6 @@ class Survey:
         return self.constant[numbers] + brightness - self.background
 
 
-def _per_row(rows: np.ndarray, values: np.ndarray, count: int) -> Tensor:
-    return torch.from_numpy(np.bincount(rows, values, count))
+def _sums(where: np.ndarray, values: np.ndarray, count: int) -> Float[Tensor, "{count}"]:
+    """Return Σ values of every place, float64: NumPy's sums of no values at all are integers."""
+    return torch.from_numpy(np.bincount(where, values, count).astype(np.float64))

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 from baselines.phasing.iterate import REFERENCE
 from baselines.phasing.schedule import parse
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import NotNegative, OneOf, Positive, Range, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageConfig:
+class StageConfig(Settings):
     """A run of iterations at one resolution.
 
     ``schedule``: see :func:`baselines.phasing.schedule.parse`. The support is drawn anew every
@@ -19,13 +20,12 @@ class StageConfig:
     """
 
     schedule: str
-    support_every: int
-    blur_voxels: float
+    support_every: Annotated[int, Range(least=1, most=10**6)]
+    blur_voxels: Annotated[float, Range(above=0, most=1000)]
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse a schedule that cannot be read."""
         parse(self.schedule, REFERENCE)
-        _require(self.support_every >= 1, "support_every", self.support_every, "at least 1")
-        _require(self.blur_voxels > 0, "blur_voxels", self.blur_voxels, "positive")
 
     @property
     def steps(self) -> list[str]:
@@ -41,7 +41,6 @@ class StageConfig:
         return len(steps)
 
 
-START_SUPPORTS = ("autocorrelation", "ball")
 _MEASURED = ("diameter_angstrom", "s_min_per_angstrom", "s_max_per_angstrom")
 
 
@@ -54,7 +53,7 @@ def _fine() -> StageConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhasingConfig:
+class PhasingConfig(Settings):
     """How an intensity is phased.
 
     ``diameter_angstrom``: of the particle, roughly (default: estimated from the autocorrelation);
@@ -75,48 +74,33 @@ class PhasingConfig:
     ``twin_overlap``: starts that are their own inverse to more than that are tried again.
     """
 
-    diameter_angstrom: float | None = None
-    s_min_per_angstrom: float | None = None
-    s_max_per_angstrom: float | None = None
-    starts: int = 8
-    refined: int = 6
-    coarse_fraction: float = 0.7
-    coarse_speckles: float = 10.0
+    diameter_angstrom: Positive | None = None
+    s_min_per_angstrom: NotNegative | None = None
+    s_max_per_angstrom: Positive | None = None
+    starts: Annotated[int, Range(least=1, most=10**5)] = 8
+    refined: Annotated[int, Range(least=2, most=10**5)] = 6
+    coarse_fraction: Annotated[float, Range(above=0, most=1)] = 0.7
+    coarse_speckles: Annotated[float, Range(above=0, most=10000)] = 10.0
     coarse: StageConfig = field(default_factory=_coarse)
     fine: StageConfig = field(default_factory=_fine)
-    beta: float = 0.9
-    threshold: float | None = None
-    volume_angstrom3: float | None = None
-    start_support: str = "autocorrelation"
-    autocorrelation_threshold: float = 0.02
+    beta: Annotated[float, Range(above=0, most=1)] = 0.9
+    threshold: Annotated[float, Range(above=0, below=1)] | None = None
+    volume_angstrom3: Positive | None = None
+    start_support: Annotated[str, OneOf("autocorrelation", "ball")] = "autocorrelation"
+    autocorrelation_threshold: Annotated[float, Range(above=0, below=1)] = 0.02
     free_beyond: bool = True
-    twin_overlap: float = 0.7
+    twin_overlap: Positive = 0.7
     positivity: bool = True
     background: bool = False
-    r_tolerance: float = 1.1
+    r_tolerance: Annotated[float, Range(least=1, most=10**6)] = 1.1
     device: str = "cpu"
 
-    def __post_init__(self) -> None:
-        for name in _MEASURED:
-            value = getattr(self, name)
-            _require(value is None or value >= 0, name, value, "≥ 0")
+    def check(self) -> None:
+        """Refuse a range without an inside, and more refined starts than starts."""
         if self.s_max_per_angstrom is not None:
             low, high = self.s_min_per_angstrom or 0.0, self.s_max_per_angstrom
             _require(high > low, "s_max_per_angstrom", high, f"above s_min_per_angstrom = {low}")
-        _require(self.refined >= 2, "refined", self.refined, "at least 2 (a PRTF compares starts)")
         _require(self.starts >= self.refined, "starts", self.starts, f"≥ refined = {self.refined}")
-        _require(0 < self.coarse_fraction <= 1, "coarse_fraction", self.coarse_fraction, "0 … 1")
-        _require(0 < self.beta <= 1, "beta", self.beta, "between 0 and 1")
-        threshold = self.threshold
-        _require(threshold is None or 0 < threshold < 1, "threshold", threshold, "between 0 and 1")
-        volume = self.volume_angstrom3
-        _require(volume is None or volume > 0, "volume_angstrom3", volume, "positive")
-        known = self.start_support in START_SUPPORTS
-        _require(known, "start_support", self.start_support, " or ".join(START_SUPPORTS))
-        limit = self.autocorrelation_threshold
-        _require(0 < limit < 1, "autocorrelation_threshold", limit, "between 0 and 1")
-        _require(self.twin_overlap > 0, "twin_overlap", self.twin_overlap, "positive")
-        _require(self.r_tolerance >= 1, "r_tolerance", self.r_tolerance, "at least 1")
 
     def completed(self, attributes: Mapping[str, Any]) -> "PhasingConfig":
         """Return these settings with what is unset taken from a volume's attributes.
@@ -144,4 +128,4 @@ class PhasingConfig:
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:
     if not holds:
-        raise ConfigError(f"phasing setting {name} is {value}; expected {expected}")
+        raise ConfigError(f"{name} is {value}; expected {expected}")

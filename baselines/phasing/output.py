@@ -1,7 +1,6 @@
 """What a phasing run leaves in its directory."""
 
 import io
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from baselines.phasing.config import PhasingConfig
 from baselines.phasing.figure import figure
 from baselines.phasing.run import PhasingResult
 from xraisim.core import config as toml
+from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors, partial_path
 from xraisim.files.volumes import write_volume
 
@@ -49,7 +49,7 @@ def write_result(directory: Path, result: PhasingResult, config: PhasingConfig, 
         _write(directory / "phasing.png", picture.getvalue())
         _write_text(directory / "config.toml", f"# seed {seed}\n{toml.dumps(config)}")
         figures = {"seed": seed, **summary(result)}
-        _write_text(directory / "summary.json", json.dumps(figures, indent=2) + "\n")
+        _write_text(directory / "summary.json", to_json(figures, indent=2) + "\n")
 
 
 def _shells(result: PhasingResult) -> str:

@@ -99,7 +99,7 @@ def _columns(run: Run, scores: Scores | None) -> dict[str, np.ndarray]:
         if likelihood is not None:
             bright = np.where(scores.photons > 0, scores.photons, np.nan)
             found["log-likelihood per photon (nats)"] = likelihood[scores.numbers] / bright
-        found["fit to the prediction (σ)"] = scores.deviation
+        found["misfit (σ)"] = scores.misfit
     elif likelihood is not None:
         found["log-likelihood (nats)"] = likelihood
     return {label: values for label, values in found.items() if values.ndim == 1}

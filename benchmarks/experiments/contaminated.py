@@ -24,6 +24,7 @@ from benchmarks.task import Task, from_mapping
 from xraisim.console import say
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
+from xraisim.core.json_text import to_json
 from xraisim.core.symmetry import point_group
 from xraisim.files.truth import Truth, read_truth, truth_path
 from xraisim.files.volumes import read_volume
@@ -149,7 +150,7 @@ def main(
         name: {key: value for key, value in one.items() if key != "icc_truth"}
         for name, one in record["runs"].items()
     }
-    typer.echo(json.dumps({"shots": record["shots"], "runs": shown}, indent=1))
+    typer.echo(to_json({"shots": record["shots"], "runs": shown}, indent=1))
     say(f"record in {out / 'record.json'}")
 
 

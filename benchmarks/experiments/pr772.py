@@ -21,6 +21,7 @@ from benchmarks.perf import perf_record
 from xraisim.console import say
 from xraisim.core import config as configuration
 from xraisim.core.fourier import radius, to_density
+from xraisim.core.json_text import to_json
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Volume
 from xraisim.files.truth import Truth, read_truth, truth_path
@@ -55,7 +56,7 @@ def run(settings: ExperimentSettings, directory: Path, seed: int = 0) -> dict[st
         "shape": shape_figures(settings, intensity, density, s_range[0], compared),
         "config": configuration.to_mapping(settings),
     }
-    perf_record.write(directory / "record.json", plain(record))
+    perf_record.write(directory / "record.json", record)
     return record
 
 
@@ -136,17 +137,6 @@ def one_shape(
     }
 
 
-def plain(value: Any) -> Any:
-    """Return JSON data: an infinite or undefined number becomes text."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return str(value)
-    return value
-
-
 def main(
     out: Annotated[Path, typer.Option(help="Work directory.")] = Path("work/pr772"),
     config: Annotated[Path, typer.Option(help="Settings.")] = SETTINGS,
@@ -158,7 +148,7 @@ def main(
     settings = settings if patterns is None else settings.of(patterns)
     record = run(settings, out, seed)
     shown = ("selection", "resolutions", "pose_error_deg", "shape")
-    typer.echo(json.dumps(plain({key: record[key] for key in shown}), indent=1))
+    typer.echo(to_json({key: record[key] for key in shown}, indent=1))
     say(f"record in {out / 'record.json'}")
 
 

@@ -9,13 +9,14 @@ from baselines.phasing.config import PhasingConfig
 from xrai.config import TrainConfig
 from xraisim.core import config
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import Positive, Settings
 from xraisim.sample.shapes import Body
 from xraisim.simulation import config as simulation
 from xraisim.simulation.config import SimulationConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentSettings:
+class ExperimentSettings(Settings):
     """What is simulated, and how it is selected, reconstructed and phased.
 
     ``brightest``: patterns above so many median fluences are left out. Raises
@@ -24,11 +25,12 @@ class ExperimentSettings:
 
     simulate: SimulationConfig
     classify: ClassifyConfig = field(default_factory=ClassifyConfig)
-    brightest: float = 1.5
+    brightest: Positive = 1.5
     xrai: TrainConfig = field(default_factory=TrainConfig)
     phase: PhasingConfig = field(default_factory=PhasingConfig)
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse any other sample."""
         found = [one.label for one in self.simulate.sample]
         if len(found) != 1 or not self.simulate.sample[0].shape:
             raise ConfigError(

@@ -10,7 +10,6 @@ the record names the device that was used.
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from benchmarks import environment
 from benchmarks.record import write_text
 from xraisim.core.device import choose_device
 from xraisim.core.errors import UserError
+from xraisim.core.json_text import to_json
 from xraisim.core.rotations import to_matrix
 from xraisim.files.patterns import PatternWriter
 from xraisim.instrument.beam import FluenceSpread
@@ -251,7 +251,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         record = measure(arguments)
-        write_text(arguments.record, json.dumps(record, indent=1) + "\n")
+        write_text(arguments.record, to_json(record, indent=1) + "\n")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

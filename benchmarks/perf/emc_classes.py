@@ -5,7 +5,6 @@ in equal parts, a tenth of blanks and a tenth of balls beside them, at two brigh
 reconstructs with two classes and with junk, and counts where every kind of shot went.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ import typer
 from baselines.emc import EmcConfig, Level, reconstruct
 from benchmarks.perf import perf_record
 from xraisim import console
+from xraisim.core.json_text import to_json
 from xraisim.files.truth import Truth, read_truth, truth_path
 from xraisim.photons.hits import HIT_NAMES, SINGLE
 from xraisim.simulation.config import from_mapping
@@ -53,7 +53,7 @@ def main(
             summary = reconstruct(path, run, replace(_SETTINGS, seed=seed))
             found = {"light": light, "seed": seed, "seconds": round(summary.seconds, 1)}
             runs.append(found | {"shots": counted(run / "poses.h5", truth)})
-            console.say(json.dumps(runs[-1]))
+            console.say(to_json(runs[-1]))
     perf_record.write(out / "record.json", record | {"patterns": patterns, "runs": runs})
 
 

@@ -22,6 +22,7 @@ from baselines.external.dragonfly.program import LOG, LogLine, read_log
 from baselines.external.dragonfly.write import volume_size, write_start
 from benchmarks.perf.measured_command import measure, thread_limit
 from xraisim import console
+from xraisim.core.json_text import to_json
 from xraisim.core.types import Volume
 from xraisim.core.units import HC_EV_ANGSTROM
 from xraisim.formats.convert import convert
@@ -226,7 +227,7 @@ class Simulation:
             time_limit_s=time_limit_s,
             on_iteration=note,
         )
-        (folder / _TIMES).write_text(json.dumps({"done_s": done, "loads": loads}))
+        (folder / _TIMES).write_text(to_json({"done_s": done, "loads": loads}))
 
 
 def read_run(folder: Path) -> Run:

@@ -15,6 +15,7 @@ from baselines.emc import EmcConfig, Level
 from baselines.emc.checkpoint import NAME as CHECKPOINT
 from benchmarks.perf.measured_command import CommandError, thread_limit
 from xraisim.core import config as toml
+from xraisim.core.json_text import to_json
 from xraisim.core.types import Volume
 from xraisim.files.volumes import read_volume
 
@@ -109,7 +110,7 @@ def _run(patterns: Path, folder: Path, settings: Path, threads: int, seed: int) 
     if done:
         done[-1] = wall_s  # of the last iteration only the whole volume counts
     times = {"done_s": done or [wall_s], "loads": loads, "wall_s": wall_s}
-    (folder / _TIMES).write_text(json.dumps(times))
+    (folder / _TIMES).write_text(to_json(times))
 
 
 def _keep_checkpoint(

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.perf.emc_dragonfly import AS_SHIPPED, Changes, Simulation
 from benchmarks.perf.emc_truth import Agreement, Truth, agreement, likelihood_per_photon, reaches
 from xraisim import console
+from xraisim.core.json_text import to_json
 from xraisim.core.types import Photons, Pixels, Volume
 from xraisim.files.patterns import PatternReader
 
@@ -89,6 +90,6 @@ class Judge:
             if key not in known and volume is not None:
                 console.say(f"{path.parent.name}: volume {number} against the truth")
                 known[key] = vars(agreement(volume, self.truth))
-                path.write_text(json.dumps(known))
+                path.write_text(to_json(known))
             found.append(Agreement(**known[key]) if key in known else None)
         return found

@@ -1,7 +1,6 @@
 """What every performance record states beside its figures, and how it is kept."""
 
 import dataclasses
-import json
 import os
 import sys
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 
 from benchmarks import environment
 from benchmarks.record import write_text
+from xraisim.core.json_text import to_json
 
 
 def circumstances() -> dict[str, Any]:
@@ -30,7 +30,7 @@ def circumstances() -> dict[str, Any]:
 
 def write(path: Path, record: dict[str, Any]) -> None:
     """Write ``record`` as JSON; the file appears under its name only when it is whole."""
-    write_text(path, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    write_text(path, to_json(record, indent=1) + "\n")
 
 
 def heading(title: str, record: dict[str, Any]) -> str:

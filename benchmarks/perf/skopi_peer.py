@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.perf.measured_command import measure, thread_limit
+from xraisim.core.json_text import to_json
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Detector, Geometry
 from xraisim.sample.structure import Atoms
@@ -65,7 +66,7 @@ class Skopi:
             "volume": "volume.npy",
             "out": "photons.h5",
         }
-        (self._folder / "setting.json").write_text(json.dumps(setting), encoding="utf-8")
+        (self._folder / "setting.json").write_text(to_json(setting), encoding="utf-8")
 
     def make(self, patterns: int) -> SkopiRun:
         """Run the driver."""

@@ -198,7 +198,7 @@ def test_what_cannot_be_phased_is_refused():
     ],
 )
 def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(ConfigError, match=f"phasing setting .*{list(wrong)[-1][:6]}|starts"):
+    with pytest.raises(ConfigError, match=f"{list(wrong)[-1][:6]}|starts"):
         PhasingConfig(**wrong)
 
 

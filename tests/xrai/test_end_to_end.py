@@ -117,5 +117,5 @@ def test_spread_tells_collapse_from_uniform():
 
 
 def test_settings_must_be_positive():
-    with pytest.raises(ConfigError, match=r"end_to_end.epochs = 0 must be positive"):
+    with pytest.raises(ConfigError, match=r"end_to_end.epochs is 0; expected"):
         EndToEndConfig(epochs=0)

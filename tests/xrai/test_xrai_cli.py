@@ -75,7 +75,7 @@ def test_show_config_is_complete_and_can_be_read_back(run, tmp_path):
         ("seeed = 1", "did you mean seed?"),
         ("[start]\nrotatons = 5", "did you mean start.rotations?"),
         ("seed = 'one'", "seed must be of type int"),
-        ("[rounds]\nratio = 0.9", "rounds.ratio is out of range"),
+        ("[rounds]\nratio = 0.9", "rounds.ratio is 0.9; expected above 1"),
         ("seed = ", "is not a readable TOML file"),
     ],
 )

@@ -1,6 +1,5 @@
 """``xrai poses``, ``xrai export`` and ``xrai push``."""
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from xrai.commands import options
 from xrai.sources import push as pushing
 from xrai.sources.seal import read_token
 from xraisim import console, stopping
+from xraisim.core.json_text import to_json
 from xraisim.files.lock import only_writer
 from xraisim.files.patterns import PatternReader
 
@@ -46,7 +46,7 @@ def poses(
     with only_writer(out), stopping.keeping(lambda: tell):
         found = infer.infer(run, patterns, out, encoder_only=encoder_only, device=device)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(to_json(found))
     else:
         console.say(f"wrote {found['patterns']:,.0f} orientations to {found['path']}")
         if found["without_photons"]:

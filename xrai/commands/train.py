@@ -1,6 +1,5 @@
 """``xrai train`` and ``xrai resume``."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from xrai.sources.pushed import listen as listen_at
 from xrai.sources.seal import read_token
 from xraisim import console
 from xraisim.core import config as configuration
+from xraisim.core.json_text import to_json
 from xraisim.core.processes import processes_of
 
 
@@ -116,7 +116,7 @@ def _source(
 
 def _report(summary: export.Summary, directory: Path, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(summary))
+        typer.echo(to_json(summary))
         return
     for name, value in summary.items():
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,16 +1,15 @@
 """Settings of the volumes: the implicit network, its fit to sums, the closed form."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import Count, OneOf, Positive, Range, Settings
 from xraisim.core.symmetry import point_group
-
-FORMS = ("fourier", "siren", "hash")
-SPECTRA = ("measured", "overlap", "ball")
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderConfig:
+class DecoderConfig(Settings, table="decoder"):
     """The implicit volume: log V(s) = radial profile + network of an encoding of s.
 
     ``form`` of the encoding: ``"fourier"``, random cosines; ``"siren"``, learned cosines and sines
@@ -21,21 +20,18 @@ class DecoderConfig:
     Schoenflies symbol. ``oversampling``: grid voxels per 1/D when evaluated on a grid.
     """
 
-    form: str = "fourier"
-    features: int = 64
-    width: int = 128
-    bandwidth: float = 0.175
-    levels: int = 8
-    table_bits: int = 15
+    form: Annotated[str, OneOf("fourier", "siren", "hash")] = "fourier"
+    features: Annotated[int, Range(least=1, most=8192)] = 64
+    width: Annotated[int, Range(least=1, most=8192)] = 128
+    bandwidth: Annotated[float, Range(above=0, most=10)] = 0.175
+    levels: Annotated[int, Range(least=1, most=64)] = 8
+    table_bits: Annotated[int, Range(least=1, most=26)] = 15
     symmetry: str = "C1"
-    oversampling: float = 2.5
-    learning_rate: float = 3e-3
+    oversampling: Annotated[float, Range(least=1, most=16)] = 2.5
+    learning_rate: Annotated[float, Range(above=0, most=1)] = 3e-3
 
-    def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise ConfigError(f"form is {self.form!r}; expected one of {', '.join(FORMS)}")
-        if min(self.features, self.width, self.levels, self.table_bits) < 1:
-            raise ConfigError("features, width, levels and table_bits must be at least 1")
+    def check(self) -> None:
+        """Refuse features that do not divide among levels, and unknown point groups."""
         if self.form == "hash" and self.features % self.levels:
             raise ConfigError(
                 f"{self.features} features do not divide among {self.levels} levels of a hash "
@@ -45,25 +41,21 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
+class FitConfig(Settings):
     """Fit of the implicit volume to sums: ``steps`` of ``batch`` voxels each.
 
     ``learning_rate`` at the start, falling to zero along a cosine. ``photons``: a voxel with more
     expected photons than these weighs as if it had so many.
     """
 
-    steps: int = 400
-    batch: int = 16384
-    learning_rate: float = 3e-3
-    photons: float = 20.0
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or self.learning_rate <= 0 or self.photons <= 0:
-            raise ConfigError(f"steps, batch, learning_rate and photons must be positive: {self}")
+    steps: Count = 400
+    batch: Count = 16384
+    learning_rate: Annotated[float, Range(above=0, most=1)] = 3e-3
+    photons: Positive = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class BandLimitConfig:
+class BandLimitConfig(Settings, table="volume"):
     """The closed-form volume (:mod:`xrai.decoder.closed_form`).
 
     ``spectrum`` of the speckles: ``"measured"`` in the data, the ``"overlap"`` of two spheres, or
@@ -72,18 +64,7 @@ class BandLimitConfig:
     these count as these, so that few steps suffice.
     """
 
-    spectrum: str = "measured"
-    margin: float = 0.1
-    steps: int = 12
-    photons: float = 20.0
-
-    def __post_init__(self) -> None:
-        if self.spectrum not in SPECTRA:
-            raise ConfigError(
-                f"spectrum is {self.spectrum!r}; expected one of {', '.join(SPECTRA)}"
-            )
-        if self.margin < 0 or self.steps < 1 or self.photons <= 0:
-            raise ConfigError(
-                f"margin {self.margin}, steps {self.steps}, photons {self.photons}: expected a "
-                "margin ≥ 0, at least one step and photons > 0"
-            )
+    spectrum: Annotated[str, OneOf("measured", "overlap", "ball")] = "measured"
+    margin: Annotated[float, Range(least=0, most=10)] = 0.1
+    steps: Annotated[int, Range(least=1, most=10000)] = 12
+    photons: Positive = 20.0

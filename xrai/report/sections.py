@@ -21,9 +21,9 @@ Found = tuple[list[Section], list[str]]
 _PROGRESS = (
     "Rounds over the patterns that had been taken in. The limit is how far out in |s| "
     "the round refined; where the limit moves, more pixels join and log-likelihoods before and "
-    "after do not compare. Misfit: how far the log-likelihood of a pattern lies from its "
-    "expectation, in standard deviations; 0 ± 1 for a true model. Resolutions go by the rule in "
-    "their name."
+    "after do not compare. Misfit: how far a pattern's squared deviations lie above those that "
+    "photon noise alone makes, in standard deviations; 0 ± 1 for a true model. Resolutions go by "
+    "the rule in their name."
 )
 _STARTS = "Every start begins from nothing at low resolution; the likeliest (large) goes on."
 _CURVES = (
@@ -134,7 +134,7 @@ def _columns(run: Run, scores: Scores | None) -> dict[str, np.ndarray]:
     if angles is not None:
         found[_ANGLES] = angles
     if scores is not None:
-        found["fit to the prediction (σ)"] = scores.deviation
+        found.setdefault(_COLUMNS["misfit"], scores.misfit)
     return {label: c for label, c in found.items() if c.ndim == 1 and np.isfinite(c).any()}
 
 
@@ -147,7 +147,7 @@ def _patterns(run: Run, patterns: Path | None) -> tuple[Scores | None, list[Sect
         if predictor is None:
             return None, [], ["patterns and their predictions, which need volume and poses"]
         scores = score(predictor, reader)
-        if not np.isfinite(scores.deviation).any():
+        if not np.isfinite(scores.misfit).any():
             return None, [], ["patterns and their predictions: no pattern with photons has a pose"]
         return scores, [shared.compared(predictor, reader, scores)], []
 

@@ -1,7 +1,6 @@
 """The page about a run served while it goes on, and its metrics as JSON: standard library only."""
 
 import hashlib
-import json
 import socket
 import socketserver
 import sys
@@ -19,6 +18,7 @@ from markupsafe import escape
 from xrai.report.page import own_patterns, page_of
 from xrai.report.run import read_run
 from xraisim.core.errors import ConfigError, UserError
+from xraisim.core.json_text import to_json
 from xraisim.report_figures.run_files import read_events
 
 DEFAULT_PORT = 8765
@@ -117,7 +117,7 @@ class _Page:
     def metrics(self) -> bytes:
         """Return the events so far as a JSON array."""
         path = self.directory / "metrics.jsonl"
-        return json.dumps(read_events(path) if path.exists() else ()).encode()
+        return to_json(read_events(path) if path.exists() else ()).encode()
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """What the page's viewer draws: surfaces of a volume at a few levels, packed into JSON."""
 
 import base64
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from xrai.report.surface import surface
 from xraisim.core.fourier import radius
+from xraisim.core.json_text import to_json
 from xraisim.core.types import Volume
 
 _MOST_VOXELS = 72  # along an edge: finer surfaces make the page large and the viewer slow
@@ -90,7 +90,7 @@ def _cropped(values: np.ndarray, spacing: float, use: np.ndarray) -> tuple[np.nd
 
 def packed(cubes: Sequence[Cube]) -> str:
     """Return the surfaces of all cubes as JSON that is safe inside a ``<script>`` element."""
-    return json.dumps([_packed(cube) for cube in cubes])
+    return to_json([_packed(cube) for cube in cubes])
 
 
 def _packed(cube: Cube) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Settings of the stream of patterns."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from xraisim.core.errors import ConfigError
+from xraisim.core.settings import Positive, Range, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceConfig:
+class SourceConfig(Settings, table="source"):
     """How patterns are read ahead and waited for.
 
     ``read_ahead_blocks``: blocks that a thread reads before they are asked for; 0 reads each when
@@ -15,16 +16,6 @@ class SourceConfig:
     is being written is looked at.
     """
 
-    read_ahead_blocks: int = 2
-    idle_timeout_s: float = 300.0
-    poll_s: float = 0.2
-
-    def __post_init__(self) -> None:
-        if self.read_ahead_blocks < 0:
-            raise ConfigError(
-                f"read_ahead_blocks is {self.read_ahead_blocks}; expected 0 (read when asked) or "
-                "more"
-            )
-        for name in ("idle_timeout_s", "poll_s"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; expected seconds above 0")
+    read_ahead_blocks: Annotated[int, Range(least=0, most=10**4)] = 2
+    idle_timeout_s: Positive = 300.0
+    poll_s: Positive = 0.2

@@ -22,6 +22,7 @@ import numpy as np
 
 from xraisim.core.admission import MOST_PIXELS, admit_detector, admit_photons
 from xraisim.core.errors import FormatError
+from xraisim.core.json_text import to_json
 from xraisim.core.types import Photons
 
 FORMAT, VERSION = "x-rai stream", 1
@@ -87,9 +88,7 @@ def encode(message: Message, run: str) -> list[bytes]:
     kind = type(message).__name__.lower()
     header = {"format": FORMAT, "version": VERSION, "kind": kind, "run": run, "arrays": listed}
     return [
-        json.dumps(
-            header | fields, ensure_ascii=False, default=lambda number: number.item()
-        ).encode(),
+        to_json(header | fields, ensure_ascii=False, default=lambda number: number.item()).encode(),
         *(values.tobytes() for values in arrays.values()),
     ]
 

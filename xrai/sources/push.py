@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import zmq
@@ -15,7 +15,8 @@ from xrai.sources.link import Link
 from xrai.sources.live import LiveSource, cut
 from xrai.sources.messages import INFO, End, Experiment, Message, Patterns, encode
 from xrai.stream import PatternStream
-from xraisim.core.errors import ConfigError, UserError
+from xraisim.core.errors import UserError
+from xraisim.core.settings import Count, NotNegative, Range, Settings, Whole
 from xraisim.core.types import PatternSource, Photons, Pixels
 
 _LOOK_S = 0.2
@@ -23,7 +24,7 @@ _BLOCK = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
-class PushConfig:
+class PushConfig(Settings):
     """How patterns are pushed.
 
     ``rate_per_s``: patterns per second at most, infinity as fast as they are taken; ``message``:
@@ -32,20 +33,11 @@ class PushConfig:
     messages to be sealed with.
     """
 
-    rate_per_s: float = math.inf
-    message: int = 256
-    first: int = 0
-    connect_timeout_s: float = 60.0
+    rate_per_s: Annotated[float, Range(above=0, most=math.inf)] = math.inf
+    message: Count = 256
+    first: Whole = 0
+    connect_timeout_s: NotNegative = 60.0
     token: bytes | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        if not self.rate_per_s > 0:
-            raise ConfigError(f"rate_per_s is {self.rate_per_s}; expected patterns/s above 0")
-        if self.message < 1 or self.first < 0:
-            raise ConfigError(
-                f"found {self.message} patterns per message, from number {self.first} on; expected "
-                "1 or more, from 0 or more"
-            )
 
     @property
     def per_message(self) -> int:

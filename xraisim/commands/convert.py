@@ -1,7 +1,6 @@
 """``xrai-sim convert``, as a function for typer."""
 
 import dataclasses
-import json
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from xraisim import console, stopping
 from xraisim.core import config as configuration
+from xraisim.core.json_text import to_json
 from xraisim.files.lock import only_writer
 from xraisim.formats.convert import convert
 from xraisim.formats.experiment import ExperimentConfig
@@ -63,7 +63,7 @@ def convert_command(
             progress=advance,
         )
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(done), indent=2))
+        typer.echo(to_json(dataclasses.asdict(done), indent=2))
         return
     table = Table(title="Converted", show_header=False)
     for name, value in dataclasses.asdict(done).items():

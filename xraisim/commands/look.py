@@ -1,7 +1,6 @@
 """``xrai-sim inspect``, ``validate`` and ``instruments``."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from rich.text import Text
 from xraisim import console
 from xraisim.checks.validate import Finding, failed, listing, validate
 from xraisim.commands import options
+from xraisim.core.json_text import to_json
 from xraisim.files.patterns import PatternReader
 from xraisim.inspection.inspect import inspect
 from xraisim.instrument.presets import PRESETS, describe
@@ -39,7 +39,7 @@ def inspect_command(
     written = {name: str(path) for name, path in (("picture", picture), ("page", html)) if path}
     figures = {**dataclasses.asdict(found), **written}
     if as_json:
-        typer.echo(json.dumps(figures, indent=2))
+        typer.echo(to_json(figures, indent=2))
     else:
         console.out.print(options.key_value_table(figures, "Pattern file"))
 
@@ -64,7 +64,7 @@ def validate_command(
         findings = {str(path): validate(path, advance) for path in files}
     if as_json:
         rows = {p: [dataclasses.asdict(f) for f in found] for p, found in findings.items()}
-        typer.echo(json.dumps(rows if len(files) > 1 else next(iter(rows.values())), indent=2))
+        typer.echo(to_json(rows if len(files) > 1 else next(iter(rows.values())), indent=2))
     else:
         for path, found in findings.items():
             if len(files) > 1:
@@ -94,7 +94,7 @@ def instruments_command(as_json: options.JsonFlag = False) -> None:
     """List the instrument presets."""
     if as_json:
         presets = {name: dataclasses.asdict(preset) for name, preset in PRESETS.items()}
-        typer.echo(json.dumps(presets, indent=2))
+        typer.echo(to_json(presets, indent=2))
         return
     table = Table("name", "beam", "detector", "source")
     for name, preset in PRESETS.items():

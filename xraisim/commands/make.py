@@ -1,7 +1,6 @@
 """``xrai-sim make``."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 
 from xraisim import console, stopping
 from xraisim.commands import options
+from xraisim.core.json_text import to_json
 from xraisim.files.lock import only_writer
 from xraisim.files.resume import leftovers
 from xraisim.files.shards import Shard
@@ -54,7 +54,7 @@ def make_command(
                 settings, out, structures=structures, shard=part, resume=resume, progress=advance
             )
     if as_json:
-        typer.echo(json.dumps(dataclasses.asdict(summary), indent=2))
+        typer.echo(to_json(dataclasses.asdict(summary), indent=2))
     else:
         table = options.key_value_table(dataclasses.asdict(summary), "Simulated patterns")
         console.out.print(table)

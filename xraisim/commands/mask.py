@@ -1,7 +1,6 @@
 """``xrai-sim mask``, as a function for typer."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 
 from xraisim import console
 from xraisim.commands import options
+from xraisim.core.json_text import to_json
 from xraisim.files.patterns import PatternReader
 from xraisim.files.saturation import mask_saturated
 
@@ -32,6 +32,6 @@ def mask_command(
         found = mask_saturated(patterns, saturation, share, advance)
     figures = dataclasses.asdict(found)
     if as_json:
-        typer.echo(json.dumps(figures, indent=2))
+        typer.echo(to_json(figures, indent=2))
     else:
         console.out.print(options.key_value_table(figures, "Saturated pixels"))

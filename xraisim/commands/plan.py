@@ -1,6 +1,5 @@
 """``xrai-sim plan``."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ from rich.table import Table
 
 from xraisim import console
 from xraisim.commands import options
+from xraisim.core.json_text import to_json
 from xraisim.planning.figure import plan_figure
 from xraisim.planning.plan import plan
 from xraisim.planning.table import cautions, mapping, shell_tables, summary
@@ -34,7 +34,7 @@ def plan_command(
         found = plan(options.settings(config, flags, resolution), structures=structures)
     plan_figure(found, png)
     if as_json:
-        typer.echo(json.dumps({**mapping(found), "picture": str(png)}, indent=2))
+        typer.echo(to_json({**mapping(found), "picture": str(png)}, indent=2))
         return
     table = Table(title=f"{found.structure} on {found.instrument}", show_header=False)
     for row in summary(found):

@@ -1,7 +1,8 @@
 """Frozen dataclass configurations, read from and written to TOML.
 
 A configuration class sits beside the code that uses it. Keys are checked against it: an unknown key
-or a value of the wrong type is an error that names the nearest known key or the expected type.
+or a value of the wrong type is an error that names the nearest known key or the expected type. Its
+settings' ranges are declared there too (:mod:`xraisim.core.settings`).
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import tomli_w
 
 from xraisim.core.errors import ConfigError, reads
+from xraisim.core.settings import check_ranges
 
 Config = TypeVar("Config")
 
@@ -55,6 +57,7 @@ def from_mapping(cls: type[Config], mapping: dict[str, Any], prefix: str = "") -
             hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known: {', '.join(known)}"
             raise ConfigError(f"unknown configuration key {prefix}{key}{hint}")
         values[key] = _convert(hints[key], value, prefix + key)
+    check_ranges(cls, values, prefix)
     try:
         return cls(**values)
     except TypeError as error:

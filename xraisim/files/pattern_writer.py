@@ -5,7 +5,6 @@ patterns are on the disk, then the offsets that announce them. So a killed write
 chunks and nothing that points beyond them.
 """
 
-import json
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +13,7 @@ import h5py
 import numpy as np
 
 from xraisim.core.admission import check_photons
+from xraisim.core.json_text import to_json
 from xraisim.core.types import Photons
 from xraisim.files.atomic import disk_errors, partial_path, require_space
 from xraisim.files.pattern_schema import FORMAT, OFFSETS, UNITS, VERSION
@@ -133,7 +133,7 @@ class PatternWriter:
     def _write_provenance(self, provenance: dict[str, Any]) -> None:
         group = self._file.create_group("provenance")
         for key, value in provenance.items():
-            group.attrs[key] = json.dumps(value) if isinstance(value, dict) else value
+            group.attrs[key] = to_json(value) if isinstance(value, dict) else value
 
     def _dataset(self, name: str, value: np.ndarray | float) -> None:
         """Write a dataset under a checksum: of its one chunk, or of the header that holds it."""

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from xraisim.core.errors import FormatError, reads
+from xraisim.core.json_text import to_json
 from xraisim.files.atomic import require_space, whole_file
 from xraisim.files.held import read_whole
 from xraisim.files.shards import files_of
@@ -87,7 +88,7 @@ def write_truth(
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         for name, value in about.items():
-            file.attrs[name] = json.dumps(value)
+            file.attrs[name] = to_json(value)
         dataset = file.create_dataset("detector/defect", data=defect, compression="gzip")
         dataset.attrs["units"] = "0 good, 1 dead, 2 hot, 3 noisy"
         _create(file)

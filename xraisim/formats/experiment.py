@@ -1,6 +1,5 @@
 """What a foreign file does not know of its experiment, put together from file and settings."""
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import NotNegative, Positive, Settings
 from xraisim.formats.known import Experiment, Known, plausible
 from xraisim.formats.placement import place_pixels, require_usable
 from xraisim.instrument.beam import Beam
@@ -17,7 +17,7 @@ from xraisim.instrument.ranges import require_reach
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentConfig:
+class ExperimentConfig(Settings):
     """What is said of an experiment by hand; it wins over the file, which wins over the preset.
 
     ``instrument``: a preset, or empty for none. ``mask_missing_modules``: pixels of a virtual data
@@ -25,24 +25,12 @@ class ExperimentConfig:
     ``detector``: any keys of :class:`Beam` and :class:`Detector`. Raises :class:`ConfigError`.
     """
 
-    particle_diameter_angstrom: float | None = None
+    particle_diameter_angstrom: Positive | None = None
     instrument: str = ""
     mask_missing_modules: bool = False
-    background_photons_per_pixel: float = 0.0
+    background_photons_per_pixel: NotNegative = 0.0
     beam: dict[str, Any] = field(default_factory=dict)
     detector: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        diameter = self.particle_diameter_angstrom
-        if diameter is not None and not (math.isfinite(diameter) and diameter > 0):
-            raise ConfigError(
-                f"particle_diameter_angstrom is {diameter}; it must be a positive number"
-            )
-        if not 0 <= self.background_photons_per_pixel < math.inf:
-            raise ConfigError(
-                f"background_photons_per_pixel is {self.background_photons_per_pixel}; it must be "
-                "zero or positive"
-            )
 
 
 def assemble(known: Known, config: ExperimentConfig) -> Experiment:

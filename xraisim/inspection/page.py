@@ -1,8 +1,8 @@
 """One self-contained HTML page about a pattern file: pictures, figures with units, provenance."""
 
-import json
 from pathlib import Path
 
+from xraisim.core.json_text import to_json
 from xraisim.files.atomic import whole_file
 from xraisim.files.patterns import PatternReader
 from xraisim.html_page import embed, render
@@ -70,4 +70,4 @@ def _detector(figures: Inspection, assembly: Assembly) -> list[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    return to_json(value) if isinstance(value, dict) else str(value)

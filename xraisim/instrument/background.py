@@ -1,12 +1,13 @@
 """Photons that do not come from the particle: their mean on each pixel, and their strength."""
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from xraisim.core.errors import ConfigError, reading
+from xraisim.core.settings import NotNegative, OneOf, Positive, Settings
 from xraisim.instrument.beam import FluenceSpread
 from xraisim.instrument.detector import Geometry
 
@@ -14,7 +15,7 @@ KINDS = ("flat", "exponential", "profile", "image")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Background:
+class Background(Settings, table="background"):
     """The mean background in photons per pixel and shot; by default none.
 
     ``kind``: ``"flat"``, ``photons_per_pixel`` everywhere; ``"exponential"``,
@@ -25,27 +26,14 @@ class Background:
     Raises :class:`ConfigError` for values that no background can have.
     """
 
-    kind: str = "flat"
-    photons_per_pixel: float = 0.0
-    decay_per_angstrom: float = 0.02
+    kind: Annotated[str, OneOf(*KINDS)] = "flat"
+    photons_per_pixel: NotNegative = 0.0
+    decay_per_angstrom: Positive = 0.02
     file: str = ""
     strength: FluenceSpread = field(default_factory=lambda: FluenceSpread(distribution="constant"))
 
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(
-                f"background.kind is {self.kind!r}; expected one of {', '.join(KINDS)}"
-            )
-        if not 0 <= self.photons_per_pixel < math.inf:
-            raise ConfigError(
-                f"background.photons_per_pixel is {self.photons_per_pixel}; it must be zero or "
-                "positive"
-            )
-        if not 0 < self.decay_per_angstrom < math.inf:
-            raise ConfigError(
-                f"background.decay_per_angstrom is {self.decay_per_angstrom}; it must be a "
-                "positive number"
-            )
+    def check(self) -> None:
+        """Refuse a file that is not asked for, and photons beside those of one."""
         if bool(self.file) != self.from_file:
             raise ConfigError(
                 f"background.kind is {self.kind!r} and background.file is {self.file!r}; the kinds "

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.special import gammaincinv, ndtri
 
 from xraisim.core.errors import ConfigError
 from xraisim.core.random import uniforms
+from xraisim.core.settings import NotNegative, OneOf, Positive, Range, Settings, Share
 from xraisim.core.units import wavelength_angstrom
 from xraisim.instrument.ranges import GIVE_OURS, require
 
@@ -19,7 +21,7 @@ MOST_LINES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beam:
+class Beam(Settings, table="beam"):
     """A focused pulse and how it and the particle's place in it vary from shot to shot.
 
     ``focus``: ``"top-hat"``, a uniform disc of radius ``focus_radius_um``; or ``"gaussian"``, whose
@@ -34,50 +36,25 @@ class Beam:
     Raises :class:`ConfigError` for values that no beam can have.
     """
 
-    photon_energy_ev: float = 4600.0
-    photons_per_pulse: float = 1e13
-    focus: str = "top-hat"
-    focus_radius_um: float = 0.5
-    polarisation: str = "x"
-    position_jitter_um: float = 0.0
-    pulse_energy_jitter: float = 0.0
-    energy_jitter: float = 0.0
-    bandwidth: float = 0.0
-    spectral_lines: int = 1
+    photon_energy_ev: Positive = 4600.0
+    photons_per_pulse: Positive = 1e13
+    focus: Annotated[str, OneOf(*FOCI)] = "top-hat"
+    focus_radius_um: Positive = 0.5
+    polarisation: Annotated[str, OneOf(*POLARISATIONS)] = "x"
+    position_jitter_um: NotNegative = 0.0
+    pulse_energy_jitter: Share = 0.0
+    energy_jitter: Annotated[float, Range(least=0, most=LARGEST_ENERGY_SPREAD)] = 0.0
+    bandwidth: Annotated[float, Range(least=0, most=LARGEST_ENERGY_SPREAD)] = 0.0
+    spectral_lines: Annotated[int, Range(least=1, most=MOST_LINES)] = 1
 
-    def __post_init__(self) -> None:
-        for name in ("photon_energy_ev", "photons_per_pulse", "focus_radius_um"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"beam.{name} is {value}; it must be a positive number")
+    def check(self) -> None:
+        """Refuse an energy that no experiment has, and a bandwidth without lines."""
         require("photon_energy_ev", self.photon_energy_ev, where="beam", advice=GIVE_OURS)
-        self._check_choice("polarisation", POLARISATIONS)
-        self._check_choice("focus", FOCI)
-        self._check_range("position_jitter_um", math.inf)
-        self._check_range("pulse_energy_jitter", 1.0)
-        self._check_range("energy_jitter", LARGEST_ENERGY_SPREAD)
-        self._check_range("bandwidth", LARGEST_ENERGY_SPREAD)
-        if not 1 <= self.spectral_lines <= MOST_LINES:
-            raise ConfigError(
-                f"beam.spectral_lines is {self.spectral_lines}; expected 1 to {MOST_LINES}"
-            )
         if (self.bandwidth > 0) != (self.spectral_lines > 1):
             raise ConfigError(
                 f"beam.bandwidth is {self.bandwidth} with {self.spectral_lines} spectral lines; a "
                 "bandwidth needs spectral_lines = 2 or more, and one line has no bandwidth"
             )
-
-    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
-        if getattr(self, name) not in choices:
-            raise ConfigError(
-                f"beam.{name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}"
-            )
-
-    def _check_range(self, name: str, largest: float) -> None:
-        value = getattr(self, name)
-        if not (math.isfinite(value) and 0 <= value <= largest):
-            expected = f"from 0 to {largest:g}" if math.isfinite(largest) else "zero or positive"
-            raise ConfigError(f"beam.{name} is {value}; expected a number {expected}")
 
     @property
     def wavelength_angstrom(self) -> float:
@@ -130,7 +107,7 @@ class Beam:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FluenceSpread:
+class FluenceSpread(Settings, table="fluence"):
     """How the fluence on the particle varies from shot to shot, relative to its mean of 1.
 
     ``"constant"``; ``"lognormal"`` with ``sigma``, the standard deviation of ln φ; ``"gamma"`` with
@@ -138,20 +115,9 @@ class FluenceSpread:
     multiplies what the :class:`Beam`'s jitters make of the fluence.
     """
 
-    distribution: str = "lognormal"
-    sigma: float = 0.3
-    shape: float = 2.0
-
-    def __post_init__(self) -> None:
-        if self.distribution not in DISTRIBUTIONS:
-            raise ConfigError(
-                f"the spread's distribution is {self.distribution!r}; expected one of "
-                f"{', '.join(DISTRIBUTIONS)}"
-            )
-        if not (math.isfinite(self.sigma) and 0 <= self.sigma <= 2):
-            raise ConfigError(f"the spread's sigma is {self.sigma}; expected a number from 0 to 2")
-        if not (math.isfinite(self.shape) and self.shape > 0):
-            raise ConfigError(f"the spread's shape is {self.shape}; it must be a positive number")
+    distribution: Annotated[str, OneOf(*DISTRIBUTIONS)] = "lognormal"
+    sigma: Annotated[float, Range(least=0, most=2)] = 0.3
+    shape: Positive = 2.0
 
     def relative(self, uniform: np.ndarray) -> np.ndarray:
         """Map uniforms on (0, 1) to relative fluences of mean 1 by the inverse distribution."""

@@ -1,13 +1,13 @@
 """Dead, hot and noisy pixels: what the detector does, and what its mask knows of it."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from xraisim.core.errors import ConfigError, SamplingError
 from xraisim.core.random import uniforms
+from xraisim.core.settings import NotNegative, Settings, Share, Whole
 from xraisim.instrument.detector import Geometry, MaskReason
 
 GOOD, DEAD, HOT, NOISY = 0, 1, 2, 3
@@ -15,7 +15,7 @@ DEFECT_NAMES = ("good", "dead", "hot", "noisy")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Defects:
+class Defects(Settings, table="defects"):
     """Which pixels are defective, drawn at random in the given fractions or listed.
 
     Dead pixels see nothing. Hot and noisy ones see all that others do and, in every shot, extra
@@ -25,29 +25,23 @@ class Defects:
     :class:`ConfigError`.
     """
 
-    dead_fraction: float = 0.0
-    hot_fraction: float = 0.0
-    noisy_fraction: float = 0.0
-    hot_photons_per_pixel: float = 10.0
-    noisy_photons_per_pixel: float = 0.1
-    announced: float = 1.0
-    dead_pixels: tuple[int, ...] = ()
-    hot_pixels: tuple[int, ...] = ()
-    noisy_pixels: tuple[int, ...] = ()
+    dead_fraction: Share = 0.0
+    hot_fraction: Share = 0.0
+    noisy_fraction: Share = 0.0
+    hot_photons_per_pixel: NotNegative = 10.0
+    noisy_photons_per_pixel: NotNegative = 0.1
+    announced: Share = 1.0
+    dead_pixels: tuple[Whole, ...] = ()
+    hot_pixels: tuple[Whole, ...] = ()
+    noisy_pixels: tuple[Whole, ...] = ()
 
-    def __post_init__(self) -> None:
-        for name in ("dead_fraction", "hot_fraction", "noisy_fraction", "announced"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"defects.{name} is {getattr(self, name)}; expected 0 to 1")
+    def check(self) -> None:
+        """Refuse more defects than pixels."""
         if not sum(self._fractions()) <= 1:
             raise ConfigError(
                 f"defects take {sum(self._fractions()):g} of all pixels; the fractions must add up "
                 "to 1 or less"
             )
-        for name in ("hot_photons_per_pixel", "noisy_photons_per_pixel"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"defects.{name} is {value}; it must be zero or positive")
 
     def _fractions(self) -> tuple[float, float, float]:
         return self.dead_fraction, self.hot_fraction, self.noisy_fraction

@@ -5,10 +5,12 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from xraisim.core.errors import ConfigError, SamplingError, reading
+from xraisim.core.settings import Count, NotNegative, Positive, Range, Settings, Whole
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.crystfel import read_geometry
@@ -29,7 +31,7 @@ class MaskReason(enum.IntFlag):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Detector:
+class Detector(Settings, table="detector"):
     """Pixels in space, and which of them are used.
 
     Where they are comes from the first of: ``geometry_file``, a CrystFEL ``.geom``; ``panels``;
@@ -49,32 +51,24 @@ class Detector:
     """
 
     layout: str = "flat"
-    rows: int = 128
-    columns: int = 128
-    pixel_size_mm: float = 100.0 / 128
-    distance_mm: float = 200.0
+    rows: Count = 128
+    columns: Count = 128
+    pixel_size_mm: Positive = 100.0 / 128
+    distance_mm: Positive = 200.0
     panels: tuple[Panel, ...] = ()
     geometry_file: str = ""
-    binning: int = 1
-    saturation_photons: int = 0
-    beamstop_radius_mm: float = 0.0
-    s_min_per_angstrom: float = 0.0
-    s_max_per_angstrom: float = math.inf
+    binning: Count = 1
+    saturation_photons: Whole = 0
+    beamstop_radius_mm: NotNegative = 0.0
+    s_min_per_angstrom: NotNegative = 0.0
+    s_max_per_angstrom: Annotated[float, Range(above=0, most=math.inf)] = math.inf
     mask_file: str = ""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse an unknown layout, and a range of s without an inside."""
         check_layout(self.layout)
-        for name in ("rows", "columns", "pixel_size_mm", "distance_mm", "binning"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"detector.{name} is {value}; it must be a positive number")
         for name in ("pixel_size_mm", "distance_mm"):
             require(name, getattr(self, name), where="detector", advice=GIVE_OURS)
-        for name in ("beamstop_radius_mm", "s_min_per_angstrom", "saturation_photons"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(
-                    f"detector.{name} is {getattr(self, name)}; it must be zero or positive"
-                )
         if not self.s_max_per_angstrom > self.s_min_per_angstrom:
             raise ConfigError(
                 f"detector keeps s from {self.s_min_per_angstrom} to {self.s_max_per_angstrom} Å⁻¹;"

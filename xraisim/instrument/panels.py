@@ -3,17 +3,21 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import Count, Range, Settings
+
+_Coordinate = Annotated[float, Range()]  # mm
 
 _MOST_FRAME_PIXELS = 2**27
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
+class Panel(Settings, table="detector.panels[]"):
     """A flat grid of pixels, anywhere and at any angle.
 
     ``corner_mm`` is the outer corner of pixel (0, 0): x and y in the lab frame, z downstream from
@@ -22,20 +26,17 @@ class Panel:
     """
 
     name: str
-    rows: int
-    columns: int
-    corner_mm: tuple[float, ...]
-    fs_mm: tuple[float, ...]
-    ss_mm: tuple[float, ...]
+    rows: Count
+    columns: Count
+    corner_mm: tuple[_Coordinate, ...]
+    fs_mm: tuple[_Coordinate, ...]
+    ss_mm: tuple[_Coordinate, ...]
 
-    def __post_init__(self) -> None:
-        if self.rows < 1 or self.columns < 1:
-            raise ConfigError(
-                f"panel {self.name!r} has {self.rows} × {self.columns} pixels; it needs one or more"
-            )
+    def check(self) -> None:
+        """Refuse what is no vector, and pixels without an area."""
         for key in ("corner_mm", "fs_mm", "ss_mm"):
             vector = getattr(self, key)
-            if len(vector) != 3 or not all(math.isfinite(value) for value in vector):
+            if len(vector) != 3:
                 raise ConfigError(
                     f"{key} of panel {self.name!r} is {vector}; expected x, y, z in mm"
                 )
@@ -47,6 +48,11 @@ class Panel:
 
     def __len__(self) -> int:
         return self.rows * self.columns
+
+    @property
+    def place(self) -> str:
+        """The panel, by its name."""
+        return f"panel {self.name!r}: "
 
     @property
     def area_mm2(self) -> np.ndarray:

@@ -8,14 +8,15 @@ to neighbouring pixels is left out.
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.special import ndtri
 
 from xraisim.core.errors import ConfigError
 from xraisim.core.random import uniforms
+from xraisim.core.settings import NotNegative, Range, Settings
 from xraisim.core.types import Photons
 from xraisim.instrument.detector import Geometry
 
@@ -23,7 +24,7 @@ _BLOCK_VALUES = 2**20  # pixel values of the dense frames held at a time
 
 
 @dataclass(frozen=True, kw_only=True)
-class Readout:
+class Readout(Settings, table="readout"):
     """An integrating detector's electronics, in ADU; ``adu_per_photon`` 0 counts photons exactly.
 
     ``noise_adu`` and ``common_mode_adu`` are rms. ``threshold_photons`` from 0 to 1: the signal
@@ -31,24 +32,14 @@ class Readout:
     (``round(x − 0.3)``). Raises :class:`ConfigError`.
     """
 
-    adu_per_photon: float = 0.0
-    noise_adu: float = 0.0
-    common_mode_adu: float = 0.0
-    offset_adu: float = 0.0
-    threshold_photons: float = 0.7
+    adu_per_photon: NotNegative = 0.0
+    noise_adu: NotNegative = 0.0
+    common_mode_adu: NotNegative = 0.0
+    offset_adu: Annotated[float, Range()] = 0.0
+    threshold_photons: Annotated[float, Range(above=0, most=1)] = 0.7
 
-    def __post_init__(self) -> None:
-        for name in ("adu_per_photon", "noise_adu", "common_mode_adu"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(
-                    f"readout.{name} is {getattr(self, name)}; it must be zero or positive"
-                )
-        if not math.isfinite(self.offset_adu):
-            raise ConfigError(f"readout.offset_adu is {self.offset_adu}; it must be a number")
-        if not 0 < self.threshold_photons <= 1:
-            raise ConfigError(
-                f"readout.threshold_photons is {self.threshold_photons}; expected above 0, up to 1"
-            )
+    def check(self) -> None:
+        """Refuse noise without a unit."""
         if self.adu_per_photon == 0 and (self.noise_adu > 0 or self.common_mode_adu > 0):
             raise ConfigError(
                 "readout has noise but adu_per_photon is 0, which counts photons exactly; give "

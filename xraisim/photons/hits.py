@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.special import lambertw, ndtr, ndtri, pdtrc
 
 from xraisim.core.errors import ConfigError
 from xraisim.core.random import uniforms
+from xraisim.core.settings import Positive, Range, Settings, Share
 
 BLANK, SINGLE, MULTIPLE, CONTAMINANT = 0, 1, 2, 3
 HIT_NAMES = ("blank", "single", "multiple", "contaminant")
@@ -17,7 +19,7 @@ _CUT = 3.0  # σ of ln(radius) at which contaminants are cut, so that their volu
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hits:
+class Hits(Settings, table="hits"):
     """How often a pulse hits nothing, several particles or a contaminant; else it hits one.
 
     ``blank_fraction``, ``multiple_fraction``, ``contaminant_fraction``: of all shots. The number of
@@ -29,30 +31,15 @@ class Hits:
     Raises :class:`ConfigError` for fractions that do not add up.
     """
 
-    blank_fraction: float = 0.0
-    multiple_fraction: float = 0.0
-    contaminant_fraction: float = 0.0
-    contaminant_radius_angstrom: float = 100.0
-    contaminant_radius_spread: float = 0.2
-    contaminant_electrons_per_angstrom3: float = 0.334
+    blank_fraction: Share = 0.0
+    multiple_fraction: Share = 0.0
+    contaminant_fraction: Share = 0.0
+    contaminant_radius_angstrom: Positive = 100.0
+    contaminant_radius_spread: Annotated[float, Range(least=0, most=0.5)] = 0.2
+    contaminant_electrons_per_angstrom3: Positive = 0.334
 
-    def __post_init__(self) -> None:
-        for name in ("blank_fraction", "multiple_fraction", "contaminant_fraction"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ConfigError(f"hits.{name} is {value}; expected a number from 0 to 1")
-        for name in ("contaminant_radius_angstrom", "contaminant_electrons_per_angstrom3"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"hits.{name} is {value}; it must be a positive number")
-        if not 0 <= self.contaminant_radius_spread <= 0.5:
-            raise ConfigError(
-                f"hits.contaminant_radius_spread is {self.contaminant_radius_spread}; expected a "
-                "number from 0 to 0.5"
-            )
-        self._check_sum()
-
-    def _check_sum(self) -> None:
+    def check(self) -> None:
+        """Refuse fractions that do not add up."""
         others = self.blank_fraction + self.contaminant_fraction
         if others + self.multiple_fraction > 1 + 1e-9:
             raise ConfigError(

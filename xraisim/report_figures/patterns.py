@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from xraisim.core import rotations
 from xraisim.core.errors import FormatError
+from xraisim.core.misfit import goodness
 from xraisim.core.sampling import slice_volume
-from xraisim.core.types import Pixels, Volume
+from xraisim.core.types import Photons, Pixels, Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.inspection.figure import show
 from xraisim.inspection.image import Assembly, read_assembly
@@ -24,20 +25,19 @@ _MOST_PATTERNS = 10_000
 _MOST_SAMPLES = 4 * 10**8  # some ten seconds of slicing
 _BLOCK_SAMPLES = 2**22
 _SHOWN = 3
-_DARKEST = 1e-9  # photons: the logarithm of no photons at all would end every sum
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """How well patterns fit their predictions; arrays over the n patterns that were looked at.
 
-    ``numbers`` int64; ``photons`` float64, within the run's pixels; ``deviation`` float64, see
-    :func:`deviation`.
+    ``numbers`` int64; ``photons`` float64, within the run's pixels; ``misfit`` float64, see
+    :mod:`xraisim.core.misfit`, NaN without photons, a pose, or a class volume.
     """
 
     numbers: np.ndarray
     photons: np.ndarray
-    deviation: np.ndarray
+    misfit: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,60 +59,46 @@ class Predictor:
     def predict(self, pixels: Pixels, numbers: np.ndarray) -> Float[Tensor, "n P"]:
         """Return the expected photons of patterns; NaN without a pose, or a class volume."""
         out = torch.full((len(numbers), len(pixels)), torch.nan)
-        orientations, fluences = self.orientations[numbers], self.fluence[numbers]
-        posed = np.isfinite(orientations).all(1)
-        for number, volume in self.volumes.items():
-            mine = self.class_id[numbers] == number if self.class_id is not None else True
-            rows = np.flatnonzero(posed & mine)
-            pose = torch.from_numpy(orientations[rows]).float()
-            fluence = torch.from_numpy(fluences[rows]).float()
+        for volume, rows, pose in self._classes(numbers):
+            fluence = torch.from_numpy(self.fluence[numbers[rows]]).float()
             cut = slice_volume(volume.values, rotations.to_matrix(pose), pixels.s, volume.spacing)
             signal = fluence[:, None] * pixels.gain * cut.clamp_min(0)
             out[torch.from_numpy(rows)] = signal + pixels.background
         return out
 
+    def misfit(self, pixels: Pixels, photons: Photons, numbers: np.ndarray) -> np.ndarray:
+        """Return the misfit of patterns, float64 [n]; NaN where nothing can be said of one."""
+        out = np.full(len(numbers), np.nan)
+        for volume, rows, pose in self._classes(numbers):
+            out[rows] = goodness(volume, pixels, photons.take(rows), pose).misfit.numpy()
+        out[photons.totals(len(pixels)) == 0] = np.nan
+        return out
 
-def deviation(
-    counts: Float[Tensor, "n P"], rate: Float[Tensor, "n P"], shell: Int[Tensor, "P"]
-) -> Float[Tensor, "n"]:
-    """Return each pattern's log-likelihood less its expectation, in standard deviations.
-
-    The likelihood is that of where in each shell of |s| its K photons fell, Σ k log p with p = λ
-    over the shell's sum of λ: by the multinomial distribution of mean K Σ p log p and variance
-    K (Σ p log² p − (Σ p log p)²), whatever the brightness and the radial profile. Below zero the
-    photons shun the bright speckles of the prediction; above, they seek them more than it says.
-    Patterns without photons are NaN.
-    """
-    rate, counts = rate.double().clamp_min(_DARKEST), counts.double()
-
-    def shells(values: Tensor) -> Tensor:
-        return values.new_zeros(len(values), int(shell.max()) + 1).index_add_(1, shell, values)
-
-    p = rate / shells(rate)[:, shell]
-    log, photons = p.log(), shells(counts)
-    mean = shells(p * log)
-    variance = shells(p * log**2) - mean**2
-    found = (counts * log).sum(1) - (photons * mean).sum(1)
-    return found / (photons * variance).sum(1).sqrt()
+    def _classes(self, numbers: np.ndarray) -> Iterator[tuple[Volume, np.ndarray, Tensor]]:
+        """Yield each volume with the rows, of the patterns asked for, that it is of, and poses."""
+        orientations = self.orientations[numbers]
+        posed = np.isfinite(orientations).all(1)
+        for number, volume in self.volumes.items():
+            mine = self.class_id[numbers] == number if self.class_id is not None else True
+            rows = np.flatnonzero(posed & mine)
+            if len(rows):
+                yield volume, rows, torch.from_numpy(orientations[rows]).float()
 
 
 def score(run: Predictor, reader: PatternReader) -> Scores:
     """Return the scores of at most 10,000 patterns, in blocks spread evenly over the file."""
     pixels = used_pixels(run, reader)
     most = min(_MOST_PATTERNS, max(2 * _SHOWN, _MOST_SAMPLES // len(pixels)))
-    width = max(volume.spacing for volume in run.volumes.values())
-    shell = (pixels.radius / width).long()
     numbers, photons, found = [], [], []
     for start, stop in _blocks(reader, most, max(1, _BLOCK_SAMPLES // len(pixels))):
-        counts = reader.read(start, stop).dense(len(pixels))
-        block = np.arange(start, stop)
+        read, block = reader.read(start, stop), np.arange(start, stop)
         numbers.append(block)
-        photons.append(counts.double().sum(1).numpy())
-        found.append(deviation(counts, run.predict(pixels, block), shell).numpy())
+        photons.append(read.totals(len(pixels)))
+        found.append(run.misfit(pixels, read, block))
     return Scores(
         numbers=np.concatenate(numbers),
         photons=np.concatenate(photons),
-        deviation=np.concatenate(found),
+        misfit=np.concatenate(found),
     )
 
 
@@ -144,9 +130,9 @@ def _blocks(reader: PatternReader, most: int, size: int) -> Iterator[tuple[int, 
 
 
 def comparison(run: Predictor, reader: PatternReader, scores: Scores) -> Figure:
-    """Return the worst and the best patterns, each beside its prediction."""
-    known = np.flatnonzero(np.isfinite(scores.deviation))
-    order = known[np.argsort(scores.deviation[known])]
+    """Return the patterns of largest and of smallest misfit, each beside its prediction."""
+    known = np.flatnonzero(np.isfinite(scores.misfit))
+    order = known[np.argsort(-scores.misfit[known])]
     shown = min(_SHOWN, len(order) // 2)
     pixels, assembly = used_pixels(run, reader), read_assembly(reader.files[0])
     figure = Figure(figsize=(12, 3.15 * _SHOWN), layout="constrained")
@@ -158,7 +144,7 @@ def comparison(run: Predictor, reader: PatternReader, scores: Scores) -> Figure:
             number = int(scores.numbers[place])
             counts = reader.read(number, number + 1).dense(len(pixels))[0].numpy().astype(np.int64)
             rate = run.predict(pixels, np.array([number]))[0].numpy()
-            photons, sigma = scores.photons[place], scores.deviation[place]
+            photons, sigma = scores.photons[place], scores.misfit[place]
             title = f"{word}: {number:,}, {photons:,.0f} photons"
             _draw(grid[row, column], counts, pixels, assembly, title)
             _draw(grid[row, column + 1], rate, pixels, assembly, f"predicted, {sigma:+.1f} σ")

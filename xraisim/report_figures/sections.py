@@ -33,11 +33,12 @@ _COVERAGE = (
 )
 _PATTERNS = (
     "Left the worst, right the best fits of {looked_at:,} patterns looked at, each beside the "
-    "expected photons φ · gain · V(Rᵀs) + background, on a scale of its own. σ: how far the "
-    "likelihood of where in each shell the photons fell lies from its expectation under the "
-    "prediction, in standard deviations; a true prediction gives 0 ± 1, a wrong orientation or "
-    "noise in the volume less, speckles that are blurred in the volume more. The median is "
-    "{median:+.1f} σ. Pixels beyond the run's resolution are grey, like masked ones."
+    "expected photons φ · gain · V(Rᵀs) + background, on a scale of its own. σ: the misfit, how "
+    "far the squared deviations of the counts lie above those that photon noise alone makes, in "
+    "standard deviations. A true prediction gives 0 ± 1; a wrong orientation, a blurred volume or "
+    "another particle more, in proportion to the photons; a volume that has learnt the pattern's "
+    "own noise less. The median is {median:+.1f} σ. Pixels beyond the run's resolution are grey, "
+    "like masked ones."
 )
 _NARROW_INCHES = 8
 
@@ -101,7 +102,7 @@ def view_directions(orientations: np.ndarray) -> Section:
 def compared(run: Predictor, reader: PatternReader, scores: Scores) -> Section:
     """Return the worst and the best patterns beside their predictions."""
     figure = pattern_figures.comparison(run, reader, scores)
-    known = scores.deviation[np.isfinite(scores.deviation)]
+    known = scores.misfit[np.isfinite(scores.misfit)]
     median = float(np.median(known)) if len(known) else float("nan")
     return Section(
         title="Worst and best patterns",

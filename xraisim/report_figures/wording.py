@@ -1,7 +1,8 @@
 """Figures in words, as the heads and tables of the pages show them."""
 
-import json
 from typing import Any
+
+from xraisim.core.json_text import to_json
 
 
 def figure(value: float | None, form: str) -> str:
@@ -22,4 +23,4 @@ def text(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, list):
         return ", ".join(text(item) for item in value)
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else to_json(value)

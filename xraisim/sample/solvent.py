@@ -11,11 +11,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import gemmi
 import numpy as np
 
-from xraisim.core.errors import ConfigError
+from xraisim.core.settings import Range, Settings
 from xraisim.sample.solvent_kernels import mark_balls, shrink
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.friedel import Amplitude, Slab
@@ -28,7 +29,7 @@ _CHUNK_VOXELS = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Solvent:
+class Solvent(Settings, table="solvent"):
     """Water around a particle; lengths in Å, densities in electrons/Å³.
 
     Off unless ``enabled``. ``voxel_angstrom`` is the mask's grid, at most 0.7. The mask is what
@@ -39,26 +40,16 @@ class Solvent:
     """
 
     enabled: bool = False
-    electrons_per_angstrom3: float = WATER_ELECTRONS_PER_ANGSTROM3
-    voxel_angstrom: float = LARGEST_VOXEL_ANGSTROM
-    probe_angstrom: float = 1.4
-    shrink_angstrom: float = 1.1
-    shell_angstrom: float = 0.0
-    shell_contrast: float = 0.03
-
-    def __post_init__(self) -> None:
-        for name in ("electrons_per_angstrom3", "probe_angstrom", "shrink_angstrom"):
-            if not 0 <= getattr(self, name) < 10:
-                raise ConfigError(f"solvent.{name} is {getattr(self, name)}; expected 0 to 10")
-        if not 0.1 <= self.voxel_angstrom <= LARGEST_VOXEL_ANGSTROM:
-            raise ConfigError(
-                f"solvent.voxel_angstrom is {self.voxel_angstrom}; expected 0.1 to "
-                f"{LARGEST_VOXEL_ANGSTROM}: the volume of a coarser mask depends on its grid"
-            )
-        if not 0 <= self.shell_angstrom <= 10:
-            raise ConfigError(f"solvent.shell_angstrom is {self.shell_angstrom}; expected 0 to 10")
-        if not abs(self.shell_contrast) <= 1:
-            raise ConfigError(f"solvent.shell_contrast is {self.shell_contrast}; expected −1 to 1")
+    electrons_per_angstrom3: Annotated[float, Range(least=0, below=10)] = (
+        WATER_ELECTRONS_PER_ANGSTROM3
+    )
+    voxel_angstrom: Annotated[float, Range(least=0.1, most=LARGEST_VOXEL_ANGSTROM)] = (
+        LARGEST_VOXEL_ANGSTROM
+    )
+    probe_angstrom: Annotated[float, Range(least=0, below=10)] = 1.4
+    shrink_angstrom: Annotated[float, Range(least=0, below=10)] = 1.1
+    shell_angstrom: Annotated[float, Range(least=0, most=10)] = 0.0
+    shell_contrast: Annotated[float, Range(least=-1, most=1)] = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """What is in the sample: structures, their models, or homogeneous bodies, with their abundances."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import NotNegative, Positive, Settings, Whole
 from xraisim.sample.locate import locate
 from xraisim.sample.shapes import Body
 from xraisim.sample.solvent import Solvent, hydrate
@@ -21,7 +21,7 @@ _OF_SHAPES = ("size_nm", "material", "electrons_per_angstrom3")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Species:
+class Species(Settings, table="species[]"):
     """One kind of particle: a ``structure`` or a ``shape``.
 
     ``name`` labels it; ``weight`` is its abundance relative to the others' weights.
@@ -41,31 +41,30 @@ class Species:
     """
 
     name: str = ""
-    weight: float = 1.0
+    weight: Positive = 1.0
     structure: str = ""
     chains: str = "*"
     assembly: str = ""
-    model: int = 0
+    model: Whole = 0
     all_models: bool = False
     b_factors: bool = True
     anomalous: bool = True
     add_hydrogens: bool = False
     solvent: Solvent = field(default_factory=Solvent)
     shape: str = ""
-    size_nm: float = 0.0
+    size_nm: NotNegative = 0.0
     material: str = ""
-    electrons_per_angstrom3: float = 0.0
+    electrons_per_angstrom3: NotNegative = 0.0
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse a mixture of a structure and a shape."""
         if bool(self.structure) == bool(self.shape):
             raise ConfigError(
                 "a species is either a structure or a shape; found structure "
                 f"{self.structure!r} and shape {self.shape!r}"
             )
-        if not 0 < self.weight < math.inf:
-            raise ConfigError(f"{self.label}: weight is {self.weight}; it must be positive")
         self._refuse(_OF_SHAPES if self.structure else _OF_STRUCTURES)
-        if self.model < 0 or (self.model and self.all_models):
+        if self.model and self.all_models:
             raise ConfigError(
                 f"{self.label}: model is {self.model} and all_models {self.all_models}; give a "
                 "model's number from 1, or all of them"
@@ -82,6 +81,11 @@ class Species:
                 raise ConfigError(
                     f"{self.label} is {kind}, which has no {known.name}; leave it out"
                 )
+
+    @property
+    def place(self) -> str:
+        """The species, by its label."""
+        return f"{self.label}: "
 
     @property
     def label(self) -> str:

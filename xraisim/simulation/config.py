@@ -1,10 +1,11 @@
 """What determines a data set: its configuration."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import Count, OneOf, Seed, Settings, Whole
 from xraisim.instrument.background import Background
 from xraisim.instrument.beam import Beam, FluenceSpread
 from xraisim.instrument.defects import Defects
@@ -28,7 +29,7 @@ _OF_ONE_STRUCTURE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulationConfig:
+class SimulationConfig(Settings):
     """Everything that determines a data set.
 
     ``structure`` to ``solvent`` describe a sample of one structure (:class:`Species`); ``species``
@@ -40,15 +41,15 @@ class SimulationConfig:
     structure: str = "4v5d"
     chains: str = "*"
     assembly: str = ""
-    model: int = 0
+    model: Whole = 0
     b_factors: bool = True
     anomalous: bool = True
     add_hydrogens: bool = False
     solvent: Solvent = field(default_factory=Solvent)
     species: tuple[Species, ...] = ()
-    patterns: int = 1000
-    seed: int = 0
-    engine: str = "cpu"
+    patterns: Count = 1000
+    seed: Seed = 0
+    engine: Annotated[str, OneOf("cpu", "cuda")] = "cpu"
     instrument: str = "xrai2025"
     beam: Beam = field(default_factory=lambda: preset("xrai2025").beam)
     detector: Detector = field(default_factory=lambda: preset("xrai2025").detector)
@@ -57,12 +58,6 @@ class SimulationConfig:
     fluence: FluenceSpread = field(default_factory=FluenceSpread)
     hits: Hits = field(default_factory=Hits)
     background: Background = field(default_factory=Background)
-
-    def __post_init__(self) -> None:
-        if self.patterns < 1:
-            raise ConfigError(f"patterns is {self.patterns}; at least 1 is needed")
-        if self.engine not in ("cpu", "cuda"):
-            raise ConfigError(f"engine is {self.engine!r}; expected cpu or cuda")
 
     @property
     def sample(self) -> tuple[Species, ...]:

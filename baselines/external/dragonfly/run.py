@@ -1,6 +1,5 @@
 """A run of Dragonfly from pattern file to the run directory that every method leaves."""
 
-import json
 import os
 import resource
 import time
@@ -19,6 +18,7 @@ from xraisim.console import Advance
 from xraisim.core import config as toml
 from xraisim.core import so3
 from xraisim.core.errors import UserError
+from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors, whole_file
 from xraisim.files.volumes import write_volume
 
@@ -117,7 +117,7 @@ class _Metrics:
             path.write_text("")
 
     def write(self, line: LogLine) -> None:
-        """Add an iteration; what is no number is written as null."""
+        """Add an iteration."""
         given = self._given
         likelihood = float(log_likelihood(self._folder, line.iteration, given).mean())
         values = {
@@ -132,9 +132,8 @@ class _Metrics:
             "d_min_angstrom": 1 / given.s_range[1],
             "seconds": line.seconds,
         }
-        finite = {key: value if np.isfinite(value) else None for key, value in values.items()}
         with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite, allow_nan=False) + "\n")
+            file.write(to_json(values) + "\n")
         output_path(self._folder, line.iteration - 2).unlink(missing_ok=True)
         self.iterations = line.iteration
         if self._advance is not None:
@@ -161,4 +160,4 @@ def write_results(directory: Path, given: Input, result: Result, summary: Summar
         file["likelihood"].attrs["units"] = "nats, without the constant sum of log k!"
         file["mutual_information"] = result.information.astype(np.float32)
     with whole_file(directory / "summary.json") as whole:
-        whole.write_text(json.dumps(asdict(summary), indent=2) + "\n")
+        whole.write_text(to_json(asdict(summary), indent=2) + "\n")

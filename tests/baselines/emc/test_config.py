@@ -16,7 +16,7 @@ COARSE = Level(speckles=2, rotations=10, iterations=4, ramp=3, information=(0.2,
     ],
 )  # fmt: skip
 def test_levels(changes):
-    with pytest.raises(ConfigError, match=f"EMC setting {next(iter(changes))} is "):
+    with pytest.raises(ConfigError, match=f"{next(iter(changes))} is "):
         Level(**{"speckles": 2, "rotations": 10, "iterations": 4} | changes)
 
 
@@ -30,7 +30,7 @@ def test_levels(changes):
     ],
 )  # fmt: skip
 def test_settings(changes):
-    with pytest.raises(ConfigError, match=f"EMC setting {next(iter(changes))} is "):
+    with pytest.raises(ConfigError, match=f"{next(iter(changes))} is "):
         EmcConfig(**changes)
 
 

@@ -63,5 +63,5 @@ def test_levels_without_pixels_or_photons_are_refused(source):
     with pytest.raises(SamplingError, match="at least 32 are needed"):
         _stage(source, replace(LEVEL, speckles=0.6))
     dark = replace(source.photons, count=0 * source.photons.count)
-    with pytest.raises(SamplingError, match="no photons at all"):
+    with pytest.raises(SamplingError, match="no photons above the background"):
         _stage(replace(source, photons=dark))

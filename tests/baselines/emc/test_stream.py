@@ -1,11 +1,14 @@
 """Blocks of patterns, and the survey of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from baselines.emc.stream import PatternBlocks, Survey, read, split
+from baselines.emc.stream import PatternBlocks, Survey, of_like_fluence, read, split
 from xraisim.core.processes import ALONE
+from xraisim.core.types import Photons
 
 PATTERNS = 50
 
@@ -33,6 +36,17 @@ def _blocks(source, chosen=None, cache_gib=1.0):
     every = torch.ones(PATTERNS, dtype=torch.bool) if chosen is None else chosen
     blocks = split(every, 8, ALONE)
     return PatternBlocks(source=source, blocks=blocks, prepare=prepare, cache_gib=cache_gib), calls
+
+
+def _darkened(photons, dark):
+    """Return the patterns with nothing left of those that are ``dark``."""
+    keep = ~dark[photons.rows()]
+    lengths = np.where(dark, 0, np.diff(photons.offsets))
+    return Photons(
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        pixel=photons.pixel[keep],
+        count=photons.count[keep],
+    )
 
 
 def _mask(numbers):
@@ -88,3 +102,23 @@ def test_the_survey_is_the_sums_of_dense_counts(source, inside):
     torch.testing.assert_close(found.mean, counts[chosen].mean(0), rtol=1e-5, atol=1e-6)
     constant = counts.double() @ pixels.gain.double().log()
     torch.testing.assert_close(found.constant, constant, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("most", [1, 7, 16, 50])
+def test_a_stretch_of_dark_patterns_is_surveyed_in_blocks_of_any_size(source, most):
+    """Blocks without a single photon once summed to integers, which broke the survey."""
+    dark = torch.arange(PATTERNS) < 40
+    lone = replace(source, photons=_darkened(source.photons, dark.numpy()))
+    blocks = split(torch.ones(PATTERNS, dtype=torch.bool), most, ALONE)
+    survey = Survey.of(lone, blocks, lone.pixels, ALONE)
+    assert ((survey.totals == 0) == dark).all()
+    assert float(survey.totals.sum()) == pytest.approx(float(survey.mean.sum() * PATTERNS))
+
+
+def test_dark_patterns_make_a_group_of_a_fluence_that_can_divide():
+    members = torch.ones(6, dtype=torch.bool)
+    fluence = torch.tensor([0.0, 2.0, 0.0, 0.0, 1.0, 3.0])
+    (dark, least), (lit, mean) = of_like_fluence(members, fluence, 2)
+    assert dark.tolist() == [True, False, True, True, False, False]
+    assert lit.tolist() == (~dark).tolist()
+    assert (0 < least < 1e-3, mean) == (True, 2.0)

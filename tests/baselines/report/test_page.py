@@ -102,7 +102,7 @@ def test_classes_and_half_sets_are_found(case, lumps):
     named = [axes.get_title(loc="left") for axes in slices(run.named_volumes(), run.s_range).axes]
     assert [name for name in named if name] == ["class 1", "class 2"]
     with PatternReader(case.patterns) as reader:
-        known = np.isfinite(score(run.predictor(), reader).deviation)
+        known = np.isfinite(score(run.predictor(), reader).misfit)
     assert known.tolist() == [False, True, False] + [True, True, False] * 99
 
 

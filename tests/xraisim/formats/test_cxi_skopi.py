@@ -196,7 +196,7 @@ def test_what_is_not_known_is_asked_for(condor, tmp_path):
     )
     assert "they must agree" in error(ExperimentConfig(**diameter, instrument="xrai2025"))
     assert "unknown instrument" in error(ExperimentConfig(**diameter, instrument="lcls9"))
-    with pytest.raises(ConfigError, match="must be a positive number"):
+    with pytest.raises(ConfigError, match="expected above 0"):
         ExperimentConfig(particle_diameter_angstrom=0.0)
 
 

@@ -77,7 +77,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path, kind, name, content, messag
     ("settings", "message"),
     [
         ({"kind": "radial"}, "expected one of flat, exponential, profile, image"),
-        ({"photons_per_pixel": -1.0}, "photons_per_pixel is -1.0; it must be zero or positive"),
+        ({"photons_per_pixel": -1.0}, "photons_per_pixel is -1.0; expected at least 0"),
         ({"decay_per_angstrom": 0.0}, "decay_per_angstrom is 0.0"),
         ({"kind": "image"}, "need a file"),
         ({"file": "mean.npy"}, "the others have none"),

@@ -172,7 +172,7 @@ def test_the_mean_of_a_saturated_pixel_is_that_of_a_clipped_poisson(seen):
         ({"adu_per_photon": -1.0}, "adu_per_photon is -1"),
         ({"adu_per_photon": 30.0, "noise_adu": float("nan")}, "noise_adu is nan"),
         ({"offset_adu": float("inf")}, "offset_adu is inf"),
-        ({"threshold_photons": 0.0}, "threshold_photons is 0.0; expected above 0, up to 1"),
+        ({"threshold_photons": 0.0}, "threshold_photons is 0.0; expected above 0 and at most 1"),
         ({"noise_adu": 3.0}, "give adu_per_photon"),
     ],
 )

@@ -60,12 +60,12 @@ def test_contaminant_radii_are_lognormal_and_end():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"blank_fraction": -0.1}, "blank_fraction is -0.1; expected a number from 0 to 1"),
+        ({"blank_fraction": -0.1}, "blank_fraction is -0.1; expected 0 to 1"),
         ({"blank_fraction": 0.6, "contaminant_fraction": 0.5}, "together they cannot be more"),
         ({"multiple_fraction": 1.0}, "at most 0.95 of them can be multiple"),
-        ({"contaminant_radius_angstrom": 0.0}, "radius_angstrom is 0.0; it must be a positive"),
-        ({"contaminant_radius_spread": 0.8}, "spread is 0.8; expected a number from 0 to 0.5"),
-        ({"contaminant_electrons_per_angstrom3": float("inf")}, "must be a positive"),
+        ({"contaminant_radius_angstrom": 0.0}, "radius_angstrom is 0.0; expected above 0"),
+        ({"contaminant_radius_spread": 0.8}, "spread is 0.8; expected 0 to 0.5"),
+        ({"contaminant_electrons_per_angstrom3": float("inf")}, "expected above 0"),
     ],
 )
 def test_impossible_hits_are_refused(settings, message):

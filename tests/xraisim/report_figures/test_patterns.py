@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import torch
 
-from xraisim.core.random import generator
+from xraisim.core.misfit import goodness
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
-from xraisim.report_figures.patterns import comparison, deviation, score, used_pixels
+from xraisim.report_figures.patterns import comparison, score, used_pixels
 
 
 def test_the_prediction_is_the_formula(predictor, lumps):
@@ -30,20 +30,18 @@ def test_the_prediction_is_the_formula(predictor, lumps):
     assert bool(found[2].isnan().all())
 
 
-def test_deviations_of_true_rates_are_standard_normal():
-    draw = generator(3, "rates")
-    rate = torch.rand(4000, 150, generator=draw) ** 4
-    shell = torch.arange(150) // 30
-    counts = torch.poisson(rate, generator=draw)
-    found = deviation(counts, rate, shell)
-    assert abs(float(found.mean())) < 0.05  # its standard error is 0.016
-    assert abs(float(found.std()) - 1) < 0.05
-    assert float(deviation(counts, rate.flip(0), shell).median()) < -3
-    assert float(deviation(counts, rate.sqrt(), shell).median()) > 1  # blurred
-    # Neither brightness nor radial profile is judged.
-    profile = torch.tensor([7.0, 3.0, 1.0, 0.2, 0.1])[shell]
-    assert torch.allclose(deviation(counts, profile * rate, shell), found, atol=1e-3)
-    assert bool(deviation(torch.zeros(1, 150), rate[:1], shell).isnan().all())
+def test_there_is_one_measure_of_fit(predictor, lumps):
+    """That of the reconstructions; none of a pattern without photons or without a pose."""
+    predictor.orientations[5] = np.nan
+    with PatternReader(lumps.patterns) as reader:
+        pixels, photons = used_pixels(predictor, reader), reader.read(0, 10)
+        photons = photons.take(np.arange(10))
+        photons.count[photons.offsets[3] : photons.offsets[4]] = 0
+        found = predictor.misfit(pixels, photons, np.arange(10))
+        expected = goodness(lumps.volume, pixels, photons, lumps.poses[:10]).misfit.numpy()
+    known = ~np.isin(np.arange(10), [3, 5])
+    assert np.isfinite(found).tolist() == known.tolist()
+    np.testing.assert_allclose(found[known], expected[known])
 
 
 def test_the_worst_pattern_is_the_one_with_a_wrong_pose(predictor, lumps):
@@ -52,11 +50,26 @@ def test_the_worst_pattern_is_the_one_with_a_wrong_pose(predictor, lumps):
         scores = score(predictor, reader)
         figure = comparison(predictor, reader, scores)
     assert scores.numbers.tolist() == list(range(300))
-    assert int(scores.deviation.argmin()) == 123
-    others = np.delete(scores.deviation, 123)
+    assert int(scores.misfit.argmax()) == 123
+    others = np.delete(scores.misfit, 123)
     assert abs(others.mean()) < 0.2
     assert abs(others.std() - 1) < 0.15
     words = [axes.get_title() for axes in figure.axes]
     assert words[0] == f"worst: 123, {scores.photons[123]:,.0f} photons"
-    assert words[1] == f"predicted, {scores.deviation[123]:+.1f} σ"
-    assert words[2].startswith(f"best: {int(scores.deviation.argmax())}, ")
+    assert words[1] == f"predicted, {scores.misfit[123]:+.1f} σ"
+    assert words[2].startswith(f"best: {int(scores.misfit.argmin())}, ")
+
+
+def test_a_blurred_volume_and_a_foreign_pattern_fit_worse(predictor, lumps):
+    """Both make the misfit larger, as the caption says."""
+    volume = lumps.volume
+    kernel = torch.ones(1, 1, 5, 5, 5) / 125
+    blurred = torch.nn.functional.conv3d(volume.values[None, None], kernel, padding=2)[0, 0]
+    with PatternReader(lumps.patterns) as reader:
+        sharp = np.median(score(predictor, reader).misfit)
+        dull = dataclasses.replace(
+            predictor, volumes={0: dataclasses.replace(volume, values=blurred.contiguous())}
+        )
+        foreign = dataclasses.replace(predictor, orientations=predictor.orientations[::-1].copy())
+        assert np.median(score(dull, reader).misfit) > sharp + 0.5
+        assert np.median(score(foreign, reader).misfit) > sharp + 0.5

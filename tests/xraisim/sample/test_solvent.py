@@ -137,7 +137,7 @@ def test_blocks_of_planes_do_not_show(cloud, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"voxel_angstrom": 1.0}, "volume of a coarser mask depends on its grid"),
+        ({"voxel_angstrom": 1.0}, "expected 0.1 to 0.7"),
         ({"probe_angstrom": -1.0}, "solvent.probe_angstrom"),
         ({"shell_angstrom": 20.0}, "solvent.shell_angstrom"),
         ({"shell_contrast": float("nan")}, "solvent.shell_contrast"),

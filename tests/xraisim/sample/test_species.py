@@ -90,7 +90,7 @@ def test_all_models_become_conformations_of_equal_weight(two_models):
     [
         ({}, "either a structure or a shape"),
         ({"structure": "4v5d", "shape": "cube"}, "either a structure or a shape"),
-        ({"structure": "4v5d", "weight": 0.0}, "weight is 0.0; it must be positive"),
+        ({"structure": "4v5d", "weight": 0.0}, "weight is 0.0; expected above 0"),
         ({"structure": "4v5d", "size_nm": 3.0}, "4v5d is a structure, which has no size_nm"),
         ({"structure": "4v5d", "model": 2, "all_models": True}, "a model's number"),
         ({"shape": "cube", "size_nm": 3.0}, "either a material or electrons_per_angstrom3"),
