@@ -28,6 +28,8 @@ def sparse(frames: np.ndarray, first: int, where: str, mask: np.ndarray | None =
     flat = np.flatnonzero(frames)
     row, pixel = np.divmod(flat, pixels)
     values = frames.reshape(-1)[flat]
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)  # the former ends at 65,504, below what is compared with
     wrong = _no_counts(values)
     if mask is not None and wrong.any():
         keep = ~(wrong & mask[pixel])
@@ -43,7 +45,6 @@ def _no_counts(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "b":
         return np.zeros(len(values), bool)
     if values.dtype.kind == "f":
-        values = values.astype(np.result_type(values, np.float32))  # float16 ends at 65,504
         # so that NaN, for which every comparison is false, is no count either
         return ~((values >= 0) & (values <= LARGEST) & (values == np.rint(values)))
     return (values < 0) | (values > LARGEST)
