@@ -150,10 +150,20 @@ def test_noise_neither_widens_the_support_nor_raises_a_doubt(name):
 def test_held_out_amplitudes_tell_a_support_too_wide_where_the_others_do_not():
     trials = [
         Trial(threshold=t, support_angstrom3=1.0, r_factor=work, free_r_factor=free)
-        for t, work, free in ((0.1, 0.30, 0.30), (0.05, 0.20, 0.21), (0.025, 0.10, 0.20))
+        for t, work, free in ((0.1, 0.30, 0.30), (0.05, 0.15, 0.16), (0.025, 0.10, 0.14))
     ]
     assert chosen(trials).threshold == 0.05
     assert chosen(trials[:1]).threshold == 0.1
+
+
+def test_a_support_that_predicts_noise_a_little_better_each_time_is_not_taken():
+    # The 50S subunit merged from 400 patterns of 700 photons, true orientations.
+    frees = ((0.1, 0.199), (0.05, 0.176), (0.025, 0.156), (0.012, 0.129))
+    trials = [
+        Trial(threshold=t, support_angstrom3=1.0, r_factor=free, free_r_factor=free)
+        for t, free in frees
+    ]
+    assert chosen(trials).threshold == 0.1
 
 
 def test_noise_is_read_off_where_the_autocorrelation_has_ended():
@@ -163,8 +173,9 @@ def test_noise_is_read_off_where_the_autocorrelation_has_ended():
         measured = case.intensity.values.sqrt()
         error = (measured - case.factors.abs()).abs()
         true = shell_sums(error) / shell_sums(measured)
-        assert (found / true)[12:22].min() > 0.5
-        assert (found / true)[12:22].max() < 1.5
+        ratio = (found[: len(true)] / true)[12:22]
+        assert ratio.min() > 0.5
+        assert ratio.max() < 1.5
     exact = Case("sharp", 49)
     assert noise_r_factors(exact.intensity, (0.0, exact.edge), exact.diameter).max() < 0.2
 
@@ -193,7 +204,8 @@ def test_a_stated_support_is_kept_and_holds_the_density():
     found = phase(case.intensity, config, seed=1, support=region)
     assert found.trials == ()
     volume = float(region.sum()) * VOXEL**3
-    assert found.support_angstrom3 == pytest.approx(volume, rel=0.15)
+    # A region of four voxels' radius, to the nearest voxel of another grid.
+    assert found.support_angstrom3 == pytest.approx(volume, rel=0.3)
     assert case.fsc(found).mean() > 0.9
 
 

@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -40,12 +40,21 @@ def only_writer(path: Path | str, *, wanted: bool = True) -> Iterator[None]:
 
 @contextmanager
 def new_directory(path: Path, *, wanted: bool = True) -> Iterator[None]:
-    """Make a directory for results, unless it is there, and be its :func:`only_writer`."""
+    """Make a directory for results, unless it is there, and be its :func:`only_writer`.
+
+    One that was made here and is empty in the end, as after bad input, is removed again.
+    """
+    made = wanted and not path.exists()
     if wanted:
         with disk_errors(path):
             path.mkdir(parents=True, exist_ok=True)
-    with only_writer(path, wanted=wanted):
-        yield
+    try:
+        with only_writer(path, wanted=wanted):
+            yield
+    finally:
+        if made:
+            with suppress(OSError):  # it holds results
+                path.rmdir()
 
 
 def _opened(name: Path, path: Path) -> IO[str]:
