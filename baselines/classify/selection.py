@@ -103,8 +103,9 @@ def _opened(path: Path, expected: str) -> h5py.File:
         raise FormatError(f"{path}: no such file; xrai-baseline classify makes it")
     with reading(path, "HDF5 file"):
         file = h5py.File(path, "r")
-    found = file.attrs.get("format")
-    if found != expected:
+        found = file.attrs.get("format")
+        ours = bool(found == expected)
+    if not ours:
         file.close()
         raise FormatError(f"{path}: found format {found!r}, expected {expected!r}")
     return file

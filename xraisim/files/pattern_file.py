@@ -141,7 +141,8 @@ def _open(path: Path, growing: bool) -> h5py.File:
     with reading(path, "HDF5 file", advice):
         file = open_growing(path) if growing else h5py.File(path, "r")
         found, version = file.attrs.get("format"), file.attrs.get("version")
-    if found != FORMAT or version != VERSION:
+        ours = bool(found == FORMAT and version == VERSION)
+    if not ours:
         file.close()
         what = f"format {found!r}, version {version}" if found else "an HDF5 file without a format"
         raise FormatError(
