@@ -9,7 +9,7 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -167,6 +167,32 @@ def write(directory: Path, band: Band) -> Path:
     path = directory / f"{band.task}-{band.method}{_SUFFIX}"
     write_text(path, to_json(asdict(band), indent=1) + "\n")
     return path
+
+
+def markdown(bands: Mapping[tuple[str, str], Band]) -> str:
+    """Return a table of all figures: median, spread, and the range over the seeds."""
+    lines = [
+        "| task, method | figure | median | spread | over the seeds |",
+        "|---|---|---|---|---|",
+    ]
+    for (task, method), band in sorted(bands.items()):
+        for name, figure in band.figures.items():
+            reached = [one for one in figure.values if one is not None]
+            if not reached:
+                continue
+            lost = len(figure.values) - len(reached)
+            spread = f"{min(reached):.4g} … {max(reached):.4g}" + (
+                f", {lost} never" if lost else ""
+            )
+            cells = (
+                f"{task}, {method}",
+                name,
+                f"{figure.median:.4g}",
+                f"{figure.spread:.2g}",
+                spread,
+            )
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def read_all(directory: Path) -> dict[tuple[str, str], Band]:

@@ -129,6 +129,7 @@ def band_command(
     for entry in leaderboard.entries(record.read_all(records)):
         found = band.make((*entry.records, *entry.failed))
         say(f"wrote {band.write(write, found)} ({len(found.seeds)} seeds)")
+    print(band.markdown(band.read_all(write)))
 
 
 @app.command("check")

@@ -160,6 +160,12 @@ def test_the_commands_make_bands_and_hold_runs_against_them(
     assert invoke("check", "bad", "--against", "fine") == 2
 
 
+def test_the_committed_bands_are_those_in_the_docs(repository: Path) -> None:
+    # Made again by: xrai-bench band RUNS, which prints the table.
+    bands = band.read_all(repository / "benchmarks" / "records" / "watched")
+    assert band.markdown(bands) in (repository / "docs" / "guard.md").read_text()
+
+
 def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
     assert said.effort(tmp_path, 40.0, 100.0) is None
     assert said.summary(tmp_path) == {}
