@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 import xraisim  # noqa: F401  (before torch: it sets how threads wait)
@@ -86,6 +87,10 @@ _SHAPED = [
     "xraisim.photons.torch_spline",
 ]
 install_import_hook(_SHAPED, "beartype.beartype")
+
+# The default run tries the same examples every time; python -m tests.fuzz is for new ones.
+settings.register_profile("same every time", derandomize=True, deadline=None)
+settings.load_profile("same every time")
 
 REPOSITORY = Path(__file__).parent.parent
 

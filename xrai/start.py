@@ -20,6 +20,7 @@ from xrai.poses import refine_hypotheses
 from xrai.sanity import require_finite, require_photons
 from xrai.trial import likelier_sign
 from xraisim.core import rotations, so3
+from xraisim.core.likelihood import best_fluence
 from xraisim.core.misfit import Goodness, goodness
 from xraisim.core.random import generator
 from xraisim.core.search import grid_loglik, log_templates
@@ -53,9 +54,7 @@ def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
         fit = _fit(march, volume, pixels, probe)
         unexplained = float(fit.unexplained.median())
         if pixels.has_background:
-            # The decoder's likelihood leaves the scale free; beside a background it matters.
-            scale = march.processes.agreed(float(fit.fluence.mean()))
-            volume = replace(volume, values=volume.values * scale)
+            volume = _scaled(volume, march.processes.agreed(float(fit.fluence.mean())))
         settled = march.processes.agreed(unexplained) < config.start.settled
         monitor.log(
             "start",
@@ -87,6 +86,14 @@ def _symmetric(march: March, volume: Volume) -> Volume:
     return replace(volume, values=symmetrize(volume.values, march.group))
 
 
+def _scaled(volume: Volume, scale: float) -> Volume:
+    """Return the volume times a scale, which the decoder's likelihood leaves free.
+
+    A search beside a known background needs the one of mean fluence one.
+    """
+    return volume if scale == 1 else replace(volume, values=volume.values * scale)
+
+
 def _fit(march: March, volume: Volume, pixels: Pixels, probe: Photons) -> Goodness:
     """Return how well the volume fits a probe at refined poses, which no coarse grid limits."""
     grid = march.grid(volume, "start/probe")
@@ -110,14 +117,14 @@ def _online(
     beta = min(1.0, start.cold_photons / max(float(counts.sum(1).mean()), 1.0))
     order, cursor = torch.randperm(len(counts), generator=random, device=device), 0
     size = min(start.batch, len(counts))
+    scale = 1.0  # of the decoder's volume where the mean fluence is one
     with monitor.progress(f"start {restart + 1} of {start.restarts}", start.steps) as advance:
         for step in range(start.steps):
             if step % start.templates_every == 0:
                 # A fresh global rotation each time: the volume must not learn one fixed grid.
                 turned = rotations.multiply(so3.haar(1, random), grid)
-                templates = log_templates(
-                    _symmetric(march, decoder.volume()), pixels, turned
-                ).contiguous()
+                volume = _scaled(_symmetric(march, decoder.volume()), scale)
+                templates = log_templates(volume, pixels, turned).contiguous()
             if cursor + size > len(order):
                 order = torch.randperm(len(counts), generator=random, device=device)
                 cursor = 0
@@ -127,7 +134,9 @@ def _online(
             cursor += size
             loglik = grid_loglik(batch, templates)
             pose = turned[_tempered_draw(loglik, beta, uniform[mine])]
-            loss = _decoder_step(model, optimizer, batch, pixels, pose)
+            loss, fluence = _decoder_step(model, optimizer, batch, pixels, pose)
+            if pixels.has_background:
+                scale = march.processes.agreed(fluence)
             require_finite(f"the loss in step {step + 1} of start {restart + 1}", loss)
             beta = min(1.0, beta * start.growth)
             advance(1, f"nll/photon {loss:.4f}  β {beta:.3f}")
@@ -159,13 +168,15 @@ def _decoder_step(
     batch: Tensor,
     pixels: Pixels,
     pose: Tensor,
-) -> float:
-    cut = model(rotations.to_matrix(pose), pixels.s)
-    loss = photon_nll(batch, cut * pixels.gain, pixels.background).mean()
+) -> tuple[float, float]:
+    """Take a gradient step; return the loss, and the mean fluence at the poses before it."""
+    rates = model(rotations.to_matrix(pose), pixels.s) * pixels.gain
+    loss = photon_nll(batch, rates, pixels.background).mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    return float(loss.detach())
+    fluence = best_fluence(batch, rates.detach(), pixels.background)
+    return float(loss.detach()), float(fluence.mean())
 
 
 @torch.no_grad()
