@@ -100,7 +100,7 @@ def test_a_host_that_is_none_is_answered(begun_run, host, capfd):
     with live(begun_run, 0) as address:
         place = urlsplit(address)
         with socket.create_connection((place.hostname, place.port), timeout=60) as link:
-            link.sendall(b"GET / HTTP/1.0\r\nHost: " + host.encode() + b"\r\n\r\n")
+            link.sendall(b"GET /metrics.json HTTP/1.0\r\nHost: " + host.encode() + b"\r\n\r\n")
             answer = link.recv(65536)
         assert answer.split()[1] in (b"200", b"403", b"400")
         assert ask(address, "/metrics.json")[0] == 200, "it goes on"
@@ -110,11 +110,11 @@ def test_a_host_that_is_none_is_answered(begun_run, host, capfd):
 @pytest.mark.parametrize(
     "request_bytes",
     [
-        b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/x\r\n\r\n",
-        b"GET //[ HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n",
-        b"GET / HTTP/1.1\r\nHost" + b"x" * 70_000 + b"\r\n\r\n", b"GET /?" + b"\xe9" * 10 + b"\r\n",
-        b"GET / HTTP/1.1\r\nIf-None-Match: \xff\r\n\r\n", b"GET / HTTP/1.1\r\n: \r\n\r\n", b"",
-        b"GET / HTTP/1.1\r\nContent-Length: -1\r\nHost: localhost\r\n\r\n",
+        b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET /metrics.json HTTP/9.9\r\n\r\n", b"GET /metrics.json HTTP/x\r\n\r\n",
+        b"GET //[ HTTP/1.1\r\n\r\n", b"GET /metrics.json HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n",
+        b"GET /metrics.json HTTP/1.1\r\nHost" + b"x" * 70_000 + b"\r\n\r\n", b"GET /?" + b"\xe9" * 10 + b"\r\n",
+        b"GET /metrics.json HTTP/1.1\r\nIf-None-Match: \xff\r\n\r\n", b"GET /metrics.json HTTP/1.1\r\n: \r\n\r\n", b"",
+        b"GET /metrics.json HTTP/1.1\r\nContent-Length: -1\r\nHost: localhost\r\n\r\n",
     ],
 )  # fmt: skip
 def test_malformed_requests_are_answered_or_dropped(begun_run, request_bytes, capfd):
