@@ -1,6 +1,5 @@
 """``xrai-sim rescue``, as a function for typer."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from xraisim import console
 from xraisim.commands import options
+from xraisim.core.json_text import to_json
 from xraisim.files.lock import only_writer
 from xraisim.files.rescue import rescue, survey
 
@@ -32,7 +32,7 @@ def rescue_command(
     whole = int(found.whole.sum())
     if as_json:
         chunks = [str(one) for one in found.damages]
-        typer.echo(json.dumps({"patterns": found.patterns, "whole": whole, "damaged": chunks}))
+        typer.echo(to_json({"patterns": found.patterns, "whole": whole, "damaged": chunks}))
     else:
         for one in found.damages[:_SHOWN]:
             console.out.print(f"damaged: {one}", highlight=False)

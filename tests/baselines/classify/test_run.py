@@ -127,7 +127,7 @@ def test_commands(mixture, classified, tmp_path, invoke):
         ("select", directory, "--keep", "1,77", "--out", out): "numbers from 0 to 6",
         ("select", tmp_path, "--keep", "1", "--out", out): "no such file",
         ("emc", mixture, "--out", tmp_path / "run", "--selection", mixture): "found format",
-        ("classify", mixture, "--out", tmp_path / "run", "--classes", "0"): "at least 1",
+        ("classify", mixture, "--out", tmp_path / "run", "--classes", "0"): "expected 1 to",
     }
     for arguments, expected in wrong.items():
         code, said = invoke(*arguments)

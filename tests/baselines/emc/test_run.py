@@ -274,7 +274,7 @@ def test_bad_input_ends_in_one_line_and_code_2(case, tmp_path, invoke):
         (tmp_path / "absent.h5", *out): "no such pattern file",
         (text, *out): "not a readable HDF5 file",
         (case[0], *out, "--config", unknown): "did you mean restarts",
-        (case[0], *out, "--restarts", 0): "at least 1",
+        (case[0], *out, "--restarts", 0): "expected 1 to",
         (case[0], *out, "--device", "abacus"): "no compute device",
         (case[0], *out, "--resume"): "nothing to resume",
     }
