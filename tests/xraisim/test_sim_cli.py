@@ -172,7 +172,7 @@ def test_bad_input_is_one_message(run, tmp_path, small_particle, config_file):
     assert "unknown instrument" in message(*particle, "--instrument", "lcls9")
     assert "no usable pixel" in message(*particle, "--resolution", "1e9")
     assert "above zero" in message(*particle, "--resolution", "0")
-    assert "at least 1" in message(*particle, "--n", "0")
+    assert "expected 1 to" in message(*particle, "--n", "0")
     assert "does not exist" in message("--pdb", "zz", "--structures", tmp_path / "none")
     config_file.write_text("patern = 5")
     assert "did you mean patterns?" in message(*particle)

@@ -17,17 +17,17 @@ def open_growing(path: Path) -> h5py.File:
     Without a lock: if only for a moment, it would keep a writer from beginning.
     """
     try:
-        return _open(path, locking=False)
+        return _open(path)
     except OSError as error:
         if "file locking flag" not in str(error):
             raise
-        return _open(path, locking=True)  # this process writes it, and holds the lock
+        return h5py.File(path, "r", swmr=True)  # this process writes it, and holds the lock
 
 
-def _open(path: Path, *, locking: bool) -> h5py.File:
+def _open(path: Path) -> h5py.File:
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
     access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
-    access.set_file_locking(locking, True)
+    access.set_file_locking(False, True)
     _limit_attempts(access)
     flags = h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ
     return h5py.File(h5py.h5f.open(os.fsencode(path), flags, access))

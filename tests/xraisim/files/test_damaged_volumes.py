@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from xraisim.core.errors import UserError
@@ -135,7 +135,9 @@ def test_a_wrong_byte_in_an_npy_header(whole, tmp_path, at, value):
 def test_a_truncated_file_or_one_with_a_tail(whole, tmp_path, suffix, share, tail):
     path = tmp_path / f"v{suffix}"
     content = whole[suffix]
-    path.write_bytes(content[: int(share * len(content))] + tail)
+    damaged = content[: int(share * len(content))] + tail
+    assume(len(damaged) != len(content))  # a map has no checksum over its values
+    path.write_bytes(damaged)
     found = _read(path, kind="intensity", spacing=SPACING)
     assert found is None or _is_right(found)
 

@@ -51,6 +51,19 @@ def test_a_killed_process_is_not_in_the_way(repository, tmp_path):
 
 def test_a_new_directory_is_made_and_held(tmp_path):
     path = tmp_path / "a/b"
-    with new_directory(path), pytest.raises(UserError, match="is writing"):
-        only_writer(path).__enter__()
-    assert not list(path.iterdir())
+    with new_directory(path):
+        with pytest.raises(UserError, match="is writing"):
+            only_writer(path).__enter__()
+        (path / "result").touch()
+    assert [one.name for one in path.iterdir()] == ["result"]
+
+
+def test_a_new_directory_that_stays_empty_is_removed_and_an_old_one_is_not(tmp_path):
+    path = tmp_path / "a"
+    with pytest.raises(KeyError), new_directory(path):
+        raise KeyError
+    assert not path.exists()
+    path.mkdir()
+    with new_directory(path):
+        pass
+    assert path.exists()
