@@ -57,9 +57,10 @@ class Monitor:
         """
         plain = finite(values)
         entry = {"event": event, "elapsed_s": round(time.monotonic() - self._start, 3), **plain}
+        text = to_json(entry)
         if self._path is not None:
             with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
-                file.write(to_json(entry) + "\n")
+                file.write(text + "\n")
         self._latest |= {name: value for name, value in plain.items() if value is not None}
         if not self._quiet:
             head, rest = line(event, plain)

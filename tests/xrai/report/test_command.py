@@ -41,7 +41,7 @@ def test_serving_ends_at_an_interrupt(invoke, begun_run, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "_wait", interrupt)
-    assert invoke("report", begun_run, "--serve", "--port", "0") == 0
+    assert invoke("report", begun_run, "--serve", "--port", "0") == 130
     assert "until Ctrl-C" in capsys.readouterr().err
 
 
