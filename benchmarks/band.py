@@ -1,8 +1,8 @@
 """The band of a method on a task: what its figures and curves are over many seeds.
 
 Small files that lie with the records in the repository; new records are held against them
-(:mod:`benchmarks.check`). A figure's spread is its standard deviation over the seeds, and no less
-than a floor: what alignment and rounding alone may move it by.
+(:mod:`benchmarks.check`). A figure's spread is its standard deviation over the seeds, one in ten that
+went astray left out, and no less than a floor: what alignment and rounding alone may move it by.
 """
 
 import json
@@ -25,6 +25,8 @@ SCHEMA = "x-rai band 1"
 LEAST_SEEDS = 10
 _SUFFIX = "-band.json"
 _FLOOR_ANGSTROM, _FLOOR_DEG, _FLOOR_PATTERNS = 0.01, 0.02, 0.05  # the last is a share, too
+_TO_DEVIATION = 1.4826  # of the median absolute deviation of normal values
+_ASTRAY = 6.0
 _FLOOR_SHELL = (0.05, 0.002)  # of 1 − C: as a share, absolute
 
 
@@ -135,7 +137,17 @@ def _figure(name: str, values: Sequence[float]) -> Figure:
 
 
 def _deviation(values: Sequence[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+    """Return the standard deviation, without a value that went astray, one in ten at most.
+
+    A seed that ended in a wrong volume would widen the band until nothing failed it; what happens
+    to more seeds than that belongs to the method.
+    """
+    if len(values) < 2:
+        return 0.0
+    middle = statistics.median(values)
+    typical = _TO_DEVIATION * statistics.median(abs(one - middle) for one in values)
+    kept = [one for one in values if abs(one - middle) <= _ASTRAY * typical]
+    return statistics.stdev(kept if len(values) - len(kept) <= len(values) // 10 else values)
 
 
 def _curve_band(curve: Curve, records: Sequence[Record]) -> CurveBand:

@@ -127,6 +127,14 @@ def test_spreads_have_a_floor_and_nine_seeds_are_too_few(runs, make_record) -> N
         band.make([*same[:9], make_record(seed=3, error="stuck")])
 
 
+def test_a_seed_that_went_astray_does_not_widen_the_band(runs, bands) -> None:
+    (narrow,) = bands.values()
+    strayed = band.make([*runs(range(9)), *runs(range(9, 10), angstrom=200.0, pose=60.0, c=0.1)])
+    for name, figure in strayed.figures.items():
+        assert figure.spread < 2 * narrow.figures[name].spread
+    assert max(strayed.curves["icc_truth"].spread) < 2 * max(narrow.curves["icc_truth"].spread)
+
+
 def test_bands_are_read_as_written_and_damage_is_named(bands, tmp_path: Path) -> None:
     (one,) = bands.values()
     path = band.write(tmp_path, one)
