@@ -1,8 +1,9 @@
 """The band of a method on a task: what its figures and curves are over many seeds.
 
 Small files that lie with the records in the repository; new records are held against them
-(:mod:`benchmarks.check`). A figure's spread is its standard deviation over the seeds, one in ten that
-went astray left out, and no less than a floor: what alignment and rounding alone may move it by.
+(:mod:`benchmarks.check`). A figure's spread is its standard deviation over the seeds, one in ten
+that went astray left out, and no less than a floor: what alignment and rounding alone may move it
+by.
 """
 
 import json
