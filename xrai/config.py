@@ -74,7 +74,7 @@ class RefineConfig(Settings, table="refine"):
     less than a tenth of the longest step; every ``mates_every`` rounds the near-symmetric pose is
     tried too, until it is beyond doubt which of the two is right. ``max_step``: longest step, in
     1/(s·D) radians (an edge atom then moves by half a speckle); ``oversampling``: voxels per 1/D of
-    the volumes.
+    the volumes, at least 4 beside a known background.
     """
 
     iterations: Annotated[int, Range(least=1, most=1000)] = 2

@@ -84,8 +84,8 @@ def run_round(
 
 def _first_sums(march: March, round_: Round, former: list[Accumulator]) -> list[Accumulator]:
     """Return the sums that a round begins with: what it keeps of the former ones, per set."""
-    oversampling = march.config.refine.oversampling
-    grid, spacing = intensity_grid(round_.s_next, march.stream.diameter_angstrom, oversampling)
+    diameter = march.stream.diameter_angstrom
+    grid, spacing = intensity_grid(round_.s_next, diameter, march.oversampling)
     if round_.keep == 0 or not former:
         return [Accumulator.empty(grid, spacing, march.device) for _ in range(march.sets)]
     grid = max(grid, former[0].photons.shape[0])
