@@ -204,8 +204,8 @@ def trained(lumps, train_settings, finish, tmp_path_factory) -> tuple[Path, floa
 @pytest.fixture(scope="session")
 def emc_settings(tmp_path_factory) -> Path:
     levels = (
-        Level(speckles=2.0, rotations=100, iterations=4),
-        Level(speckles=2.5, rotations=200, iterations=3),
+        Level(speckles=3.0, rotations=100, iterations=4),
+        Level(speckles=4.0, rotations=200, iterations=3),
     )
     path = tmp_path_factory.mktemp("emc") / "emc.toml"
     path.write_text(toml.dumps(EmcConfig(levels=levels, restarts=2, device="cpu")))
