@@ -28,7 +28,7 @@ def write(
     """Write a volume, what is to be known of it, and its exposure if there is one."""
     spacing_units, value_units = UNITS[volume.kind]
     with h5py.File(path, "w", libver="v110") as file:
-        file.attrs["format"] = FORMAT
+        _describe(file, {"format": FORMAT})
         packed = {
             "compression": "gzip", "compression_opts": 1, "shuffle": True, "fletcher32": True,
         }  # fmt: skip
@@ -36,13 +36,15 @@ def write(
         data = file.create_dataset("volume", data=values, **packed)
         if exposure is not None:
             file.create_dataset("exposure", data=exposure.cpu().float().numpy(), **packed)
-            file["exposure"].attrs["units"] = "photons expected at the radial mean"
-        data.attrs.update(dict(attributes))
-        data.attrs["kind"] = volume.kind
-        data.attrs["spacing"] = volume.spacing
-        data.attrs["spacing_units"] = spacing_units
-        data.attrs["units"] = value_units
-        data.attrs["axes"] = "x y z, origin at voxel G // 2"
+            _describe(file["exposure"], {"units": "photons expected at the radial mean"})
+        own = {
+            "kind": volume.kind,
+            "spacing": volume.spacing,
+            "spacing_units": spacing_units,
+            "units": value_units,
+            "axes": "x y z, origin at voxel G // 2",
+        }
+        _describe(data, {**attributes, **own})
 
 
 def read(path: Path) -> Raw:
@@ -51,7 +53,7 @@ def read(path: Path) -> Raw:
         data = file["volume"]
         return Raw(
             values=_values(path, data),
-            kind=str(data.attrs["kind"]),
+            kind=str(_plain(data.attrs["kind"])),
             spacing=float(data.attrs["spacing"]),
             ours=True,
         )
@@ -68,19 +70,35 @@ def read_exposure(path: Path | str) -> Tensor | None:
 def read_attributes(path: Path | str) -> dict[str, Any]:
     """Return the attributes stored with an HDF5 volume."""
     with _opened(Path(path)) as file:
-        return {k: v.item() if hasattr(v, "item") else v for k, v in file["volume"].attrs.items()}
+        return {name: _plain(value) for name, value in file["volume"].attrs.items()}
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
     with reading(path, "volume file"), h5py.File(path, "r") as file:
-        found = file.attrs.get("format")
+        found = _plain(file.attrs.get("format"))
         if found != FORMAT:
             raise FormatError(
                 f"{path} has format {found!r}; expected {FORMAT!r} (of another program, save "
                 "its array as .npy)"
             )
         yield file
+
+
+def _describe(item: h5py.Group | h5py.Dataset, attributes: Mapping[str, Any]) -> None:
+    """Attach attributes, texts with a fixed length.
+
+    HDF5 keeps texts of variable length apart, without a checksum, and loops for ever on some damage
+    to them.
+    """
+    for name, value in attributes.items():
+        item.attrs[name] = np.bytes_(value.encode()) if isinstance(value, str) else value
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as Python has it."""
+    value = value.item() if hasattr(value, "item") else value
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _values(path: Path, data: h5py.Dataset) -> np.ndarray:
