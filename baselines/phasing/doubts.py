@@ -13,7 +13,7 @@ from baselines.phasing.stage import Stage, Starts
 from xraisim.core.fsc import Resolution
 
 _RISEN, _LEAST_RISE = 1.3, 0.01
-_BAD_SHELL = 0.35
+_BAD_SHELL = 0.35  # shells of noisy intensities rightly phased come to 0.25, whatever n says
 _NOISE = 1.5
 _ADVICE = "give a lower threshold (--config) or a support (--support)"
 
