@@ -5,10 +5,11 @@ smooth particle, a light domain beside a dense one. Every start then agrees on t
 density. A support that is too tight cannot reproduce the amplitudes; one that is too wide fits
 their noise. Both fail to predict amplitudes that were held out (Brünger's free R-factor, 1992), so
 the best start is carried on a little for each of several thresholds with a twentieth of the
-amplitudes left free, and a lower threshold is taken where the R-factor *there* falls by much.
+amplitudes left free, for as long as the R-factor *there* falls. The lowest is taken if it is less
+than half of the first one.
 
-By much, because the noise of a merged intensity is as smooth as the particle's speckles: neighbours
-of what was held out tell its noise too, and a wider support predicts it a little better each time.
+Half, because the noise of a merged intensity is as smooth as the particle's speckles: neighbours of
+what was held out tell its noise too, and a wider support predicts it a little better each time.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ from baselines.phasing.transforms import to_half
 #: each about half of the one before
 THRESHOLDS = (FIRST_THRESHOLD, 0.05, 0.025, 0.012, 0.006, 0.003)
 _HELD_OUT = 0.05
-_BETTER = 0.6  # of the free R-factor; wider supports on noise alone came to 0.83 … 0.89
+_BETTER = 0.9
+_MUCH = 0.5  # of the first; wider supports on noise alone came to 0.65
 _SCHEDULE = "30 raar, 10 er"
 
 
@@ -65,13 +67,18 @@ def weigh_thresholds(
             free_r_factor=unseen.r_factors(found.density, found.background)[0],
         )
         trials.append(trial)
-        if chosen(trials) is not trial:
+        if _lowest(trials) is not trial:
             break
     return tuple(trials)
 
 
 def chosen(trials: Sequence[Trial]) -> Trial:
-    """Return the last of the trials each of which predicts clearly better than those before."""
+    """Return the last trial that predicts better than those before, if by much; else the first."""
+    best = _lowest(trials)
+    return best if best.free_r_factor < _MUCH * trials[0].free_r_factor else trials[0]
+
+
+def _lowest(trials: Sequence[Trial]) -> Trial:
     best = trials[0]
     for trial in trials[1:]:
         if trial.free_r_factor < _BETTER * best.free_r_factor:

@@ -150,9 +150,14 @@ def test_noise_neither_widens_the_support_nor_raises_a_doubt(name):
 def test_held_out_amplitudes_tell_a_support_too_wide_where_the_others_do_not():
     trials = [
         Trial(threshold=t, support_angstrom3=1.0, r_factor=work, free_r_factor=free)
-        for t, work, free in ((0.1, 0.30, 0.30), (0.05, 0.15, 0.16), (0.025, 0.10, 0.14))
+        for t, work, free in (
+            (0.1, 0.30, 0.30),
+            (0.05, 0.20, 0.21),
+            (0.025, 0.10, 0.12),
+            (0.012, 0.08, 0.13),
+        )
     ]
-    assert chosen(trials).threshold == 0.05
+    assert chosen(trials).threshold == 0.025
     assert chosen(trials[:1]).threshold == 0.1
 
 
