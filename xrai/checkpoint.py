@@ -52,6 +52,7 @@ class State:
     ``rivals``: for which share of a probe a search then found likelier poses elsewhere (None: that
     was not asked since the poses were searched),
     ``reheats``: how often all patterns were searched again.
+    ``oversampling``: voxels per 1/D of the sums, 0 before it is chosen.
     ``usual``: medians and spreads in the last round, by which outliers are told.
     ``teacher``: the encoder and its lessons so far; ``proposing``: who proposes in the round being
     worked on, ``grid`` or ``heads``.
@@ -76,6 +77,7 @@ class State:
     rivals: float | None = None
     reheats: int = 0
     turned: float = 180.0
+    oversampling: float = 0.0
     usual: Usual | None = None
     teacher: dict[str, Any] | None = None
     proposing: str = ""

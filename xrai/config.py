@@ -74,13 +74,14 @@ class RefineConfig(Settings, table="refine"):
     less than a tenth of the longest step; every ``mates_every`` rounds the near-symmetric pose is
     tried too, until it is beyond doubt which of the two is right. ``max_step``: longest step, in
     1/(s·D) radians (an edge atom then moves by half a speckle); ``oversampling``: voxels per 1/D of
-    the volumes, at least 4 beside a known background.
+    the volumes (at least 4 beside a known background); unset, as many as the photons ask for
+    (:mod:`xrai.sampling`).
     """
 
     iterations: Annotated[int, Range(least=1, most=1000)] = 2
     mates_every: Count = 3
     max_step: Annotated[float, Range(above=0, most=100)] = 1.0
-    oversampling: Annotated[float, Range(least=2, most=16)] = 2.7
+    oversampling: Annotated[float | None, Range(least=2, most=16)] = None
 
 
 @dataclass(frozen=True, kw_only=True)

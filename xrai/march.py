@@ -30,9 +30,6 @@ from xraisim.core.types import Photons, Pixels, Volume
 
 _AT_REST = 0.03  # of the longest step: poses that turn by less have arrived
 _FAR = 1.0  # of the longest step: proposals nearer to the pose held are the same pose
-# Voxels per 1/D at least: where little of the light is the particle's, poses suffer more from what
-# a look-up in a coarse volume is wrong by (docs/xrai.md, Sampling).
-_BESIDE_BACKGROUND = 4.0
 _DESCENT = 1.4  # ratio of the limits through which a pose found at low resolution is refined
 
 
@@ -67,12 +64,6 @@ class March:
     def is_mine(self, rows: slice) -> bool:
         """Whether a block is among this process's share of the patterns."""
         return rows.start // self.config.block % self.processes.count == self.processes.rank
-
-    @property
-    def oversampling(self) -> float:
-        """Voxels per 1/D of the volumes that patterns are merged into."""
-        wanted = self.config.refine.oversampling
-        return max(wanted, _BESIDE_BACKGROUND) if self.pixels.has_background else wanted
 
     @property
     def s_edge(self) -> float:

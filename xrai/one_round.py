@@ -17,6 +17,7 @@ from xrai.plan import reads_once
 from xrai.poses import Poses, angle_modulo_mate
 from xrai.proposals import proposals
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
+from xrai.sampling import choose_oversampling
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons, Volume
@@ -41,7 +42,8 @@ AfterBlock = Callable[[State], None]
 def begin(march: March, state: State, round_: Round) -> None:
     """Make ``round_`` the one being worked on, with the sums that it begins with."""
     state.grow(round_.stop)
-    state.sums = _first_sums(march, round_, state.sums)
+    state.oversampling = state.oversampling or choose_oversampling(march, state.require_volume())
+    state.sums = _first_sums(march, round_, state)
     state.round, state.position = round_, round_.first
 
 
@@ -82,10 +84,11 @@ def run_round(
     )
 
 
-def _first_sums(march: March, round_: Round, former: list[Accumulator]) -> list[Accumulator]:
+def _first_sums(march: March, round_: Round, state: State) -> list[Accumulator]:
     """Return the sums that a round begins with: what it keeps of the former ones, per set."""
     diameter = march.stream.diameter_angstrom
-    grid, spacing = intensity_grid(round_.s_next, diameter, march.oversampling)
+    grid, spacing = intensity_grid(round_.s_next, diameter, state.oversampling)
+    former = state.sums
     if round_.keep == 0 or not former:
         return [Accumulator.empty(grid, spacing, march.device) for _ in range(march.sets)]
     grid = max(grid, former[0].photons.shape[0])

@@ -122,10 +122,12 @@ def step_costs(
     """
     peaks, pixels = measure_peaks(device), patterns.pixels.to(device)
     diameter = float(patterns.info["particle_diameter_angstrom"])
-    grid = intensity_grid(float(pixels.radius[-1]), diameter, config.refine.oversampling)
+    volume = read_volume(directory / "intensity.h5").to(device)
+    oversampling = 1 / (volume.spacing * diameter)
+    grid = intensity_grid(float(pixels.radius[-1]), diameter, oversampling)
     count = min(config.block, patterns.n_patterns)
     whole = Block(
-        volume=resample(read_volume(directory / "intensity.h5").to(device), *grid),
+        volume=resample(volume, *grid),
         pixels=pixels,
         photons=patterns.read(0, count),
         poses=so3.super_fibonacci(count).to(device),
