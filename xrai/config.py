@@ -52,6 +52,37 @@ class StartConfig(Settings, table="start"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AmortisedConfig(Settings, table="amortised"):
+    """Encoder and implicit decoder that learn together from a random start.
+
+    A step takes ``batch`` patterns with ``candidates`` rotations each, drawn from the encoder's
+    posterior, a share ``explore`` of all cells alike, and ``jitter`` (in spacings of the cells)
+    within their cells. The likelihood counts to the power β, which grows by ``growth`` per step to
+    1 from where a pattern's photons count as ``cold_photons`` of them.
+
+    ``reach``: s·D to which both look; ``buffer``: patterns of the stream that are drawn from. A
+    start ends when the last quarter of its steps brought less than ``rest`` of what likelihood all
+    have brought to a probe; at most after ``steps``. Where it leaves more than ``settled`` of the
+    probe's variation unexplained (:mod:`xraisim.core.misfit`, median), another is made,
+    ``restarts`` in all, and the likeliest kept.
+    """
+
+    reach: Annotated[float, Range(above=0, most=200)] = 5.5
+    batch: Count = 256
+    candidates: Annotated[int, Range(least=1, most=1000)] = 16
+    explore: Share = 0.1
+    jitter: Annotated[float, Range(least=0, most=2)] = 0.35
+    cold_photons: Positive = 40.0
+    growth: Annotated[float, Range(least=1, most=100)] = 1.015
+    learning_rate: Annotated[float, Range(above=0, most=1)] = 3e-3
+    buffer: Count = 100_000
+    steps: Count = 2000
+    rest: Annotated[float, Range(above=0, below=1)] = 0.05
+    settled: Annotated[float, Range(least=0, most=10)] = 0.06
+    restarts: Annotated[int, Range(least=1, most=1000)] = 3
+
+
+@dataclass(frozen=True, kw_only=True)
 class SearchConfig(Settings, table="search"):
     """Exhaustive search for poses: the best ``hypotheses`` of ``rotations`` survive.
 
@@ -111,7 +142,8 @@ class RoundsConfig(Settings, table="rounds"):
 class TrainConfig(Settings):
     """A whole reconstruction.
 
-    ``mode``: ``hybrid`` (search and encoder propose, the likelihood decides) or ``paper`` (encoder
+    ``mode``: ``hybrid`` (search and encoder propose, the likelihood decides), ``amortised`` (the
+    encoder alone proposes, from the first pattern on: :mod:`xrai.amortised`) or ``paper`` (encoder
     and implicit decoder trained end to end, as published: :mod:`xrai.end_to_end`). ``device``:
     ``auto``, ``cpu`` or ``cuda``; ``single_pass``: every pattern is read once and seen at the
     resolution reached so far; ``symmetry``: the particle's point group (C1 … I); ``block``:
@@ -119,7 +151,7 @@ class TrainConfig(Settings):
     ``checkpoint_s``: seconds between checkpoints within a round.
     """
 
-    mode: Annotated[str, OneOf("hybrid", "paper")] = "hybrid"
+    mode: Annotated[str, OneOf("hybrid", "amortised", "paper")] = "hybrid"
     seed: Seed = 0
     device: str = "auto"
     single_pass: bool = False
@@ -129,6 +161,7 @@ class TrainConfig(Settings):
     checkpoint_s: NotNegative = 60.0
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     start: StartConfig = field(default_factory=StartConfig)
+    amortised: AmortisedConfig = field(default_factory=AmortisedConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     rounds: RoundsConfig = field(default_factory=RoundsConfig)

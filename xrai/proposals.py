@@ -24,6 +24,7 @@ from xraisim.core import so3
 from xraisim.core.types import Photons, Pixels, Volume
 
 _PROBE = 256
+_CELLS = 4  # of the encoder's posterior that the likelihood ranks
 _AS_GOOD = 0.97  # of the probe has to be as likely from the encoder's hypotheses
 _TIE = 1.0  # nats
 _CHEAPER = 0.5
@@ -69,6 +70,28 @@ class HeadProposals:
         return prune(self.volume, self.pixels, photons, both, min(keep, both.shape[1]))
 
 
+@dataclass(frozen=True)
+class CellProposals:
+    """The encoder's likeliest cells and their near-symmetric mates, ranked by the likelihood."""
+
+    volume: Volume
+    pixels: Pixels
+    encoder: Encoder
+    encoder_pixels: Pixels
+
+    @property
+    def s_max(self) -> float:
+        """The |s| (Å⁻¹) of the outermost pixel by which cells are ranked."""
+        return float(self.pixels.radius[-1])
+
+    def best(self, photons: Photons, keep: int) -> Float[Tensor, "n keep 4"]:
+        """Return the ``keep`` likeliest of the cells."""
+        counts = photons.dense(len(self.encoder_pixels)).to(self.pixels.s.device)
+        cells = self.encoder.likeliest_cells(counts, _CELLS)
+        both = torch.cat([cells, so3.in_plane_mate(cells)], 1)
+        return prune(self.volume, self.pixels, photons, both, min(keep, both.shape[1]))
+
+
 def proposals(
     march: March, state: State, round_: Round, photons: Photons, monitor: Monitor
 ) -> Proposals:
@@ -81,6 +104,8 @@ def proposals(
     if encoder is None:
         return grid
     low = march.pixels_within(march.s_search)
+    if march.config.mode == "amortised":
+        return CellProposals(volume, low, encoder, pixels_of(march))
     heads = HeadProposals(volume, low, encoder, pixels_of(march))
     if not state.proposing:
         state.proposing = _choice(march, state, grid, heads, photons, monitor)

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from xrai import checkpoint, export
+from xrai.amortised import amortised_start
 from xrai.challenge import challenge
 from xrai.checkpoint import State
 from xrai.config import TrainConfig
@@ -211,7 +212,11 @@ def _timed(state: State, kind: str) -> Iterator[None]:
 def _start(march: March, state: State, monitor: Monitor) -> None:
     if (doubt := background_doubt(march.stream)) is not None:
         warn(state, monitor, doubt)
-    volume, settled = robust_start(march, monitor)
+    if march.config.mode == "amortised":
+        start = amortised_start(march, monitor)
+        volume, settled, state.teacher = start.volume, start.settled, start.teacher
+    else:
+        volume, settled = robust_start(march, monitor)
     state.volume, state.volumes = volume, [volume] * march.sets
     if not settled:
         warn(

@@ -126,6 +126,14 @@ class Encoder(nn.Module):
         return Proposal(heads, probability, interpolate(score, self.score_knots, self.error_knots))
 
     @torch.no_grad()
+    def likeliest_cells(
+        self, counts: Float[Tensor, "n P"], number: int
+    ) -> Float[Tensor, "n number 4"]:
+        """Return the rotations of the ``number`` cells of the largest posterior."""
+        parts = counts.split(_ROWS[counts.device.type != "cpu"])
+        return self.cells.grid[torch.cat([self(part).topk(number, 1).indices for part in parts])]
+
+    @torch.no_grad()
     def calibrate_error(self, counts: Float[Tensor, "n P"], pose: Float[Tensor, "n 4"]) -> None:
         """Learn from patterns of known pose what error a posterior's mean angle stands for.
 

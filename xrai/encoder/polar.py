@@ -60,6 +60,11 @@ class PolarPattern(nn.Module):
         self.register_buffer("deviation", torch.ones(_CHANNELS, rings, 1))
 
     @property
+    def inputs(self) -> int:
+        """How many pixels it looks at, the innermost."""
+        return int(self._shape[1])
+
+    @property
     def channels(self) -> int:
         """Values per azimuth."""
         return _CHANNELS * len(self.radius)

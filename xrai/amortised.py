@@ -1,0 +1,207 @@
+"""Mode ``amortised``: the start, in which encoder and implicit decoder learn from nothing.
+
+Steps of :mod:`xrai.wake` follow one another until the volume explains a probe of the patterns, or
+explains it no better than before. Where neither comes, another start is made and the likeliest
+kept.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xrai.decoder import ImplicitDecoder, radial_profile
+from xrai.encoder import Encoder
+from xrai.lessons import pixels_of
+from xrai.march import March
+from xrai.monitor import Monitor
+from xrai.poses import refine
+from xrai.proposals import CellProposals
+from xrai.sanity import require_finite, require_photons
+from xrai.trial import likelier_sign
+from xrai.wake import Draws, WakeStep
+from xraisim.core.misfit import goodness
+from xraisim.core.random import generator
+from xraisim.core.types import Photons, Pixels, Volume
+
+_LOOK = 50  # steps after which a start is judged
+_PROBE = 512  # patterns by which it is
+_TRIAL = 2048  # by which the sign of what is not round about it is
+_INPUT_PATTERNS = 4096  # that set the scale of the input and the radial profile
+_TELLING = 1000.0  # photons of a pattern that count before a start may end
+_BETAS = (0.9, 0.99)  # of Adam
+_REFINE = 3  # Newton steps of a probe
+
+
+@dataclass(frozen=True)
+class Start:
+    """A volume, the encoder that sees it, and how well they fit a probe.
+
+    ``teacher``: the encoder's weights, its optimiser and steps, for further lessons;
+    ``unexplained``: the share of the probe's variation (median); ``loglik``: nats per pattern.
+    """
+
+    volume: Volume
+    teacher: dict[str, Any]
+    unexplained: float
+    loglik: float
+    settled: bool
+
+
+def amortised_start(march: March, monitor: Monitor) -> Start:
+    """Return the first start that settles, else the likeliest.
+
+    Raises :class:`UserError` where there are no photons to go by, :class:`DivergedError` for a loss
+    that is not finite.
+    """
+    config, stream = march.config.amortised, march.stream
+    pixels = march.pixels_within(min(config.reach / stream.diameter_angstrom, march.s_edge))
+    blocks = list(stream.blocks(0, stream.wait_for(config.buffer)))
+    require_photons(blocks, march.sets, len(pixels))
+    lit = [photons.take(photons.lit(len(pixels))) for _, photons in blocks]
+    width = max(len(pixels), len(pixels_of(march)))
+    counts = torch.cat([_compact(photons.dense(width)) for photons in lit]).to(march.device)
+    some = next(photons for photons in lit if len(photons))
+    best: Start | None = None
+    for restart in range(config.restarts):
+        found = _Attempt(march, counts, some, pixels, restart).run(monitor)
+        if best is None or found.settled or found.loglik > best.loglik:
+            best = found
+        if found.settled:
+            break
+    assert best is not None
+    return best
+
+
+def _compact(counts: Tensor) -> Tensor:
+    """Return whole counts in as few bytes as they need."""
+    most = float(counts.max()) if counts.numel() else 0.0
+    small = torch.uint8 if most <= 255 else torch.int16 if most < 2**15 else torch.float32
+    return counts.to(small)
+
+
+class _Attempt:
+    """One start from one set of random weights."""
+
+    def __init__(
+        self, march: March, counts: Tensor, some: Photons, pixels: Pixels, restart: int
+    ) -> None:
+        self.march, self.config, self.pixels = march, march.config.amortised, pixels
+        self._counts, self._some, self._name = counts, some, f"start/{restart}"
+        self._restart, self._steps = restart, 0
+        first = counts[:_INPUT_PATTERNS].float()
+        decoder = self._decoder(first)
+        encoder = self._encoder(first)
+        self._step = WakeStep(encoder, decoder, pixels, self.config)
+        self._model = march.processes.parallel(self._step)
+        self._optimizers = [
+            torch.optim.Adam(one.parameters(), lr=self.config.learning_rate, betas=_BETAS)
+            for one in (encoder, decoder)
+        ]
+        self._cold = self.config.cold_photons / max(float(first.sum(1).mean()), 1.0)
+
+    def run(self, monitor: Monitor) -> Start:
+        """Take steps until the volume explains a probe, or explains it no better than before."""
+        most, looks = self.config.steps, [self._look(monitor).loglik]
+        title = f"start {self._restart + 1} of {self.config.restarts}"
+        with monitor.progress(title, most) as advance:
+            while True:
+                loss = self._take_step()
+                advance(1, f"loss {loss:.4f}  β {self._beta:.3f}")
+                if self._steps % _LOOK and self._steps < most:
+                    continue
+                found = self._look(monitor)
+                looks.append(found.loglik)
+                if self._steps >= most or self._rests(looks):
+                    return self._signed(found)
+
+    def _rests(self, looks: list[float]) -> bool:
+        """Whether the last quarter of the steps brought little of what all have brought.
+
+        Not before β lets enough photons count, or all of them.
+        """
+        counted = self.config.cold_photons * self._beta / self._cold
+        if self._beta < 1 and counted < _TELLING:
+            return False
+        latest, earlier = looks[-1], looks[len(looks) * 3 // 4 - 1]
+        return latest - earlier < self.config.rest * (latest - looks[0])
+
+    @property
+    def _beta(self) -> float:
+        return min(1.0, self._cold * self.config.growth**self._steps)
+
+    def _take_step(self) -> float:
+        march, size = self.march, min(self.config.batch, len(self._counts))
+        random = generator(march.config.seed, f"{self._name}/{self._steps}", march.device)
+        rows = torch.randint(len(self._counts), (size,), generator=random, device=march.device)
+        draws = Draws.of(size, self.config.candidates, random)
+        mine = march.processes.share(size)
+        loss = self._model(self._counts[rows[mine]].float(), self._beta, draws.share(mine))
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer in self._optimizers:
+            optimizer.step()
+        self._steps += 1
+        found = float(loss.detach())
+        require_finite(f"the loss in step {self._steps} of {self._name}", found)
+        return found
+
+    @torch.no_grad()
+    def _look(self, monitor: Monitor) -> Start:
+        """Judge the volume by a probe at refined poses, which no cells limit."""
+        march, encoder = self.march, self._step.encoder
+        volume = self._step.decoder.volume()
+        probe = self._some.take(np.arange(min(_PROBE, len(self._some))))
+        cells = CellProposals(volume, self.pixels, encoder, pixels_of(march))
+        steps = (_REFINE, march.max_step(float(self.pixels.radius[-1])))
+        starts = cells.best(probe, 1)[:, 0].contiguous()
+        poses = refine(volume, self.pixels, probe, starts, *steps)
+        fit = goodness(volume, self.pixels, probe, poses.quaternion)
+        unexplained = march.processes.agreed(float(fit.unexplained.median()))
+        loglik = march.processes.agreed(float(poses.loglik.mean()))
+        settled = unexplained < self.config.settled
+        monitor.log(
+            "start", restart=self._restart, step=self._steps, beta=self._beta,
+            loglik_per_pattern=loglik, unexplained=unexplained, settled=int(settled),
+        )  # fmt: skip
+        teacher = {
+            "encoder": encoder.state_dict(),
+            "optimizer": self._optimizers[0].state_dict(),
+            "steps": self._steps,
+        }
+        return Start(volume, teacher, unexplained, loglik, settled)
+
+    def _signed(self, found: Start) -> Start:
+        """Return the start with the likelier sign of its angular part, in its scale."""
+        volume = found.volume
+        if self.march.group is not None:
+            base = self._step.decoder.base
+            trial = self._some.take(np.arange(min(_TRIAL, len(self._some))))
+            volume, _ = likelier_sign(self.march, volume, base, trial)
+        return replace(found, volume=volume)
+
+    def _decoder(self, counts: Float[Tensor, "n P"]) -> ImplicitDecoder:
+        march, config = self.march, self.march.config
+        diameter, s_max = march.stream.diameter_angstrom, float(self.pixels.radius[-1])
+        settings = replace(config.decoder, symmetry=config.symmetry)
+        shells = int(s_max * diameter * settings.oversampling) + 3
+        spacing = 1 / (settings.oversampling * diameter)
+        mean = counts[:, : len(self.pixels)].mean(0)
+        profile = radial_profile(mean, self.pixels, spacing, shells).cpu()
+        random = generator(config.seed, f"{self._name}/decoder")
+        decoder = ImplicitDecoder(settings, diameter, s_max, profile, random)
+        return decoder.to(march.device)
+
+    def _encoder(self, counts: Float[Tensor, "n P"]) -> Encoder:
+        march, pixels = self.march, pixels_of(self.march)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(march.config.seed + self._restart)
+            encoder = Encoder(pixels.to("cpu"), march.config.encoder, march.group)
+        encoder.to(march.device)
+        encoder.pattern.calibrate(counts[:, : len(pixels)], float(self.pixels.radius[-1]))
+        march.processes.agree(*encoder.pattern.calibration)
+        return encoder
