@@ -53,7 +53,8 @@ class State:
     was not asked since the poses were searched),
     ``reheats``: how often all patterns were searched again.
     ``oversampling``: voxels per 1/D of the sums, 0 before it is chosen.
-    ``usual``: medians and spreads in the last round, by which outliers are told.
+    ``usual``: medians and spreads in the last round, by which outliers are told; ``sharper``:
+    whether patterns fitted clearly better than in the round before.
     ``teacher``: the encoder and its lessons so far; ``proposing``: who proposes in the round being
     worked on, ``grid`` or ``heads``.
     """
@@ -79,6 +80,7 @@ class State:
     turned: float = 180.0
     oversampling: float = 0.0
     usual: Usual | None = None
+    sharper: bool = False
     teacher: dict[str, Any] | None = None
     proposing: str = ""
     figures: dict[str, float] = field(default_factory=dict)

@@ -23,6 +23,8 @@ from xrai.poses import (
 )
 from xrai.rounds import ladder
 from xrai.stream import PatternStream
+from xraisim.core import so3
+from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.random import generator
 from xraisim.core.symmetry import point_group
@@ -113,6 +115,24 @@ class March:
             self.max_step(low),
         )
         return self.descend(volume, photons, poses, ladder(low, s_max, _DESCENT)[1:])
+
+    def follow(self, volume: Volume, photons: Photons, proposals: Proposals, s_max: float) -> Poses:
+        """Lead the likeliest proposal alone to the resolution ``s_max``.
+
+        For proposals that are seldom wrong: a third of what :meth:`locate` costs. The mate of a
+        pose competes as it is, unrefined, at every limit.
+        """
+        low = proposals.s_max
+        start = proposals.best(photons, 1)[:, 0].contiguous()
+        poses = self.again(volume, photons, start, low)
+        for limit in ladder(low, s_max, _DESCENT)[1:] or [s_max]:
+            mate = so3.in_plane_mate(poses.quaternion)
+            both = torch.stack([poses.quaternion, mate], 1)
+            loglik, _ = candidate_loglik(volume, self.pixels_within(limit), photons, both)
+            likelier = torch.where((loglik[:, 1] > loglik[:, 0])[:, None], mate, poses.quaternion)
+            margin = (loglik[:, 1] - loglik[:, 0]).abs()
+            poses = self.again(volume, photons, likelier, limit, margin=margin)
+        return poses
 
     def apart(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the angles (radians) between quaternions [n, 4], modulo the point group."""

@@ -15,13 +15,14 @@ from xrai.march import March, Proposals
 from xrai.monitor import Monitor
 from xrai.plan import reads_once
 from xrai.poses import Poses, angle_modulo_mate
-from xrai.proposals import proposals
+from xrai.proposals import CellProposals, proposals
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
 from xrai.sampling import choose_oversampling
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons, Volume
 
+_CLEARLY = 0.1  # of the misfit, at least of one standard deviation
 _PROBE = 256  # patterns that are posed against both halves, and searched again
 _NAMES = {
     ONLINE: "new patterns",
@@ -135,7 +136,8 @@ def _posed(
     A pose that is searched again has to be likelier than the one held.
     """
     if propose is not None and round_.kind == ONLINE:
-        return march.locate(volume, photons, propose, round_.s_now)
+        find = march.follow if isinstance(propose, CellProposals) else march.locate
+        return find(volume, photons, propose, round_.s_now)
     held = march.again(
         volume,
         photons,
@@ -185,7 +187,11 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
     rows = slice(round_.first, round_.stop)
     columns, lit = state.columns, _lit(state, rows)
     if len(lit):
-        state.usual = outliers.usual(columns["misfit"][lit], columns["unexplained"][lit])
+        before, state.usual = (
+            state.usual,
+            outliers.usual(columns["misfit"][lit], columns["unexplained"][lit]),
+        )
+        state.sharper = before is None or _sharper(before, state.usual)
         state.turned = float(columns["turned_deg"][lit].median())
     for which, index in enumerate(members(rows, march.sets)):
         state.sums[which] = _fix_scale(state, state.sums[which], index + rows.start)
@@ -198,6 +204,11 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
     state.rounds, state.round, state.proposing = round_.number, None, ""
     state.seen = max(state.seen, round_.stop)
     return verdict
+
+
+def _sharper(before: outliers.Usual, now: outliers.Usual) -> bool:
+    """Whether patterns fit clearly better than a round before, so that older sums blur."""
+    return before.misfit[0] > now.misfit[0] + _CLEARLY * max(1.0, now.misfit[0])
 
 
 def _renew(march: March, state: State, round_: Round) -> Agreement | None:

@@ -7,6 +7,7 @@ from xrai.march import March
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
 
 _SMALLEST_ROUND = 1024
+_GROWTH = 8  # to how many times as many patterns a round grows
 RIVALS = 0.03  # of a probe: if a search finds likelier poses for more, all are searched again
 
 
@@ -18,7 +19,7 @@ def next_round(march: March, state: State) -> Round | None:
     the final ones.
     """
     rounds = march.config.rounds
-    size = online_size(march)
+    size = online_size(march, state)
     stop = int(march.processes.agreed(march.stream.wait_for(state.seen + size)))
     if stop > state.seen:
         return _online(march, state, stop)
@@ -39,16 +40,20 @@ def reads_once(march: March) -> bool:
     return march.config.single_pass or too_long or not stream.rereadable
 
 
-def online_size(march: March) -> int:
+def online_size(march: March, state: State) -> int:
     """Return how many new patterns make a round, a whole number of blocks where there are many.
 
     A data set of known length that is read once is cut into as many rounds as the march has rungs.
+    Once the limit is at the edge and the volume no longer gets sharper, what is new changes little:
+    rounds grow with what has been seen.
     """
     config, stream = march.config, march.stream
     size = config.rounds.patterns
     if stream.ended and reads_once(march):
         rungs = math.log(march.s_edge / march.s_search) / math.log(config.rounds.ratio)
         size = min(size, max(_SMALLEST_ROUND, math.ceil(len(stream) / (rungs + 2))))
+    if reads_once(march) and state.limit >= march.s_edge / MOVED and not state.sharper:
+        size = max(size, min(state.seen // 2, _GROWTH * config.rounds.patterns))
     return max(1, round(size / config.block)) * config.block if size > config.block else size
 
 
@@ -63,7 +68,7 @@ def _online(march: March, state: State, stop: int) -> Round:
         stop=stop,
         s_now=s_now,
         s_next=min(s_now * rounds.ratio, march.s_edge),
-        keep=(rounds.keep if moving else 1.0) if state.rounds else 0.0,
+        keep=(rounds.keep if moving or state.sharper else 1.0) if state.rounds else 0.0,
     )
 
 

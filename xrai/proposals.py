@@ -72,7 +72,7 @@ class HeadProposals:
 
 @dataclass(frozen=True)
 class CellProposals:
-    """The encoder's likeliest cells and their near-symmetric mates, ranked by the likelihood."""
+    """The encoder's likeliest cells, ranked by the likelihood; near-symmetric mates are one."""
 
     volume: Volume
     pixels: Pixels
@@ -88,8 +88,7 @@ class CellProposals:
         """Return the ``keep`` likeliest of the cells."""
         counts = photons.dense(len(self.encoder_pixels)).to(self.pixels.s.device)
         cells = self.encoder.likeliest_cells(counts, _CELLS)
-        both = torch.cat([cells, so3.in_plane_mate(cells)], 1)
-        return prune(self.volume, self.pixels, photons, both, min(keep, both.shape[1]))
+        return prune(self.volume, self.pixels, photons, cells, min(keep, _CELLS))
 
 
 def proposals(
