@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xrai.decoder import ImplicitDecoder, radial_profile
 from xrai.encoder import Encoder
 from xrai.lessons import pixels_of
 from xrai.march import March
@@ -21,6 +20,7 @@ from xrai.monitor import Monitor
 from xrai.poses import refine
 from xrai.proposals import CellProposals
 from xrai.sanity import require_finite, require_photons
+from xrai.start import fresh_decoder
 from xrai.trial import likelier_sign
 from xrai.wake import Draws, WakeStep
 from xraisim.core.misfit import goodness
@@ -93,7 +93,9 @@ class _Attempt:
         self._counts, self._some, self._name = counts, some, f"start/{restart}"
         self._restart, self._steps = restart, 0
         first = counts[:_INPUT_PATTERNS].float()
-        decoder = self._decoder(first)
+        settings = replace(march.config.decoder, symmetry=march.config.symmetry)
+        mean = first[:, : len(pixels)].mean(0)
+        decoder = fresh_decoder(march, settings, mean, pixels, self._name)
         encoder = self._encoder(first)
         self._step = WakeStep(encoder, decoder, pixels, self.config)
         self._model = march.processes.parallel(self._step)
@@ -183,18 +185,6 @@ class _Attempt:
             trial = self._some.take(np.arange(min(_TRIAL, len(self._some))))
             volume, _ = likelier_sign(self.march, volume, base, trial)
         return replace(found, volume=volume)
-
-    def _decoder(self, counts: Float[Tensor, "n P"]) -> ImplicitDecoder:
-        march, config = self.march, self.march.config
-        diameter, s_max = march.stream.diameter_angstrom, float(self.pixels.radius[-1])
-        settings = replace(config.decoder, symmetry=config.symmetry)
-        shells = int(s_max * diameter * settings.oversampling) + 3
-        spacing = 1 / (settings.oversampling * diameter)
-        mean = counts[:, : len(self.pixels)].mean(0)
-        profile = radial_profile(mean, self.pixels, spacing, shells).cpu()
-        random = generator(config.seed, f"{self._name}/decoder")
-        decoder = ImplicitDecoder(settings, diameter, s_max, profile, random)
-        return decoder.to(march.device)
 
     def _encoder(self, counts: Float[Tensor, "n P"]) -> Encoder:
         march, pixels = self.march, pixels_of(self.march)

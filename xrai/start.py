@@ -9,24 +9,28 @@ leaves unexplained tells, and another is made.
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from xrai.config import TrainConfig
+from xrai.config import DecoderConfig
 from xrai.decoder import ImplicitDecoder, radial_profile
 from xrai.losses import photon_nll
 from xrai.march import March
 from xrai.monitor import Monitor
 from xrai.poses import refine_hypotheses
+from xrai.sampling import for_fringes
 from xrai.sanity import require_finite, require_photons
 from xrai.trial import likelier_sign
 from xraisim.core import rotations, so3
 from xraisim.core.likelihood import best_fluence
+from xraisim.core.merge import intensity_grid
 from xraisim.core.misfit import Goodness, goodness
 from xraisim.core.random import generator
 from xraisim.core.search import grid_loglik, log_templates
 from xraisim.core.symmetry import symmetrize
 from xraisim.core.types import Photons, Pixels, Volume
 
+_FINER = (4.0, 5.0)  # voxels per 1/D, where the radial mean has fringes
 _PROBE = 256  # patterns by which a start is judged
 _TRIAL = 2048  # by which the sign of what is not round about it is
 
@@ -109,7 +113,7 @@ def _online(
     """Run one start; return its decoder and the negative log-likelihood per photon it reached."""
     config, device = march.config, counts.device
     start, stream = config.start, f"start/{restart}"
-    decoder = _fresh_decoder(counts, pixels, march.stream.diameter_angstrom, config, stream)
+    decoder = fresh_decoder(march, config.decoder, counts.mean(0), pixels, stream)
     model = march.processes.parallel(decoder)
     optimizer = torch.optim.Adam(decoder.parameters(), lr=config.decoder.learning_rate)
     random = generator(config.seed, stream, device)
@@ -143,16 +147,23 @@ def _online(
     return decoder, _best_nll(decoder, counts, pixels, grid, config.block)
 
 
-def _fresh_decoder(
-    counts: Tensor, pixels: Pixels, diameter_angstrom: float, config: TrainConfig, stream: str
+def fresh_decoder(
+    march: March, settings: DecoderConfig, mean: Float[Tensor, "P"], pixels: Pixels, name: str
 ) -> ImplicitDecoder:
-    s_max = float(pixels.radius[-1])
-    shells = int(s_max * diameter_angstrom * config.decoder.oversampling) + 3
-    spacing = 1 / (config.decoder.oversampling * diameter_angstrom)
-    profile = radial_profile(counts.mean(0), pixels, spacing, shells).cpu()
-    random = generator(config.seed, f"{stream}/decoder")
-    decoder = ImplicitDecoder(config.decoder, diameter_angstrom, s_max, profile, random)
-    return decoder.to(counts.device)
+    """Return an untrained decoder around the radial mean of a ``mean`` pattern.
+
+    Its grid holds the pixels and what is searched, as finely as the radial mean asks for.
+    """
+    diameter, s_max = march.stream.diameter_angstrom, float(pixels.radius[-1])
+    choices = (settings.oversampling, *(o for o in _FINER if o > settings.oversampling))
+    settings = replace(settings, oversampling=for_fringes(march, choices))
+    spacing = 1 / (settings.oversampling * diameter)
+    if intensity_grid(s_max, diameter, settings.oversampling)[0] // 2 <= march.s_search / spacing:
+        s_max = march.s_search - spacing
+    shells = int(s_max * diameter * settings.oversampling) + 3
+    profile = radial_profile(mean, pixels, spacing, shells).cpu()
+    random = generator(march.config.seed, f"{name}/decoder")
+    return ImplicitDecoder(settings, diameter, s_max, profile, random).to(march.device)
 
 
 def _tempered_draw(loglik: Tensor, beta: float, uniform: Tensor) -> Tensor:
