@@ -17,6 +17,7 @@ from xraisim.files.growing import open_growing
 from xraisim.files.held import read_whole, require_held
 from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, TABLES, VERSION
 from xraisim.files.pixel_order import PixelOrder
+from xraisim.files.texts import attribute, attributes
 
 _DETECTOR = ("s", "gain", "background", "mask")
 _RESCUE = "xrai-sim rescue says which chunks are damaged, and keeps the rest (--out)"
@@ -122,7 +123,7 @@ class PatternFile:
         info["detector_shape"] = self.shape
         info["provenance"] = {
             key: json.loads(value) if key in TABLES else value
-            for key, value in self._file["provenance"].attrs.items()
+            for key, value in attributes(self._file["provenance"]).items()
         }
         return info
 
@@ -140,7 +141,7 @@ def _open(path: Path, growing: bool) -> h5py.File:
     advice = f"expected a pattern file of xrai-sim make. If it was one, {_RESCUE}"
     with reading(path, "HDF5 file", advice):
         file = open_growing(path) if growing else h5py.File(path, "r")
-        found, version = file.attrs.get("format"), file.attrs.get("version")
+        found, version = attribute(file, "format"), attribute(file, "version")
         ours = bool(found == FORMAT and version == VERSION)
     if not ours:
         file.close()

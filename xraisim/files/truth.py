@@ -16,6 +16,7 @@ from xraisim.core.json_text import to_json
 from xraisim.files.atomic import require_space, whole_file
 from xraisim.files.held import read_whole
 from xraisim.files.shards import files_of
+from xraisim.files.texts import attribute, describe, plain
 from xraisim.photons.hits import HIT_NAMES
 from xraisim.photons.particles import Particles
 from xraisim.photons.shots import Shots
@@ -85,12 +86,11 @@ def write_truth(
     in :class:`Truth`.
     """
     path = Path(path)
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
-        for name, value in about.items():
-            file.attrs[name] = to_json(value)
+    with whole_file(path) as partial, h5py.File(partial, "w", libver="v110") as file:
+        texts = {name: to_json(value) for name, value in about.items()}
+        describe(file, {"format": FORMAT, "version": VERSION, **texts})
         dataset = file.create_dataset("detector/defect", data=defect, compression="gzip")
-        dataset.attrs["units"] = "0 good, 1 dead, 2 hot, 3 noisy"
+        describe(dataset, {"units": "0 good, 1 dead, 2 hot, 3 noisy"})
         _create(file)
         for shots in blocks:
             require_space(path, sum(_BYTES.values()) * len(shots.model) + 8 * len(shots))
@@ -107,7 +107,7 @@ def _create(file: h5py.File) -> None:
         dataset = file.create_dataset(
             name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(_CHUNK, *shape)
         )
-        dataset.attrs["units"] = units
+        describe(dataset, {"units": units})
     file["particles/offsets"].resize((1,))
 
 
@@ -137,14 +137,14 @@ def read_truth(path: Path | str) -> Truth:
 @reads("truth file", "make the data set again")
 def _read(path: Path) -> Truth:
     with h5py.File(path, "r") as file:
-        found = file.attrs.get("format"), file.attrs.get("version")
+        found = attribute(file, "format"), attribute(file, "version")
         if found != (FORMAT, VERSION):
             raise FormatError(
                 f"{path}: found {found}, expected {FORMAT!r}, version {VERSION}; make the data "
                 "set again"
             )
         shots: dict[str, Any] = {name: read_whole(file["shots"][name]) for name in _SHOT}
-        about = {name: json.loads(file.attrs[name]) for name in _ABOUT}
+        about = {name: json.loads(plain(file.attrs[name])) for name in _ABOUT}
         about["species"] = tuple(about["species"])
         return Truth(
             hits=shots.pop("hit"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from xraisim.core.errors import ConfigError
 from xraisim.files.patterns import PatternReader, PatternWriter
+from xraisim.files.texts import plain
 from xraisim.formats.base import ANYTHING, Append, Source, Target, Wanted
 from xraisim.formats.known import Experiment, Known
 from xraisim.instrument.beam import Beam
@@ -50,7 +51,7 @@ def _experiment(reader: PatternReader) -> Experiment:
             reasons=group["mask"][()],
         )
         background = group["background"][()].astype(float)
-        polarisation = str(file["beam"].attrs["polarisation"])
+        polarisation = str(plain(file["beam"].attrs["polarisation"]))
     beam = Beam(
         photon_energy_ev=reader.info["photon_energy_ev"],
         # a focus of 1 µm² makes the photons per pulse the fluence
