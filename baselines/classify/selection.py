@@ -11,6 +11,7 @@ from torch import Tensor
 from baselines.classify.kinds import PARTICLE
 from xraisim.core.errors import FormatError, UserError, reading
 from xraisim.files.atomic import whole_file
+from xraisim.files.held import read_whole
 from xraisim.files.patterns import PatternReader
 from xraisim.files.texts import attribute, describe, plain
 from xraisim.formats.subset import write_subset
@@ -32,7 +33,7 @@ def select(directory: Path, keep: str, path: Path, brightest: float | None = Non
     if brightest is not None and not brightest > 0:
         raise UserError(f"the brightest fluence to keep is {brightest}; expected above 0, as 1.5")
     with _opened(directory / CLASSES, CLASSES_FORMAT) as file:
-        probability, fluence = file["probability"][()], file["fluence"][()]
+        probability, fluence = read_whole(file["probability"]), read_whole(file["fluence"])
         kinds = file["statistics/kind"].asstr()[()].tolist()
         source = plain(file.attrs["patterns"])
     numbers = _kept(keep, kinds)
@@ -55,7 +56,7 @@ def read_selection(path: Path, source: Path) -> Bool[Tensor, "N"]:
     with PatternReader(source) as reader:
         patterns = reader.n_patterns
     with _opened(path, _FORMAT) as file:
-        numbers, of = file["patterns"][()], int(file.attrs["of"])
+        numbers, of = read_whole(file["patterns"]), int(file.attrs["of"])
     if of != patterns:
         raise UserError(
             f"{path} selects from {of:,} patterns, but there are {patterns:,}; give the pattern "
@@ -74,7 +75,7 @@ def write_selected(selection: Path, out: Path, source: Path | None = None) -> in
     ``source``: the file that was classified, by default where it was then.
     """
     with _opened(selection, _FORMAT) as file:
-        numbers, where = file["patterns"][()], Path(plain(file.attrs["patterns"]))
+        numbers, where = read_whole(file["patterns"]), Path(plain(file.attrs["patterns"]))
     source = source or where
     read_selection(selection, source)  # refuses another file's selection, or an empty one
     return write_subset(source, numbers, out)

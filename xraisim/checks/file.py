@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from xraisim.checks.registry import PatternFile, check
+from xraisim.files.held import read_whole
 from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, UNITS, VERSION
 from xraisim.files.texts import attribute, attributes
 
@@ -51,7 +52,7 @@ def sizes(patterns: PatternFile) -> Iterator[str]:
 def offsets(patterns: PatternFile) -> Iterator[str]:
     """Row offsets run from 0 to the number of entries and never step back."""
     try:
-        values = patterns.file[OFFSETS][()]
+        values = read_whole(patterns.file[OFFSETS])
     except OSError as error:
         yield f"the offsets cannot be read ({error})"
         return

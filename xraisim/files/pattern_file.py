@@ -116,7 +116,9 @@ class PatternFile:
             )
 
     def _read_info(self) -> dict[str, Any]:
-        info: dict[str, Any] = {key: float(self._file[name][()]) for key, name in SCALARS.items()}
+        info: dict[str, Any] = {
+            key: float(read_whole(self._file[name])) for key, name in SCALARS.items()
+        }
         for key, value in info.items():
             if not (np.isfinite(value) and value > 0):
                 raise FormatError(f"{self.path}: {key} is {value}; expected a positive number")

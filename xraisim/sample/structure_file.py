@@ -5,6 +5,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import gemmi
 
@@ -13,6 +14,7 @@ from xraisim.sample import mmcif, pdb_text
 
 _GZIP = b"\x1f\x8b"
 _MOST_BYTES = 1 << 30  # of text, some ten million atoms
+_BLOCK = 1 << 20
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "ascii", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -96,6 +98,14 @@ def _read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def _beginning(stream: IO[bytes], size: int) -> bytes:
+    """Return at most ``size`` bytes; asked for them at once, a stream takes memory for them all."""
+    out = bytearray()
+    while block := stream.read(min(_BLOCK, size - len(out))):
+        out += block
+    return bytes(out)
+
+
 def _unpacked(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
@@ -107,7 +117,7 @@ def _unpacked(path: Path) -> bytes:
         return raw
     try:
         with gzip.open(path) as stream:
-            data = stream.read(_MOST_BYTES + 1)
+            data = _beginning(stream, _MOST_BYTES + 1)
     except (OSError, EOFError) as error:
         raise StructureError(
             f"{path}: cannot be read ({error}); the file looks truncated, fetch it again"
