@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import gemmi
 import numpy as np
@@ -24,6 +25,7 @@ from xraisim.core import config
 from xraisim.core.fsc import Resolution
 from xraisim.core.merge import Accumulator
 from xraisim.core.types import Photons, Volume
+from xraisim.files import truth
 from xraisim.files.atomic import partial_path
 from xraisim.files.patterns import PatternWriter
 from xraisim.files.shards import Shard
@@ -177,7 +179,8 @@ def patterns(directory: Path) -> None:
         strength=one, energy=one, hit=np.ones(PATTERNS, np.uint8),
     )  # fmt: skip
     known = {"seed": 0, "species": ["x"], "structures_sha256": {}, "config": ""}
-    write_truth(directory / "t.truth.h5", [shots], known, np.zeros(ROWS * COLUMNS, np.uint8))
+    with patch.object(truth, "_CHUNK", PATTERNS):  # else damage would mostly hit what is not used
+        write_truth(directory / "t.truth.h5", [shots], known, np.zeros(ROWS * COLUMNS, np.uint8))
 
 
 def _volume(kind: str = "intensity") -> Volume:
