@@ -5,7 +5,6 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import gemmi
 
@@ -98,7 +97,7 @@ def _read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _beginning(stream: IO[bytes], size: int) -> bytes:
+def _beginning(stream: gzip.GzipFile, size: int) -> bytes:
     """Return at most ``size`` bytes; asked for them at once, a stream takes memory for them all."""
     out = bytearray()
     while block := stream.read(min(_BLOCK, size - len(out))):
