@@ -39,6 +39,7 @@ from xraisim.instrument.background import Background, mean_photons
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.crystfel import read_geometry
 from xraisim.instrument.detector import Detector, geometry
+from xraisim.sample import structure
 from xraisim.sample.structure import read_atoms
 from xraisim.sample.structure_file import count_models
 
@@ -87,6 +88,7 @@ def check_volume(volume: Volume) -> None:
     _promise(0 < volume.spacing < math.inf, f"spacing {volume.spacing}")
 
 
+@patch.object(structure, "_CENTRE_STEPS", 10)  # each step is the same, with whatever was read
 def _structure(path: Path) -> None:
     count_models(path)
     for assembly in ("", "1"):
