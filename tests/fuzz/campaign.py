@@ -60,12 +60,12 @@ def run(campaign: Campaign, say: Callable[[str], None]) -> dict[str, Outcome]:
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_memory_disk()) as name:
         directory = Path(name)
         _write_samples(directory)
+        whole = {name: (directory / ALL[name].sample).read_bytes() for name in found}
         gc.collect()
         gc.freeze()  # what is there stays: no worker need look at it again and again
-        for jobs in _batches(campaign, found):
-            _work(jobs, campaign, directory, found)
-            for reader in dict.fromkeys(job[0] for job in jobs):
-                say(line(found[reader]))
+        for job in _batches(campaign, found):
+            _work(job, campaign, directory, whole[job[0]], found)
+            say(line(found[job[0]]))
     return found
 
 
@@ -99,7 +99,7 @@ def table(found: dict[str, Outcome]) -> str:
     return "\n".join([head, *rows]) + "\n"
 
 
-def _batches(campaign: Campaign, found: dict[str, Outcome]) -> Iterator[list[Job]]:
+def _batches(campaign: Campaign, found: dict[str, Outcome]) -> Iterator[Job]:
     """Yield jobs, the next one always of the reader that took least processor time so far."""
     began, last = time.monotonic(), campaign.first + campaign.cases
     first = dict.fromkeys(campaign.readers, campaign.first)
@@ -107,29 +107,31 @@ def _batches(campaign: Campaign, found: dict[str, Outcome]) -> Iterator[list[Job
         reader = min(first, key=lambda name: found[name].seconds)
         start = first.pop(reader)
         stop = min(start + _BATCH, last)
-        yield [(reader, start, stop)]
+        yield reader, start, stop
         if stop < last:
             first[reader] = stop
 
 
-def _work(jobs: list[Job], campaign: Campaign, directory: Path, found: dict[str, Outcome]) -> None:
-    """Let workers do jobs; a case that ends its worker is a failure, and the next goes on."""
-    mark = directory / "mark"
-    whole = {job[0]: (directory / ALL[job[0]].sample).read_bytes() for job in jobs}
-    while jobs:
-        for name, data in whole.items():  # a worker that ended left its last case
-            (directory / ALL[name].sample).write_bytes(data)
-        mark.write_bytes(MARK.pack(0, -1, 0, 0, 0))
-        bound = campaign.bound_mib * 2**20
-        with Forked(directory, work, jobs, campaign.seed, bound, mark) as worker:
+def _work(
+    job: Job, campaign: Campaign, directory: Path, sample: bytes, found: dict[str, Outcome]
+) -> None:
+    """Let workers do a job; a case that ends its worker is a failure, and the next goes on."""
+    reader, first, stop = job
+    mark, bound = directory / "mark", campaign.bound_mib * 2**20
+    while first < stop:
+        # a worker that ended left its last case there
+        (directory / ALL[reader].sample).write_bytes(sample)
+        mark.write_bytes(MARK.pack(-1, 0, 0, 0))
+        asked = (reader, first, stop), campaign.seed, bound, mark
+        with Forked(directory, work, *asked) as worker:
             hung = _listen(worker, mark, found)
         if worker.status == 0:
             return
         at = MARK.unpack(mark.read_bytes())
         if worker.status != GROWN:
             how = "hang" if hung else _how(worker.status)
-            _count_crash(jobs, at, found, how, worker.said)
-        jobs = _left(jobs, *at[:2])
+            _count_crash(found[reader], at, how, worker.said)
+        first = at[0] + 1
 
 
 def _write_samples(directory: Path) -> None:
@@ -166,24 +168,14 @@ def _take(text: str, found: dict[str, Outcome]) -> None:
         print(text.strip()[:300], file=sys.stderr, flush=True)
 
 
-def _count_crash(
-    jobs: list[Job], mark: tuple[int, ...], found: dict[str, Outcome], how: str, said: str
-) -> None:
+def _count_crash(one: Outcome, mark: tuple[int, ...], how: str, said: str) -> None:
     """Name the case that ended a worker."""
-    place, number, cases, refused, accepted = mark
+    number, cases, refused, accepted = mark
     if number < 0:
         raise RuntimeError(f"a worker ended before its first case ({how}): {said}")
-    one = found[jobs[place][0]]
     one.cases, one.refused = one.cases + cases + 1, one.refused + refused
     one.accepted += accepted
     one.failures.append({"case": number, "error": how, "where": "", "text": said[-300:]})
-
-
-def _left(jobs: list[Job], place: int, number: int) -> list[Job]:
-    """Return the jobs behind a case."""
-    reader, _, stop = jobs[place]
-    rest = [(reader, number + 1, stop)] if number + 1 < stop else []
-    return rest + jobs[place + 1 :]
 
 
 def _how(code: int) -> str:
