@@ -161,7 +161,7 @@ _HDF5 = (
 
 def inside_gzip(damage: Damage) -> Damage:
     """Return damage to what a gzip file holds."""
-    return lambda data, rng: gzip.compress(damage(gzip.decompress(data), rng), 1)
+    return lambda data, rng: gzip.compress(damage(gzip.decompress(data), rng), 1, mtime=0)
 
 
 def inside_zip(data: bytes, rng: Rng) -> bytes:

@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from tests.fuzz import samples
 
 CASES = 40
 
@@ -49,3 +52,20 @@ _BROKEN = {
     "broken-error": "ZeroDivisionError",
     "broken-value": "AssertionError",
 }
+
+
+def test_samples_are_always_the_same(tmp_path: Path) -> None:
+    """Else a case would be another one tomorrow."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        samples.write_all(tmp_path / name)
+        time.sleep(1.1)  # the files' times are in seconds
+    first, second = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in _files(tmp_path / name)}
+        for name in ("a", "b")
+    )
+    assert first == second
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file())

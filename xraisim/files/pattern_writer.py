@@ -144,6 +144,7 @@ class PatternWriter:
         group, _, last = name.rpartition("/")
         compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         compact.set_layout(h5py.h5d.COMPACT)
+        compact.set_obj_track_times(False)  # as h5py does: the same patterns give the same bytes
         scalar = h5py.h5s.create(h5py.h5s.SCALAR)
         parent = self._file.require_group(group).id
         kind = h5py.h5t.IEEE_F64LE
