@@ -9,11 +9,11 @@ from pathlib import Path
 import gemmi
 
 from xraisim.core.errors import StructureError
+from xraisim.core.streams import read_at_most
 from xraisim.sample import mmcif, pdb_text
 
 _GZIP = b"\x1f\x8b"
 _MOST_BYTES = 1 << 30  # of text, some ten million atoms
-_BLOCK = 1 << 20
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "ascii", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -97,14 +97,6 @@ def _read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _beginning(stream: gzip.GzipFile, size: int) -> bytes:
-    """Return at most ``size`` bytes; asked for them at once, a stream takes memory for them all."""
-    out = bytearray()
-    while block := stream.read(min(_BLOCK, size - len(out))):
-        out += block
-    return bytes(out)
-
-
 def _unpacked(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
@@ -116,7 +108,7 @@ def _unpacked(path: Path) -> bytes:
         return raw
     try:
         with gzip.open(path) as stream:
-            data = _beginning(stream, _MOST_BYTES + 1)
+            data = bytes(read_at_most(stream, _MOST_BYTES + 1))
     except (OSError, EOFError) as error:
         raise StructureError(
             f"{path}: cannot be read ({error}); the file looks truncated, fetch it again"
