@@ -61,7 +61,7 @@ class _Limited:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
-    def read(self, size: int, /) -> bytes:
-        if size > _LONGEST_HEADER:
+    def read(self, size: int = -1, /) -> bytes:
+        if not 0 <= size <= _LONGEST_HEADER:
             raise ValueError(f"a header of {size:,} bytes")
         return self._stream.read(size)
