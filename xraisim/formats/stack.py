@@ -103,7 +103,7 @@ def _read_header(file: IO[bytes], where: Path | str) -> tuple[tuple[int, ...], n
     except ValueError as error:
         raise FormatError(f"{where}: not a readable .npy array ({error})") from error
     if header.fortran:
-        raise FormatError(f"{where}: not a C-ordered array; save it again as one")
+        raise FormatError(f"{where}: not a C-ordered numeric array; save it again as one")
     return header.shape, header.dtype
 
 
