@@ -1,6 +1,7 @@
 """Central planes of intensity and density in the truth's frame, for the report."""
 
 import math
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xraisim.core import npy
 from xraisim.core.errors import FormatError, reading
 from xraisim.core.fourier import radius, reciprocal, to_density
 
@@ -40,8 +42,8 @@ class Slices:
     def load(cls, path: Path) -> "Slices":
         """Read planes; raises :class:`FormatError` for a file that does not hold them."""
         with reading(path, "file of slices", "run again"):
-            with np.load(path, allow_pickle=False) as data:
-                found = {name: _value(data[name]) for name in cls.__annotations__}
+            with zipfile.ZipFile(path) as archive:
+                found = {name: _value(archive, name) for name in cls.__annotations__}
             for name, value in found.items():
                 flat = isinstance(value, np.ndarray)
                 if flat == name.startswith("reach") or (flat and value.ndim != 2):
@@ -49,7 +51,9 @@ class Slices:
             return cls(**found)
 
 
-def _value(array: np.ndarray) -> Any:
+def _value(archive: zipfile.ZipFile, name: str) -> Any:
+    with archive.open(f"{name}.npy") as member:
+        array = npy.read_data(member, npy.read_header(member))
     return array if array.ndim else float(array)
 
 

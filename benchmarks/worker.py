@@ -27,6 +27,7 @@ from xraisim import stopping
 from xraisim.console import progress, say
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, UserError, reading
+from xraisim.files.held import read_whole
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_attributes, read_volume
@@ -188,7 +189,7 @@ def _measured(patterns: Path) -> dict[str, float]:
 def _read_poses(path: Path) -> dict[str, torch.Tensor]:
     names = ("orientations", "encoder_orientations")
     with reading(path, "file of poses"), h5py.File(path, "r") as file:
-        return {name: torch.from_numpy(file[name][()]) for name in names if name in file}
+        return {name: torch.from_numpy(read_whole(file[name])) for name in names if name in file}
 
 
 def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> score.Truth:

@@ -9,6 +9,7 @@ import numpy as np
 from xrai.checkpoint import State
 from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors, require_space, whole_file, write_text
+from xraisim.files.texts import describe
 from xraisim.files.volumes import write_volume
 
 Summary = dict[str, float | int | str]
@@ -47,12 +48,13 @@ def write_poses(path: Path, columns: Mapping[str, np.ndarray]) -> None:
     with whole_file(path) as partial:
         require_space(path, sum(values.nbytes for values in columns.values()))
         with h5py.File(partial, "w") as file:
-            file.attrs["convention"] = "pattern(s) = V(R(q)^T s), q = (w, x, y, z), active rotation"
+            describe(file, {"convention": _CONVENTION})
             for name, values in columns.items():
                 file[name] = values
-                file[name].attrs["units"] = _UNITS.get(name, "1")
+                describe(file[name], {"units": _UNITS.get(name, "1")})
 
 
+_CONVENTION = "pattern(s) = V(R(q)^T s), q = (w, x, y, z), active rotation"
 _UNITS = {
     "loglik": "nat",
     "mate_margin": "nat",

@@ -19,6 +19,7 @@ from baselines.classify.stage import Stage
 from xraisim.core.json_text import to_json
 from xraisim.files.atomic import whole_file
 from xraisim.files.patterns import PatternReader
+from xraisim.files.texts import describe, fixed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +80,14 @@ def _write_classes(
         "log_likelihood_per_photon": (found.per_photon, "nats, without the sum of log k!"),
     }
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs["format"], file.attrs["patterns"] = CLASSES_FORMAT, str(reader.path)
+        describe(file, {"format": CLASSES_FORMAT, "patterns": str(reader.path)})
         for name, (values, units) in columns.items():
             file[name] = values.numpy()
-            file[name].attrs["units"] = units
+            describe(file[name], {"units": units})
         for field in fields(Statistics):
             figures = [getattr(row, field.name) for row in rows]
-            file[f"statistics/{field.name}"] = [np.nan if f is None else f for f in figures]
+            numbers = [np.nan if f is None else f for f in figures]
+            file[f"statistics/{field.name}"] = fixed(figures) if field.name == "kind" else numbers
 
 
 def _write_averages(path: Path, images: Float[Tensor, "K P"], stage: Stage) -> None:
@@ -93,9 +95,8 @@ def _write_averages(path: Path, images: Float[Tensor, "K P"], stage: Stage) -> N
     whole = np.full((len(images), rows * columns), np.nan, np.float32)
     whole[:, stage.pixels.index.numpy()] = images.numpy()
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs["format"] = "x-rai class averages 1"
+        describe(file, {"format": "x-rai class averages 1"})
         shape = (len(images), rows, columns)
         file.create_dataset("averages", data=whole.reshape(shape), compression="gzip")
-        file["averages"].attrs["units"] = (
-            "signal photons per pixel at fluence 1; NaN where a pixel is not used"
-        )
+        units = "signal photons per pixel at fluence 1; NaN where a pixel is not used"
+        describe(file["averages"], {"units": units})

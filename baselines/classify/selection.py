@@ -11,7 +11,9 @@ from torch import Tensor
 from baselines.classify.kinds import PARTICLE
 from xraisim.core.errors import FormatError, UserError, reading
 from xraisim.files.atomic import whole_file
+from xraisim.files.held import read_whole
 from xraisim.files.patterns import PatternReader
+from xraisim.files.texts import attribute, describe, plain
 from xraisim.formats.subset import write_subset
 
 AUTO = "auto"
@@ -31,19 +33,18 @@ def select(directory: Path, keep: str, path: Path, brightest: float | None = Non
     if brightest is not None and not brightest > 0:
         raise UserError(f"the brightest fluence to keep is {brightest}; expected above 0, as 1.5")
     with _opened(directory / CLASSES, CLASSES_FORMAT) as file:
-        probability, fluence = file["probability"][()], file["fluence"][()]
+        probability, fluence = read_whole(file["probability"]), read_whole(file["fluence"])
         kinds = file["statistics/kind"].asstr()[()].tolist()
-        source = file.attrs["patterns"]
+        source = plain(file.attrs["patterns"])
     numbers = _kept(keep, kinds)
     chosen = np.flatnonzero(probability[:, numbers].sum(1) > _LEAST)
     if brightest is not None and len(chosen):
         chosen = chosen[fluence[chosen] <= brightest * np.median(fluence[chosen])]
     with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs["format"] = _FORMAT
-        file.attrs["of"], file.attrs["patterns"] = len(probability), source
-        file.attrs["classes"] = np.array(numbers)
+        about = {"format": _FORMAT, "of": len(probability), "patterns": source}
+        describe(file, {**about, "classes": np.array(numbers)})
         file["patterns"] = chosen.astype(np.int64)
-        file["patterns"].attrs["units"] = "number in the pattern file, from 0"
+        describe(file["patterns"], {"units": "number in the pattern file, from 0"})
     return len(chosen)
 
 
@@ -55,7 +56,7 @@ def read_selection(path: Path, source: Path) -> Bool[Tensor, "N"]:
     with PatternReader(source) as reader:
         patterns = reader.n_patterns
     with _opened(path, _FORMAT) as file:
-        numbers, of = file["patterns"][()], int(file.attrs["of"])
+        numbers, of = read_whole(file["patterns"]), int(file.attrs["of"])
     if of != patterns:
         raise UserError(
             f"{path} selects from {of:,} patterns, but there are {patterns:,}; give the pattern "
@@ -74,7 +75,7 @@ def write_selected(selection: Path, out: Path, source: Path | None = None) -> in
     ``source``: the file that was classified, by default where it was then.
     """
     with _opened(selection, _FORMAT) as file:
-        numbers, where = file["patterns"][()], Path(file.attrs["patterns"])
+        numbers, where = read_whole(file["patterns"]), Path(plain(file.attrs["patterns"]))
     source = source or where
     read_selection(selection, source)  # refuses another file's selection, or an empty one
     return write_subset(source, numbers, out)
@@ -103,7 +104,7 @@ def _opened(path: Path, expected: str) -> h5py.File:
         raise FormatError(f"{path}: no such file; xrai-baseline classify makes it")
     with reading(path, "HDF5 file"):
         file = h5py.File(path, "r")
-        found = file.attrs.get("format")
+        found = attribute(file, "format")
         ours = bool(found == expected)
     if not ours:
         file.close()

@@ -19,6 +19,7 @@ from xraisim.core import so3
 from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors, require_space, whole_file, write_text
 from xraisim.files.patterns import PatternReader
+from xraisim.files.texts import describe
 from xraisim.files.volumes import write_volume
 
 _FORMAT = "x-rai poses 1"
@@ -150,10 +151,10 @@ def _write_poses(path: Path, stage: Stage, state: State, estimate: Estimate) -> 
     with whole_file(path) as partial:
         require_space(path, sum(values.nbytes for values in columns.values()))
         with h5py.File(partial, "w") as file:
-            file.attrs["format"] = _FORMAT
+            describe(file, {"format": _FORMAT})
             for name, values in columns.items():
                 file[name] = values.numpy()
-            file["orientations"].attrs["convention"] = "quaternion w x y z, particle to lab"
+            describe(file["orientations"], {"convention": "quaternion w x y z, particle to lab"})
             for name in ("likelihood", "evidence"):
-                file[name].attrs["units"] = "nats, without the constant sum of log k!"
-            file["class_id"].attrs["meaning"] = "number of the volume intensity_<n>, from 1"
+                describe(file[name], {"units": "nats, without the constant sum of log k!"})
+            describe(file["class_id"], {"meaning": "number of the volume intensity_<n>, from 1"})

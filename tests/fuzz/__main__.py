@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy and torch: processes with threads must not fork
+
 from tests.fuzz import campaign, samples
 from tests.fuzz.readers import ALL, READERS
 from tests.fuzz.worker import damaged, read_case
@@ -21,7 +23,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=1000, help="for each reader")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="for each reader")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="for all readers")
     parser.add_argument("--bound-mib", type=int, default=1024, help="of memory")
     parser.add_argument("--reader", action="append", choices=list(ALL), help="default: all")
     parser.add_argument("--only", type=int, help="do this case, here")
@@ -32,7 +34,7 @@ def main() -> int:
         return _again(readers[0], asked.seed, asked.only)
     wanted = campaign.Campaign(
         readers=readers, cases=asked.cases, first=asked.first, seed=asked.seed,
-        seconds=asked.seconds, bound_mib=asked.bound_mib,
+        minutes=asked.minutes, bound_mib=asked.bound_mib,
     )  # fmt: skip
     found = campaign.run(wanted, lambda text: print(text, file=sys.stderr, flush=True))
     if asked.json:

@@ -1,12 +1,11 @@
 """A run over many cases: workers that are started again after a crash, and the summary."""
 
 import dataclasses
+import gc
 import json
 import os
 import platform
-import select
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,12 +14,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.fuzz import samples
+from tests.fuzz.forked import Forked
 from tests.fuzz.readers import ALL
-from tests.fuzz.worker import GROWN, MARK, Tally
+from tests.fuzz.worker import GROWN, MARK, Tally, work
 
-_SILENT_S = 120  # a loop in a library does not hear the alarm, and a sleep takes no processor
-_START_S = 300  # to import everything, on a busy machine
-_BATCH = 5000
+_MOST_BUSY_S = 30  # of processor time in a case: a loop in a library does not hear the alarm
+_MOST_SILENT_S = 900  # by the clock, on a busy machine: a sleep takes no processor
+_BATCH = 300
 Job = tuple[str, int, int]
 
 
@@ -41,7 +41,7 @@ class Outcome(Tally):
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """``cases`` from ``first`` on for each of ``readers``, for at most ``seconds`` each.
+    """``cases`` from ``first`` on for each of ``readers``, or what can be done in ``minutes``.
 
     ``bound_mib``: of memory beyond what a process has when it begins.
     """
@@ -50,7 +50,7 @@ class Campaign:
     cases: int
     first: int = 0
     seed: int = 0
-    seconds: float = float("inf")
+    minutes: float = float("inf")
     bound_mib: int = 1024
 
 
@@ -59,11 +59,13 @@ def run(campaign: Campaign, say: Callable[[str], None]) -> dict[str, Outcome]:
     found = {name: Outcome(reader=name) for name in campaign.readers}
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_memory_disk()) as name:
         directory = Path(name)
-        samples.write_all(directory)
-        for jobs in _batches(campaign, found):
-            _work(jobs, campaign, directory, found)
-            for reader in dict.fromkeys(job[0] for job in jobs):
-                say(line(found[reader]))
+        _write_samples(directory)
+        whole = {name: (directory / ALL[name].sample).read_bytes() for name in found}
+        gc.collect()
+        gc.freeze()  # what is there stays: no worker need look at it again and again
+        for job in _batches(campaign, found):
+            _work(job, campaign, directory, whole[job[0]], found)
+            say(line(found[job[0]]))
     return found
 
 
@@ -83,7 +85,7 @@ def summary(campaign: Campaign, found: dict[str, Outcome]) -> dict:
         "python": platform.python_version(),
         **dataclasses.asdict(campaign),
     }
-    about["seconds"] = None if campaign.seconds == float("inf") else campaign.seconds
+    about["minutes"] = None if campaign.minutes == float("inf") else campaign.minutes
     return {**about, "outcomes": [asdict(one) for one in found.values()]}
 
 
@@ -97,93 +99,87 @@ def table(found: dict[str, Outcome]) -> str:
     return "\n".join([head, *rows]) + "\n"
 
 
-def _batches(campaign: Campaign, found: dict[str, Outcome]) -> Iterator[list[Job]]:
-    """Yield jobs for a worker each: several readers where there are few cases of each."""
-    last = campaign.first + campaign.cases
-    if campaign.cases <= _BATCH:
-        jobs = [(reader, campaign.first, last) for reader in campaign.readers]
-        size = max(1, _BATCH // campaign.cases)
-        yield from (jobs[at : at + size] for at in range(0, len(jobs), size))
-        return
-    for reader in campaign.readers:
-        for start in range(campaign.first, last, _BATCH):
-            if found[reader].seconds < campaign.seconds:
-                yield [(reader, start, min(start + _BATCH, last))]
+def _batches(campaign: Campaign, found: dict[str, Outcome]) -> Iterator[Job]:
+    """Yield jobs, the next one always of the reader that took least processor time so far."""
+    began, last = time.monotonic(), campaign.first + campaign.cases
+    first = dict.fromkeys(campaign.readers, campaign.first)
+    while first and time.monotonic() - began < 60 * campaign.minutes:
+        reader = min(first, key=lambda name: found[name].seconds)
+        start = first.pop(reader)
+        stop = min(start + _BATCH, last)
+        yield reader, start, stop
+        if stop < last:
+            first[reader] = stop
 
 
-def _work(jobs: list[Job], campaign: Campaign, directory: Path, found: dict[str, Outcome]) -> None:
-    """Let workers do jobs; a case that ends its worker is a failure, and the next goes on."""
-    mark = directory / "mark"
-    whole = {job[0]: (directory / ALL[job[0]].sample).read_bytes() for job in jobs}
-    while jobs:
-        for name, data in whole.items():  # a worker that ended left its last case
-            (directory / ALL[name].sample).write_bytes(data)
-        mark.write_bytes(MARK.pack(0, -1, 0, 0, 0))
-        asked = {
-            "jobs": jobs, "seed": campaign.seed, "bound": campaign.bound_mib * 2**20,
-            "mark": str(mark),
-        }  # fmt: skip
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.worker", json.dumps(asked)], cwd=directory,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": _path(), "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        with process:
-            hung = _listen(process, mark, found)
-            said = process.stderr.read()[-2000:]
-        if process.returncode == 0:
+def _work(
+    job: Job, campaign: Campaign, directory: Path, sample: bytes, found: dict[str, Outcome]
+) -> None:
+    """Let workers do a job; a case that ends its worker is a failure, and the next goes on."""
+    reader, first, stop = job
+    mark, bound = directory / "mark", campaign.bound_mib * 2**20
+    while first < stop:
+        # a worker that ended left its last case there
+        (directory / ALL[reader].sample).write_bytes(sample)
+        mark.write_bytes(MARK.pack(-1, 0, 0, 0))
+        asked = (reader, first, stop), campaign.seed, bound, mark
+        with Forked(directory, work, *asked) as worker:
+            hung = _listen(worker, mark, found)
+        if worker.status == 0:
             return
         at = MARK.unpack(mark.read_bytes())
-        if process.returncode != GROWN:
-            _count_crash(jobs, at, found, "hang" if hung else _how(process.returncode), said)
-        jobs = _left(jobs, *at[:2])
+        if worker.status != GROWN:
+            how = "hang" if hung else _how(worker.status)
+            _count_crash(found[reader], at, how, worker.said)
+        first = at[0] + 1
 
 
-def _listen(process: subprocess.Popen, mark: Path, found: dict[str, Outcome]) -> bool:
+def _write_samples(directory: Path) -> None:
+    """Write all samples, in a process of its own: one that will be forked may have no threads."""
+    with Forked(directory, samples.write_all, directory) as writing:
+        for _ in writing.lines(lambda: True):
+            pass
+    if writing.status:
+        raise RuntimeError(f"the samples could not be written: {writing.said}")
+
+
+def _listen(worker: Forked, mark: Path, found: dict[str, Outcome]) -> bool:
     """Take in what a worker tells until it ends; return whether it was killed for a hang."""
-    hung, last, since = False, b"", time.monotonic()
-    while True:
-        if select.select([process.stdout], [], [], 1.0)[0]:
-            text = process.stdout.readline()
-            if not text:
-                return hung
-            told = json.loads(text)
-            found[told["reader"]].add(told)
-            if told["kind"] == "failure":
-                print(text.strip()[:300], file=sys.stderr, flush=True)
-        if mark.read_bytes() != last:
-            last, since = mark.read_bytes(), time.monotonic()
-        elif time.monotonic() - since > (_START_S if MARK.unpack(last)[1] < 0 else _SILENT_S):
-            process.kill()
-            hung = True
+    seen, worked, since = b"", 0.0, 0.0
+
+    def goes_on() -> bool:
+        nonlocal seen, worked, since
+        now = mark.read_bytes()
+        if now != seen:
+            seen, worked, since = now, worker.processor_s(), time.monotonic()
+        busy = worker.processor_s() - worked
+        return busy <= _MOST_BUSY_S and time.monotonic() - since <= _MOST_SILENT_S
+
+    for text in worker.lines(goes_on):
+        _take(text, found)
+    return worker.killed
 
 
-def _count_crash(
-    jobs: list[Job], mark: tuple[int, ...], found: dict[str, Outcome], how: str, said: str
-) -> None:
+def _take(text: str, found: dict[str, Outcome]) -> None:
+    """Take in a line that a worker tells."""
+    told = json.loads(text)
+    found[told["reader"]].add(told)
+    if told["kind"] == "failure":
+        print(text.strip()[:300], file=sys.stderr, flush=True)
+
+
+def _count_crash(one: Outcome, mark: tuple[int, ...], how: str, said: str) -> None:
     """Name the case that ended a worker."""
-    place, number, cases, refused, accepted = mark
+    number, cases, refused, accepted = mark
     if number < 0:
         raise RuntimeError(f"a worker ended before its first case ({how}): {said}")
-    one = found[jobs[place][0]]
     one.cases, one.refused = one.cases + cases + 1, one.refused + refused
     one.accepted += accepted
     one.failures.append({"case": number, "error": how, "where": "", "text": said[-300:]})
 
 
-def _left(jobs: list[Job], place: int, number: int) -> list[Job]:
-    """Return the jobs behind a case."""
-    reader, _, stop = jobs[place]
-    rest = [(reader, number + 1, stop)] if number + 1 < stop else []
-    return rest + jobs[place + 1 :]
-
-
 def _how(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit {code}"
-
-
-def _path() -> str:
-    return str(Path(__file__).parent.parent.parent)
 
 
 def _memory_disk() -> str | None:

@@ -22,14 +22,23 @@ _ODD: tuple[Any, ...] = (
 
 def hdf5(data: bytes, rng: Rng) -> bytes:
     """Change, remove or replace an object or an attribute of an HDF5 file."""
-    buffer = io.BytesIO(data)
-    with h5py.File(buffer, "r+") as file:
+    with h5py.File(_in_memory(data)) as file:
         names: list[str] = []
         file.visit(names.append)
         if names:
             name = names[rng.integers(len(names))]
             _HDF5[rng.integers(len(_HDF5))](file, name, rng)
-    return buffer.getvalue()
+        file.flush()
+        return bytes(file.id.get_file_image())
+
+
+def _in_memory(data: bytes) -> h5py.h5f.FileID:
+    """Open a file that is not on a disk; as a Python object HDF5 would ask for it byte by byte."""
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fapl_core(2**16, False)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_file_image(data)
+    return h5py.h5f.open(b"damaged", h5py.h5f.ACC_RDWR, access)
 
 
 def _remove(file: h5py.File, name: str, rng: Rng) -> None:
@@ -152,7 +161,7 @@ _HDF5 = (
 
 def inside_gzip(damage: Damage) -> Damage:
     """Return damage to what a gzip file holds."""
-    return lambda data, rng: gzip.compress(damage(gzip.decompress(data), rng), 1)
+    return lambda data, rng: gzip.compress(damage(gzip.decompress(data), rng), 1, mtime=0)
 
 
 def inside_zip(data: bytes, rng: Rng) -> bytes:

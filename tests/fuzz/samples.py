@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import gemmi
 import numpy as np
@@ -24,6 +25,7 @@ from xraisim.core import config
 from xraisim.core.fsc import Resolution
 from xraisim.core.merge import Accumulator
 from xraisim.core.types import Photons, Volume
+from xraisim.files import truth
 from xraisim.files.atomic import partial_path
 from xraisim.files.patterns import PatternWriter
 from xraisim.files.shards import Shard
@@ -97,7 +99,10 @@ bad1/panel = a
 
 
 def write_all(directory: Path) -> None:
-    """Write every sample into a directory; their names are those that the readers go by."""
+    """Write every sample into a directory; their names are those that the readers go by.
+
+    The bytes are always the same.
+    """
     structures(directory)
     patterns(directory)
     volumes(directory)
@@ -111,7 +116,8 @@ def write_all(directory: Path) -> None:
     for name, one in settings.items():
         (directory / f"{name}.toml").write_text(config.dumps(one))
     write_record(directory / "record.json")
-    run(directory / "run")
+    with patch("time.monotonic", return_value=0.0):
+        run(directory / "run")
     emc_run(directory / "emc")
     checkpoints(directory)
     (directory / "zeros").write_bytes(np.zeros(3).tobytes())
@@ -126,7 +132,7 @@ def write_all(directory: Path) -> None:
 def structures(directory: Path) -> None:
     """Write one peptide as PDB, PDB in gzip, and mmCIF with an assembly."""
     (directory / "a.pdb").write_text(PDB)
-    (directory / "a.pdb.gz").write_bytes(gzip.compress(PDB.encode()))
+    (directory / "a.pdb.gz").write_bytes(gzip.compress(PDB.encode(), mtime=0))
     structure = gemmi.read_pdb_string(PDB)
     structure.setup_entities()
     structure.assign_label_seq_id()
@@ -177,7 +183,8 @@ def patterns(directory: Path) -> None:
         strength=one, energy=one, hit=np.ones(PATTERNS, np.uint8),
     )  # fmt: skip
     known = {"seed": 0, "species": ["x"], "structures_sha256": {}, "config": ""}
-    write_truth(directory / "t.truth.h5", [shots], known, np.zeros(ROWS * COLUMNS, np.uint8))
+    with patch.object(truth, "_CHUNK", PATTERNS):  # else damage would mostly hit what is not used
+        write_truth(directory / "t.truth.h5", [shots], known, np.zeros(ROWS * COLUMNS, np.uint8))
 
 
 def _volume(kind: str = "intensity") -> Volume:

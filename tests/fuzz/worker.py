@@ -26,14 +26,14 @@ from xraisim.core.errors import UserError
 
 CASE_S = 10.0  # so long may a case take, of processor time
 GROWN = 75  # exit status of a worker that has grown and wants to be started again
-#: the job and the case being worked on; cases, refused and accepted that were not told of yet
-MARK = struct.Struct("<5q")
+#: the case being worked on; cases, refused and accepted that were not told of yet
+MARK = struct.Struct("<4q")
 _MOST_DAMAGES = 3
 
 
 @dataclass(kw_only=True)
 class Tally:
-    """How the cases of a reader ended."""
+    """How the cases of a reader ended, in ``seconds`` of processor time."""
 
     reader: str
     cases: int = 0
@@ -76,34 +76,33 @@ def read_case(reader: Reader, path: Path, data: bytes) -> str:
     return "accepted"
 
 
-def work(jobs: list[tuple[str, int, int]], seed: int, bound: int, mark: Path) -> None:
-    """Do ``jobs`` (reader, first, stop), telling of failures and tallies in lines of JSON.
+def work(job: tuple[str, int, int], seed: int, bound: int, mark: Path) -> None:
+    """Do a job (reader, first, stop), telling of failures and tallies in lines of JSON.
 
-    ``bound``: bytes of address space beyond what the process has after reading the samples.
+    ``bound``: bytes of address space beyond what the process has after reading the sample.
     ``mark``: a file that always holds :data:`MARK`.
     """
     warnings.simplefilter("ignore")
-    for name in {name for name, _, _ in jobs}:
-        reader = ALL[name]
-        if read_case(reader, Path(reader.sample), Path(reader.sample).read_bytes()) != "accepted":
-            raise RuntimeError(f"{name}: the undamaged sample is refused")
+    name, first, stop = job
+    path = Path(ALL[name].sample)
+    sample = path.read_bytes()
+    if read_case(ALL[name], path, sample) != "accepted":
+        raise RuntimeError(f"{name}: the undamaged sample is refused")
     limit = _address_space() + bound
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, _too_long)
     with mark.open("r+b") as file, mmap.mmap(file.fileno(), MARK.size) as shared:
-        for place, (name, first, stop) in enumerate(jobs):
-            _work_one(place, name, range(first, stop), seed, shared, limit - bound // 2)
+        _read_all(name, range(first, stop), seed, shared, limit - bound // 2)
+    path.write_bytes(sample)
 
 
-def _work_one(
-    place: int, name: str, numbers: range, seed: int, shared: mmap.mmap, enough: int
-) -> None:
+def _read_all(name: str, numbers: range, seed: int, shared: mmap.mmap, enough: int) -> None:
     reader, tally = ALL[name], Tally(reader=name)
     path = Path(reader.sample)
-    sample, began = path.read_bytes(), time.monotonic()
+    sample, began = path.read_bytes(), time.process_time()
     for number in numbers:
-        shared[:] = MARK.pack(place, number, tally.cases, tally.refused, tally.accepted)
+        shared[:] = MARK.pack(number, tally.cases, tally.refused, tally.accepted)
         try:
             with _alarm():
                 ended = read_case(reader, path, damaged(name, sample, seed, number))
@@ -113,14 +112,12 @@ def _work_one(
         tally.cases += 1
         if tally.cases % 200 == 0 or _address_space() > enough:
             gc.collect()
-            tally.seconds = time.monotonic() - began
+            tally.seconds = time.process_time() - began
             _tell("tally", asdict(tally))
-            tally, began = Tally(reader=name), time.monotonic()
+            tally, began = Tally(reader=name), time.process_time()
             if _address_space() > enough:  # HDF5 keeps memory of what it failed to read
-                path.write_bytes(sample)
                 sys.exit(GROWN)
-    path.write_bytes(sample)
-    tally.seconds = time.monotonic() - began
+    tally.seconds = time.process_time() - began
     _tell("tally", asdict(tally))
 
 
@@ -152,8 +149,3 @@ def _too_long(*_: object) -> None:
 def _address_space() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    work([tuple(job) for job in asked["jobs"]], asked["seed"], asked["bound"], Path(asked["mark"]))

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from xraisim.checks.registry import PatternFile, check
+from xraisim.files.held import read_whole
 from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, UNITS, VERSION
+from xraisim.files.texts import attribute, attributes
 
 _TRUTH_NAMES = ("orientation", "quaternion", "rotation", "hit", "conformation", "truth")
 
@@ -14,7 +16,7 @@ _TRUTH_NAMES = ("orientation", "quaternion", "rotation", "hit", "conformation", 
 @check("error", gate=True)
 def version(patterns: PatternFile) -> Iterator[str]:
     """The file is a pattern file of a version that is read here."""
-    found = patterns.file.attrs.get("format"), patterns.file.attrs.get("version")
+    found = attribute(patterns.file, "format"), attribute(patterns.file, "version")
     if found != (FORMAT, VERSION):
         yield f"format {found[0]!r}, version {found[1]}; expected {FORMAT!r}, version {VERSION}"
 
@@ -50,7 +52,7 @@ def sizes(patterns: PatternFile) -> Iterator[str]:
 def offsets(patterns: PatternFile) -> Iterator[str]:
     """Row offsets run from 0 to the number of entries and never step back."""
     try:
-        values = patterns.file[OFFSETS][()]
+        values = read_whole(patterns.file[OFFSETS])
     except OSError as error:
         yield f"the offsets cannot be read ({error})"
         return
@@ -69,7 +71,7 @@ def offsets(patterns: PatternFile) -> Iterator[str]:
 def units(patterns: PatternFile) -> Iterator[str]:
     """Every dataset says its unit."""
     for name, unit in UNITS.items():
-        found = patterns.file[name].attrs.get("units")
+        found = attribute(patterns.file[name], "units")
         if found != unit:
             yield f"{name} has units {found!r}, expected {unit!r}"
 
@@ -77,7 +79,7 @@ def units(patterns: PatternFile) -> Iterator[str]:
 @check("error")
 def patterns_made(patterns: PatternFile) -> Iterator[str]:
     """There are as many patterns as the provenance says."""
-    provenance = patterns.file["provenance"].attrs
+    provenance = attributes(patterns.file["provenance"])
     if "shard" in provenance or "config" not in provenance:
         return
     try:

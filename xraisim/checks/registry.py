@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from xraisim.core.types import Photons
+from xraisim.files.held import read_whole
 from xraisim.files.pattern_schema import OFFSETS
 from xraisim.instrument.detector import MaskReason
 
@@ -29,21 +30,21 @@ class PatternFile:
 
     def array(self, name: str) -> np.ndarray:
         """Return a dataset below ``detector`` as float64."""
-        return np.asarray(self.file[f"detector/{name}"][()], np.float64)
+        return read_whole(self.file[f"detector/{name}"]).astype(np.float64)
 
     def scalar(self, name: str) -> float:
         """Return a scalar dataset such as ``beam/wavelength``."""
-        return float(self.file[name][()])
+        return float(read_whole(self.file[name]))
 
     @cached_property
     def good(self) -> np.ndarray:
         """True where a pixel is used."""
-        return ~self.file["detector/mask"][()].astype(bool)
+        return ~read_whole(self.file["detector/mask"]).astype(bool)
 
     @cached_property
     def dark(self) -> np.ndarray:
         """True where nothing was counted; a pixel masked because it saturates has its photons."""
-        reasons = self.file["detector/mask"][()].astype(np.int64)
+        reasons = read_whole(self.file["detector/mask"]).astype(np.int64)
         return (reasons & ~int(MaskReason.SATURATED)) != 0
 
     @property

@@ -17,6 +17,7 @@ from xraisim.files.growing import open_growing
 from xraisim.files.held import read_whole, require_held
 from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, TABLES, VERSION
 from xraisim.files.pixel_order import PixelOrder
+from xraisim.files.texts import attribute, attributes
 
 _DETECTOR = ("s", "gain", "background", "mask")
 _RESCUE = "xrai-sim rescue says which chunks are damaged, and keeps the rest (--out)"
@@ -115,14 +116,16 @@ class PatternFile:
             )
 
     def _read_info(self) -> dict[str, Any]:
-        info: dict[str, Any] = {key: float(self._file[name][()]) for key, name in SCALARS.items()}
+        info: dict[str, Any] = {
+            key: float(read_whole(self._file[name])) for key, name in SCALARS.items()
+        }
         for key, value in info.items():
             if not (np.isfinite(value) and value > 0):
                 raise FormatError(f"{self.path}: {key} is {value}; expected a positive number")
         info["detector_shape"] = self.shape
         info["provenance"] = {
             key: json.loads(value) if key in TABLES else value
-            for key, value in self._file["provenance"].attrs.items()
+            for key, value in attributes(self._file["provenance"]).items()
         }
         return info
 
@@ -140,7 +143,7 @@ def _open(path: Path, growing: bool) -> h5py.File:
     advice = f"expected a pattern file of xrai-sim make. If it was one, {_RESCUE}"
     with reading(path, "HDF5 file", advice):
         file = open_growing(path) if growing else h5py.File(path, "r")
-        found, version = file.attrs.get("format"), file.attrs.get("version")
+        found, version = attribute(file, "format"), attribute(file, "version")
         ours = bool(found == FORMAT and version == VERSION)
     if not ours:
         file.close()

@@ -18,6 +18,7 @@ from xraisim.core.types import Photons
 from xraisim.files.atomic import disk_errors, partial_path, require_space
 from xraisim.files.pattern_schema import FORMAT, OFFSETS, UNITS, VERSION
 from xraisim.files.photon_tables import PhotonTables
+from xraisim.files.texts import describe
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Geometry
 
@@ -51,8 +52,7 @@ class PatternWriter:
             self._file = h5py.File(self._partial, "w", libver="latest")
         try:
             with disk_errors(self.path):
-                self._file.attrs["format"] = FORMAT
-                self._file.attrs["version"] = VERSION
+                describe(self._file, {"format": FORMAT, "version": VERSION})
                 self._tables = PhotonTables(self._file, self.path, len(detector.mask))
                 self._write_detector(detector, background)
                 self._write_scalars(beam, particle_diameter_angstrom)
@@ -121,32 +121,33 @@ class PatternWriter:
         for name, array in values.items():
             stored = array.astype(np.float32) if array.dtype.kind == "f" else array
             self._dataset(f"detector/{name}", stored)
-        self._file["detector"].attrs["shape"] = detector.shape
+        describe(self._file["detector"], {"shape": detector.shape})
 
     def _write_scalars(self, beam: Beam, diameter: float) -> None:
         self._dataset("beam/photon_energy", beam.photon_energy_ev)
         self._dataset("beam/wavelength", beam.wavelength_angstrom)
         self._dataset("beam/fluence", beam.fluence_photons_per_um2)
         self._dataset("particle/diameter", diameter)
-        self._file["beam"].attrs["polarisation"] = beam.polarisation
+        describe(self._file["beam"], {"polarisation": beam.polarisation})
 
     def _write_provenance(self, provenance: dict[str, Any]) -> None:
-        group = self._file.create_group("provenance")
-        for key, value in provenance.items():
-            group.attrs[key] = to_json(value) if isinstance(value, dict) else value
+        stored = {k: to_json(v) if isinstance(v, dict) else v for k, v in provenance.items()}
+        describe(self._file.create_group("provenance"), stored)
 
     def _dataset(self, name: str, value: np.ndarray | float) -> None:
         """Write a dataset under a checksum: of its one chunk, or of the header that holds it."""
         if np.ndim(value):
             checked = {"chunks": np.shape(value), "fletcher32": True}
-            self._file.create_dataset(name, data=value, **checked).attrs["units"] = UNITS[name]
+            made = self._file.create_dataset(name, data=value, **checked)
+            describe(made, {"units": UNITS[name]})
             return
         group, _, last = name.rpartition("/")
         compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         compact.set_layout(h5py.h5d.COMPACT)
+        compact.set_obj_track_times(False)  # as h5py does: the same patterns give the same bytes
         scalar = h5py.h5s.create(h5py.h5s.SCALAR)
         parent = self._file.require_group(group).id
         kind = h5py.h5t.IEEE_F64LE
         made = h5py.Dataset(h5py.h5d.create(parent, last.encode(), kind, scalar, compact))
         made[()] = value
-        made.attrs["units"] = UNITS[name]
+        describe(made, {"units": UNITS[name]})

@@ -9,6 +9,7 @@ import numpy as np
 from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space
 from xraisim.files.pattern_schema import COUNT, LARGEST_COUNT, OFFSETS, PIXEL, UNITS
+from xraisim.files.texts import describe
 
 _ENTRY_CHUNK, _OFFSET_CHUNK = 2**18, 2**11
 
@@ -29,10 +30,11 @@ class PhotonTables:
             (COUNT, np.uint8, _ENTRY_CHUNK),
             (OFFSETS, np.int64, _OFFSET_CHUNK),
         ):
-            file.create_dataset(
+            made = file.create_dataset(
                 name, (0,), dtype, maxshape=(None,), chunks=(chunk,), compression=compression,
                 fletcher32=True,
-            ).attrs["units"] = UNITS[name]  # fmt: skip
+            )  # fmt: skip
+            describe(made, {"units": UNITS[name]})
         file[OFFSETS].resize((1,))
 
     def append(self, photons: Photons) -> None:

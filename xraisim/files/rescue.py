@@ -19,6 +19,7 @@ from xraisim.core.types import Photons
 from xraisim.files.atomic import whole_file
 from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, VERSION
 from xraisim.files.photon_tables import PhotonTables
+from xraisim.files.texts import attributes, describe, plain
 
 NUMBERS = "rescued/numbers"
 _GROUPS = ("detector", "beam", "particle", "provenance")
@@ -79,7 +80,7 @@ def rescue(path: Path, out: Path) -> Survey:
                     tables.append(_read(file, start + first, start + stop))
             tables.finish()
             target[NUMBERS] = np.flatnonzero(found.whole)
-            target[NUMBERS].attrs["units"] = "number of the pattern in the damaged file"
+            describe(target[NUMBERS], {"units": "number of the pattern in the damaged file"})
     return found
 
 
@@ -146,17 +147,20 @@ def _runs(whole: np.ndarray) -> list[tuple[int, int]]:
 
 def _copy_about(path: Path, file: h5py.File, target: h5py.File) -> None:
     """Copy what is known of the experiment."""
-    target.attrs["format"], target.attrs["version"] = FORMAT, VERSION
+    describe(target, {"format": FORMAT, "version": VERSION})
     for name in _GROUPS:
         try:
-            file.copy(name, target)
+            file.copy(name, target, without_attrs=True)
+            describe(target[name], attributes(file[name]))
+            for inner, item in target[name].items():
+                describe(item, attributes(file[name][inner]))
             _read_all(target[name])
         except _UNREADABLE as error:
             raise FormatError(
                 f"{path}: {name} is damaged ({error}), and the photons mean nothing without it; "
                 "take it from a copy, or make the file again"
             ) from error
-    target["provenance"].attrs["rescued_from"] = path.name
+    describe(target["provenance"], {"rescued_from": path.name})
 
 
 def _read_all(group: h5py.Group) -> None:
@@ -179,7 +183,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             ) from error
         with file:
             try:
-                if file.attrs["format"] != FORMAT or not all(
+                if plain(file.attrs["format"]) != FORMAT or not all(
                     isinstance(file[name], h5py.Dataset) for name in (OFFSETS, PIXEL, COUNT)
                 ):
                     raise KeyError("format")

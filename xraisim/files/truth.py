@@ -16,6 +16,7 @@ from xraisim.core.json_text import to_json
 from xraisim.files.atomic import require_space, whole_file
 from xraisim.files.held import read_whole
 from xraisim.files.shards import files_of
+from xraisim.files.texts import attribute, describe, plain
 from xraisim.photons.hits import HIT_NAMES
 from xraisim.photons.particles import Particles
 from xraisim.photons.shots import Shots
@@ -34,7 +35,12 @@ _PARTICLE: dict[str, tuple[type, tuple[int, ...], str]] = {
     "fluence": (np.float32, (), "on the particle, relative to the mean"),
     "size": (np.float32, (), "a contaminant's radius relative to the median, else 1"),
 }
-_ABOUT = ("seed", "species", "structures_sha256", "config")
+_COLUMNS: dict[str, tuple[type, tuple[int, ...], str]] = {
+    **{f"shots/{name}": (dtype, (), units) for name, (dtype, units) in _SHOT.items()},
+    **{f"particles/{name}": column for name, column in _PARTICLE.items()},
+    "particles/offsets": (np.int64, (), "particles"),
+}
+_ABOUT = {"seed": int, "species": list, "structures_sha256": dict, "config": str}
 _BYTES = {"shot": 21, "particle": 28}
 _CHUNK = 2**14
 
@@ -85,12 +91,11 @@ def write_truth(
     in :class:`Truth`.
     """
     path = Path(path)
-    with whole_file(path) as partial, h5py.File(partial, "w") as file:
-        file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
-        for name, value in about.items():
-            file.attrs[name] = to_json(value)
+    with whole_file(path) as partial, h5py.File(partial, "w", libver="v110") as file:
+        texts = {name: to_json(value) for name, value in about.items()}
+        describe(file, {"format": FORMAT, "version": VERSION, **texts})
         dataset = file.create_dataset("detector/defect", data=defect, compression="gzip")
-        dataset.attrs["units"] = "0 good, 1 dead, 2 hot, 3 noisy"
+        describe(dataset, {"units": "0 good, 1 dead, 2 hot, 3 noisy"})
         _create(file)
         for shots in blocks:
             require_space(path, sum(_BYTES.values()) * len(shots.model) + 8 * len(shots))
@@ -98,16 +103,11 @@ def write_truth(
 
 
 def _create(file: h5py.File) -> None:
-    columns: dict[str, tuple[type, tuple[int, ...], str]] = {
-        f"shots/{name}": (dtype, (), units) for name, (dtype, units) in _SHOT.items()
-    }
-    columns |= {f"particles/{name}": column for name, column in _PARTICLE.items()}
-    columns["particles/offsets"] = (np.int64, (), "particles")
-    for name, (dtype, shape, units) in columns.items():
+    for name, (dtype, shape, units) in _COLUMNS.items():
         dataset = file.create_dataset(
             name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(_CHUNK, *shape)
         )
-        dataset.attrs["units"] = units
+        describe(dataset, {"units": units})
     file["particles/offsets"].resize((1,))
 
 
@@ -137,25 +137,45 @@ def read_truth(path: Path | str) -> Truth:
 @reads("truth file", "make the data set again")
 def _read(path: Path) -> Truth:
     with h5py.File(path, "r") as file:
-        found = file.attrs.get("format"), file.attrs.get("version")
+        found = attribute(file, "format"), attribute(file, "version")
         if found != (FORMAT, VERSION):
             raise FormatError(
                 f"{path}: found {found}, expected {FORMAT!r}, version {VERSION}; make the data "
                 "set again"
             )
-        shots: dict[str, Any] = {name: read_whole(file["shots"][name]) for name in _SHOT}
-        about = {name: json.loads(file.attrs[name]) for name in _ABOUT}
-        about["species"] = tuple(about["species"])
-        return Truth(
-            hits=shots.pop("hit"),
-            **shots,
-            particles=Particles(
-                offsets=read_whole(file["particles/offsets"]),
-                **{name: read_whole(file["particles"][name]) for name in _PARTICLE},
-            ),
-            defect=read_whole(file["detector/defect"]),
-            **about,
-        )
+        columns = {name: read_whole(file[name]) for name in _COLUMNS}
+        about = {name: json.loads(plain(file.attrs[name])) for name in _ABOUT}
+        defect = read_whole(file["detector/defect"])
+    _check(path, columns, about, defect)
+    about["species"] = tuple(about["species"])
+    shots: dict[str, Any] = {name: columns[f"shots/{name}"] for name in _SHOT}
+    particles = {name: columns[f"particles/{name}"] for name in ("offsets", *_PARTICLE)}
+    return Truth(
+        hits=shots.pop("hit"), **shots, particles=Particles(**particles), defect=defect, **about
+    )
+
+
+def _check(
+    path: Path, columns: Mapping[str, np.ndarray], about: Mapping[str, Any], defect: np.ndarray
+) -> None:
+    """Raise :class:`FormatError` for what no writer wrote, or does not belong together."""
+    offsets = columns["particles/offsets"]
+    if offsets.ndim != 1 or not len(offsets) or offsets.dtype.kind != "i":
+        raise FormatError(f"{path}: particles/offsets are no row of whole numbers")
+    if offsets[0] != 0 or (np.diff(offsets) < 0).any():
+        raise FormatError(f"{path}: particles/offsets do not rise from 0")
+    length = {"shots": len(offsets) - 1, "particles": int(offsets[-1])}
+    for name, (dtype, inner, _) in _COLUMNS.items():
+        values, expected = columns[name], (length[name.partition("/")[0]], *inner)
+        if values is not offsets and values.shape != expected:
+            raise FormatError(f"{path}: {name} has shape {values.shape}; expected {expected}")
+        if values.dtype.kind != np.dtype(dtype).kind or not np.isfinite(values).all():
+            raise FormatError(f"{path}: {name} are no finite numbers of type {dtype.__name__}")
+    if defect.ndim != 1 or defect.dtype.kind != "u":
+        raise FormatError(f"{path}: detector/defect are no states of pixels")
+    for name, kind in _ABOUT.items():
+        if not isinstance(about[name], kind):
+            raise FormatError(f"{path}: {name} is {about[name]!r:.60}; expected a {kind.__name__}")
 
 
 def _joined(truths: list[Truth]) -> Truth:

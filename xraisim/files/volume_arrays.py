@@ -12,6 +12,7 @@ from typing import IO, TypeVar
 
 import numpy as np
 
+from xraisim.core import npy
 from xraisim.core.errors import FormatError, reading
 from xraisim.files.volume_grid import Raw, require_size
 
@@ -26,7 +27,7 @@ def read(path: Path) -> Raw:
     with open(path, "rb") as file:
         if file.read(len(NPY)) == NPY:
             file.seek(0)
-            values = _guarded(path, lambda: _array(path, file, path.stat().st_size))
+            values = _guarded(path, lambda: _array(path, file))
             return Raw(values=values, kind=None, spacing=None)
     return _guarded(path, lambda: _archive(path))
 
@@ -49,7 +50,7 @@ def _archive(path: Path) -> Raw:
 
         def load(name: str, scalar: bool = False) -> np.ndarray:
             with archive.open(members[name]) as file:
-                return _array(f"{path}: {name}", file, members[name].file_size, scalar)
+                return _array(f"{path}: {name}", file, scalar)
 
         kind = named[0] if named[0] in ("intensity", "density") else None
         return Raw(
@@ -59,26 +60,12 @@ def _archive(path: Path) -> Raw:
         )
 
 
-def _array(name: Path | str, file: IO[bytes], size: int, scalar: bool = False) -> np.ndarray:
-    """Return an array whose header describes no more than the ``size`` bytes there are."""
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"version {version} of the format")
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    shape, fortran, dtype = readers[version](file)
-    if scalar and math.prod(shape) != 1:
-        raise FormatError(f"{name} has shape {shape}; expected one value")
+def _array(name: Path | str, stream: IO[bytes], scalar: bool = False) -> np.ndarray:
+    """Return an array of three dimensions, or one value."""
+    header = npy.read_header(stream)
+    if scalar and math.prod(header.shape) != 1:
+        raise FormatError(f"{name} has shape {header.shape}; expected one value")
     if not scalar:
-        require_size(name, shape)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects, which are not read")
-    count = math.prod(shape)
-    expected = count * dtype.itemsize
-    content = file.read(min(expected + 1, size))
-    if len(content) != expected:
-        raise ValueError(f"{expected:,} bytes of data are declared, {len(content):,} are there")
-    array = np.frombuffer(content, dtype, count)
-    return array.reshape(shape, order="F" if fortran else "C") if not scalar else array[0]
+        require_size(name, header.shape)
+    array = npy.read_data(stream, header)
+    return array.reshape(-1)[0] if scalar else array

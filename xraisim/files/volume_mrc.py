@@ -16,6 +16,7 @@ from mrcfile import utils
 from mrcfile.dtypes import HEADER_DTYPE
 
 from xraisim.core.errors import FormatError, reading
+from xraisim.core.streams import read_at_most
 from xraisim.core.types import Volume
 from xraisim.files.volume_grid import Raw, require_size
 
@@ -55,9 +56,9 @@ def read(path: Path) -> Raw:
         dtype, shape = utils.data_dtype_from_header(header), _shape(path, header)
         extra = int(header.nsymbt)
         expected = int(np.prod(shape)) * dtype.itemsize
-        if extra < 0 or len(file.read(min(extra, _MOST_EXTRA))) != extra:
+        if extra < 0 or len(read_at_most(file, min(extra, _MOST_EXTRA))) != extra:
             raise FormatError(f"{path} declares {extra:,} bytes before its data, and lacks them")
-        content = file.read(expected + 1)
+        content = read_at_most(file, expected + 1)
     if len(content) != expected:
         found = f"{len(content):,}" if len(content) < expected else "more"
         raise FormatError(

@@ -16,6 +16,7 @@ import numpy as np
 
 from xraisim.core.errors import FormatError
 from xraisim.core.units import HC_EV_ANGSTROM
+from xraisim.files.texts import attribute
 from xraisim.formats import hdf5
 from xraisim.instrument.panels import Layout, Panel
 from xraisim.instrument.ranges import PHOTON_ENERGY, PIXEL_SIZE
@@ -117,8 +118,7 @@ def one_value(what: str, values: np.ndarray, unit: str, notices: list[str]) -> f
 
 def _values(dataset: h5py.Dataset, known: Mapping[str, float], si: str) -> tuple[np.ndarray, str]:
     """Return a data set in our unit, float64, and the unit that it is in."""
-    unit = dataset.attrs.get("units", si)
-    unit = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
+    unit = str(attribute(dataset, "units", si))
     unit = {"um": "µm", "meter": "m", "joule": "J"}.get(unit, unit)
     values = hdf5.whole(dataset)
     if unit not in known or values.dtype.kind not in "iuf":

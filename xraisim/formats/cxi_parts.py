@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from xraisim.core.errors import FormatError
+from xraisim.files.texts import attribute, plain
 from xraisim.formats import hdf5
 
 STACK = "entry_1/data_1"
@@ -100,8 +101,7 @@ def _detector(entry: h5py.Group, data: h5py.Dataset, above: str) -> h5py.Group |
 
 def _is_stack(data: h5py.Dataset, detector: h5py.Group | None) -> bool:
     """Return whether the first axis counts images, and not the panels of a single one."""
-    axes = data.attrs.get("axes", "")
-    axes = axes.decode(errors="replace") if isinstance(axes, bytes) else str(axes)
+    axes = str(attribute(data, "axes", ""))
     corners = None if detector is None else hdf5.member(detector, "corner_position")
     modular = corners is not None and corners.ndim == 2 and corners.shape[0] > 1
     return data.ndim > 2 and not (
@@ -136,8 +136,7 @@ def _require_intensity(group: h5py.Group) -> None:
         found = hdf5.member(group, name)
         if found is None:
             continue
-        value = np.asarray(found[()]).ravel()[:1].tolist()
-        text = value[0].decode(errors="replace") if isinstance(value[0], bytes) else str(value[0])
+        text = str(plain(np.asarray(found[()]).ravel()[:1].tolist()[0]))
         if text not in fine:
             raise FormatError(
                 f"{hdf5.where(found)} is {text!r}; expected {fine[0]!r}: a pattern of intensities, "

@@ -107,8 +107,8 @@ def _read_h5(path: Path) -> DragonflyDetector:
             q=q.astype(float),
             corr=read_whole(file["corr"]).ravel().astype(float),
             mask=_whole_mask(read_whole(file["mask"])),
-            detd=float(np.asarray(file["detd"][()]).item()),
-            ewald_rad=float(np.asarray(file["ewald_rad"][()]).item()),
+            detd=float(read_whole(file["detd"]).item()),
+            ewald_rad=float(read_whole(file["ewald_rad"]).item()),
             background=None if background is None else background.astype(float),
         )
 

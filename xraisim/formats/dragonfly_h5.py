@@ -15,7 +15,7 @@ import numpy as np
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space, whole_file
-from xraisim.files.held import require_held
+from xraisim.files.held import read_whole, require_held
 from xraisim.formats import counts
 from xraisim.formats.base import ANYTHING, LARGEST_PATTERN, Append, Source, Target, Wanted
 from xraisim.formats.known import Known
@@ -63,7 +63,7 @@ def open_dragonfly_h5(path: Path, wanted: Wanted = ANYTHING) -> Source:
 
 
 def _pixels(path: Path, file: h5py.File) -> int:
-    found = np.asarray(file["num_pix"][()])
+    found = read_whole(file["num_pix"])
     if found.dtype.kind in "iu" and found.size and found.min() > 0:
         pixels = math.prod(found.ravel().tolist())  # one number, or rows and columns
         if pixels <= LARGEST_PATTERN:

@@ -9,6 +9,7 @@ import h5py
 from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Photons
 from xraisim.files.pattern_schema import FORMAT
+from xraisim.files.texts import attribute
 from xraisim.formats import cxi, dragonfly_detector, dragonfly_h5, emc, skopi, stack, xrai
 from xraisim.formats.base import Format, Read, Source, Wanted
 
@@ -92,7 +93,7 @@ def recognise(path: Path | str) -> str:
 
 def _recognise_hdf5(path: Path) -> str:
     with reading(path, "HDF5 file"), h5py.File(path, "r") as file:
-        if file.attrs.get("format") == FORMAT:
+        if attribute(file, "format") == FORMAT:
             return "xrai"
         names = set(file)
     if {"place_ones", "place_multi", "count_multi"} & names:

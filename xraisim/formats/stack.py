@@ -15,6 +15,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
+from xraisim.core import npy
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space, whole_file
@@ -97,16 +98,13 @@ class _Member:
 
 def _read_header(file: IO[bytes], where: Path | str) -> tuple[tuple[int, ...], np.dtype]:
     """Read the header of the NPY format; raises :class:`FormatError`."""
-    read = np.lib.format.read_array_header_1_0
     try:
-        if np.lib.format.read_magic(file) != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        header = npy.read_header(file)
     except ValueError as error:
         raise FormatError(f"{where}: not a readable .npy array ({error})") from error
-    if fortran or dtype.hasobject:
+    if header.fortran:
         raise FormatError(f"{where}: not a C-ordered numeric array; save it again as one")
-    return shape, dtype
+    return header.shape, header.dtype
 
 
 def _frames(

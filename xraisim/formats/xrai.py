@@ -8,7 +8,9 @@ import h5py
 import numpy as np
 
 from xraisim.core.errors import ConfigError
+from xraisim.files.held import read_whole
 from xraisim.files.patterns import PatternReader, PatternWriter
+from xraisim.files.texts import plain
 from xraisim.formats.base import ANYTHING, Append, Source, Target, Wanted
 from xraisim.formats.known import Experiment, Known
 from xraisim.instrument.beam import Beam
@@ -40,17 +42,19 @@ def _experiment(reader: PatternReader) -> Experiment:
         group = file["detector"]
         detector = Geometry(
             shape=reader.detector_shape,
-            position_mm=group["position"][()].astype(float),
-            s=group["s"][()].astype(float),
-            solid_angle_sr=group["solid_angle"][()].astype(float),
-            polarisation=group["polarisation"][()].astype(float),
-            gain=group["gain"][()].astype(float),
-            panel=group["panel"][()],
-            s_step=square_pixel_step(group["solid_angle"][()], reader.info["wavelength_angstrom"]),
-            reasons=group["mask"][()],
+            position_mm=read_whole(group["position"]).astype(float),
+            s=read_whole(group["s"]).astype(float),
+            solid_angle_sr=read_whole(group["solid_angle"]).astype(float),
+            polarisation=read_whole(group["polarisation"]).astype(float),
+            gain=read_whole(group["gain"]).astype(float),
+            panel=read_whole(group["panel"]),
+            s_step=square_pixel_step(
+                read_whole(group["solid_angle"]), reader.info["wavelength_angstrom"]
+            ),
+            reasons=read_whole(group["mask"]),
         )
-        background = group["background"][()].astype(float)
-        polarisation = str(file["beam"].attrs["polarisation"])
+        background = read_whole(group["background"]).astype(float)
+        polarisation = str(plain(file["beam"].attrs["polarisation"]))
     beam = Beam(
         photon_energy_ev=reader.info["photon_energy_ev"],
         # a focus of 1 µm² makes the photons per pulse the fluence

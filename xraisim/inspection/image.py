@@ -12,6 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from xraisim.core.errors import reads
+from xraisim.files.held import read_whole
 
 _MOST_CELLS = 1400  # along the longer side
 _REACH = 0.75  # of the pitch, from a pixel to the cells that it fills: over half a diagonal
@@ -80,7 +81,7 @@ def assemble(position_mm: np.ndarray) -> Assembly:
 def read_assembly(path: Path) -> Assembly:
     """Return the image grid of the pixels of a pattern file."""
     with h5py.File(path, "r") as file:
-        return assemble(file["detector/position"][()].astype(np.float64))
+        return assemble(read_whole(file["detector/position"]).astype(np.float64))
 
 
 def _pitch(tree: cKDTree, xy: np.ndarray) -> float:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
+from xraisim.core import npy
 from xraisim.core.errors import ConfigError, reading
 from xraisim.core.settings import NotNegative, OneOf, Positive, Settings
 from xraisim.instrument.beam import FluenceSpread
@@ -76,7 +77,7 @@ def _photons(background: Background, geometry: Geometry) -> np.ndarray:
     with reading(path, "background", "see [background] file", ConfigError):
         if background.kind == "profile":
             return _interpolate(np.loadtxt(path, ndmin=2), radius, geometry.mask)
-        return _flatten(np.load(path, allow_pickle=False), geometry.shape)
+        return _flatten(npy.load(path), geometry.shape)
 
 
 def _interpolate(table: np.ndarray, radius: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -31,7 +31,8 @@ _DOWNSTREAM = ("z", "+z", "1z", "+1z", "1.0z", "+1.0z")
 _MOVES = ("detector_shift_x", "detector_shift_y", "detector_shift_z")
 _LARGEST_WHOLE = 16_384  # rows, or columns, of a frame; the largest have some 8,192
 _BAD = ("panel", "min_fs", "max_fs", "min_ss", "max_ss", "min_x", "max_x", "min_y", "max_y")
-_TERM = re.compile(r"([+-]?)\s*(\d*\.?\d*(?:[eE][+-]?\d+)?)\s*([xyz])")
+_TERM = re.compile(r"([+-]?)((?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)?)([xyz])")
+_TERMS = re.compile(f"(?:{_TERM.pattern})+")
 _LENGTH = re.compile(r"([-+.\deE]+)\s*(m|mm|)")
 
 
@@ -82,12 +83,13 @@ class Section:
     def direction(self, key: str) -> tuple[float, float, float]:
         """Return a vector such as ``+0.002x -0.9z``; an axis that is not named is 0."""
         text = self.values.get(key, "").replace(" ", "")
-        terms = list(_TERM.finditer(text))
-        if not text or "".join(term[0] for term in terms) != text:
+        if not _TERMS.fullmatch(text):
             self.fail(key, "a direction such as +0.002x -0.999998y")
         vector = dict.fromkeys("xyz", 0.0)
-        for sign, size, axis in (term.groups() for term in terms):
+        for sign, size, axis in _TERM.findall(text):
             vector[axis] = float(f"{sign}{size or 1}")
+            if not math.isfinite(vector[axis]):
+                self.fail(key, "finite components")
         return vector["x"], vector["y"], vector["z"]
 
     def flag(self, key: str) -> bool:

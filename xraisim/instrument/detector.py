@@ -9,6 +9,7 @@ from typing import Annotated
 
 import numpy as np
 
+from xraisim.core import npy
 from xraisim.core.errors import ConfigError, SamplingError, reading
 from xraisim.core.settings import Count, NotNegative, Positive, Range, Settings, Whole
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
@@ -239,7 +240,7 @@ def mask_reasons(
 
 def _read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
     with reading(path, "mask", "expected a .npy array", ConfigError):
-        mask = np.load(path, allow_pickle=False)
+        mask = npy.load(path)
     if mask.shape != shape:
         raise ConfigError(
             f"the mask {path} has shape {mask.shape}, the detector {shape} before binning; "

@@ -9,6 +9,7 @@ from pathlib import Path
 import gemmi
 
 from xraisim.core.errors import StructureError
+from xraisim.core.streams import read_at_most
 from xraisim.sample import mmcif, pdb_text
 
 _GZIP = b"\x1f\x8b"
@@ -107,7 +108,7 @@ def _unpacked(path: Path) -> bytes:
         return raw
     try:
         with gzip.open(path) as stream:
-            data = stream.read(_MOST_BYTES + 1)
+            data = bytes(read_at_most(stream, _MOST_BYTES + 1))
     except (OSError, EOFError) as error:
         raise StructureError(
             f"{path}: cannot be read ({error}); the file looks truncated, fetch it again"

@@ -14,6 +14,7 @@ import torch
 from baselines.external.dragonfly.write import OUTPUT, Input
 from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Volume
+from xraisim.files.held import read_whole
 
 _NAMES = ("intens", "orientations", "quaternions", "likelihood", "mutual_info")
 
@@ -84,4 +85,4 @@ def _datasets(path: Path, names: tuple[str, ...] = (*_NAMES, "scale")) -> dict[s
         missing = [name for name in names if name not in file and name != "scale"]
         if missing:
             raise KeyError(f"no {', '.join(missing)}")
-        return {name: file[name][()] for name in names if name in file}
+        return {name: read_whole(file[name]) for name in names if name in file}

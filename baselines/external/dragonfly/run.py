@@ -20,6 +20,7 @@ from xraisim.core import so3
 from xraisim.core.errors import UserError
 from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors, whole_file
+from xraisim.files.texts import describe
 from xraisim.files.volumes import write_volume
 
 FOLDER = "dragonfly"  # of the run directory: what it read and wrote
@@ -152,12 +153,12 @@ def write_results(directory: Path, given: Input, result: Result, summary: Summar
         write_volume(directory / "intensity.h5", result.volume, attributes)
         write_volume(directory / "intensity.mrc", result.volume)
     with whole_file(directory / "poses.h5") as whole, h5py.File(whole, "w") as file:
-        file.attrs["format"] = _POSES
+        describe(file, {"format": _POSES})
         file["orientations"] = result.orientations
-        file["orientations"].attrs["convention"] = "quaternion w x y z, particle to lab"
+        describe(file["orientations"], {"convention": "quaternion w x y z, particle to lab"})
         file["fluence"] = result.fluence.astype(np.float32)
         file["likelihood"] = result.likelihood.astype(np.float32)
-        file["likelihood"].attrs["units"] = "nats, without the constant sum of log k!"
+        describe(file["likelihood"], {"units": "nats, without the constant sum of log k!"})
         file["mutual_information"] = result.information.astype(np.float32)
     with whole_file(directory / "summary.json") as whole:
         whole.write_text(to_json(asdict(summary), indent=2) + "\n")

@@ -29,6 +29,7 @@ def test_the_run_directory_is_complete(classified, settings):
     lines = (directory / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == list(range(1, len(lines) + 1))
     assert json.loads((directory / "summary.json").read_text())["patterns"] == 400
+    assert not [path for path in directory.glob("*.h5") if b"GCOL" in path.read_bytes()]
     with h5py.File(directory / "classes.h5") as file:
         np.testing.assert_allclose(file["probability"][()].sum(1), 1, rtol=1e-4)
         lit = file["class_id"][()] > 0

@@ -136,6 +136,7 @@ def test_the_run_directory_is_complete(finished):
     assert json.loads((directory / "summary.json").read_text())["patterns"] == PATTERNS
     assert len(summary.starts) == CONFIG.restarts
     assert summary.icc_half_angstrom is None
+    assert b"GCOL" not in (directory / "poses.h5").read_bytes()  # no text of variable length
     with h5py.File(directory / "poses.h5") as file:
         assert all(len(file[n]) == PATTERNS for n in ("likelihood", "occupancy", "fluence"))
         assert file["fluence"][()].mean() == pytest.approx(1, abs=1e-3)

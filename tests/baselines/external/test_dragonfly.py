@@ -120,6 +120,7 @@ def test_a_run_leaves_what_our_reconstructions_leave(patterns, install, tmp_path
     assert given.electrons2 * read_detector(tmp_path / "detector.h5").corr.mean() == pytest.approx(
         unit, rel=1e-5
     )
+    assert b"GCOL" not in (tmp_path / "run/poses.h5").read_bytes()  # no text of variable length
     with h5py.File(tmp_path / "run/poses.h5") as poses:
         assert poses["orientations"].shape == (11, 4)
         norms = np.linalg.norm(poses["orientations"][()], axis=1)

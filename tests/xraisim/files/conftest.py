@@ -1,6 +1,7 @@
 """A small detector, and patterns as dictionaries from pixel to count."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +13,14 @@ from xraisim.instrument.detector import Detector, geometry
 GEOMETRY = geometry(Detector(rows=6, columns=8, pixel_size_mm=9, beamstop_radius_mm=8), Beam())
 
 
-def writer(path: Path) -> PatternWriter:
+def writer(path: Path, provenance: dict[str, Any] | None = None) -> PatternWriter:
     return PatternWriter(
         path,
         detector=GEOMETRY,
         beam=Beam(),
         background=0.25,
         particle_diameter_angstrom=100.0,
-        provenance={"structure": "test", "versions": {"x-rai": "0"}},
+        provenance=provenance or {"structure": "test", "versions": {"x-rai": "0"}},
     )
 
 

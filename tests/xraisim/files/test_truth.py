@@ -1,3 +1,6 @@
+import json
+
+import h5py
 import numpy as np
 import pytest
 
@@ -42,3 +45,37 @@ def test_truth_makes_the_round_trip(tmp_path):
         assert (found.orientations[found.hits != BLANK] == first).all()
     with pytest.raises(FormatError, match="no such truth file"):
         read_truth(tmp_path / "absent.h5")
+
+
+def _replaced(name, values):
+    def change(file):
+        del file[name]
+        file[name] = values
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_replaced("particles/offsets", np.array([0, 1])), "expected"),
+        (_replaced("particles/offsets", np.array([0, 2, 1, 3])), "do not rise from 0"),
+        (_replaced("particles/offsets", np.array([[0, 1]])), "no row of whole numbers"),
+        (_replaced("particles/orientation", np.ones((3, 3), np.float32)), r"expected \(3, 4\)"),
+        (_replaced("shots/fluence", np.ones(4, np.float32)), r"expected \(3,\)"),
+        (_replaced("shots/fluence", np.full(3, np.nan, np.float32)), "no finite numbers"),
+        (_replaced("shots/hit", np.ones(3)), "no finite numbers of type uint8"),
+        (_replaced("detector/defect", np.ones((1, 3))), "no states of pixels"),
+        (lambda file: file.attrs.modify("species", json.dumps("a")), "expected a list"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(change, message, tmp_path):
+    about = {"seed": 7, "species": ("a",), "structures_sha256": {"a": "0"}, "config": "x = 1\n"}
+    path = tmp_path / "a.truth.h5"
+    shots = draw_shots(ShotRecipe(beam=Beam()), 7, 0, 3)
+    write_truth(path, [shots], about, np.zeros(3, np.uint8))
+    assert len(read_truth(path).orientations) == 3
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(FormatError, match=message):
+        read_truth(path)

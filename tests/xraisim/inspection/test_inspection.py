@@ -1,15 +1,17 @@
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
+from xraisim.checks.validate import validate
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons, Pixels
 from xraisim.files.patterns import PatternReader, PatternWriter
 from xraisim.inspection import sampling as inspection_sample
-from xraisim.inspection.image import assemble
+from xraisim.inspection.image import assemble, read_assembly
 from xraisim.inspection.inspect import inspect
 from xraisim.inspection.sampling import radial_profile, sample, spans
 from xraisim.instrument.beam import Beam
@@ -64,6 +66,18 @@ def test_a_flat_detector_is_its_own_picture():
     assert image.count() == len(GEOMETRY.good)
     assert image[0, 0] == 0
     assert image[-1, -1] == PIXELS - 1
+
+
+def test_positions_that_are_only_declared_are_refused(patterns, tmp_path):
+    path = tmp_path / "patterns.h5"
+    path.write_bytes(patterns.read_bytes())
+    with h5py.File(path, "r+") as file:
+        for name in ("detector/position", "detector/mask"):
+            del file[name]
+            file.create_dataset(name, (10**12, 3), "f4", chunks=(64, 3))
+    with pytest.raises(FormatError, match="declares"):
+        read_assembly(path)
+    assert any(finding.failed for finding in validate(path))
 
 
 def panel(rows, columns, pitch, corner, turn_deg):

@@ -147,6 +147,8 @@ def test_numbers_of_pixels_may_be_written_as_floats(write):
         ("res = 5000", "res = 0.2", "pixel size is 5000 mm; experiments have"),
         ("clen = 0.7", "clen = 700", "distance is 700 m, which is 7e.05 mm.*700 mm.*that the unit"),
         ("p0a1/fs = -1.0y", "p0a1/fs = -1.0q", "p0a1/fs is '-1.0q'; expected a direction"),
+        ("p0a1/fs = -1.0y", f"p0a1/fs = {'1' * 20_000}", "expected a direction"),  # at once
+        ("p0a1/fs = -1.0y", f"p0a1/fs = {'1' * 5000}y", "expected finite components"),
         ("p0a1/min_ss = 64", "p0a1/min_ss = 63", "panels overlap in the data"),
         ("dim2 = fs", "dim2 = ss", "with ss and fs once each"),
         ("dim0 = %\ndim1 = ss\ndim2 = fs", "dim0 = ss\ndim1 = fs\ndim2 = %", "frames' axis"),

@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 
 import gemmi
 import numpy as np
@@ -182,6 +183,17 @@ def test_bad_files_are_refused_with_a_reason(write_pdb, lines, end, message):
 def test_a_pattern_that_matches_no_chain_names_the_chains(write_pdb):
     with pytest.raises(StructureError, match="no chain matches 'Z'; the file has chains A, B"):
         read_atoms(write_pdb(LINE), chains="Z")
+
+
+def test_a_packed_structure_takes_memory_for_its_text_alone(write_pdb, tmp_path):
+    packed = tmp_path / "a.pdb.gz"
+    packed.write_bytes(gzip.compress(write_pdb(LINE).read_bytes()))
+    tracemalloc.start()
+    try:
+        count_models(packed)
+        assert tracemalloc.get_traced_memory()[1] < 2**25, "not for the most that there may be"
+    finally:
+        tracemalloc.stop()
 
 
 def test_truncated_gzip_is_refused(repository, tmp_path):
