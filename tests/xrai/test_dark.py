@@ -117,6 +117,7 @@ def test_data_without_photons_are_refused(patterns, short_config, tmp_path, mode
     source = darkened(patterns, tmp_path / "patterns.h5", dark, most=most)
     with pytest.raises(UserError, match=said):
         train(source, tmp_path / "run", dataclasses.replace(short_config, mode=mode), quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_set_needs_photons():
