@@ -10,10 +10,11 @@ import pytest
 from jaxtyping import TypeCheckError
 
 from baselines.emc import EmcConfig, Level
-from baselines.phasing.config import StageConfig
+from baselines.phasing.config import PhasingConfig, StageConfig
 from benchmarks.experiments.settings import ExperimentSettings
 from benchmarks.task import Task
 from xrai.config import SearchConfig, StartConfig, TrainConfig
+from xrai.decoder.config import DecoderConfig
 from xraisim.core import config, settings
 from xraisim.core.errors import ConfigError
 from xraisim.core.settings import OneOf, Range, Settings
@@ -205,8 +206,35 @@ def test_every_number_of_an_array_counts_and_what_is_unset_does_not():
             {"search": SearchConfig(hypotheses=9, again_rotations=8)},
             r"hypotheses is 9.*8 rotations",
         ),
+        (
+            {"symmetry": "C3", "decoder": DecoderConfig(symmetry="C2")},
+            r"decoder\.symmetry is C2 and symmetry is C3",
+        ),
+        (
+            {"symmetry": "C3", "mode": "paper"},
+            r'symmetry is C3, decoder\.symmetry is C1 and mode is "paper"',
+        ),
+        (
+            {"single_pass": True, "mode": "paper"},
+            r'single_pass is true, but mode is "paper", which reads every pattern 2 times',
+        ),
     ],
 )
 def test_settings_that_exclude_each_other_are_refused(given, message):
     with pytest.raises(ConfigError, match=message):
         TrainConfig(**given)
+
+
+def test_emc_needs_orientations_in_an_asymmetric_unit():
+    level = Level(speckles=3.0, rotations=30, iterations=1)
+    with pytest.raises(ConfigError, match=r"rotations is 30; expected more, as symmetry is I"):
+        EmcConfig(symmetry="I", levels=(level,))
+    enough = dataclasses.replace(level, rotations=3000)
+    assert EmcConfig(symmetry="I", levels=(enough,)).levels == (enough,)
+    with pytest.raises(ConfigError, match="halves is True; expected false with 1 of levels"):
+        EmcConfig(halves=True, levels=(level,))
+
+
+def test_a_support_has_one_size():
+    with pytest.raises(ConfigError, match=r"threshold is 0\.1 and volume_angstrom3 is 5000"):
+        PhasingConfig(threshold=0.1, volume_angstrom3=5000.0)

@@ -187,3 +187,23 @@ class TrainConfig(Settings):
                 f"{farthest:.3g} with start.reach = {self.start.reach:g}; raise start.reach, or "
                 "lower search.reach to it"
             )
+        self._check_symmetries()
+        if self.mode == "paper" and self.single_pass:
+            raise ConfigError(
+                'single_pass is true, but mode is "paper", which reads every pattern '
+                f"{self.end_to_end.epochs + 1} times (end_to_end.epochs, and for the poses)"
+            )
+
+    def _check_symmetries(self) -> None:
+        """Refuse two point groups, and one that mode ``paper`` would not hear of."""
+        whole, decoder = self.symmetry, self.decoder.symmetry
+        if decoder not in ("C1", whole):
+            raise ConfigError(
+                f"decoder.symmetry is {decoder} and symmetry is {whole}; expected the same, as a "
+                "particle has one point group"
+            )
+        if self.mode == "paper" and whole != decoder:
+            raise ConfigError(
+                f'symmetry is {whole}, decoder.symmetry is {decoder} and mode is "paper", in which '
+                f"the decoder alone has a point group; set decoder.symmetry to {whole} too"
+            )

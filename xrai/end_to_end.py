@@ -39,7 +39,7 @@ def end_to_end(
 ) -> tuple[Volume, Float[Tensor, "N 4"], dict[str, Tensor]]:
     """Return the volume, the encoder's pose of every pattern, and the encoder's weights.
 
-    Patterns without photons have no pose (NaN). Raises :class:`UserError` where there are no
+    Patterns without photons have no pose (NaN). Raises :class:`SamplingError` where there are no
     photons to go by, :class:`DivergedError` for a loss that is not finite.
 
     Logs an event ``end_to_end`` per pass: the loss per photon, and how far apart the poses of the

@@ -23,9 +23,11 @@ def next_round(march: March, state: State) -> Round | None:
     stop = int(march.processes.agreed(march.stream.wait_for(state.seen + size)))
     if stop > state.seen:
         return _online(march, state, stop)
-    if reads_once(march) or state.finals >= rounds.final:
+    if reads_once(march):
         return None
     kind = _kind(march, state)
+    if kind == FINAL and state.finals >= rounds.final:
+        return None
     s_now = state.limit if state.finals else next_limit(march, state)
     s_next = march.s_edge if kind == FINAL else min(s_now * rounds.ratio, march.s_edge)
     return Round(

@@ -35,13 +35,13 @@ from xrai.verdict import doubts
 from xrai.watch import Watch
 from xraisim.core import config as configuration
 from xraisim.core.device import choose_device
-from xraisim.core.errors import DivergedError, UserError
+from xraisim.core.errors import DivergedError, SamplingError, UserError
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.types import PatternSource
 from xraisim.files.atomic import write_text
 from xraisim.files.lock import new_directory, only_writer
 
-CONFIG = "config.toml"
+CONFIG, METRICS = "config.toml", "metrics.jsonl"
 
 
 def train(
@@ -60,6 +60,7 @@ def train(
 
     Raises :class:`UserError` if the directory already holds a run, :class:`DeviceError` for a
     device that is not there, :class:`FormatError` for an unusable pattern file,
+    :class:`SamplingError` for patterns that no start can be made of, which leave no directory,
     :class:`DivergedError` if what is found is not finite any more; the last good checkpoint stays.
     """
     device = choose_device(config.device)
@@ -74,9 +75,15 @@ def train(
         state = State(patterns=name_of(patterns), extent=_extent(stream))
         if leads:
             write_text(directory / CONFIG, configuration.dumps(config))
-            (directory / "metrics.jsonl").unlink(missing_ok=True)
+            (directory / METRICS).unlink(missing_ok=True)
             checkpoint.save(state, directory)
-        return _run(stream, directory, config, state, device, quiet, processes)
+        try:
+            return _run(stream, directory, config, state, device, quiet, processes)
+        except SamplingError:
+            if leads and state.volume is None:
+                for name in (CONFIG, METRICS, checkpoint.NAME):
+                    (directory / name).unlink(missing_ok=True)
+            raise
 
 
 def resume(
@@ -132,7 +139,7 @@ def _run(
     quiet: bool,
     processes: Processes,
 ) -> dict[str, float | int | str]:
-    metrics = directory / "metrics.jsonl" if processes.is_leader else None
+    metrics = directory / METRICS if processes.is_leader else None
     monitor = Monitor(metrics, quiet or not processes.is_leader)
     march = March(stream, config, device, processes)
     state.to(device)

@@ -6,6 +6,7 @@ from typing import Annotated
 from jaxtyping import Float
 from torch import Tensor
 
+from baselines.emc.orientations import OrientationGrid
 from xraisim.core.errors import ConfigError
 from xraisim.core.settings import (
     Count,
@@ -134,7 +135,12 @@ class EmcConfig(Settings):
                      'a "global" level first, of no fewer patterns')  # fmt: skip
         last = self.levels[-1].patterns
         _require(last == 0, "patterns of the last level", last, "0, for all of them")
-        point_group(self.symmetry)
+        _require(not self.halves or len(self.levels) > 1, "halves", self.halves,
+                 f"false with {len(self.levels)} of levels: they are made above it")  # fmt: skip
+        fewest = min(level.rotations for level in self.levels)
+        found = len(self.group) == 1 or len(OrientationGrid.of(fewest, self.group)) > 0
+        _require(found, "rotations", fewest, f"more, as symmetry is {self.symmetry}: none of them "
+                 f"lies in the one of {len(self.group)} equal parts that is searched")  # fmt: skip
 
     @property
     def group(self) -> Float[Tensor, "m 4"]:

@@ -14,6 +14,7 @@ from baselines.emc.output import Summary, summarise, write_results
 from xraisim.console import Advance
 from xraisim.core import config as toml
 from xraisim.core.device import choose_device
+from xraisim.core.errors import SamplingError
 from xraisim.core.processes import ALONE, Processes
 from xraisim.files.atomic import write_text
 from xraisim.files.lock import new_directory
@@ -36,7 +37,8 @@ def reconstruct(
     ``summary.json`` into ``directory``. ``chosen``: which patterns take part; the others have no
     pose. ``resume`` goes on from the checkpoint that an interrupted run left there. Several
     ``processes`` share the patterns, and the first of them writes. Raises the :class:`UserError`
-    family for input that cannot be used.
+    family for input that cannot be used; a :class:`SamplingError` before the first iteration leaves
+    no directory.
     """
     device = choose_device(config.device)
     with PatternReader(patterns) as reader:
@@ -47,7 +49,13 @@ def reconstruct(
             if leads:
                 write_text(directory / "config.toml", toml.dumps(config))
             march = March(reader, directory, config, device, state, progress, processes, chosen)
-            stage = march.run()
+            try:
+                stage = march.run()
+            except SamplingError:
+                if leads and not (directory / checkpoint.NAME).exists():
+                    for name in ("config.toml", "metrics.jsonl"):
+                        (directory / name).unlink(missing_ok=True)
+                raise
             summary = summarise(stage, state, device)
             if leads:
                 write_results(directory, reader, stage, state, summary)

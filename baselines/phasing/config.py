@@ -96,11 +96,16 @@ class PhasingConfig(Settings):
     device: str = "cpu"
 
     def check(self) -> None:
-        """Refuse a range without an inside, and more refined starts than starts."""
+        """Refuse a range without an inside, more refined starts than starts, and two supports."""
         if self.s_max_per_angstrom is not None:
             low, high = self.s_min_per_angstrom or 0.0, self.s_max_per_angstrom
             _require(high > low, "s_max_per_angstrom", high, f"above s_min_per_angstrom = {low}")
         _require(self.starts >= self.refined, "starts", self.starts, f"≥ refined = {self.refined}")
+        if self.threshold is not None and self.volume_angstrom3 is not None:
+            raise ConfigError(
+                f"threshold is {self.threshold:g} and volume_angstrom3 is "
+                f"{self.volume_angstrom3:g}, but one of them makes the support; leave out the other"
+            )
 
     def completed(self, attributes: Mapping[str, Any]) -> "PhasingConfig":
         """Return these settings with what is unset taken from a volume's attributes.

@@ -132,6 +132,8 @@ def phase_starts(
     diameter = config.diameter_angstrom or estimate_diameter(known, s_range, trust)
     room = first_room(known, s_range, diameter, config, trust) if stated is None else stated
     coarse, fine = _stages(known, s_range, diameter, config, trust, stated)
+    for stage in (coarse, fine):
+        stage.require_volume()
     draw = _Draw(room=room, seed=seed, halt=halt)
     starts, broken = draw.started(coarse, progress)
     trials: tuple[Trial, ...] = ()

@@ -22,6 +22,7 @@ from baselines.phasing.transforms import (
     resized,
     to_half,
 )
+from xraisim.core.errors import ConfigError
 from xraisim.core.fourier import crop_or_pad, radius, reciprocal, to_density
 from xraisim.core.types import Volume
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from baselines.phasing.config import PhasingConfig, StageConfig
 
 Progress = Callable[[int], None]
+_FEWEST_VOXELS = 8  # of a support: starts of a voxel or two cannot be aligned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,16 @@ class Stage:
     def _volume_voxels(self) -> int | None:
         volume = self.config.volume_angstrom3
         return None if volume is None else round(volume / self.voxel**3)
+
+    def require_volume(self) -> None:
+        """Raise :class:`ConfigError` where the stated volume is no part of the field."""
+        voxels, most = self._volume_voxels, self.grid**3
+        if voxels is not None and not _FEWEST_VOXELS <= voxels < most:
+            raise ConfigError(
+                f"volume_angstrom3 is {self.config.volume_angstrom3:g}, which is {voxels:,} voxels "
+                f"of {self.voxel:.3g} Å; expected {_FEWEST_VOXELS} or more, and fewer than the "
+                f"{most:,} of the field"
+            )
 
     def begin(self, room: Bool[Tensor, "N N N"], draws: Sequence[torch.Generator]) -> Starts:
         """Return random densities in ``room`` (FFT order), one of each generator."""

@@ -1,5 +1,6 @@
 """Phasing with parts missing, a background, both hands at once, and an interruption."""
 
+import re
 from dataclasses import replace
 from threading import Event
 
@@ -13,6 +14,7 @@ from baselines.phasing.support import ball, blur, on_grid
 from baselines.phasing.transforms import centred_factors, resized
 from baselines.phasing.twin import break_twins
 from xraisim.core.align import align_density
+from xraisim.core.errors import ConfigError
 from xraisim.core.fourier import radius, reciprocal, to_structure_factors
 from xraisim.core.fsc import fsc, shell_numbers, shell_s, shell_sums
 from xraisim.core.random import generator
@@ -88,6 +90,15 @@ def test_without_positivity_negative_densities_are_found():
     free = phase(intensity, replace(CONFIG, positivity=False, volume_angstrom3=1.3e5), seed=1)
     assert free.density.values.min() < -0.2 * free.density.values.max()
     assert bounded.density.values.min() > -0.2 * bounded.density.values.max()
+
+
+@pytest.mark.parametrize(("volume", "voxels"), [(1.0, 0), (1e12, r"\d[\d,]*")])
+def test_a_volume_is_a_part_of_the_field(volume, voxels):
+    with pytest.raises(
+        ConfigError,
+        match=rf"is {re.escape(format(volume, 'g'))}, which is {voxels} voxels of .* field",
+    ):
+        phase(INTENSITY, replace(CONFIG, volume_angstrom3=volume), seed=1)
 
 
 def test_a_start_of_both_hands_is_detected_and_broken():

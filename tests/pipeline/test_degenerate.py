@@ -15,6 +15,7 @@ from baselines.classify import ClassifyConfig
 from baselines.emc import EmcConfig, Level
 from baselines.phasing.config import PhasingConfig, StageConfig
 from xrai.config import EncoderConfig, RoundsConfig, SearchConfig, StartConfig, TrainConfig
+from xraisim.core.admission import LARGEST_COUNT
 from xraisim.core.config import dumps
 from xraisim.core.types import Photons
 from xraisim.files.patterns import PatternReader, PatternWriter
@@ -67,9 +68,9 @@ def _one_photon(counts: np.ndarray) -> np.ndarray:
 
 
 def _huge(counts: np.ndarray) -> np.ndarray:
-    """A thousand times as many photons, and one pixel that a broken detector might read."""
+    """A thousand times as many photons, and one pixel with as many as may be."""
     found = counts * 1000
-    found[0, found[0].argmax()] = 100_000_000
+    found[0, found[0].argmax()] = LARGEST_COUNT
     return found
 
 
@@ -132,10 +133,11 @@ def _write(path: Path, counts: np.ndarray, background: float, pixels: int) -> No
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(monkeypatch, capsys, tmp_path, record_property):
     """Return a function that runs a command and says whether it ended well.
 
-    Fails unless it did, or told why not in one message.
+    Fails unless it did, or told why not in one message. What it said is in a report of
+    ``--junitxml`` (with ``-o junit_family=legacy``).
     """
     programs = {"xrai-sim": xraisim.cli, "xrai": xrai.cli, "xrai-baseline": baselines.cli}
 
@@ -149,12 +151,20 @@ def run(monkeypatch, capsys, tmp_path):
         with pytest.raises(SystemExit) as stop:
             programs[program].main()
         err = capsys.readouterr().err
+        record_property(command, f"{stop.value.code} {err[err.find('error:') :]}")
         bad_data = 1 if command == "validate" else 0
         assert stop.value.code in (0, bad_data, 2), err
         assert err.count("error:") == (stop.value.code == 2), err
+        if stop.value.code == 2 and command in ("train", "emc", "classify"):
+            out = _out(given)
+            assert not out.exists() or (out / "checkpoint.pt").exists(), "something is left"
         return stop.value.code == 0
 
     return run
+
+
+def _out(arguments: list[str]) -> Path:
+    return Path(arguments[arguments.index("--out") + 1])
 
 
 def _strict(path: Path) -> dict:

@@ -55,29 +55,48 @@ def native_run(native, small_config, tmp_path_factory) -> Path:
     return run
 
 
+@pytest.fixture(scope="module")
+def there_and_back(native, tmp_path_factory):
+    """Return a function that gives the native data set back out of another format."""
+    directory = tmp_path_factory.mktemp("formats")
+
+    def converted(name: str) -> Path:
+        there, back = directory / f"there.{name}", directory / f"{name}.h5"
+        if back.exists():
+            return back
+        convert(native, there, target=name)
+        with PatternReader(native) as reader:
+            diameter = reader.info["particle_diameter_angstrom"]
+            fluence = reader.info["fluence_photons_per_um2"]
+        told = TOLD[name]
+        beam = told.get("beam", {}) | {"photons_per_pulse": fluence, "focus_radius_um": np.pi**-0.5}
+        config = ExperimentConfig(particle_diameter_angstrom=diameter, **told | {"beam": beam})
+        detector = there.with_name("there.detector.h5") if name == "emc" else None
+        convert(there, back, config=config, detector=detector)
+        return back
+
+    return converted
+
+
 @pytest.mark.parametrize("name", TOLD)
-def test_a_reconstruction_does_not_mind_the_format(
-    native, native_run, small_config, tmp_path, name
-):
-    there, back = tmp_path / f"there.{name}", tmp_path / "back.h5"
-    convert(native, there, target=name)
-    with PatternReader(native) as reader:
-        diameter = reader.info["particle_diameter_angstrom"]
-        fluence = reader.info["fluence_photons_per_um2"]
-    told = TOLD[name]
-    beam = told.get("beam", {}) | {"photons_per_pulse": fluence, "focus_radius_um": np.pi**-0.5}
-    convert(
-        there,
-        back,
-        config=ExperimentConfig(particle_diameter_angstrom=diameter, **told | {"beam": beam}),
-        detector=there.with_name("there.detector.h5") if name == "emc" else None,
-    )
-    with PatternReader(native) as one, PatternReader(back) as other:
+def test_what_a_reconstruction_reads_does_not_mind_the_format(native, there_and_back, name):
+    with PatternReader(native) as one, PatternReader(there_and_back(name)) as other:
         assert len(one.pixels) == len(other.pixels) < 2 * 30 * 64
         assert torch.allclose(one.pixels.s, other.pixels.s, atol=1e-7)
         assert torch.allclose(one.pixels.gain, other.pixels.gain, rtol=1e-4)
         assert torch.allclose(one.pixels.background, other.pixels.background)
-        assert np.array_equal(one.read(0, 600).totals(), other.read(0, 600).totals())
-    train(back, tmp_path / "run", small_config, quiet=True)
+        counts = [reader.read(0, 600).dense(len(reader.pixels)) for reader in (one, other)]
+        # where |s| is the same within rounding, pixels may change places
+        assert torch.equal(*(some.sum(1) for some in counts))
+        assert (counts[0] != counts[1]).float().mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(name, marks=pytest.mark.long) for name in ("emc", "cxi")), "skopi"]
+)
+def test_a_reconstruction_does_not_mind_the_format(
+    native_run, there_and_back, small_config, tmp_path, name
+):
+    train(there_and_back(name), tmp_path / "run", small_config, quiet=True)
     expected = orientations(native_run)
     assert share_within(orientations(tmp_path / "run"), expected, 10.0) > 0.8

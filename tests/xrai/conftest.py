@@ -1,6 +1,7 @@
 """A small data set, simulated once, and settings that reconstruct it in seconds."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from xrai.config import (
     StartConfig,
     TrainConfig,
 )
+from xrai.train import train
 from xraisim.simulation import make
 from xraisim.simulation.config import from_mapping
 
@@ -75,6 +77,30 @@ def quick_config() -> TrainConfig:
             rings=10, azimuths=16, directions=150, channels=32, heads=4, steps=60, batch=64
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def quick_run(patterns, quick_config, tmp_path_factory) -> tuple[Path, dict]:
+    """A finished run of these settings, to be looked at only, and its summary."""
+    directory = tmp_path_factory.mktemp("quick") / "run"
+    return directory, train(patterns, directory, quick_config, quiet=True)
+
+
+@pytest.fixture(scope="session")
+def brief_config(quick_config) -> TrainConfig:
+    """Settings for what no good poses and no good encoder are needed for."""
+    encoder = replace(
+        quick_config.encoder, channels=8, heads=2, steps=4, steps_per_round=1, batch=16
+    )
+    return replace(quick_config, rounds=RoundsConfig(final=1, reheats=0), encoder=encoder)
+
+
+@pytest.fixture(scope="session")
+def brief_run(patterns, brief_config, tmp_path_factory) -> Path:
+    """A finished run of them, to be looked at only."""
+    directory = tmp_path_factory.mktemp("brief") / "run"
+    train(patterns, directory, brief_config, quiet=True)
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -51,9 +51,9 @@ def darkened(patterns: Path, out: Path, dark: np.ndarray, *, most: int | None = 
 
 
 @pytest.fixture(scope="module")
-def short_config(quick_config) -> TrainConfig:
+def short_config(brief_config) -> TrainConfig:
     return dataclasses.replace(
-        quick_config, block=128, rounds=RoundsConfig(ratio=1.4, final=1, patience=1, reheats=0)
+        brief_config, block=128, rounds=RoundsConfig(ratio=1.4, final=1, patience=1, reheats=0)
     )
 
 
@@ -117,6 +117,7 @@ def test_data_without_photons_are_refused(patterns, short_config, tmp_path, mode
     source = darkened(patterns, tmp_path / "patterns.h5", dark, most=most)
     with pytest.raises(UserError, match=said):
         train(source, tmp_path / "run", dataclasses.replace(short_config, mode=mode), quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_set_needs_photons():

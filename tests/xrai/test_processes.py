@@ -23,7 +23,7 @@ def train_in(count: int, repository: Path, patterns: Path, config: Path, out: Pa
         "--nproc-per-node", str(count), "--no-python",
     ]  # fmt: skip
     command = [
-        *(launcher if count > 1 else []), sys.executable, "-c", _COMMAND,
+        *launcher, sys.executable, "-c", _COMMAND,
         "train", str(patterns), "--out", str(out), "--config", str(config), "--json",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
@@ -34,12 +34,11 @@ def train_in(count: int, repository: Path, patterns: Path, config: Path, out: Pa
     assert json.loads(done.stdout)["method"] == "xrai"  # printed once
 
 
-def test_two_processes_find_what_one_finds(repository, patterns, quick_config, tmp_path):
+def test_two_processes_find_what_one_finds(repository, patterns, brief_config, brief_run, tmp_path):
     config = tmp_path / "config.toml"
-    config.write_text(toml.dumps(quick_config))
-    one, two = tmp_path / "one", tmp_path / "two"
-    for count, out in ((1, one), (2, two)):
-        train_in(count, repository, patterns, config, out)
+    config.write_text(toml.dumps(brief_config))
+    one, two = brief_run, tmp_path / "two"
+    train_in(2, repository, patterns, config, two)
     assert {p.name for p in one.iterdir()} == {p.name for p in two.iterdir()}
     for run in (one, two):
         events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

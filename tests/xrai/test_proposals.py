@@ -13,12 +13,12 @@ from xrai.poses import GridSearch
 
 
 @pytest.fixture
-def run(patterns, quick_config, tmp_path):
+def run(patterns, brief_config, tmp_path):
     """Return a function: a single pass in three rounds → its events, and its orientations."""
 
     def single_pass(name):
-        rounds = replace(quick_config.rounds, patterns=300)
-        config = replace(quick_config, single_pass=True, rounds=rounds)
+        rounds = replace(brief_config.rounds, patterns=300)
+        config = replace(brief_config, single_pass=True, rounds=rounds)
         train.train(patterns, tmp_path / name, config, quiet=True)
         lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
         with h5py.File(tmp_path / name / "poses.h5") as file:

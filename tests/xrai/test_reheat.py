@@ -12,17 +12,14 @@ from xrai.one_round import begin, run_round
 from xrai.poses import Poses, angle_modulo_mate, refine, score_mates
 from xrai.rounds import MARCH, REHEAT, Round
 from xrai.stream import PatternStream
-from xrai.train import train
 from xraisim.core import rotations, so3
 from xraisim.core.random import generator
 from xraisim.core.symmetry import point_group
 
 
 @pytest.fixture(scope="module")
-def finished(patterns, quick_config, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("reheat") / "run"
-    train(patterns, directory, quick_config, quiet=True)
-    return directory
+def finished(quick_run):
+    return quick_run[0]
 
 
 def errors_after(kind, finished, patterns, config, tmp_path, share=4):

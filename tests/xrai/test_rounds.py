@@ -88,6 +88,14 @@ def test_a_small_data_set_is_searched_then_marched_then_finished():
     assert found[-1].s_next == S_EDGE
 
 
+def test_without_final_rounds_the_limit_still_marches():
+    march = march_of(5000)
+    march.config = replace(march.config, rounds=replace(march.config.rounds, final=0))
+    found = all_rounds(march)
+    assert found[-1].kind == "march"
+    assert found[-1].s_now == S_EDGE
+
+
 def test_several_rounds_of_new_patterns_are_no_standstill():
     kinds = [one.kind for one in all_rounds(march_of(30_000))]
     assert kinds[:4] == ["online"] * 4

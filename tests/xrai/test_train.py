@@ -29,10 +29,9 @@ from xraisim.files.volumes import read_volume
 from xraisim.stopping import Stopped
 
 
-@pytest.fixture(scope="module")
-def run(patterns, quick_config, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("run") / "xrai"
-    return directory, train(patterns, directory, quick_config, quiet=True)
+@pytest.fixture
+def run(quick_run):
+    return quick_run
 
 
 def found_orientations(path) -> torch.Tensor:
@@ -114,7 +113,7 @@ def test_fluence_follows_the_truth(run, patterns):
 
 @pytest.mark.parametrize("after_blocks", [1, 2, 4])
 def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(
-    patterns, quick_config, run, tmp_path, monkeypatch, after_blocks
+    patterns, brief_config, brief_run, tmp_path, monkeypatch, after_blocks
 ):
     """SIGTERM after some blocks: within the first round, at its last block, in the second."""
     blocks = itertools.count(1)
@@ -128,25 +127,27 @@ def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(
     monkeypatch.setattr(Watch, "after_block", told_to_stop)
     stopped = tmp_path / "stopped"
     with pytest.raises(Stopped, match="xrai resume"):
-        train(patterns, stopped, quick_config, quiet=True)
+        train(patterns, stopped, brief_config, quiet=True)
     monkeypatch.undo()
     assert checkpoint.load(stopped).position == min(400 * ((after_blocks - 1) % 3 + 1), 900)
     resume(stopped, quiet=True)
     for name in ("poses.h5", "intensity.h5", "half_1.h5"):
-        with h5py.File(stopped / name) as one, h5py.File(run[0] / name) as other:
+        with h5py.File(stopped / name) as one, h5py.File(brief_run / name) as other:
             assert all(np.array_equal(one[key], other[key]) for key in one)
 
 
-def test_an_interrupted_start_begins_again(patterns, quick_config, run, tmp_path, monkeypatch):
+def test_an_interrupted_start_begins_again(
+    patterns, brief_config, brief_run, tmp_path, monkeypatch
+):
     def fail(march, monitor):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("xrai.train.robust_start", fail)
     with pytest.raises(KeyboardInterrupt):
-        train(patterns, tmp_path / "run", quick_config, quiet=True)
+        train(patterns, tmp_path / "run", brief_config, quiet=True)
     monkeypatch.undo()
     resume(tmp_path / "run", quiet=True)
-    whole = found_orientations(run[0] / "poses.h5")
+    whole = found_orientations(brief_run / "poses.h5")
     assert torch.equal(found_orientations(tmp_path / "run/poses.h5"), whole)
 
 
@@ -171,16 +172,16 @@ def test_patterns_without_a_file_are_those_of_the_file(patterns):
         assert stored.diameter_angstrom == drawn.diameter_angstrom
         for (rows, one), (_, other) in zip(stored.blocks(150), drawn.blocks(150), strict=True):
             assert rows.stop - rows.start == len(one)
-            pixels = len(stored.pixels)  # a file splits counts above 255 into several entries
+            pixels = len(stored.pixels)
             assert torch.equal(one.dense(pixels), other.dense(pixels))
 
 
-def test_a_reconstruction_needs_no_file(patterns, quick_config, run, tmp_path):
+def test_a_reconstruction_needs_no_file(patterns, brief_config, brief_run, tmp_path):
     with PatternReader(patterns) as reader:
         made = xraisim.stream(tomllib.loads(reader.info["provenance"]["config"]))
-    train(made, tmp_path / "run", quick_config, quiet=True)
+    train(made, tmp_path / "run", brief_config, quiet=True)
     found = found_orientations(tmp_path / "run/poses.h5")
-    assert torch.equal(found, found_orientations(run[0] / "poses.h5"))
+    assert torch.equal(found, found_orientations(brief_run / "poses.h5"))
 
 
 def test_known_background_is_honoured(simulate, quick_config, tmp_path):

@@ -27,10 +27,10 @@ def run(monkeypatch, capsys):
 
 
 @pytest.fixture(scope="module")
-def finished(patterns, quick_config, tmp_path_factory):
+def finished(patterns, brief_config, tmp_path_factory):
     """A run made by the command itself."""
     directory = tmp_path_factory.mktemp("cli")
-    (directory / "mine.toml").write_text(dumps(quick_config))
+    (directory / "mine.toml").write_text(dumps(brief_config))
     arguments = ["train", str(patterns), "--out", str(directory / "run")]
     arguments += ["--config", str(directory / "mine.toml"), "--seed", "5", "--json"]
     with pytest.MonkeyPatch.context() as patch:

@@ -11,8 +11,10 @@ import numpy as np
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons, Pixels
 
-LARGEST_COUNT = 2**31 - 1  # of the int32 in which counts are held
+LARGEST_COUNT = 2**24  # of a pixel: beyond, float32 leaves out whole numbers
+MOST_PHOTONS = 2**31 - 1  # of a pattern; a pattern file holds 255 of a pixel in an entry
 MOST_PIXELS = 2**31  # numbered by an int32
+_HUGE = "mask broken pixels, convert ADU to photons, or lower the fluence"
 _BEYOND = 1 + 1e-3  # of 2/λ, for wavelengths that were rounded
 
 
@@ -42,12 +44,12 @@ def admit_photons(
     )
 
 
-def check_photons(photons: Photons, pixels: int) -> None:
+def check_photons(photons: Photons, pixels: int, source: object = "photons") -> None:
     """Raise :class:`FormatError` for entries that cannot be right: see :func:`admit_photons`."""
     try:
         _check_entries(photons.offsets, photons.pixel, photons.count, pixels)
     except ValueError as error:
-        raise FormatError(f"photons hold impossible entries: {error}") from error
+        raise FormatError(f"{source} hold impossible entries: {error}") from error
 
 
 def check_rows(photons: Photons, patterns: int) -> None:
@@ -75,7 +77,17 @@ def _check_type(name: str, values: np.ndarray) -> None:
 def _check_entries(offsets: np.ndarray, pixel: np.ndarray, count: np.ndarray, pixels: int) -> None:
     _check_offsets(offsets, pixel, count)
     _check_range("pixel", pixel, pixels - 1)
-    _check_range("count", count, LARGEST_COUNT)
+    _check_range("count", count, np.iinfo(count.dtype).max)
+    if count.max(initial=0) > LARGEST_COUNT:
+        at = int(count.argmax())
+        raise ValueError(
+            f"count {count[at]} of pixel {pixel[at]}; expected 0 … {LARGEST_COUNT}: {_HUGE}"
+        )
+    if int(count.max(initial=0)) * int(np.diff(offsets).max(initial=0)) > MOST_PHOTONS:
+        running = np.concatenate([[0], np.cumsum(count, dtype=np.int64)])
+        most = int(np.diff(running[offsets]).max(initial=0))
+        if most > MOST_PHOTONS:
+            raise ValueError(f"{most} photons in a pattern; expected 0 … {MOST_PHOTONS}: {_HUGE}")
 
 
 def _check_offsets(offsets: np.ndarray, pixel: np.ndarray, count: np.ndarray) -> None:

@@ -10,6 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from xraisim.core.errors import FormatError
+
+_LARGEST = 2**31 - 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
@@ -121,16 +125,25 @@ class Photons:
         return torch.from_numpy(out.astype(np.float32).reshape(len(self), pixels))
 
     def summed(self) -> "Photons":
-        """Return the block with one entry where neighbouring entries are of one pixel."""
-        if not len(self.pixel):
+        """Return the block with one entry where neighbouring entries are of one pixel.
+
+        Raises :class:`FormatError` if a sum is more than an int32 holds.
+        """
+        first = np.ones(len(self.pixel), bool)
+        first[1:] = self.pixel[1:] != self.pixel[:-1]
+        first[self.offsets[:-1][self.offsets[:-1] < len(first)]] = True
+        if first.all():
             return self
-        row = self.rows()
-        first = np.concatenate([[True], (np.diff(self.pixel) != 0) | (np.diff(row) != 0)])
         start = np.flatnonzero(first)
+        count = np.add.reduceat(self.count, start, dtype=np.int64)
+        if count.max() > _LARGEST:
+            raise FormatError(
+                f"entries of a pixel add up to {count.max()}, more than an int32 holds"
+            )
         return Photons(
-            offsets=np.searchsorted(row[start], np.arange(len(self) + 1)),
+            offsets=np.searchsorted(start, self.offsets),
             pixel=self.pixel[start],
-            count=np.add.reduceat(self.count, start).astype(np.int32),
+            count=count.astype(np.int32),
         )
 
     def take(self, selection: np.ndarray) -> "Photons":

@@ -15,12 +15,22 @@ from xraisim.core.types import Photons
 from xraisim.files.atomic import is_partial
 from xraisim.files.growing import open_growing
 from xraisim.files.held import read_whole, require_held
-from xraisim.files.pattern_schema import COUNT, FORMAT, OFFSETS, PIXEL, SCALARS, TABLES, VERSION
+from xraisim.files.pattern_schema import (
+    COUNT,
+    FORMAT,
+    LARGEST_COUNT,
+    OFFSETS,
+    PIXEL,
+    SCALARS,
+    TABLES,
+    VERSION,
+)
 from xraisim.files.pixel_order import PixelOrder
 from xraisim.files.texts import attribute, attributes
 
 _DETECTOR = ("s", "gain", "background", "mask")
 _RESCUE = "xrai-sim rescue says which chunks are damaged, and keeps the rest (--out)"
+_ENTRIES = 2**24  # read at a time, before those of one pixel are added up
 _CONSISTENCY_FLAGS = 11  # where they are in a superblock of version 2 or 3
 
 
@@ -69,20 +79,47 @@ class PatternFile:
         )
 
     def read(self, start: int, stop: int) -> Photons:
-        """Return patterns ``start … stop − 1`` with flat detector indices."""
+        """Return patterns ``start … stop − 1`` with flat detector indices.
+
+        What the file holds in several entries, as large counts, is one entry.
+        """
         where = f"{self.path}: patterns {start} … {stop} hold impossible entries"
         try:
-            offsets = self._offsets[start : stop + 1]
+            offsets = self._offsets[start : stop + 1].astype(np.int64)
             first, last = int(offsets[0]), int(offsets[-1])
             if not 0 <= first <= last <= len(self._pixel):
                 raise FormatError(f"{where}: {first} … {last} of {len(self._pixel)}; it is damaged")
-            pixel, count = self._pixel[first:last], self._count[first:last]
+            if (offsets[1:] < offsets[:-1]).any():
+                raise FormatError(f"{where}: offsets that step back; it is damaged")
+            parts = [
+                self._read_entries(np.clip(offsets, at, at + _ENTRIES), where)
+                for at in range(first, last, _ENTRIES) or [first]
+            ]
         except OSError as error:
             raise FormatError(
                 f"{self.path}: of patterns {start:,} … {stop - 1:,} some cannot be read "
                 f"({error}); {_RESCUE}"
             ) from error
-        return admit_photons(offsets, pixel, count, len(self.order.rank), where)
+        if len(parts) == 1:
+            return parts[0]
+        photons = Photons(
+            offsets=np.sum([part.offsets for part in parts], axis=0),
+            pixel=np.concatenate([part.pixel for part in parts]),
+            count=np.concatenate([part.count for part in parts]),
+        ).summed()
+        return admit_photons(
+            photons.offsets, photons.pixel, photons.count, len(self.order.rank), where
+        )
+
+    def _read_entries(self, offsets: np.ndarray, where: str) -> Photons:
+        """Return the patterns between ``offsets``, of which each is whole or a part."""
+        entries = slice(int(offsets[0]), int(offsets[-1]))
+        pixels = len(self.order.rank)
+        found = admit_photons(offsets, self._pixel[entries], self._count[entries], pixels, where)
+        if found.count.max(initial=0) < LARGEST_COUNT:
+            return found
+        whole = found.summed()
+        return admit_photons(whole.offsets, whole.pixel, whole.count, pixels, where)
 
     def _load(self) -> None:
         file = self._file

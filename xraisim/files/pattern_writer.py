@@ -96,7 +96,7 @@ class PatternWriter:
 
         Raises :class:`ValueError` for pixels off the detector and counts below 0.
         """
-        check_photons(photons, len(self._file["detector/mask"]))
+        check_photons(photons, len(self._file["detector/mask"]), f"{self.path}: photons")
         self.photons += int(photons.count.sum())
         with disk_errors(self.path):
             self._tables.append(photons)

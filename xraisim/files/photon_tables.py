@@ -1,5 +1,6 @@
 """The photons of a pattern file: growing datasets, chunk by whole chunk, each with a checksum."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ from xraisim.files.pattern_schema import COUNT, LARGEST_COUNT, OFFSETS, PIXEL, U
 from xraisim.files.texts import describe
 
 _ENTRY_CHUNK, _OFFSET_CHUNK = 2**18, 2**11
+_SPLIT_ENTRIES = 2**22
 
 
 class PhotonTables:
@@ -39,8 +41,9 @@ class PhotonTables:
 
     def append(self, photons: Photons) -> None:
         """Append a block; what does not fill a chunk waits."""
-        self._waiting.add(split_large_counts(photons))
-        self._write(self._waiting.whole_chunks(len(self._file[OFFSETS])))
+        for some in _bounded(photons):
+            self._waiting.add(split_large_counts(some))
+            self._write(self._waiting.whole_chunks(len(self._file[OFFSETS])))
 
     def finish(self) -> None:
         """Write what waits."""
@@ -93,6 +96,17 @@ class _Waiting:
         given = {name: values[: lengths[name]] for name, values in self._held.items()}
         self._held = {name: values[lengths[name] :] for name, values in self._held.items()}
         return given
+
+
+def _bounded(photons: Photons) -> Iterator[Photons]:
+    """Yield the block in parts that stay small when large counts become several entries."""
+    if photons.count.max(initial=0) <= LARGEST_COUNT:
+        yield photons
+        return
+    copies = np.concatenate([[0], np.cumsum(-(-photons.count // LARGEST_COUNT), dtype=np.int64)])
+    part = copies[photons.offsets[:-1]] // _SPLIT_ENTRIES  # by the place of the first entry
+    for rows in np.split(np.arange(len(photons)), np.flatnonzero(np.diff(part)) + 1):
+        yield photons.take(rows)
 
 
 def split_large_counts(photons: Photons) -> Photons:

@@ -64,27 +64,9 @@ def _refuse(value: Any, frame: int, pixel: int, where: str) -> None:
     )
 
 
-def merged(photons: Photons) -> Photons:
-    """Return the block with repeated entries of a pixel added up (pixels are ascending).
-
-    Raises :class:`FormatError` if a sum is more than an int32 holds.
-    """
-    rows = photons.rows()
-    new = np.ones(len(rows), bool)
-    new[1:] = (np.diff(rows) != 0) | (np.diff(photons.pixel) != 0)
-    if new.all():
-        return photons
-    first = np.flatnonzero(new)
-    count = np.add.reduceat(photons.count, first, dtype=np.int64)
-    if count.max(initial=0) > LARGEST:
-        raise FormatError(f"entries of a pixel add up to {count.max()}, more than an int32 holds")
-    offsets = np.concatenate([[0], np.cumsum(new)])[photons.offsets]
-    return Photons(offsets=offsets, pixel=photons.pixel[first], count=count.astype(np.int32))
-
-
 def dense(photons: Photons, pixels: int) -> np.ndarray:
     """Return the counts as int32 [n, pixels]; repeated entries are added."""
-    photons = merged(photons)
+    photons = photons.summed()
     frames = np.zeros((len(photons), pixels), np.int32)
     frames[photons.rows(), photons.pixel] = photons.count
     return frames

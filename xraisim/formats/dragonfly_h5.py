@@ -115,7 +115,7 @@ def create_dragonfly_h5(path: Path, target: Target) -> Iterator[Append]:
 
         def append(photons: Photons) -> None:
             nonlocal done
-            photons = counts.merged(photons)
+            photons = photons.summed()
             require_space(path, 8 * len(photons.pixel) + 48 * len(photons))
             single = photons.count == 1
             edges = np.concatenate([[0], np.cumsum(single)])[photons.offsets]

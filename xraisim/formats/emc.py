@@ -130,7 +130,7 @@ def create_sparse(path: Path, target: Target) -> Iterator[Append]:
         ]
 
         def append(photons: Photons) -> None:
-            photons = counts.merged(photons)
+            photons = photons.summed()
             rows, single = photons.rows(), photons.count == 1
             for kept, chosen in zip(lengths, (single, ~single), strict=True):
                 kept.append(np.bincount(rows[chosen], minlength=len(photons)).astype(_I4))

@@ -2,7 +2,7 @@
 
 Frames are [N, rows, columns], [N, panels, rows, columns] or [N, pixels]; the last two axes are kept
 as the detector's shape, panels below one another. A dataset or member called ``mask`` of a frame's
-shape is the mask, non-zero where a pixel is unused.
+shape is the mask, non-zero where a pixel is unused; of the stack's shape, in any frame.
 """
 
 import math
@@ -25,6 +25,7 @@ from xraisim.formats.frames import append_frames
 from xraisim.formats.known import Known
 
 _KEY = "patterns"
+_MASK_VALUES = 2**24  # of a mask for each frame, read at a time
 
 
 def _source(
@@ -128,10 +129,11 @@ def open_npz(path: Path, wanted: Wanted = ANYTHING) -> Source:
     shapes = {name: member.shape for name, member in members.items()}
     name = _choose(path, shapes, wanted.dataset)
     mask = None
+    notices: list[str] = []
     if "mask" in members and name != "mask" and shapes["mask"]:
-        mask = _as_mask(members["mask"][0 : shapes["mask"][0]], shapes[name])
+        mask = _as_mask(members["mask"], shapes[name], notices)
     left = set(members) - {name} - ({"mask"} if mask is not None else set())
-    return _source(path, members[name], mask, archive.close, _left_out(left))
+    return _source(path, members[name], mask, archive.close, _left_out(left) + notices)
 
 
 def open_h5(path: Path, wanted: Wanted = ANYTHING) -> Source:
@@ -145,10 +147,12 @@ def open_h5(path: Path, wanted: Wanted = ANYTHING) -> Source:
         notices: list[str] = []
         found = hdf5.member(file, beside)
         if isinstance(found, h5py.Dataset) and name != beside:
-            mask = _as_mask(found, data.shape)
+            mask = _as_mask(found, data.shape, notices)
             if mask is not None:
                 left -= {beside}
-                mask = hdf5.mask_gaps(found, found.shape, mask, wanted, notices)
+                stacked = found.shape == data.shape
+                one = found.shape[1:] if stacked else found.shape
+                mask = hdf5.mask_gaps(found, one, mask, wanted, notices)
         mask = hdf5.mask_gaps(data, data.shape[1:], mask, wanted, notices)
         return _source(path, data, mask, file.close, _left_out(left) + notices)
     except BaseException:
@@ -180,6 +184,9 @@ def _choose(path: Path, shapes: dict[str, tuple[int, ...]], wanted: str | None) 
             return wanted
         raise FormatError(f"{path}: no dataset {wanted}; found {found}")
     stacks = [name for name, shape in shapes.items() if len(shape) > 2]
+    others = [name for name in stacks if name.rpartition("/")[2] != "mask"]
+    if len(others) == 1:
+        return others[0]
     if len(stacks) != 1:
         raise FormatError(
             f"{path}: {len(stacks)} stacks of frames, one is needed; name it with --dataset. "
@@ -188,11 +195,27 @@ def _choose(path: Path, shapes: dict[str, tuple[int, ...]], wanted: str | None) 
     return stacks[0]
 
 
-def _as_mask(values: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return a mask of the frames' size, or None for an array that is something else."""
-    if math.prod(values.shape) != math.prod(shape[1:]) or values.dtype.kind not in "biuf":
+def _as_mask(values: Any, shape: tuple[int, ...], notices: list[str]) -> np.ndarray | None:
+    """Return a mask of the frames' size, or None for an array that is something else.
+
+    Of a mask for each frame, what is flagged in any is masked in all.
+    """
+    pixels = math.prod(shape[1:])
+    stacked = values.shape == shape
+    fits = values.shape and (stacked or math.prod(values.shape) == pixels)
+    if not fits or values.dtype.kind not in "biuf":
         return None
-    return np.asarray(values[()]).ravel() != 0
+    some, everywhere = np.zeros(pixels, bool), np.ones(pixels, bool)
+    step = max(1, _MASK_VALUES // max(1, pixels)) if stacked else values.shape[0]
+    for start in range(0, values.shape[0], step):
+        flagged = np.asarray(values[start : min(start + step, values.shape[0])]) != 0
+        flagged = flagged.reshape(-1, pixels)
+        some |= flagged.any(0)
+        everywhere &= flagged.all(0)
+    moving = int((some & ~everywhere).sum())
+    if moving:
+        notices.append(f"{moving} pixels are masked in some frames only; they are masked in all")
+    return some
 
 
 def _size(target: Target) -> int:

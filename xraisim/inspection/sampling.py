@@ -7,7 +7,6 @@ import numpy as np
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons, Pixels
-from xraisim.files.pattern_schema import LARGEST_COUNT
 from xraisim.files.patterns import PatternReader
 
 MOST_PATTERNS = 100_000
@@ -83,7 +82,7 @@ def sample(
         block = reader.read_raw(start, stop)
         total += np.bincount(block.pixel, block.count, minlength=pixels)
         totals.append(_totals(block, usable))
-        brightest = max(brightest, _brightest(block))
+        brightest = max(brightest, int(block.count.max(initial=0)))
         looked_at += len(block)
         if progress is not None:
             progress(len(block))
@@ -122,16 +121,6 @@ def _totals(block: Photons, usable: np.ndarray) -> np.ndarray:
     weight = np.where(usable[block.pixel], block.count, 0)
     running = np.concatenate([[0.0], np.cumsum(weight, dtype=np.float64)])
     return running[block.offsets[1:]] - running[block.offsets[:-1]]
-
-
-def _brightest(block: Photons) -> int:
-    """Return the most photons of any pixel; a large count is stored in several entries."""
-    largest = int(block.count.max(initial=0))
-    if largest < LARGEST_COUNT:
-        return largest
-    pixel = np.stack([block.rows(), block.pixel])
-    first = np.flatnonzero(np.append(True, (np.diff(pixel) != 0).any(0)))
-    return int(np.add.reduceat(block.count, first).max())
 
 
 def _dense(reader: PatternReader, number: int, pixels: int) -> np.ndarray:

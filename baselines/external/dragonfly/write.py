@@ -19,7 +19,6 @@ from xraisim.core.types import Photons, Pixels
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
 from xraisim.files.patterns import PatternReader
 from xraisim.formats.base import Source, Target
-from xraisim.formats.counts import merged
 from xraisim.formats.dragonfly_detector import (
     GOOD,
     NOT_FOR_ORIENTATION,
@@ -166,7 +165,7 @@ def _write_photons(
     with create_sparse(path, target) as append:
         for start in range(0, number, _BLOCK):
             stop = min(start + _BLOCK, number)
-            block = merged(_on_pixels(source.read(start, stop), place))
+            block = _on_pixels(source.read(start, stop), place).summed()
             append(block)
             rows, used = block.rows(), orients[block.pixel]
             sums = [

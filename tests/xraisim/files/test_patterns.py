@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from xraisim.core.admission import LARGEST_COUNT, check_photons
 from xraisim.core.errors import FormatError, UserError
+from xraisim.files import pattern_file, photon_tables
 from xraisim.files.atomic import partial_path
 from xraisim.files.pattern_file import is_marked_open
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
@@ -208,3 +210,34 @@ def test_a_reader_of_a_growing_file_does_not_keep_a_writer_from_beginning(tmp_pa
     (tmp_path / "left.h5").replace(partial)
     with PatternReader(partial), partial.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_large_counts_are_read_as_one_entry(tmp_path, monkeypatch):
+    monkeypatch.setattr(pattern_file, "_ENTRIES", 3)  # entries of a pixel lie in several parts
+    monkeypatch.setattr(photon_tables, "_SPLIT_ENTRIES", 4)
+    patterns = [{0: 1, 5: 7000}, {}, {46: 255, 47: 256}, {}, {2: 100_000}, {1: 2}]
+    with writer(tmp_path / "patterns.h5") as file:
+        file.append(as_photons(patterns))
+    with PatternReader(tmp_path / "patterns.h5") as reader:
+        for start in range(len(patterns)):
+            for stop in range(start, len(patterns) + 1):
+                found = reader.read_raw(start, stop)
+                assert as_dicts(found) == patterns[start:stop]
+                assert len(found.pixel) == sum(len(pattern) for pattern in patterns[start:stop])
+
+
+def test_counts_have_bounds_in_a_pixel_and_in_a_pattern(tmp_path):
+    """A pixel of 2³¹ photons would be eight million entries."""
+    path = tmp_path / "patterns.h5"
+    message = f"count {LARGEST_COUNT + 1} of pixel 3; expected 0 .* mask broken pixels"
+    with writer(path) as file, pytest.raises(FormatError, match=message):
+        file.append(as_photons([{0: 1}, {3: LARGEST_COUNT + 1}]))
+    check_photons(as_photons([dict.fromkeys(range(100), LARGEST_COUNT)]), 200)
+    with pytest.raises(FormatError, match="2197815296 photons in a pattern; expected 0 …"):
+        check_photons(as_photons([{0: 1}, dict.fromkeys(range(131), LARGEST_COUNT)]), 200)
+    with writer(path) as file:
+        file.append(as_photons([{3: LARGEST_COUNT}]))
+    with h5py.File(path, "r+") as file:
+        file[COUNT][-1] = 255
+    with PatternReader(path) as reader, pytest.raises(FormatError, match="hold impossible entries"):
+        reader.read(0, 1)

@@ -31,7 +31,7 @@ def test_repeated_entries_are_added(frames, copies):
         pixel=np.repeat(once.pixel, copies),
         count=np.repeat(once.count, copies),
     )
-    merged = counts.merged(repeated)
+    merged = repeated.summed()
     assert (merged.offsets == once.offsets).all()
     assert (merged.pixel == once.pixel).all()
     assert (merged.count == once.count * copies).all()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from xraisim.core.errors import FormatError, UserError
 from xraisim.formats import open_source
-from xraisim.formats.counts import LARGEST, joined, merged
+from xraisim.formats.counts import LARGEST, joined
 from xraisim.formats.dragonfly_detector import known as known_of
 from xraisim.formats.dragonfly_detector import read_detector
 from xraisim.formats.experiment import ExperimentConfig, assemble
@@ -199,7 +199,7 @@ def test_counts_of_a_pixel_that_do_not_fit_are_refused():
     rows, pixel = np.zeros(2, int), np.array([3, 3])
     photons = joined(rows, pixel, np.array([LARGEST, 1]), 1, 6, "a")
     with pytest.raises(FormatError, match="more than an int32 holds"):
-        merged(photons)
+        photons.summed()
     with pytest.raises(FormatError, match="counts of type float64"):
         joined(rows, pixel, np.array([1.5, 1]), 1, 6, "a")
 

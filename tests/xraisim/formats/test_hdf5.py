@@ -1,11 +1,11 @@
-"""Virtual data sets without their sources, and links that lead nowhere."""
+"""Virtual data sets without their sources, links that lead nowhere, and masks of stacks."""
 
 import h5py
 import numpy as np
 import pytest
 
 from xraisim.core.errors import FormatError, SamplingError
-from xraisim.formats import hdf5, open_source
+from xraisim.formats import hdf5, open_source, stack
 from xraisim.formats.convert import convert
 from xraisim.formats.counts import dense
 from xraisim.formats.experiment import ExperimentConfig
@@ -149,3 +149,21 @@ def test_a_source_of_a_source_is_looked_for(tmp_path):
             file.create_virtual_dataset("d", layout, fillvalue=0)
     with h5py.File(tmp_path / "outer.h5") as file:
         assert hdf5.gaps(file["d"], (3, 4)).files == ("d in inner.h5 (gone.h5)",)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_what_is_masked_in_some_frames_is_masked_in_all(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(stack, "_MASK_VALUES", 25)  # two frames at a time
+    frames = np.arange(60).reshape(5, 3, 4)
+    mask = np.zeros(frames.shape, np.uint8)
+    mask[:, 1, 1], mask[3, 2, 0] = 1, 7
+    path = tmp_path / f"stack.{suffix}"
+    if suffix == "npz":
+        np.savez(path, patterns=frames, mask=mask)
+    else:
+        with h5py.File(path, "w") as file:
+            file["run/frames"], file["run/mask"] = frames, mask
+    with open_source(path) as source:
+        assert np.flatnonzero(source.known.mask).tolist() == [5, 8]
+        assert source.notices == ["1 pixels are masked in some frames only; they are masked in all"]
+        assert dense(source.read(0, 5), 12).tolist() == frames.reshape(5, 12).tolist()
