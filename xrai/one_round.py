@@ -56,7 +56,7 @@ def run_round(
     ``after_block`` may write a checkpoint and end the run.
     """
     began, first = time.monotonic(), state.position
-    propose, last = None, None
+    propose, last = None, _last_block(march, round_) if first == round_.stop else None
     title = f"{_NAMES[round_.kind]} to {1 / round_.s_now:.1f} Å"
     with monitor.progress(title, round_.stop - first) as advance:
         for rows, photons in march.stream.blocks(first, round_.stop):
@@ -83,6 +83,16 @@ def run_round(
         disconcurrence_deg=_disconcurrence(march, state, round_, last),
         rivals=state.rivals if round_.kind != FINAL else None,
     )
+
+
+def _last_block(march: March, round_: Round) -> tuple[slice, Photons] | None:
+    """Return the last block of a round that was stopped behind it, if it can be read again."""
+    if not march.stream.rereadable:
+        return None
+    last = round_.stop - 1
+    begin = max(round_.first, last - last % march.config.block)
+    (block,) = march.stream.blocks(begin, round_.stop)
+    return block
 
 
 def _first_sums(march: March, round_: Round, state: State) -> list[Accumulator]:

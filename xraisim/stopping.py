@@ -3,6 +3,8 @@
 The first signal raises :class:`Stopped` in the main thread, or is only noted where somebody has
 asked for it (:func:`deferred`) to reach a good moment first. Who has not stopped after
 :data:`GRACE_S`, or is told again, is ended on the spot: what is on the disk is whole at any moment.
+Code that is not ours may lose the exception: replaced by an error of its own it is found again in
+that one's context, and swallowed (in a callback of compiled code) it is raised once more.
 Either way one line says what is kept and how to go on, and the exit status is 128 + the signal's
 number.
 """
@@ -27,6 +29,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_S = 2.0
 _SAME_S = 0.5  # torchrun and terminals tell a process twice; so soon it is the same telling
 _TELL_S = 0.3
+_AGAIN_S = 0.05
 _NOTHING = "files under their final names are whole; run the command again"
 
 
@@ -69,12 +72,19 @@ def listening() -> Iterator[None]:
     heard = [one for one in SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
     _process.listening, _process.told = True, 0
     guard = _Guard()
+    hook, sys.unraisablehook = sys.unraisablehook, _once_more(sys.unraisablehook)
     before = {number: signal.signal(number, _note) for number in heard}
     try:
         yield
+    except Exception as error:
+        stopped = _hidden(error)
+        if stopped is None:
+            raise
+        raise stopped from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = hook
         guard.close()
         _process.listening, _process.told = False, 0
 
@@ -83,14 +93,16 @@ def listening() -> Iterator[None]:
 def deferred(noted: Callable[[], None] | None = None) -> Iterator[None]:
     """Only note a signal inside, and raise :class:`Stopped` at the end or in :func:`if_told`.
 
-    ``noted`` is called when it comes.
+    ``noted`` is called when it comes. Inside another such context it is left to that one.
     """
-    before, _process.noted = _process.noted, noted or (lambda: None)
+    before = _process.noted
+    _process.noted = noted or before or (lambda: None)
     try:
         yield
     finally:
         _process.noted = before
-    if_told()
+    if before is None:
+        if_told()
 
 
 def told() -> bool:
@@ -121,6 +133,12 @@ def keeping(tell: Callable[[], str]) -> Iterator[None]:
     except (Stopped, DiskError) as error:
         error.add_note(tell())
         raise
+    except Exception as error:
+        stopped = _hidden(error)
+        if stopped is None:
+            raise
+        stopped.add_note(tell())
+        raise stopped from None
     finally:
         _process.tells.pop()
 
@@ -148,6 +166,34 @@ def _note(number: int, frame: FrameType | None) -> None:
     if _process.noted is None:
         raise Stopped(number)
     _process.noted()
+
+
+def _hidden(error: BaseException | None) -> Stopped | None:
+    """Return what an error arose from, if that is :class:`Stopped`."""
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__context__
+    return error
+
+
+def _once_more(before: Callable[..., object]) -> Callable[..., object]:
+    """Return the hook that has :class:`Stopped` raised again where Python had to ignore it."""
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> object:
+        if not isinstance(unraisable.exc_value, Stopped):
+            return before(unraisable)
+        number, _process.told = unraisable.exc_value.number, 0
+        timer = threading.Timer(_AGAIN_S, _tell, [number])
+        timer.daemon = True
+        timer.start()
+        return None
+
+    return hook
+
+
+def _tell(number: int) -> None:
+    main = threading.main_thread().ident
+    if _process.listening and not _process.told and main is not None:
+        signal.pthread_kill(main, number)
 
 
 class _Guard:

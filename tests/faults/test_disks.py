@@ -38,10 +38,10 @@ def test_make_on_a_full_disk(small_disk, settings, made, begin, finish):
     assert same_data(disk / "patterns.h5", made)
 
 
-def test_train_on_a_full_disk(small_disk, lumps, train_settings, trained, begin, finish):
+def test_train_on_a_full_disk(small_disk, few, train_settings, trained, begin, finish):
     disk = small_disk(200)
     run = disk / "run"
-    train = "xrai", "train", lumps.patterns, "--out", run, "--config", train_settings
+    train = "xrai", "train", few, "--out", run, "--config", train_settings
     refused(begin(*train), "no space left on the disk", "kept; continue with `xrai resume")
     checkpoint.load(run)
     grow(disk, 64 * MIB)
@@ -50,20 +50,20 @@ def test_train_on_a_full_disk(small_disk, lumps, train_settings, trained, begin,
         assert same_data(run / name, trained[0] / name)
 
 
-def test_results_on_a_full_disk(small_disk, lumps, train_settings, trained, begin, finish):
+def test_results_on_a_full_disk(small_disk, few, train_settings, trained, begin, finish):
     """Room for checkpoints, not for results."""
     disk = small_disk(4 * MIB)
     run = disk / "run"
-    train = "xrai", "train", lumps.patterns, "--out", run, "--config", train_settings
+    train = "xrai", "train", few, "--out", run, "--config", train_settings
     refused(begin(*train), "no space left on the disk", "kept; continue with `xrai resume")
     grow(disk, 64 * MIB)
     finish("xrai", "resume", run)
     assert same_data(run / "poses.h5", trained[0] / "poses.h5")
 
 
-def test_emc_on_a_full_disk(small_disk, lumps, emc_settings, emc_done, begin, finish):
+def test_emc_on_a_full_disk(small_disk, few, emc_settings, emc_done, begin, finish):
     disk = small_disk(150)
-    emc = "xrai-baseline", "emc", lumps.patterns, "--out", disk / "run", "--config", emc_settings
+    emc = "xrai-baseline", "emc", few, "--out", disk / "run", "--config", emc_settings
     refused(begin(*emc), "no space left on the disk", "(go on with .*--resume|begin again)")
     grow(disk, 64 * MIB)
     resume = ["--resume"] if (disk / "run/checkpoint.pt").exists() else []
@@ -86,17 +86,17 @@ def test_files_no_larger_than_allowed(made, begin, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["make", "convert", "train", "emc", "classify", "poses"])
-def test_read_only_directories(command, read_only, settings, made, lumps, trained, begin, tmp_path):
+def test_read_only_directories(command, read_only, settings, made, few, trained, begin, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     read_only(out)
     arguments = {
         "make": ["xrai-sim", "make", "--config", settings, "--out", out / "a.h5"],
         "convert": ["xrai-sim", "convert", made, out / "a.cxi"],
-        "train": ["xrai", "train", lumps.patterns, "--out", out / "run"],
-        "emc": ["xrai-baseline", "emc", lumps.patterns, "--out", out / "run"],
-        "classify": ["xrai-baseline", "classify", lumps.patterns, "--out", out],
-        "poses": ["xrai", "poses", trained[0], lumps.patterns, "--out", out / "poses.h5"],
+        "train": ["xrai", "train", few, "--out", out / "run"],
+        "emc": ["xrai-baseline", "emc", few, "--out", out / "run"],
+        "classify": ["xrai-baseline", "classify", few, "--out", out],
+        "poses": ["xrai", "poses", trained[0], few, "--out", out / "poses.h5"],
     }
     refused(begin(*arguments[command]), r"cannot write .*out.*Read-only file system")
 
@@ -110,7 +110,7 @@ def locked(path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["make", "train", "emc"])
 def test_two_writers(
-    command, settings, lumps, train_settings, emc_settings, made, trained, emc_done, begin,
+    command, settings, few, train_settings, emc_settings, made, trained, emc_done, begin,
     finish, tmp_path,
 ):  # fmt: skip
     """The second is refused, the first does not notice; a killed one is not in the way."""
@@ -122,13 +122,13 @@ def test_two_writers(
             out / "a.h5.lock", out / "a.h5", made,
         ),
         "train": (
-            ["xrai", "train", lumps.patterns, "--out", out, "--config", train_settings],
+            ["xrai", "train", few, "--out", out, "--config", train_settings],
             ["xrai", "resume", out],
             out / "checkpoint.pt", out / "poses.h5", trained[0] / "poses.h5",
         ),
         "emc": (
-            ["xrai-baseline", "emc", lumps.patterns, "--out", out, "--config", emc_settings],
-            ["xrai-baseline", "emc", lumps.patterns, "--out", out, "--config", emc_settings],
+            ["xrai-baseline", "emc", few, "--out", out, "--config", emc_settings],
+            ["xrai-baseline", "emc", few, "--out", out, "--config", emc_settings],
             out / ".lock", out / "poses.h5", emc_done[0] / "poses.h5",
         ),
     }[command]  # fmt: skip

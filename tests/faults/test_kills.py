@@ -27,10 +27,10 @@ def many(disturb: Callable[[Path], int], compare: Callable[[Path], bool], root: 
 
 
 @SIGNALS
-def test_make(number, settings, made, begin, finish, tmp_path):
+def test_make(number, settings, made, begin, tmp_path):
     random = np.random.default_rng(number)
     make = "xrai-sim", "make", "--config", settings, "--resume", "--out"
-    seconds = timed(finish, *make, tmp_path / "b.h5")
+    seconds = timed(begin(*make, tmp_path / "b.h5"))
 
     def disturb(out: Path) -> int:
         return disturbed(lambda: begin(*make, out / "a.h5"), number, seconds, random)
@@ -43,11 +43,11 @@ def test_make(number, settings, made, begin, finish, tmp_path):
 
 
 @SIGNALS
-def test_convert(number, made, begin, finish, tmp_path):
+def test_convert(number, made, begin, tmp_path):
     """A conversion begins anew; what an ended one leaves is not in the way."""
     random = np.random.default_rng(number)
     whole = tmp_path / "whole.cxi"
-    seconds = timed(finish, "xrai-sim", "convert", made, whole)
+    seconds = timed(begin("xrai-sim", "convert", made, whole))
 
     def disturb(out: Path) -> int:
         command = "xrai-sim", "convert", made, out / "a.cxi"
@@ -57,7 +57,7 @@ def test_convert(number, made, begin, finish, tmp_path):
 
 
 @SIGNALS
-def test_train(number, lumps, train_settings, trained, begin, tmp_path):
+def test_train(number, few, train_settings, trained, begin, tmp_path):
     """In the start, in rounds, while teaching, while writing; bit for bit the same."""
     random = np.random.default_rng(number)
     whole, seconds = trained
@@ -65,7 +65,7 @@ def test_train(number, lumps, train_settings, trained, begin, tmp_path):
     def start_or_resume(out: Path):
         if (out / "checkpoint.pt").exists():
             return begin("xrai", "resume", out)
-        return begin("xrai", "train", lumps.patterns, "--out", out, "--config", train_settings)
+        return begin("xrai", "train", few, "--out", out, "--config", train_settings)
 
     def compare(out: Path) -> bool:
         return all(
@@ -81,13 +81,13 @@ def test_train(number, lumps, train_settings, trained, begin, tmp_path):
 
 
 @SIGNALS
-def test_emc(number, lumps, emc_settings, emc_done, begin, tmp_path):
+def test_emc(number, few, emc_settings, emc_done, begin, tmp_path):
     random = np.random.default_rng(number)
     whole, seconds = emc_done
 
     def start_or_resume(out: Path):
         resume = ["--resume"] if (out / "checkpoint.pt").exists() else []
-        command = "xrai-baseline", "emc", lumps.patterns, "--out", out, "--config", emc_settings
+        command = "xrai-baseline", "emc", few, "--out", out, "--config", emc_settings
         return begin(*command, *resume)
 
     def compare(out: Path) -> bool:

@@ -111,11 +111,11 @@ def test_fluence_follows_the_truth(run, patterns):
     assert np.corrcoef(found, true)[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("after_blocks", [1, 2, 4])
+@pytest.mark.parametrize("after_blocks", [1, 4, 6])
 def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(
     patterns, brief_config, brief_run, tmp_path, monkeypatch, after_blocks
 ):
-    """SIGTERM after some blocks: within the first round, at its last block, in the second."""
+    """SIGTERM after some blocks: within the first round, within the second, at its last block."""
     blocks = itertools.count(1)
     original = Watch.after_block
 
@@ -134,6 +134,11 @@ def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(
     for name in ("poses.h5", "intensity.h5", "half_1.h5"):
         with h5py.File(stopped / name) as one, h5py.File(brief_run / name) as other:
             assert all(np.array_equal(one[key], other[key]) for key in one)
+    path, whole = (
+        [(event["kind"], event["rivals"]) for event in events_of(each) if event["event"] == "round"]
+        for each in (stopped, run[0])
+    )
+    assert path == whole
 
 
 def test_an_interrupted_start_begins_again(

@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from xraisim import stopping
 from xraisim.core.errors import DiskError
+from xraisim.files import saved
 from xraisim.stopping import Stopped
 
 SIGNALS = pytest.mark.parametrize("number", stopping.SIGNALS, ids=lambda one: one.name)
 
 _SCRIPT = """
-import signal, sys, time
+import ctypes, signal, sys, time
 from xraisim import console, stopping
 app = console.make_app("A test command.", "none")
 
@@ -52,6 +54,26 @@ def deaf():
     with stopping.keeping(lambda: "all is kept"), stopping.deferred():
         ready()
         time.sleep(60)
+        time.sleep(60)
+
+@app.command()
+def replaced():
+    with stopping.keeping(lambda: "all is kept"):
+        try:
+            ready()
+            time.sleep(60)
+        finally:
+            raise RuntimeError("unexpected pos 269184 vs 269104")
+
+@app.command()
+def swallowed():
+    @ctypes.CFUNCTYPE(None)
+    def callback():
+        ready()
+        time.sleep(60)
+
+    with stopping.keeping(lambda: "all is kept"):
+        callback()
         time.sleep(60)
 
 @app.command()
@@ -102,6 +124,18 @@ def test_without_a_message_of_its_own(start, number):
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert f"stopped by {number.name}; files under their final names are whole" in said
+
+
+@SIGNALS
+@pytest.mark.parametrize("command", ["replaced", "swallowed"])
+def test_code_that_loses_the_exception(start, command, number):
+    """As torch does where it writes a file, and compiled code that calls back."""
+    process = start(command)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert f"stopped by {number.name}; all is kept" in said
+    assert said.count("\n") == 1
 
 
 def test_who_takes_time_gets_it(start):
@@ -171,3 +205,30 @@ def test_a_full_disk_says_the_same():
     with pytest.raises(DiskError) as caught, stopping.keeping(lambda: "all is kept"):
         raise DiskError("no space left on the disk.")
     assert stopping.described(caught.value) == "no space left on the disk; all is kept"
+
+
+def test_a_checkpoint_that_is_being_written_is_written(tmp_path, monkeypatch):
+    path, save = tmp_path / "checkpoint.pt", torch.save
+
+    def told_in_the_middle(*arguments) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        save(*arguments)
+
+    monkeypatch.setattr(torch, "save", told_in_the_middle)
+    with pytest.raises(Stopped), stopping.listening():
+        saved.save({"step": 3}, path)
+    assert torch.load(path) == {"step": 3}
+
+
+def test_where_a_signal_waits_already_an_inner_wait_does_not_end_it():
+    reached = []
+
+    def told() -> None:
+        with stopping.listening(), stopping.deferred():
+            with stopping.deferred():
+                os.kill(os.getpid(), signal.SIGTERM)
+            reached.append("the good moment")
+
+    with pytest.raises(Stopped):
+        told()
+    assert reached
