@@ -33,6 +33,7 @@ _TRIAL = 2048  # by which the sign of what is not round about it is
 _INPUT_PATTERNS = 4096  # that set the scale of the input and the radial profile
 _TELLING = 1000.0  # photons of a pattern that count before a start may end
 _BETAS = (0.9, 0.99)  # of Adam
+_EPS = 1e-5  # of Adam: gradients that are rounding alone must not take whole steps
 _REFINE = 3  # Newton steps of a probe
 
 
@@ -100,7 +101,7 @@ class _Attempt:
         self._step = WakeStep(encoder, decoder, pixels, self.config)
         self._model = march.processes.parallel(self._step)
         self._optimizers = [
-            torch.optim.Adam(one.parameters(), lr=self.config.learning_rate, betas=_BETAS)
+            torch.optim.Adam(one.parameters(), lr=self.config.learning_rate, betas=_BETAS, eps=_EPS)
             for one in (encoder, decoder)
         ]
         self._cold = self.config.cold_photons / max(float(first.sum(1).mean()), 1.0)

@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 import torch
 
+from xrai.config import AmortisedConfig
 from xrai.poses import angle_modulo_mate
 from xraisim.core import config as toml
 from xraisim.files.volumes import read_volume
@@ -52,3 +55,43 @@ def test_two_processes_find_what_one_finds(repository, patterns, brief_config, b
     assert float((angle_modulo_mate(*poses) < 3).float().mean()) > 0.8
     first, second = (read_volume(run / "half_1.h5").values.numpy() for run in (one, two))
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.99
+
+
+def test_tasks_of_srun_take_the_steps_that_one_process_takes(
+    repository, patterns, quick_config, tmp_path
+):
+    """Two processes with the variables of ``srun``, in the amortised mode."""
+    start = AmortisedConfig(batch=128, steps=100, restarts=1, settled=10.0)
+    config = replace(quick_config, mode="amortised", amortised=start, single_pass=True)
+    settings = tmp_path / "config.toml"
+    settings.write_text(toml.dumps(config))
+    train_in(1, repository, patterns, settings, tmp_path / "one")
+    step = {
+        "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "localhost",
+    }  # fmt: skip
+    arguments = ["train", str(patterns), "--out", str(tmp_path / "two"), "--config", str(settings)]
+    tasks = [
+        subprocess.Popen(
+            [sys.executable, "-c", _COMMAND, *arguments],
+            env=os.environ
+            | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1", **step}
+            | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    for task in tasks:
+        said, _ = task.communicate(timeout=300)
+        assert task.returncode == 0, said
+    looks = []
+    for name in ("one", "two"):
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        events = [event for line in lines if (event := json.loads(line))["event"] == "start"]
+        looks.append([event["loglik_per_pattern"] for event in events])
+    # Rounding in the sums of gradients grows, as a candidate drawn otherwise changes all that
+    # follows: the likelihoods gained agree within the spread.
+    assert len(looks[0]) == len(looks[1]) == 3
+    assert looks[0][0] == pytest.approx(looks[1][0], rel=1e-6)
+    gained = [np.subtract(one[1:], one[0]) for one in looks]
+    assert gained[0] == pytest.approx(gained[1], rel=0.2)

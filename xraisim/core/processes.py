@@ -1,4 +1,4 @@
-"""Several processes that work on shares of the patterns, as ``torchrun`` starts them.
+"""Several processes that work on shares of the patterns, as ``torchrun`` or ``srun`` start them.
 
 Each adds up what it finds of its own share; sums over all of them are the same on every process,
 so that all of them hold the same state. Messages go over gloo between CPUs and NCCL between GPUs.
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from xraisim.core.errors import DeviceError
+from xraisim.core.slurm import as_torchrun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +83,13 @@ ALONE = Processes()
 
 @contextmanager
 def processes_of(device: str) -> Iterator[Processes]:
-    """Join the processes that torchrun started, each with a GPU of its own unless on CPUs.
+    """Join the processes that torchrun or srun started, each with a GPU of its own unless on CPUs.
 
     ``device``: name for :func:`xraisim.core.device.choose_device`, which then gives that GPU.
     Numba takes as many threads as torch, for which torchrun sets ``OMP_NUM_THREADS``. Raises
     :class:`DeviceError` if there are more processes than GPUs.
     """
+    os.environ.update(as_torchrun(os.environ))
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield ALONE

@@ -1,0 +1,200 @@
+"""One pass over a pattern file in a mode of `xrai train`, seed by seed, beside what is possible.
+
+    xrai-sim make --pdb 4v5d --chains 'B*' --n 500000 --resolution 40 --seed 11 --out p40.h5
+    python -m benchmarks.perf.one_pass p40.h5 --mode amortised --seeds 0,1,2,3,4 --out bars.json
+
+For each seed: seconds of every stage, patterns per second over all, memory, warnings, the pose
+error (median and 90th percentile, modulo the near-symmetric mate) of the patterns behind the start
+and of the last ones, and the correlation shell by shell with the volume that the patterns give at
+their true poses. The reference is the pose error of Newton steps from the true poses against that
+volume. Patterns that are no single hits of the particle count in no error; how many of them got a
+weight below one half, and how many hits did, is told apart.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.perf import perf_record
+from benchmarks.score import pose_error
+from xrai.config import TrainConfig
+from xrai.decoder import BandLimitConfig, volume_from_sums
+from xrai.poses import refine
+from xrai.train import train
+from xraisim.core import config as configuration
+from xraisim.core import rotations, so3
+from xraisim.core.align import Alignment, rotate_volume
+from xraisim.core.fsc import intensity_correlation, shell_s
+from xraisim.core.merge import Accumulator
+from xraisim.core.symmetry import nearest_mate, point_group
+from xraisim.core.types import Volume
+from xraisim.files.patterns import PatternReader
+from xraisim.files.truth import read_truth, truth_path
+from xraisim.files.volumes import read_volume
+
+_BLOCK = 4096
+_MERGED = 40_000  # patterns of the reference volume: more hardly change it
+_JUDGED = 20_000  # patterns behind the start, and the last ones
+_ANCHORS, _POLISH = 300, 6  # poses that give a frame each, and how often the best is improved
+_GROUPED = 0.5  # of s·D between the shells told
+
+
+def reference(path: Path, like: Volume) -> tuple[Volume, float]:
+    """Return the volume at true poses, and the median error (degrees) of Newton steps from them."""
+    truth = read_truth(truth_path(path))
+    hits = np.flatnonzero(truth.hits == 1)[:_MERGED]
+    with PatternReader(path) as reader:
+        pixels = reader.pixels
+        diameter = float(reader.info["particle_diameter_angstrom"])
+        sums = Accumulator.empty(like.grid, like.spacing)
+        within = pixels.first(pixels.count_below((like.grid // 2 - 2) * like.spacing))
+        for rows in np.array_split(hits, max(1, len(hits) // _BLOCK)):
+            poses = torch.from_numpy(truth.orientations[rows]).float()
+            photons = reader.read(int(rows[0]), int(rows[-1]) + 1).take(rows - rows[0])
+            sums.add(within, photons, poses, torch.from_numpy(truth.fluence[rows]).float(), like)
+        volume = volume_from_sums(sums, diameter, BandLimitConfig())
+        rows = hits[:_BLOCK]
+        photons = reader.read(int(rows[0]), int(rows[-1]) + 1).take(rows - rows[0])
+        true = torch.from_numpy(truth.orientations[rows]).float()
+        step = 1 / (float(within.radius[-1]) * diameter)
+        found = refine(volume, within, photons, true, 6, step).quaternion
+    turned = pose_error(
+        found, true, _frame_of(torch.tensor([1.0, 0.0, 0.0, 0.0])), point_group("C1").float()
+    )
+    return volume, turned.median_modulo_mate_deg
+
+
+def judged(run: Path, path: Path, symmetry: str) -> dict[str, Any]:
+    """Return the figures of one run."""
+    found = read_volume(run / "intensity.h5")
+    best, least_deg = reference(path, found)
+    with PatternReader(path) as reader:
+        s_max = min(float(reader.pixels.radius[-1]), (found.grid // 2 - 2) * found.spacing)
+        diameter = float(reader.info["particle_diameter_angstrom"])
+    alignment = frame(*_single_hits(run, path), point_group(symmetry).float())
+    turned = rotate_volume(best, alignment.quaternion, found.grid, found.spacing)
+    curve, s = (
+        intensity_correlation(found.values, turned.values),
+        shell_s(found.grid, found.spacing),
+    )
+    every = max(1, round(_GROUPED / (found.spacing * diameter)))
+    shells = [k for k in range(every, len(s), every) if s[k] <= s_max and curve[k].isfinite()]
+    return {
+        "reference_error_deg": least_deg,
+        "shells": {round(float(s[k]) * diameter, 1): round(float(curve[k]), 4) for k in shells},
+        **_poses(run, path, alignment, symmetry),
+    }
+
+
+def frame(found: Tensor, true: Tensor, group: Tensor) -> Alignment:
+    """Return the rotation A with R_found ≈ R_true·A for most poses, modulo mate and group.
+
+    The best of those that some poses give each, then the mean over the better half of all.
+    """
+    few = torch.linspace(0, len(found) - 1, min(_ANCHORS, len(found))).long()
+    turns = rotations.multiply(rotations.conjugate(true[few]), found[few])
+    median = [
+        pose_error(found[few], true[few], _frame_of(one), group).median_modulo_mate_deg
+        for one in turns
+    ]
+    turn = turns[int(np.argmin(median))]
+    for _ in range(_POLISH):
+        back = _frame_of(turn).to_reference_frame(found)
+        both = torch.stack([true, so3.in_plane_mate(true)], 1)
+        mates = torch.stack([nearest_mate(one, back, group)[0] for one in both.unbind(1)], 1)
+        cosine = (mates * back[:, None]).sum(-1).abs()
+        nearest = mates[torch.arange(len(back)), cosine.argmax(1)]
+        inner = cosine.max(1).values >= cosine.max(1).values.median()
+        each = rotations.multiply(rotations.conjugate(nearest[inner]), found[inner])
+        each = each * torch.sign((each * turn).sum(1, keepdim=True))
+        turn = torch.nn.functional.normalize(each.mean(0), dim=0)
+    return _frame_of(turn)
+
+
+def _frame_of(turn: Tensor) -> Alignment:
+    return Alignment(quaternion=turn, score=1.0)
+
+
+def _single_hits(run: Path, path: Path) -> tuple[Tensor, Tensor]:
+    """Return found and true poses of single hits, of many at most."""
+    with h5py.File(run / "poses.h5") as file:
+        poses = torch.from_numpy(file["orientations"][()])
+    truth = read_truth(truth_path(path))
+    n = len(poses)
+    good = torch.from_numpy(truth.hits[:n] == 1) & poses.isfinite().all(1)
+    index = torch.nonzero(good)[-_JUDGED:, 0]
+    return poses[index].float(), torch.from_numpy(truth.orientations[:n]).float()[index]
+
+
+def _poses(run: Path, path: Path, alignment: Alignment, symmetry: str) -> dict[str, Any]:
+    with h5py.File(run / "poses.h5") as file:
+        poses = torch.from_numpy(file["orientations"][()])
+        weight = torch.from_numpy(file["weight"][()])
+    truth, n = read_truth(truth_path(path)), len(poses)
+    true, group = torch.from_numpy(truth.orientations[:n]).float(), point_group(symmetry).float()
+    hit = torch.from_numpy(truth.hits[:n] == 1)
+
+    def of(rows: slice) -> list[float]:
+        some: Tensor = hit[rows]
+        error = pose_error(poses[rows][some], true[rows][some], alignment, group)
+        return [error.median_modulo_mate_deg, error.p90_modulo_mate_deg]
+
+    figures: dict[str, Any] = {
+        "first_error_deg": of(slice(0, _JUDGED)),
+        "last_error_deg": of(slice(max(0, n - _JUDGED), n)),
+    }
+    if not hit.all():
+        figures["strangers_left_out"] = float((weight[~hit] < 0.5).float().mean())
+        figures["hits_left_out"] = float((weight[hit] < 0.5).float().mean())
+    return figures
+
+
+def measure(path: Path, config: TrainConfig, symmetry: str) -> dict[str, Any]:
+    """Return the figures of one seed."""
+    with tempfile.TemporaryDirectory() as directory:
+        run = Path(directory) / "run"
+        summary = train(path, run, config)
+        lines = (run / "metrics.jsonl").read_text().splitlines()
+        starts = [one for line in lines if (one := json.loads(line))["event"] == "start"]
+        kept = ("patterns", "patterns_per_s", "peak_memory_gib", "warnings", "rounds")
+        return {
+            "seed": config.seed,
+            "mode": config.mode,
+            **{name: summary[name] for name in kept},
+            **{name: value for name, value in summary.items() if name.startswith("seconds")},
+            "restarts": starts[-1]["restart"] if starts else 0,
+            **judged(run, path, symmetry),
+        }
+
+
+def main() -> None:
+    """Run the seeds one after another; write the record after each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("patterns", type=Path)
+    parser.add_argument("--mode", default="amortised")
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--config", type=Path, help="TOML of further settings")
+    parser.add_argument("--symmetry", default="C1", help="poses are compared modulo it")
+    parser.add_argument("--out", type=Path, required=True)
+    said = parser.parse_args()
+    record: dict[str, Any] = {**perf_record.circumstances(), "patterns": said.patterns.name}
+    record["runs"] = []
+    for seed in map(int, said.seeds.split(",")):
+        given = {"mode": said.mode, "seed": seed}
+        config = configuration.given_or_default(TrainConfig, said.config, given)
+        record["runs"].append(measure(said.patterns, config, said.symmetry))
+        perf_record.write(said.out, record)
+        print(json.dumps(record["runs"][-1]))
+
+
+if __name__ == "__main__":
+    main()
