@@ -152,7 +152,9 @@ def load(directory: Path) -> State:
         content = torch.load(path, weights_only=True, map_location="cpu")
         if content.pop("format") != _FORMAT:
             raise KeyError("format")
-        return State(**_typed(content))
+        state = State(**_typed(content))
+        state.outcome()  # whose columns have to be there, and as long as there are patterns
+        return state
 
 
 def _typed(content: dict[str, Any]) -> dict[str, Any]:

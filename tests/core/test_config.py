@@ -116,3 +116,17 @@ def test_files_are_named_in_errors(tmp_path: Path) -> None:
 def test_unset_keys_are_left_out_of_the_file() -> None:
     assert "resolution" not in config.dumps(Outer(name="a"))
     assert "rate = 0.001" in config.dumps(Outer(name="a"))
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63), 10**400])
+def test_whole_numbers_of_more_than_64_bits_are_refused(value):
+    with pytest.raises(ConfigError, match="more than 64 bits"):
+        config.from_mapping(_Numbers, {"whole": value})
+    with pytest.raises(ConfigError, match="more than 64 bits"):
+        config.from_mapping(_Numbers, {"real": value})
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    whole: int = 0
+    real: float = 0.0

@@ -66,6 +66,8 @@ def from_mapping(cls: type[Config], mapping: dict[str, Any], prefix: str = "") -
 
 def _convert(expected: Any, value: Any, name: str) -> Any:
     """Check ``value`` against a type hint; nested tables become dataclasses, arrays tuples."""
+    if isinstance(value, int) and abs(value) >= 2**63:  # as TOML has it
+        raise ConfigError(f"{name} is a whole number of more than 64 bits")
     if dataclasses.is_dataclass(expected) and isinstance(expected, type):
         if not isinstance(value, dict):
             raise ConfigError(f"{name} must be a table, found {value!r}")

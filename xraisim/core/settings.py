@@ -29,7 +29,10 @@ class Range:
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
             return False
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            return False
         return (
             (math.isfinite(number) or number == self.most)
             and (self.least is None or number >= self.least)

@@ -31,8 +31,16 @@ def require_held(dataset: h5py.Dataset) -> None:
 
 
 def read_whole(dataset: h5py.Dataset) -> np.ndarray:
-    """Return all values of a dataset that its file can hold (:func:`require_held`)."""
+    """Return all values of a dataset that its file can hold (:func:`require_held`).
+
+    What lies in other files is read up to 256 MiB: nothing here is written so.
+    """
     require_held(dataset)
+    elsewhere = dataset.is_virtual or dataset.external
+    if elsewhere and dataset.shape and dataset.size * dataset.dtype.itemsize > _ALWAYS_BYTES:
+        raise FormatError(
+            f"{dataset.file.filename}: {dataset.name} declares {_counted(dataset)} in other files"
+        )
     return np.asarray(dataset[()])
 
 

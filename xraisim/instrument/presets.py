@@ -72,9 +72,9 @@ PRESETS = {
 
 def preset(name: str) -> Instrument:
     """Return a preset; raises :class:`ConfigError` that names the nearest one."""
-    if name in PRESETS:
+    if isinstance(name, str) and name in PRESETS:
         return PRESETS[name]
-    near = difflib.get_close_matches(name, PRESETS, n=1)
+    near = difflib.get_close_matches(str(name), PRESETS, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(PRESETS)}"
     raise ConfigError(f"unknown instrument {name!r}; {hint}")
 

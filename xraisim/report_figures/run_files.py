@@ -71,8 +71,8 @@ def read_columns(path: Path) -> dict[str, np.ndarray]:
         return {}
     with reading(path, "file of poses"), h5py.File(path, "r") as file:
         data = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
-        found = {name: read_whole(item) for name, item in data.items() if item.ndim}
-    found = {name: values for name, values in found.items() if values.dtype.kind in "biuf"}
+        numbers = {name: item for name, item in data.items() if item.dtype.kind in "biuf"}
+        found = {name: read_whole(item) for name, item in numbers.items() if item.ndim}
     check_columns(path, found)
     return found
 

@@ -55,7 +55,13 @@ def count_models(path: Path | str) -> int:
 
 def _of_mmcif(text: str, path: Path, model: int) -> StructureFile:
     block = mmcif.atom_block(text, path)
+    expressions = block.find(["_pdbx_struct_assembly_gen.oper_expression"])
+    said = [row[0] for row in expressions]
+    for row in expressions:
+        row[0] = "?"  # gemmi would write out any number of operators; we read them (assembly.py)
     structure = gemmi.make_structure_from_block(block)
+    for row, text in zip(expressions, said, strict=True):
+        row[0] = text
     chosen = _chosen(len(structure), model, path)
     for index in reversed(range(len(structure))):
         if index not in chosen:

@@ -31,6 +31,16 @@ def test_a_chunk_that_was_never_written_is_refused(file: h5py.File) -> None:
         require_held(data)
 
 
+def test_values_in_other_files_are_not_believed(file: h5py.File) -> None:
+    for name, length in (("few", 3), ("many", 10**12)):
+        layout = h5py.VirtualLayout((length,), "f8")
+        layout[:] = h5py.VirtualSource("missing.h5", "x", (length,), "f8")
+        file.create_virtual_dataset(name, layout)
+    assert read_whole(file["few"]).tolist() == [0, 0, 0]
+    with pytest.raises(FormatError, match="/many declares 1,000,000,000,000 values in other"):
+        read_whole(file["many"])
+
+
 def test_the_most_that_deflate_can_pack_is_read(file: h5py.File, monkeypatch) -> None:
     monkeypatch.setattr("xraisim.files.held._ALWAYS_BYTES", 0)
     zeros = np.zeros(2**20, np.uint8)
