@@ -47,6 +47,13 @@ class Proposals(Protocol):
         """Return the ``keep`` most promising quaternions [n, keep, 4], the best first."""
 
 
+class Cells(Proposals, Protocol):
+    """Proposals that know how many are worth following."""
+
+    def starts(self, photons: Photons) -> Tensor:
+        """Return the quaternions [n, c, 4] to start from, the best first."""
+
+
 class March:
     """One stream of patterns and how its poses are found."""
 
@@ -116,15 +123,17 @@ class March:
         )
         return self.descend(volume, photons, poses, ladder(low, s_max, _DESCENT)[1:])
 
-    def follow(self, volume: Volume, photons: Photons, proposals: Proposals, s_max: float) -> Poses:
-        """Lead the likeliest proposal alone to the resolution ``s_max``.
+    def follow(self, volume: Volume, photons: Photons, proposals: "Cells", s_max: float) -> Poses:
+        """Lead the likeliest cells to the resolution ``s_max``: one alone where that is clear.
 
-        For proposals that are seldom wrong: a third of what :meth:`locate` costs. The mate of a
-        pose competes as it is, unrefined, at every limit.
+        A third of what :meth:`locate` costs then. The mate of a pose competes as it is, unrefined,
+        at every limit.
         """
         low = proposals.s_max
-        start = proposals.best(photons, 1)[:, 0].contiguous()
-        poses = self.again(volume, photons, start, low)
+        first, *others = proposals.starts(photons).unbind(1)
+        poses = self.again(volume, photons, first.contiguous(), low)
+        for other in others:
+            poses = poses.better(self.again(volume, photons, other.contiguous(), low))
         for limit in ladder(low, s_max, _DESCENT)[1:] or [s_max]:
             mate = so3.in_plane_mate(poses.quaternion)
             both = torch.stack([poses.quaternion, mate], 1)

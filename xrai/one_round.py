@@ -146,8 +146,9 @@ def _posed(
     A pose that is searched again has to be likelier than the one held.
     """
     if propose is not None and round_.kind == ONLINE:
-        find = march.follow if isinstance(propose, CellProposals) else march.locate
-        return find(volume, photons, propose, round_.s_now)
+        if isinstance(propose, CellProposals):
+            return march.follow(volume, photons, propose, round_.s_now)
+        return march.locate(volume, photons, propose, round_.s_now)
     held = march.again(
         volume,
         photons,

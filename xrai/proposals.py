@@ -5,6 +5,7 @@ than half of the grid, and where on a probe of its patterns the poses it leads t
 Costs are counted, not timed, so that the same seed takes the same path on every machine.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,7 +25,8 @@ from xraisim.core import so3
 from xraisim.core.types import Photons, Pixels, Volume
 
 _PROBE = 256
-_CELLS = 4  # of the encoder's posterior that the likelihood ranks
+_CELLS, _MOST_CELLS = 4, 64  # of the encoder's posterior that the likelihood ranks
+_PER_START, _MOST_STARTS = 8, 4  # a start for so many cells that the posterior leaves open
 _AS_GOOD = 0.97  # of the probe has to be as likely from the encoder's hypotheses
 _TIE = 1.0  # nats
 _CHEAPER = 0.5
@@ -86,9 +88,15 @@ class CellProposals:
 
     def best(self, photons: Photons, keep: int) -> Float[Tensor, "n keep 4"]:
         """Return the ``keep`` likeliest of the cells."""
+        return self.starts(photons, keep)
+
+    def starts(self, photons: Photons, least: int = 1) -> Float[Tensor, "n c 4"]:
+        """Return the likeliest cells: as many as the posterior leaves open, at least ``least``."""
         counts = photons.dense(len(self.encoder_pixels)).to(self.pixels.s.device)
-        cells = self.encoder.likeliest_cells(counts, _CELLS)
-        return prune(self.volume, self.pixels, photons, cells, min(keep, _CELLS))
+        cells, number = self.encoder.likeliest_cells(counts, _MOST_CELLS)
+        ranked = int(min(max(_CELLS, math.ceil(number)), _MOST_CELLS))
+        keep = min(max(least, round(number / _PER_START)), _MOST_STARTS)
+        return prune(self.volume, self.pixels, photons, cells[:, :ranked].contiguous(), keep)
 
 
 def proposals(
