@@ -62,6 +62,12 @@ def test_export_poses_and_resume_of_a_finished_run(finished, run, tmp_path):
     assert json.loads(out)["seconds"] == before["seconds"]  # nothing was left to do
 
 
+def test_the_mode_is_an_option(run):
+    code, out, _ = run("train", "any.h5", "--show-config", "--mode", "amortised")
+    assert code == 0
+    assert 'mode = "amortised"' in out
+
+
 def test_show_config_is_complete_and_can_be_read_back(run, tmp_path):
     code, out, _ = run("train", "any.h5", "--show-config", "--device", "cpu")
     assert code == 0

@@ -28,6 +28,9 @@ def train(
     ] = None,
     out: Annotated[Path, typer.Option(help="Run directory to make.")] = Path("run"),
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="hybrid: search and encoder; amortised: no search; or paper.")
+    ] = None,
     device: options.Device = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     symmetry: Annotated[
@@ -58,6 +61,7 @@ def train(
     resume`.
     """
     given = {
+        "mode": mode,
         "device": device,
         "seed": seed,
         "symmetry": symmetry,
