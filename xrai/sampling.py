@@ -16,8 +16,7 @@ from xrai.march import March
 from xraisim.core.merge import intensity_grid
 from xraisim.core.types import Pixels, Volume
 
-COARSEST = 2.7  # voxels per 1/D
-_CHOICES = (COARSEST, 3.2, 4.0, 5.0)
+_CHOICES = (2.7, 3.2, 4.0, 5.0)  # voxels per 1/D
 # Of the photons' variance. Errors of neighbouring pixels are alike, so that they weigh several
 # times as much: measured, this much raises the squared error of poses by about a fifth.
 _NEGLIGIBLE = 0.07
@@ -43,7 +42,7 @@ def choose_oversampling(march: March, volume: Volume) -> float:
         fine = [o for o, v in zip(_CHOICES, variances, strict=True) if v <= most]
         wanted = max(min(fine, default=_CHOICES[-1]), for_fringes(march, _CHOICES))
         fits = [o for o in _CHOICES if _voxels(march, o) <= _MOST_VOXELS]
-        wanted = march.processes.agreed(min(wanted, max(fits, default=COARSEST)))
+        wanted = march.processes.agreed(min(wanted, max(fits, default=_CHOICES[0])))
     return max(wanted, _BESIDE_BACKGROUND) if march.pixels.has_background else wanted
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xrai.decoder import volume_from_sums
 from xrai.march import March
-from xrai.sampling import COARSEST
+from xrai.sampling import choose_oversampling
 from xraisim.core.merge import Accumulator, intensity_grid, radius_in_voxels
 from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons, Volume
@@ -54,10 +54,11 @@ def trial(march: March, volume: Volume, photons: Photons) -> float:
     """
     stream, config, s_now = march.stream, march.config, march.s_search
     poses = march.locate(volume, photons, march.grid(volume, "start/trial"), s_now)
+    oversampling = choose_oversampling(march, volume)
     for _ in range(_RUNGS):
         s_next = min(s_now * config.rounds.ratio, march.s_edge)
         fluence = goodness(volume, march.pixels_within(s_now), photons, poses.quaternion).fluence
-        place = intensity_grid(s_next, stream.diameter_angstrom, COARSEST)
+        place = intensity_grid(s_next, stream.diameter_angstrom, oversampling)
         sums = Accumulator.empty(*place, march.device)
         reach, alike = march.pixels_within(s_next), torch.ones_like(fluence).float()
         sums.add(reach, photons, poses.quaternion, fluence.float(), volume, alike)

@@ -32,6 +32,7 @@ from xraisim.core import config as configuration
 from xraisim.core import rotations, so3
 from xraisim.core.align import Alignment, rotate_volume
 from xraisim.core.fsc import intensity_correlation, shell_s
+from xraisim.core.json_text import to_json
 from xraisim.core.merge import Accumulator
 from xraisim.core.symmetry import nearest_mate, point_group
 from xraisim.core.types import Volume
@@ -162,7 +163,7 @@ def measure(path: Path, config: TrainConfig, symmetry: str) -> dict[str, Any]:
         run = Path(directory) / "run"
         summary = train(path, run, config)
         lines = (run / "metrics.jsonl").read_text().splitlines()
-        starts = [one for line in lines if (one := json.loads(line))["event"] == "start"]
+        starts = [one for one in map(json.loads, lines) if one["event"] == "start"]
         kept = ("patterns", "patterns_per_s", "peak_memory_gib", "warnings", "rounds")
         return {
             "seed": config.seed,
@@ -193,7 +194,7 @@ def main() -> None:
         config = configuration.given_or_default(TrainConfig, said.config, given)
         record["runs"].append(measure(said.patterns, config, said.symmetry))
         perf_record.write(said.out, record)
-        print(json.dumps(record["runs"][-1]))
+        print(to_json(record["runs"][-1]))
 
 
 if __name__ == "__main__":

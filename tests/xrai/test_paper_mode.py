@@ -31,5 +31,5 @@ def test_mode_paper_leaves_what_the_other_mode_leaves(patterns, quick_config, tm
 
 
 def test_unknown_modes_are_refused(quick_config):
-    with pytest.raises(ConfigError, match="expected one of hybrid, paper"):
+    with pytest.raises(ConfigError, match="expected one of hybrid, amortised, paper"):
         dataclasses.replace(quick_config, mode="published")

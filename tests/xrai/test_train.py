@@ -136,7 +136,7 @@ def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(
             assert all(np.array_equal(one[key], other[key]) for key in one)
     path, whole = (
         [(event["kind"], event["rivals"]) for event in events_of(each) if event["event"] == "round"]
-        for each in (stopped, run[0])
+        for each in (stopped, brief_run)
     )
     assert path == whole
 
