@@ -24,6 +24,8 @@ from xraisim.core.random import generator
 from xraisim.core.types import Volume
 
 PRTF_RULE = "prtf_1/e"
+_MOST_AGAIN = 6
+_PAYS = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +146,7 @@ def phase_starts(
     if threshold != coarse.threshold:
         coarse, fine = (replace(stage, threshold=threshold) for stage in (coarse, fine))
         starts, broken = draw.started(coarse, lambda iterations: None)
+        starts = _taken_on(coarse, starts, halt)
     stage, refined = coarse, starts.take(sorted(starts.ranking[: config.refined]))
     if not halt.is_set():
         stage, refined = fine, fine.iterate(fine.from_coarser(coarse, refined), progress, halt)
@@ -190,6 +193,22 @@ class _Draw:
         begun = stage.begin(on_grid(self.room, stage.grid), draws)
         starts = stage.iterate(begun, progress, self.halt)
         return break_twins(stage, starts, generator(self.seed, "phasing/twin"), self.halt)
+
+
+def _taken_on(stage: Stage, starts: Starts, halt: Event) -> Starts:
+    """Return the starts after the stage's schedule over again, as often as that pays.
+
+    The wider the support is, the more iterations it takes to fill it rightly.
+    """
+    for _ in range(_MOST_AGAIN):
+        further = stage.iterate(starts, lambda iterations: None, halt)
+        if halt.is_set() or min(further.r_factor) >= min(starts.r_factor):
+            return starts
+        pays = min(further.r_factor) < _PAYS * min(starts.r_factor)
+        starts = further
+        if not pays:
+            break
+    return starts
 
 
 def _averaged(
