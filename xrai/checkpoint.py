@@ -56,7 +56,7 @@ class State:
     ``usual``: medians and spreads in the last round, by which outliers are told; ``sharper``:
     whether patterns fitted clearly better than in the round before.
     ``teacher``: the encoder and its lessons so far; ``proposing``: who proposes in the round being
-    worked on, ``grid`` or ``heads``.
+    worked on, ``grid`` or ``heads``, or of how many cells (``ranked/followed``).
     """
 
     patterns: str

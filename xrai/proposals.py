@@ -6,7 +6,7 @@ Costs are counted, not timed, so that the same seed takes the same path on every
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,11 +22,13 @@ from xrai.monitor import Monitor
 from xrai.poses import prune
 from xrai.rounds import REHEAT, Round
 from xraisim.core import so3
+from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.types import Photons, Pixels, Volume
 
 _PROBE = 256
-_CELLS, _MOST_CELLS = 4, 64  # of the encoder's posterior that the likelihood ranks
-_PER_START, _MOST_STARTS = 8, 4  # a start for so many cells that the posterior leaves open
+_FEWEST_CELLS, _MOST_CELLS = 4, 64  # of the encoder's posterior that the likelihood ranks
+_AMONG = 0.95
+_MOST_FOLLOWED = 4
 _AS_GOOD = 0.97  # of the probe has to be as likely from the encoder's hypotheses
 _TIE = 1.0  # nats
 _CHEAPER = 0.5
@@ -74,12 +76,17 @@ class HeadProposals:
 
 @dataclass(frozen=True)
 class CellProposals:
-    """The encoder's likeliest cells, ranked by the likelihood; near-symmetric mates are one."""
+    """The encoder's likeliest cells, ranked by the likelihood; near-symmetric mates are one.
+
+    ``ranked``: how many of its posterior are; ``followed``: how many of these are refined.
+    """
 
     volume: Volume
     pixels: Pixels
     encoder: Encoder
     encoder_pixels: Pixels
+    ranked: int = 4
+    followed: int = 1
 
     @property
     def s_max(self) -> float:
@@ -88,15 +95,29 @@ class CellProposals:
 
     def best(self, photons: Photons, keep: int) -> Float[Tensor, "n keep 4"]:
         """Return the ``keep`` likeliest of the cells."""
-        return self.starts(photons, keep)
+        cells = self._cells(photons, max(keep, self.ranked))
+        return prune(self.volume, self.pixels, photons, cells, keep)
 
-    def starts(self, photons: Photons, least: int = 1) -> Float[Tensor, "n c 4"]:
-        """Return the likeliest cells: as many as the posterior leaves open, at least ``least``."""
+    def starts(self, photons: Photons) -> Float[Tensor, "n c 4"]:
+        """Return the cells to follow, the likeliest first."""
+        return self.best(photons, self.followed)
+
+    def enough(self, photons: Photons) -> tuple[int, int]:
+        """Return how many cells to rank and to follow for patterns such as these.
+
+        So many that the likeliest of the first 64 is among them for nineteen in twenty; and as many
+        as the likelihood leaves open, e to the mean entropy of their weights.
+        """
+        cells = self._cells(photons, _MOST_CELLS)
+        loglik, _ = candidate_loglik(self.volume, self.pixels, photons, cells)
+        rank = loglik.argmax(1).double().quantile(_AMONG)
+        open_cells = torch.special.entr(loglik.softmax(1)).sum(1).mean().exp()
+        ranked = min(max(math.ceil(float(rank)) + 1, _FEWEST_CELLS), _MOST_CELLS)
+        return ranked, min(max(round(float(open_cells)), 1), _MOST_FOLLOWED)
+
+    def _cells(self, photons: Photons, number: int) -> Tensor:
         counts = photons.dense(len(self.encoder_pixels)).to(self.pixels.s.device)
-        cells, number = self.encoder.likeliest_cells(counts, _MOST_CELLS)
-        ranked = int(min(max(_CELLS, math.ceil(number)), _MOST_CELLS))
-        keep = min(max(least, round(number / _PER_START)), _MOST_STARTS)
-        return prune(self.volume, self.pixels, photons, cells[:, :ranked].contiguous(), keep)
+        return self.encoder.likeliest_cells(counts, number)
 
 
 def proposals(
@@ -112,11 +133,21 @@ def proposals(
         return grid
     low = march.pixels_within(march.s_search)
     if march.config.mode == "amortised":
-        return CellProposals(volume, low, encoder, pixels_of(march))
+        return _cells(march, state, CellProposals(volume, low, encoder, pixels_of(march)), photons)
     heads = HeadProposals(volume, low, encoder, pixels_of(march))
     if not state.proposing:
         state.proposing = _choice(march, state, grid, heads, photons, monitor)
     return heads if state.proposing == "heads" else grid
+
+
+def _cells(march: March, state: State, cells: CellProposals, photons: Photons) -> CellProposals:
+    """Return proposals of as many cells as a probe of the round asks for."""
+    if not state.proposing:
+        probe = photons.take(photons.lit()[:_PROBE])
+        enough = cells.enough(probe) if len(probe) else (_FEWEST_CELLS, 1)
+        state.proposing = "/".join(f"{march.processes.agreed(one):.0f}" for one in enough)
+    ranked, followed = map(int, state.proposing.split("/"))
+    return replace(cells, ranked=ranked, followed=followed)
 
 
 def _choice(

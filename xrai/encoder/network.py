@@ -127,18 +127,11 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def likeliest_cells(
-        self, counts: Float[Tensor, "n P"], most: int
-    ) -> tuple[Float[Tensor, "n most 4"], float]:
-        """Return the rotations of the ``most`` cells of the largest posterior, and how many it has.
-
-        That is e to its entropy, the geometric mean over the patterns.
-        """
-        cells, entropy = [], 0.0
-        for part in counts.split(_ROWS[counts.device.type != "cpu"]):
-            logits = self(part)
-            cells.append(logits.topk(most, 1).indices)
-            entropy += float(torch.special.entr(logits.softmax(1)).sum())
-        return self.cells.grid[torch.cat(cells)], math.exp(entropy / len(counts))
+        self, counts: Float[Tensor, "n P"], number: int
+    ) -> Float[Tensor, "n number 4"]:
+        """Return the rotations of the ``number`` cells of the largest posterior, the best first."""
+        parts = counts.split(_ROWS[counts.device.type != "cpu"])
+        return self.cells.grid[torch.cat([self(part).topk(number, 1).indices for part in parts])]
 
     @torch.no_grad()
     def calibrate_error(self, counts: Float[Tensor, "n P"], pose: Float[Tensor, "n 4"]) -> None:
