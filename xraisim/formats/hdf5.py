@@ -18,6 +18,7 @@ from xraisim.files.held import require_held
 from xraisim.formats.base import Wanted
 
 _DEEPEST = 8  # virtual data sets of virtual data sets; more is a circle
+_MOST_DECLARED = 2**28  # values that no bytes stand behind; a flag is kept for each
 _UNLIMITED = h5py.h5s.UNLIMITED % 2**64  # as selections have it
 
 Region = tuple[tuple[int, ...], ...]  # (start, stride, count, block) along each axis
@@ -112,6 +113,11 @@ def gaps(dataset: h5py.Dataset, pattern: tuple[int, ...], depth: int = 0) -> Gap
     frames = dataset.shape[: dataset.ndim - len(pattern)]
     if not dataset.is_virtual:
         return Gaps(files=(), pixels=np.zeros(math.prod(pattern), bool))
+    if max(math.prod(pattern), math.prod(frames)) > _MOST_DECLARED:
+        raise FormatError(
+            f"{where(dataset)} is a virtual data set of shape {dataset.shape}; expected at most "
+            f"{_MOST_DECLARED:,} pixels, and patterns"
+        )
     covered: dict[Region, np.ndarray] = {}
     lost: list[str] = []
     look = functools.cache(functools.partial(_look, dataset, depth))

@@ -70,7 +70,9 @@ def read_columns(path: Path) -> dict[str, np.ndarray]:
     if not path.exists():
         return {}
     with reading(path, "file of poses"), h5py.File(path, "r") as file:
-        data = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        # A name that is no text (damage) comes as bytes: no column of ours.
+        named = {name: item for name, item in file.items() if isinstance(name, str)}
+        data = {name: item for name, item in named.items() if isinstance(item, h5py.Dataset)}
         numbers = {name: item for name, item in data.items() if item.dtype.kind in "biuf"}
         found = {name: read_whole(item) for name, item in numbers.items() if item.ndim}
     check_columns(path, found)
