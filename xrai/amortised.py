@@ -191,7 +191,7 @@ class _Attempt:
         march, pixels = self.march, pixels_of(self.march)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(march.config.seed + self._restart)
-            encoder = Encoder(pixels.to("cpu"), march.config.encoder, march.group)
+            encoder = Encoder(pixels.to("cpu"), march.config.network, march.group)
         encoder.to(march.device)
         encoder.pattern.calibrate(counts[:, : len(pixels)], float(self.pixels.radius[-1]))
         march.processes.agree(*encoder.pattern.calibration)

@@ -51,6 +51,10 @@ class StartConfig(Settings, table="start"):
     buffer: Count = 20000
 
 
+def _small_encoder() -> EncoderConfig:
+    return EncoderConfig(reach=5.5, rings=12, azimuths=24, directions=200, channels=48)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AmortisedConfig(Settings, table="amortised"):
     """Encoder and implicit decoder that learn together from a random start.
@@ -64,7 +68,8 @@ class AmortisedConfig(Settings, table="amortised"):
     start ends when the last quarter of its steps brought less than ``rest`` of what likelihood all
     have brought to a probe; at most after ``steps``. Where it leaves more than ``settled`` of the
     probe's variation unexplained (:mod:`xraisim.core.misfit`, median), another is made,
-    ``restarts`` in all, and the likeliest kept.
+    ``restarts`` in all, and the likeliest kept. ``encoder``: the network of this mode, which is
+    smaller than that of ``hybrid``, as it learns from nothing.
     """
 
     reach: Annotated[float, Range(above=0, most=200)] = 5.5
@@ -80,6 +85,7 @@ class AmortisedConfig(Settings, table="amortised"):
     rest: Annotated[float, Range(above=0, below=1)] = 0.05
     settled: Annotated[float, Range(least=0, most=10)] = 0.06
     restarts: Annotated[int, Range(least=1, most=1000)] = 3
+    encoder: EncoderConfig = field(default_factory=_small_encoder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +175,11 @@ class TrainConfig(Settings):
     source: SourceConfig = field(default_factory=SourceConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     end_to_end: EndToEndConfig = field(default_factory=EndToEndConfig)
+
+    @property
+    def network(self) -> EncoderConfig:
+        """The encoder of the mode."""
+        return self.amortised.encoder if self.mode == "amortised" else self.encoder
 
     def check(self) -> None:
         """Refuse settings that exclude each other."""

@@ -14,7 +14,7 @@ _PATTERNS = 4096  # the first ones: a stream keeps them in memory, and their pos
 
 def pixels_of(march: March) -> Pixels:
     """Return the pixels that the encoder of a run looks at."""
-    return encoder_pixels(march.pixels, march.stream.diameter_angstrom, march.config.encoder)
+    return encoder_pixels(march.pixels, march.stream.diameter_angstrom, march.config.network)
 
 
 def lesson(march: March, state: State, monitor: Monitor) -> None:
@@ -25,12 +25,12 @@ def lesson(march: March, state: State, monitor: Monitor) -> None:
     """
     config, pixels = march.config, pixels_of(march)
     teacher = Teacher(
-        pixels, config.encoder, config.seed, march.device, march.processes, march.group
+        pixels, config.network, config.seed, march.device, march.processes, march.group
     )
-    steps = config.encoder.steps
+    steps = config.network.steps
     if state.teacher is not None:
         teacher.load_state_dict(state.teacher)
-        steps = config.encoder.steps_per_round
+        steps = config.network.steps_per_round
     if steps == 0:
         return
     blocks = march.stream.blocks(0, min(state.seen, _PATTERNS))
@@ -59,6 +59,6 @@ def encoder_of(march: March, state: State) -> Encoder | None:
     """
     if state.teacher is None:
         return None
-    encoder = Encoder(pixels_of(march).to("cpu"), march.config.encoder, march.group)
+    encoder = Encoder(pixels_of(march).to("cpu"), march.config.network, march.group)
     load(encoder, state.teacher["encoder"])
     return encoder.to(march.device)

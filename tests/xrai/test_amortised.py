@@ -22,7 +22,9 @@ from xraisim.stopping import Stopped
 
 @pytest.fixture(scope="module")
 def config(quick_config):
-    start = AmortisedConfig(batch=128, steps=500, restarts=1, learning_rate=4e-3)
+    start = AmortisedConfig(
+        batch=128, steps=500, restarts=1, learning_rate=4e-3, encoder=quick_config.encoder
+    )
     return dataclasses.replace(quick_config, mode="amortised", amortised=start)
 
 

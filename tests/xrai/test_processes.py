@@ -61,7 +61,8 @@ def test_tasks_of_srun_take_the_steps_that_one_process_takes(
     repository, patterns, quick_config, tmp_path
 ):
     """Two processes with the variables of ``srun``, in the amortised mode."""
-    start = AmortisedConfig(batch=128, steps=100, restarts=1, settled=10.0)
+    encoder = quick_config.encoder
+    start = AmortisedConfig(batch=128, steps=100, restarts=1, settled=10.0, encoder=encoder)
     config = replace(quick_config, mode="amortised", amortised=start, single_pass=True)
     settings = tmp_path / "config.toml"
     settings.write_text(toml.dumps(config))

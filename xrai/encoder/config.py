@@ -20,11 +20,11 @@ class EncoderConfig(Settings, table="encoder"):
     rounds ``steps_per_round``.
     """
 
-    reach: Annotated[float, Range(above=0, most=200)] = 5.5
-    rings: Annotated[int, Range(least=1, most=1024)] = 12
-    azimuths: Annotated[int, Range(least=4, most=4096)] = 24
-    directions: Annotated[int, Range(least=60, most=10**5)] = 200
-    channels: Annotated[int, Range(least=1, most=4096)] = 48
+    reach: Annotated[float, Range(above=0, most=200)] = 8.0
+    rings: Annotated[int, Range(least=1, most=1024)] = 16
+    azimuths: Annotated[int, Range(least=4, most=4096)] = 32
+    directions: Annotated[int, Range(least=60, most=10**5)] = 400
+    channels: Annotated[int, Range(least=1, most=4096)] = 64
     blocks: Annotated[int, Range(least=0, most=100)] = 1
     heads: Annotated[int, Range(least=1, most=32)] = 8
     steps: Whole = 100
