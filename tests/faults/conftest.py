@@ -112,11 +112,15 @@ def processor_s(pid: int) -> float:
 
 
 def queued_s(pid: int) -> float:
-    """Return how long the threads of a process have waited for a processor, all together."""
+    """Return how long the threads of a process have waited for a processor, all together.
+
+    0 once it has ended, at whatever moment that is.
+    """
     waited = 0
-    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        with suppress(OSError):
-            waited += int(path.read_text().split()[1])
+    with suppress(OSError):
+        for path in list(Path(f"/proc/{pid}/task").glob("*/schedstat")):
+            with suppress(OSError):
+                waited += int(path.read_text().split()[1])
     return waited * 1e-9
 
 
