@@ -20,7 +20,7 @@ from xrai.monitor import Monitor
 from xrai.poses import refine
 from xrai.proposals import CellProposals
 from xrai.sanity import require_finite, require_photons
-from xrai.start import fresh_decoder
+from xrai.start import fresh_decoder, scaled
 from xrai.trial import likelier_sign
 from xrai.wake import Draws, WakeStep
 from xraisim.core.misfit import goodness
@@ -164,6 +164,8 @@ class _Attempt:
         starts = cells.best(probe, 1)[:, 0].contiguous()
         poses = refine(volume, self.pixels, probe, starts, *steps)
         fit = goodness(volume, self.pixels, probe, poses.quaternion)
+        if self.pixels.has_background:
+            volume = scaled(volume, march.processes.agreed(float(fit.fluence.mean())))
         unexplained = march.processes.agreed(float(fit.unexplained.median()))
         loglik = march.processes.agreed(float(poses.loglik.mean()))
         settled = unexplained < self.config.settled
@@ -179,7 +181,7 @@ class _Attempt:
         return Start(volume, teacher, unexplained, loglik, settled)
 
     def _signed(self, found: Start) -> Start:
-        """Return the start with the likelier sign of its angular part, in its scale."""
+        """Return the start with the likelier sign of its angular part."""
         volume = found.volume
         if self.march.group is not None:
             base = self._step.decoder.base

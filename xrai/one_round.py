@@ -22,7 +22,6 @@ from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons, Volume
 
-_CLEARLY = 0.1  # of the misfit, at least of one standard deviation
 _PROBE = 256  # patterns that are posed against both halves, and searched again
 _NAMES = {
     ONLINE: "new patterns",
@@ -202,7 +201,7 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
             state.usual,
             outliers.usual(columns["misfit"][lit], columns["unexplained"][lit]),
         )
-        state.sharper = before is None or _sharper(before, state.usual)
+        state.sharper = before is None or outliers.sharper(before, state.usual)
         state.turned = float(columns["turned_deg"][lit].median())
     for which, index in enumerate(members(rows, march.sets)):
         state.sums[which] = _fix_scale(state, state.sums[which], index + rows.start)
@@ -215,11 +214,6 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
     state.rounds, state.round, state.proposing = round_.number, None, ""
     state.seen = max(state.seen, round_.stop)
     return verdict
-
-
-def _sharper(before: outliers.Usual, now: outliers.Usual) -> bool:
-    """Whether patterns fit clearly better than a round before, so that older sums blur."""
-    return before.misfit[0] > now.misfit[0] + _CLEARLY * max(1.0, now.misfit[0])
 
 
 def _renew(march: March, state: State, round_: Round) -> Agreement | None:

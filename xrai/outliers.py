@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 _LOWER_SIGMA = 0.1587  # of a normal distribution lies more than its spread below the middle
+_CLEARLY = 0.1  # of the misfit, at least of one standard deviation
 _WIDTH = 6.0  # spreads above the median at which a pattern no longer counts
 
 
@@ -30,6 +31,11 @@ def usual(misfit: Float[Tensor, "n"], unexplained: Float[Tensor, "n"]) -> Usual:
     patterns. The spread of the misfit of draws of the model itself, 1, is the least.
     """
     return Usual(misfit=_middle(misfit, 1.0), unexplained=_middle(unexplained, 1e-3))
+
+
+def sharper(before: Usual, now: Usual) -> bool:
+    """Return whether patterns fit clearly better than a round before, so that older sums blur."""
+    return before.misfit[0] > now.misfit[0] + _CLEARLY * max(1.0, now.misfit[0])
 
 
 def _middle(values: Tensor, least: float) -> tuple[float, float]:

@@ -9,6 +9,7 @@ a cube in a coarse grid, which is mistaken for the particle's own angles.
 import math
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from xrai.decoder.look_up import look_up_variance
@@ -60,9 +61,16 @@ def for_fringes(march: March, choices: tuple[float, ...]) -> float:
 
 
 def _mean_pattern(march: March) -> Tensor:
-    """Return the mean of the first block of patterns, photons per pixel, float64 on the CPU."""
-    _, photons = next(march.stream.blocks(0, march.config.block))
-    return photons.dense(len(march.pixels)).mean(0).double()
+    """Return the mean of the patterns with photons in the first block that has any.
+
+    Photons per pixel, float64 on the CPU.
+    """
+    size = len(march.pixels)
+    for _, photons in march.stream.blocks(0, len(march.stream)):
+        lit = photons.lit(size)
+        if len(lit):
+            return photons.take(lit).dense(size).mean(0).double()
+    return torch.zeros(size, dtype=torch.float64)
 
 
 def _relative_curvature(pixels: Pixels, mean: Tensor, diameter_angstrom: float) -> float:
@@ -78,7 +86,7 @@ def _relative_curvature(pixels: Pixels, mean: Tensor, diameter_angstrom: float) 
             break
         width *= 1.25
     profile = np.bincount(shell, signal) / count
-    if len(profile) < _SHELLS:
+    if len(profile) < _SHELLS or profile.max() <= 0:
         return 0.0
     s = radius.min() + np.arange(len(profile)) * width
     slope = np.gradient(profile, width)

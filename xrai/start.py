@@ -58,7 +58,7 @@ def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
         fit = _fit(march, volume, pixels, probe)
         unexplained = float(fit.unexplained.median())
         if pixels.has_background:
-            volume = _scaled(volume, march.processes.agreed(float(fit.fluence.mean())))
+            volume = scaled(volume, march.processes.agreed(float(fit.fluence.mean())))
         settled = march.processes.agreed(unexplained) < config.start.settled
         monitor.log(
             "start",
@@ -90,7 +90,7 @@ def _symmetric(march: March, volume: Volume) -> Volume:
     return replace(volume, values=symmetrize(volume.values, march.group))
 
 
-def _scaled(volume: Volume, scale: float) -> Volume:
+def scaled(volume: Volume, scale: float) -> Volume:
     """Return the volume times a scale, which the decoder's likelihood leaves free.
 
     A search beside a known background needs the one of mean fluence one.
@@ -127,7 +127,7 @@ def _online(
             if step % start.templates_every == 0:
                 # A fresh global rotation each time: the volume must not learn one fixed grid.
                 turned = rotations.multiply(so3.haar(1, random), grid)
-                volume = _scaled(_symmetric(march, decoder.volume()), scale)
+                volume = scaled(_symmetric(march, decoder.volume()), scale)
                 templates = log_templates(volume, pixels, turned).contiguous()
             if cursor + size > len(order):
                 order = torch.randperm(len(counts), generator=random, device=device)

@@ -62,10 +62,8 @@ class WakeStep(nn.Module):
 
     def forward(self, counts: Float[Tensor, "n P"], beta: float, draws: Draws) -> Tensor:
         """Return the loss: cross-entropy of the encoder + negative log-likelihood per photon."""
-        logits, volume = (
-            self.encoder(counts[:, : self.encoder.pattern.inputs]),
-            self.decoder.values(),
-        )
+        logits = self.encoder(counts[:, : self.encoder.pattern.inputs])
+        volume = self.decoder.values()
         counts = counts[:, : len(self.pixels)]
         with torch.no_grad():
             cell, chance = propose(logits, draws.cell, self.config.explore)

@@ -1,10 +1,15 @@
 """A small data set, simulated once, and settings that reconstruct it in seconds."""
 
+import itertools
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
@@ -17,8 +22,10 @@ from xrai.config import (
     TrainConfig,
 )
 from xrai.train import train
+from xrai.watch import Watch
 from xraisim.simulation import make
 from xraisim.simulation.config import from_mapping
+from xraisim.stopping import Stopped
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -107,3 +114,36 @@ def brief_run(patterns, brief_config, tmp_path_factory) -> Path:
 def simulate(write_lumps):
     """Return the function that simulates the particle into a directory."""
     return partial(simulate_particle, write_lumps)
+
+
+@pytest.fixture
+def stop_after(patterns, tmp_path, monkeypatch) -> Callable[[TrainConfig, int], Path]:
+    """Return a function: a run that SIGTERM stops after some blocks → its directory."""
+
+    def stopped(config: TrainConfig, after_blocks: int) -> Path:
+        blocks, original = itertools.count(1), Watch.after_block
+
+        def told_to_stop(self, state):
+            if next(blocks) == after_blocks:
+                os.kill(os.getpid(), signal.SIGTERM)
+            original(self, state)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Watch, "after_block", told_to_stop)
+            with pytest.raises(Stopped, match="xrai resume"):
+                train(patterns, tmp_path / "stopped", config, quiet=True)
+        return tmp_path / "stopped"
+
+    return stopped
+
+
+@pytest.fixture
+def assert_same() -> Callable[[Path, Path], None]:
+    """Return a function that compares what two runs found, bit for bit."""
+
+    def same(first: Path, second: Path) -> None:
+        for name in ("poses.h5", "intensity.h5", "half_1.h5"):
+            with h5py.File(first / name) as one, h5py.File(second / name) as other:
+                assert all(np.array_equal(one[key], other[key]) for key in one), name
+
+    return same

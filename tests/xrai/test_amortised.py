@@ -1,13 +1,8 @@
 """Mode ``amortised``: it finds the orientations without a search, resumes exactly, reads once."""
 
 import dataclasses
-import itertools
 import json
-import os
-import signal
 
-import h5py
-import numpy as np
 import pytest
 import torch
 
@@ -16,8 +11,6 @@ from xrai import checkpoint
 from xrai.config import AmortisedConfig
 from xrai.poses import GridSearch
 from xrai.train import resume, train
-from xrai.watch import Watch
-from xraisim.stopping import Stopped
 
 
 @pytest.fixture(scope="module")
@@ -70,27 +63,10 @@ def test_nothing_is_searched_for_new_patterns(patterns, config, tmp_path, monkey
     assert sum(asked) <= 256 * summary["rounds"]
 
 
-@pytest.mark.parametrize("after_blocks", [2])
-def test_a_run_that_is_stopped_goes_on_to_the_same_result(
-    patterns, config, run, tmp_path, monkeypatch, after_blocks
-):
-    blocks = itertools.count(1)
-    original = Watch.after_block
-
-    def told_to_stop(self, state):
-        if next(blocks) == after_blocks:
-            os.kill(os.getpid(), signal.SIGTERM)
-        original(self, state)
-
-    monkeypatch.setattr(Watch, "after_block", told_to_stop)
-    stopped = tmp_path / "stopped"
-    with pytest.raises(Stopped, match="xrai resume"):
-        train(patterns, stopped, config, quiet=True)
-    monkeypatch.undo()
+def test_a_run_that_is_stopped_goes_on_to_the_same_result(config, run, stop_after, assert_same):
+    stopped = stop_after(config, 2)
     resume(stopped, quiet=True)
-    for name in ("poses.h5", "intensity.h5", "half_1.h5"):
-        with h5py.File(stopped / name) as one, h5py.File(run[0] / name) as other:
-            assert all(np.array_equal(one[key], other[key]) for key in one)
+    assert_same(stopped, run[0])
 
 
 def test_a_point_group_is_used_from_the_first_step(patterns, config, tmp_path):

@@ -3,8 +3,6 @@
 import dataclasses
 import itertools
 import json
-import os
-import signal
 import tomllib
 
 import h5py
@@ -18,7 +16,6 @@ from xrai.infer import infer
 from xrai.poses import angle_modulo_mate, refine
 from xrai.stream import PatternStream
 from xrai.train import resume, train
-from xrai.watch import Watch
 from xraisim.core import rotations, so3
 from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
@@ -26,7 +23,6 @@ from xraisim.files.patterns import PatternReader
 from xraisim.files.texts import attribute
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_volume
-from xraisim.stopping import Stopped
 
 
 @pytest.fixture
@@ -113,27 +109,13 @@ def test_fluence_follows_the_truth(run, patterns):
 
 @pytest.mark.parametrize("after_blocks", [1, 4, 6])
 def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(
-    patterns, brief_config, brief_run, tmp_path, monkeypatch, after_blocks
+    brief_config, brief_run, stop_after, assert_same, after_blocks
 ):
     """SIGTERM after some blocks: within the first round, within the second, at its last block."""
-    blocks = itertools.count(1)
-    original = Watch.after_block
-
-    def told_to_stop(self, state):
-        if next(blocks) == after_blocks:
-            os.kill(os.getpid(), signal.SIGTERM)
-        original(self, state)
-
-    monkeypatch.setattr(Watch, "after_block", told_to_stop)
-    stopped = tmp_path / "stopped"
-    with pytest.raises(Stopped, match="xrai resume"):
-        train(patterns, stopped, brief_config, quiet=True)
-    monkeypatch.undo()
+    stopped = stop_after(brief_config, after_blocks)
     assert checkpoint.load(stopped).position == min(400 * ((after_blocks - 1) % 3 + 1), 900)
     resume(stopped, quiet=True)
-    for name in ("poses.h5", "intensity.h5", "half_1.h5"):
-        with h5py.File(stopped / name) as one, h5py.File(brief_run / name) as other:
-            assert all(np.array_equal(one[key], other[key]) for key in one)
+    assert_same(stopped, brief_run)
     path, whole = (
         [(event["kind"], event["rivals"]) for event in events_of(each) if event["event"] == "round"]
         for each in (stopped, brief_run)
