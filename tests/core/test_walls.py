@@ -125,6 +125,22 @@ def test_pixels_may_come_as_near_to_the_edge_as_rounding_allows():
         slice_volume(torch.ones(8, 8, 8), turn, torch.tensor([[3.5, 0, 0]]), 1.0)
 
 
+def test_cubes_whose_voxels_cannot_be_numbered_are_refused():
+    with pytest.raises(SamplingError, match="at most 1,625 can be numbered"):
+        check_inside(torch.zeros(4, 3), 1627, 0.01)
+
+
+@pytest.mark.parametrize("name", ["clean", "noisy"])
+def test_a_volume_that_is_not_finite_is_not_passed_over(request, name):
+    given = request.getfixturevalue(name)
+    damaged = replace(given.volume, values=torch.full_like(given.volume.values, torch.nan))
+    where = damaged, given.pixels, given.photons
+    scores = pose_scores(*where, given.poses)
+    assert not scores.value.isfinite().any()
+    assert not scores.gradient.isfinite().any()
+    assert not candidate_loglik(*where, given.poses[:, None])[0].isfinite().any()
+
+
 @pytest.mark.parametrize("name", ["clean", "noisy"])
 def test_a_pattern_without_photons_tells_nothing(request, name):
     given = request.getfixturevalue(name)

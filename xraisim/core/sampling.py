@@ -17,6 +17,7 @@ from xraisim.core.kernels import slices as kernels
 
 _ROUNDING = 2.0**-21  # of the edge: what a coordinate in float32 may be off, and more
 _NO_ROTATION = 0.01  # rows and columns of a rotation are nearer to length 1
+_LONGEST_EDGE = 1625  # voxels: the compiled loops number a cube's in 32 bits
 _PARTIAL_VOXELS = 2**26  # partial sums of the adjoint may hold 256 MB
 
 
@@ -30,6 +31,11 @@ def check_inside(
     """
     if s.ndim != 2 or s.shape[1] != 3:
         raise SamplingError(f"s has shape {tuple(s.shape)}; expected three numbers per pixel")
+    if grid > _LONGEST_EDGE:
+        raise SamplingError(
+            f"the volume has {grid:,} voxels along an edge; at most {_LONGEST_EDGE:,} can be "
+            "numbered: sample it more coarsely, or cut it off at a lower resolution"
+        )
     stretch = 1.0 if rotation is None else _stretch(rotation)
     reach = float(s.detach().norm(dim=-1).max()) / spacing if len(s) else 0.0
     farthest = reach * stretch + grid * _ROUNDING

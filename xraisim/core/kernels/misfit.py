@@ -1,38 +1,32 @@
 """How well patterns fit the volume at their poses: moments of the log-likelihood."""
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
-from xraisim.core.kernels.poses import profiled
-from xraisim.core.kernels.slices import in_voxels, locate, trilinear
+from xraisim.core.kernels.arithmetic import loop, parallel
+from xraisim.core.kernels.poses import best_fluence, exposed, lay_out
+from xraisim.core.kernels.slices import in_voxels, room
 
 _TINY = np.float32(1e-12)
 
 
-@njit(parallel=True, fastmath=True, cache=True)
+@parallel
 def goodness(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     """Return misfits, unexplained shares and fluences [n] of patterns at poses R [n, 3, 3]."""
     n, P = R.shape[0], s.shape[1]
     misfit, unexplained = np.empty(n, np.float64), np.empty(n, np.float64)
     fluence = np.empty(n, np.float64)
     for i in prange(n):
-        w, k = np.empty(P, np.float32), np.zeros(P, np.float32)
-        t = in_voxels(R[i], inverse)
-        exposure = 0.0
-        for p in range(P):
-            base, fx, fy, fz = locate(t, s, p, G)
-            w[p] = gain[p] * trilinear(V, base, fx, fy, fz, G) + _TINY
-            exposure += w[p]
-        start, stop = offsets[i], offsets[i + 1]
-        _, fluence[i] = profiled(w, b, pixel, count, start, stop, exposure, P, has_background)
-        for e in range(start, stop):
-            if pixel[e] < P:
-                k[pixel[e]] += count[e]  # large counts come in several entries
+        w, k = np.empty(P, np.float32), np.empty(P, np.float32)
+        corner, f = room()
+        total = lay_out(pixel, count, offsets[i], offsets[i + 1], k)
+        exposure = exposed(V, G, in_voxels(R[i], inverse), s, gain, w, corner, f)
+        fluence[i] = best_fluence(w, b, k, total, exposure, has_background)
         misfit[i], unexplained[i] = _residual(w, b, np.float32(fluence[i]), k)
     return misfit, unexplained, fluence
 
 
-@njit(inline="always", fastmath=True)
+@loop
 def _residual(w, b, phi, k):
     """Return the weighted χ² beyond its mean, in standard deviations and as a share of signal²."""
     one, two = np.float32(1), np.float32(2)

@@ -1,17 +1,22 @@
 """Likelihood of candidate poses, pattern by pattern, with the fluence profiled out.
 
 The slice of every candidate is formed in a small buffer and reduced at once: no [pattern,
-candidate, pixel] array exists. Photons come sparse, so there is one logarithm per lit pixel.
+candidate, pixel] array exists. The sparse photons of one pattern are laid out among its pixels, so
+that what follows the look-up runs along contiguous rows.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from xraisim.core.kernels.arithmetic import inlined, log, loop, parallel
 from xraisim.core.kernels.slices import (
-    corner_weights,
+    STRIP,
+    cut,
+    gather,
     in_voxels,
-    locate,
-    trilinear,
+    located,
+    room,
+    scatter_pairs,
     trilinear_gradient,
 )
 
@@ -19,76 +24,132 @@ _TINY = np.float32(1e-12)
 _FLUENCE_ROUNDS = 12
 
 
-@njit(inline="always", fastmath=True)
-def profiled(w, b, pixel, count, start, stop, exposure, P, has_background):
-    """Return (log-likelihood, fluence) of one pattern, maximised over its fluence.
+@loop
+def lay_out(pixel, count, start, stop, k):
+    """Fill the counts of a pattern [P] from its sparse photons, and return their sum.
 
-    Without background the maximum is in closed form, φ = Σk/Σw. With it, expectation-maximisation
-    of the signal fraction climbs there monotonically.
+    Photons in pixels beyond P are left out.
     """
+    k[:] = 0
     total = 0.0
     for e in range(start, stop):
-        if pixel[e] < P:
+        p = np.uint32(pixel[e])
+        if p < np.uint32(len(k)):
+            k[p] += np.float32(count[e])
             total += count[e]
+    return total
+
+
+@loop
+def exposed(V, G, t, s, gain, w, corner, f):
+    """Fill expected counts w = gain·V(Rᵀs) at fluence 1, and return their sum."""
+    cut(V, G, t, s, w, corner, f)
+    total = 0.0
+    for p in range(len(w)):
+        w[p] = gain[p] * w[p] + _TINY
+        total += w[p]
+    return total
+
+
+@loop
+def best_fluence(w, b, k, total, exposure, has_background):
+    """Return the likeliest fluence of a pattern.
+
+    Without background in closed form, φ = Σk/Σw. With it, expectation-maximisation of the signal
+    fraction climbs there monotonically.
+    """
     fluence = total / exposure
     if has_background:
         for _ in range(_FLUENCE_ROUNDS):
-            signal = 0.0
-            for e in range(start, stop):
-                p = pixel[e]
-                if p < P:
-                    lit = fluence * w[p]
-                    signal += count[e] * lit / (lit + b[p])
+            signal, phi = 0.0, np.float32(fluence)
+            for p in range(len(w)):
+                lit = phi * w[p] + _TINY
+                signal += k[p] * (lit / (lit + b[p]))
             fluence = signal / exposure
-    value = -fluence * exposure
-    for e in range(start, stop):
-        p = pixel[e]
-        if p < P:
-            value += count[e] * np.log(fluence * w[p] + b[p])
-    return value, fluence
+    return fluence
 
 
-@njit(parallel=True, fastmath=True, cache=True)
+@loop
+def loglik(w, b, k, fluence, exposure):
+    """Return Σ k ln(φw + b) − φ Σw."""
+    value = 0.0
+    for p in range(len(w)):
+        value += k[p] * log(fluence * w[p] + b[p])
+    return value - fluence * exposure
+
+
+@parallel
 def candidate_loglik(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
-    """Fill log-likelihoods [n, C] and fluences [n, C] of candidates R [n, C, 3, 3]."""
+    """Return log-likelihoods [n, C] and fluences [n, C] of candidates R [n, C, 3, 3]."""
     n, C, P = R.shape[0], R.shape[1], s.shape[1]
     value = np.empty((n, C), np.float64)
     fluence = np.empty((n, C), np.float64)
     for i in prange(n):
-        w = np.empty(P, np.float32)
+        w, k = np.empty(P, np.float32), np.empty(P, np.float32)
+        corner, f = room()
+        total = lay_out(pixel, count, offsets[i], offsets[i + 1], k)
         for c in range(C):
-            t = in_voxels(R[i, c], inverse)
-            exposure = 0.0
-            for p in range(P):
-                base, fx, fy, fz = locate(t, s, p, G)
-                w[p] = gain[p] * trilinear(V, base, fx, fy, fz, G) + _TINY
-                exposure += w[p]
-            value[i, c], fluence[i, c] = profiled(
-                w, b, pixel, count, offsets[i], offsets[i + 1], exposure, P, has_background
-            )
+            exposure = exposed(V, G, in_voxels(R[i, c], inverse), s, gain, w, corner, f)
+            fluence[i, c] = best_fluence(w, b, k, total, exposure, has_background)
+            value[i, c] = 0.0
+            if total > 0:
+                value[i, c] = loglik(w, b, k, fluence[i, c], exposure)
     return value, fluence
 
 
-@njit(inline="always", fastmath=True)
-def _slice_with_derivative(V, G, t, s, gain, w, dx, dy, dz):
-    """Fill w and dw/dω for R ← R·exp(ω): dV/dω = −r × ∇V at r = Rᵀs. Return Σw."""
-    exposure = 0.0
-    for p in range(s.shape[1]):
-        base, fx, fy, fz = locate(t, s, p, G)
-        v, gx, gy, gz = trilinear_gradient(V, base, fx, fy, fz, G)
+@loop
+def _derived(t, a, b, c, gain, fx, fy, fz, v, w, dx, dy, dz):
+    """Fill w and dw/dω of a strip for R ← R·exp(ω): dV/dω = −r × ∇V at r = Rᵀs. Return Σw."""
+    exposure = np.float32(0)
+    v0, v1, v2, v3, v4, v5, v6, v7 = v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]
+    for j in range(len(w)):
+        value, gx, gy, gz = trilinear_gradient(
+            v0[j], v1[j], v2[j], v3[j], v4[j], v5[j], v6[j], v7[j], fx[j], fy[j], fz[j]
+        )
         # r and ∇V are both per voxel here, so the spacing cancels.
-        x = t[0] * s[0, p] + t[1] * s[1, p] + t[2] * s[2, p]
-        y = t[3] * s[0, p] + t[4] * s[1, p] + t[5] * s[2, p]
-        z = t[6] * s[0, p] + t[7] * s[1, p] + t[8] * s[2, p]
-        w[p] = gain[p] * v + _TINY
-        dx[p] = gain[p] * (z * gy - y * gz)
-        dy[p] = gain[p] * (x * gz - z * gx)
-        dz[p] = gain[p] * (y * gx - x * gy)
-        exposure += w[p]
+        x = t[0] * a[j] + t[1] * b[j] + t[2] * c[j]
+        y = t[3] * a[j] + t[4] * b[j] + t[5] * c[j]
+        z = t[6] * a[j] + t[7] * b[j] + t[8] * c[j]
+        g = gain[j]
+        w[j] = g * value + _TINY
+        dx[j], dy[j], dz[j] = g * (z * gy - y * gz), g * (x * gz - z * gx), g * (y * gx - x * gy)
+        exposure += w[j]
     return exposure
 
 
-@njit(parallel=True, fastmath=True, cache=True)
+@inlined
+def _exposed_and_derived(V, G, t, s, gain, w, d, corner, f, v):
+    exposure = 0.0
+    for first in range(0, len(w), STRIP):
+        last = min(first + STRIP, len(w))
+        at, fx, fy, fz = located(t, s, first, last, G, corner, f)
+        gather(V, G, at, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7])
+        exposure += _derived(
+            t, s[0][first:last], s[1][first:last], s[2][first:last], gain[first:last], fx, fy, fz,
+            v, w[first:last], d[0][first:last], d[1][first:last], d[2][first:last],
+        )  # fmt: skip
+    return exposure
+
+
+@loop
+def _sums(w, x, y, z, k, b, phi):
+    """Return sums over a strip's pixels, λ = φw + b: Σ (k/λ − 1)·x⃗, Σ w·(x⃗, w)/λ, Σ x⃗x⃗ᵀ/λ."""
+    one = np.float32(1)
+    sx = sy = sz = cx = cy = cz = ww = np.float32(0)
+    xx = xy = xz = yy = yz = zz = np.float32(0)
+    for p in range(len(w)):
+        weight = one / (phi * w[p] + b[p])
+        over, u = k[p] * weight - one, w[p] * weight
+        sx, sy, sz = sx + over * x[p], sy + over * y[p], sz + over * z[p]
+        ww += w[p] * u
+        cx, cy, cz = cx + x[p] * u, cy + y[p] * u, cz + z[p] * u
+        ax, ay, az = x[p] * weight, y[p] * weight, z[p] * weight
+        xx, xy, xz = xx + x[p] * ax, xy + x[p] * ay, xz + x[p] * az
+        yy, yz, zz = yy + y[p] * ay, yz + y[p] * az, zz + z[p] * az
+    return sx, sy, sz, cx, cy, cz, ww, xx, xy, xz, yy, yz, zz
+
+
+@parallel
 def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     """Return log-likelihood [n], score [n, 3] and Fisher information [n, 3, 3] of R [n, 3, 3].
 
@@ -96,35 +157,33 @@ def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     a pattern without photons are 0.
     """
     n, P = R.shape[0], s.shape[1]
-    value = np.empty(n, np.float64)
-    score = np.empty((n, 3), np.float64)
-    fisher = np.empty((n, 3, 3), np.float64)
+    value = np.zeros(n, np.float64)
+    score = np.zeros((n, 3), np.float64)
+    fisher = np.zeros((n, 3, 3), np.float64)
     for i in prange(n):
-        w = np.empty(P, np.float32)
-        dx, dy, dz = np.empty(P, np.float32), np.empty(P, np.float32), np.empty(P, np.float32)
-        exposure = _slice_with_derivative(V, G, in_voxels(R[i], inverse), s, gain, w, dx, dy, dz)
-        start, stop = offsets[i], offsets[i + 1]
-        value[i], fluence = profiled(w, b, pixel, count, start, stop, exposure, P, has_background)
+        w, k, d = np.empty(P, np.float32), np.empty(P, np.float32), np.empty((3, P), np.float32)
+        corner, f = room()
+        v = np.empty((8, STRIP), np.float32)
+        total = lay_out(pixel, count, offsets[i], offsets[i + 1], k)
+        t = in_voxels(R[i], inverse)
+        exposure = _exposed_and_derived(V, G, t, s, gain, w, d, corner, f, v)
+        fluence = best_fluence(w, b, k, total, exposure, has_background)
         if fluence <= 0:
-            score[i], fisher[i] = 0, 0
             continue
-        phi = np.float32(fluence)
+        value[i] = loglik(w, b, k, fluence, exposure)
         sx = sy = sz = cx = cy = cz = ww = 0.0
         xx = xy = xz = yy = yz = zz = 0.0
-        for p in range(P):
-            weight = np.float32(1) / (phi * w[p] + b[p])
-            x, y, z, u = dx[p], dy[p], dz[p], w[p] * weight
-            sx, sy, sz = sx - x, sy - y, sz - z
-            ww += w[p] * u
-            cx, cy, cz = cx + x * u, cy + y * u, cz + z * u
-            xx, xy, xz = xx + x * x * weight, xy + x * y * weight, xz + x * z * weight
-            yy, yz, zz = yy + y * y * weight, yz + y * z * weight, zz + z * z * weight
-        for e in range(start, stop):
-            p = pixel[e]
-            if p < P:
-                ratio = count[e] / (phi * w[p] + b[p])
-                sx, sy, sz = sx + ratio * dx[p], sy + ratio * dy[p], sz + ratio * dz[p]
-        score[i, 0], score[i, 1], score[i, 2] = phi * sx, phi * sy, phi * sz
+        for first in range(0, P, STRIP):
+            last = min(first + STRIP, P)
+            one = _sums(
+                w[first:last], d[0][first:last], d[1][first:last], d[2][first:last],
+                k[first:last], b[first:last], np.float32(fluence),
+            )  # fmt: skip
+            sx, sy, sz = sx + one[0], sy + one[1], sz + one[2]
+            cx, cy, cz, ww = cx + one[3], cy + one[4], cz + one[5], ww + one[6]
+            xx, xy, xz = xx + one[7], xy + one[8], xz + one[9]
+            yy, yz, zz = yy + one[10], yz + one[11], zz + one[12]
+        score[i, 0], score[i, 1], score[i, 2] = fluence * sx, fluence * sy, fluence * sz
         scale = fluence * fluence
         fisher[i, 0, 0] = scale * (xx - cx * cx / ww)
         fisher[i, 1, 1] = scale * (yy - cy * cy / ww)
@@ -135,7 +194,23 @@ def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     return value, score, fisher
 
 
-@njit(parallel=True, fastmath=True, cache=True)
+@loop
+def _weighed(k, exposure, gain, b, typical, phi, weight, has_background):
+    """Turn the counts of a pattern into what it adds, and fill the exposure that it adds."""
+    for p in range(len(k)):
+        exposure[p] = weight * (phi * gain[p])
+        k[p] *= weight
+    if not has_background:
+        return
+    for p in range(len(k)):
+        if b[p] > 0:
+            lit = phi * gain[p] * typical[p]
+            share = lit / (lit + b[p])
+            k[p] = share * (k[p] - weight * b[p])
+            exposure[p] *= share
+
+
+@parallel
 def accumulate(
     G, R, s, gain, b, inverse, offsets, pixel, count, has_background, phi, weight, typical, parts
 ):
@@ -146,46 +221,18 @@ def accumulate(
     ``typical`` [P].
     """
     n, P = R.shape[0], s.shape[1]
-    out = np.zeros((parts, G * G * G, 2), np.float32)
+    out = np.zeros((parts, G * G * G * 2), np.float32)
     for part in prange(parts):
-        photons = np.zeros(P, np.float32)
+        k, exposure = np.empty(P, np.float32), np.empty(P, np.float32)
+        corner, f = room()
         for i in range(part, n, parts):
             if weight[i] == 0:
                 continue
-            photons[:] = 0
-            for e in range(offsets[i], offsets[i + 1]):
-                if pixel[e] < P:
-                    photons[pixel[e]] += count[e]
+            lay_out(pixel, count, offsets[i], offsets[i + 1], k)
+            _weighed(k, exposure, gain, b, typical, phi[i], weight[i], has_background)
             t = in_voxels(R[i], inverse)
-            for p in range(P):
-                base, fx, fy, fz = locate(t, s, p, G)
-                k = weight[i] * photons[p]
-                exposure = weight[i] * (phi[i] * gain[p])
-                if has_background and b[p] > 0:
-                    lit = phi[i] * gain[p] * typical[p]
-                    share = lit / (lit + b[p])
-                    k = share * (k - weight[i] * b[p])
-                    exposure *= share
-                _scatter_pair(out[part], base, fx, fy, fz, G, k, exposure)
-    return out
-
-
-@njit(inline="always", fastmath=True)
-def _scatter_pair(out, base, fx, fy, fz, G, k, exposure):
-    """Scatter photons and exposure together: one pass over the corners' cache lines."""
-    w00, w01, w10, w11, near, far = corner_weights(fx, fy, fz)
-    row = np.uint64(G)
-    above = base + row * row
-    _add(out, base, w00 * near, w00 * far, k, exposure)
-    _add(out, base + row, w01 * near, w01 * far, k, exposure)
-    _add(out, above, w10 * near, w10 * far, k, exposure)
-    _add(out, above + row, w11 * near, w11 * far, k, exposure)
-
-
-@njit(inline="always", fastmath=True)
-def _add(out, base, near, far, k, exposure):
-    following = base + np.uint64(1)
-    out[base, 0] += near * k
-    out[base, 1] += near * exposure
-    out[following, 0] += far * k
-    out[following, 1] += far * exposure
+            for first in range(0, P, STRIP):
+                last = min(first + STRIP, P)
+                at, fx, fy, fz = located(t, s, first, last, G, corner, f)
+                scatter_pairs(out[part], G, at, fx, fy, fz, k[first:last], exposure[first:last])
+    return out.reshape(parts, G * G * G, 2)

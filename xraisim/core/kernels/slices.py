@@ -1,19 +1,25 @@
 """Trilinear slices of a volume and their adjoint.
 
-Every loop cuts V(Rᵀ s) out of a cube stored flat. Pixels come as three rows, s[3, P], so that the
-coordinate arithmetic vectorises; voxel numbers are unsigned, which spares numba's wrap-around
-test (together twice as fast as the obvious form). Callers guarantee that rotations are rotations
-and that each |s| stays inside the cube, so the loops need no bounds test; see
-``sampling.check_inside``.
+Every loop cuts V(Rᵀ s) out of a cube stored flat. It goes by strips of pixels and in steps: where
+the pixels lie, what the eight corners hold, and what follows from both. The first and the last are
+arithmetic on contiguous rows, which the compiler makes vector instructions of; only the middle one
+jumps about in memory, and does nothing else (together three times as fast as pixel by pixel).
+
+Callers guarantee that rotations are rotations, that each |s| stays inside the cube, and that a
+voxel's number fits in 32 bits, so the loops need no bounds test; see ``sampling.check_inside``.
+Pixels come as three rows, s[3, P].
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from xraisim.core.kernels.arithmetic import inlined, loop, parallel
+
+STRIP = 256  # pixels whose places and corners stay in the first-level cache
 _ONE = np.uint64(1)
 
 
-@njit(inline="always", fastmath=True)
+@inlined
 def in_voxels(R, inverse):
     """Return Rᵀ/spacing as nine scalars, which stay in registers."""
     return (
@@ -23,44 +29,55 @@ def in_voxels(R, inverse):
     )  # fmt: skip
 
 
-@njit(inline="always", fastmath=True)
-def locate(t, s, p, G):
-    """Return the flat number of the lower corner of pixel p and the three fractions.
+@loop
+def locate(t, a, b, c, G, corner, fx, fy, fz):
+    """Fill the flat numbers of the lower corners and the fractions of a strip of pixels (a, b, c).
 
     ``t`` is what ``in_voxels`` returned.
     """
-    a, b, c = s[0, p], s[1, p], s[2, p]
-    centre = np.float32(G // 2)
-    x = t[0] * a + t[1] * b + t[2] * c + centre
-    y = t[3] * a + t[4] * b + t[5] * c + centre
-    z = t[6] * a + t[7] * b + t[8] * c + centre
-    ix, iy, iz = np.int32(x), np.int32(y), np.int32(z)
-    edge = np.uint64(G)
-    base = (np.uint64(ix) * edge + np.uint64(iy)) * edge + np.uint64(iz)
-    return base, x - np.float32(ix), y - np.float32(iy), z - np.float32(iz)
+    centre, edge = np.float32(G // 2), np.uint32(G)
+    for j in range(len(a)):
+        x = t[0] * a[j] + t[1] * b[j] + t[2] * c[j] + centre
+        y = t[3] * a[j] + t[4] * b[j] + t[5] * c[j] + centre
+        z = t[6] * a[j] + t[7] * b[j] + t[8] * c[j] + centre
+        ix, iy, iz = np.int32(x), np.int32(y), np.int32(z)
+        row = np.uint32(np.uint32(np.uint32(ix) * edge) + np.uint32(iy))
+        corner[j] = np.uint32(np.uint32(row * edge) + np.uint32(iz))
+        fx[j], fy[j], fz[j] = x - np.float32(ix), y - np.float32(iy), z - np.float32(iz)
 
 
-@njit(inline="always", fastmath=True)
-def trilinear(V, base, fx, fy, fz, G):
-    """Interpolate the flat volume at a located point."""
+@loop
+def look_up(V, G, corner, fx, fy, fz, out):
+    """Fill the flat volume's values at located pixels."""
     row = np.uint64(G)
-    above = base + row * row
-    c00 = V[base] + (V[base + _ONE] - V[base]) * fz
-    c01 = V[base + row] + (V[base + row + _ONE] - V[base + row]) * fz
-    c10 = V[above] + (V[above + _ONE] - V[above]) * fz
-    c11 = V[above + row] + (V[above + row + _ONE] - V[above + row]) * fz
-    c0 = c00 + (c01 - c00) * fy
-    c1 = c10 + (c11 - c10) * fy
-    return c0 + (c1 - c0) * fx
+    for j in range(len(out)):
+        base = np.uint64(corner[j])
+        above = base + row * row
+        c00 = V[base] + (V[base + _ONE] - V[base]) * fz[j]
+        c01 = V[base + row] + (V[base + row + _ONE] - V[base + row]) * fz[j]
+        c10 = V[above] + (V[above + _ONE] - V[above]) * fz[j]
+        c11 = V[above + row] + (V[above + row + _ONE] - V[above + row]) * fz[j]
+        c0 = c00 + (c01 - c00) * fy[j]
+        c1 = c10 + (c11 - c10) * fy[j]
+        out[j] = c0 + (c1 - c0) * fx[j]
 
 
-@njit(inline="always", fastmath=True)
-def trilinear_gradient(V, base, fx, fy, fz, G):
-    """Return the value and its gradient per voxel along x, y and z."""
+@loop
+def gather(V, G, corner, v000, v001, v010, v011, v100, v101, v110, v111):
+    """Fill what the eight corners of located pixels hold, named by their x, y and z."""
     row = np.uint64(G)
-    above = base + row * row
-    v000, v001, v010, v011 = V[base], V[base + _ONE], V[base + row], V[base + row + _ONE]
-    v100, v101, v110, v111 = V[above], V[above + _ONE], V[above + row], V[above + row + _ONE]
+    for j in range(len(corner)):
+        base = np.uint64(corner[j])
+        above = base + row * row
+        v000[j], v001[j] = V[base], V[base + _ONE]
+        v010[j], v011[j] = V[base + row], V[base + row + _ONE]
+        v100[j], v101[j] = V[above], V[above + _ONE]
+        v110[j], v111[j] = V[above + row], V[above + row + _ONE]
+
+
+@inlined
+def trilinear_gradient(v000, v001, v010, v011, v100, v101, v110, v111, fx, fy, fz):
+    """Return the value between eight corners, and its gradient per voxel along x, y and z."""
     c00, c01 = v000 + (v001 - v000) * fz, v010 + (v011 - v010) * fz
     c10, c11 = v100 + (v101 - v100) * fz, v110 + (v111 - v110) * fz
     c0, c1 = c00 + (c01 - c00) * fy, c10 + (c11 - c10) * fy
@@ -70,7 +87,62 @@ def trilinear_gradient(V, base, fx, fy, fz, G):
     return c0 + (c1 - c0) * fx, c1 - c0, gy, d0 + (d1 - d0) * fx
 
 
-@njit(inline="always", fastmath=True)
+@loop
+def _turned(inverse, a, b, c, grad, fx, fy, fz, v, out):
+    """Add a strip's part of the gradient of Σ grad·slice to that of a rotation, ``out`` [3, 3]."""
+    v0, v1, v2, v3, v4, v5, v6, v7 = v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]
+    ax = ay = az = bx = by = bz = cx = cy = cz = np.float32(0)
+    for j in range(len(a)):
+        _, gx, gy, gz = trilinear_gradient(
+            v0[j], v1[j], v2[j], v3[j], v4[j], v5[j], v6[j], v7[j], fx[j], fy[j], fz[j]
+        )
+        g = grad[j] * inverse
+        gx, gy, gz = g * gx, g * gy, g * gz
+        ax, ay, az = ax + gx * a[j], ay + gy * a[j], az + gz * a[j]
+        bx, by, bz = bx + gx * b[j], by + gy * b[j], bz + gz * b[j]
+        cx, cy, cz = cx + gx * c[j], cy + gy * c[j], cz + gz * c[j]
+    out[0, 0], out[0, 1], out[0, 2] = out[0, 0] + ax, out[0, 1] + ay, out[0, 2] + az
+    out[1, 0], out[1, 1], out[1, 2] = out[1, 0] + bx, out[1, 1] + by, out[1, 2] + bz
+    out[2, 0], out[2, 1], out[2, 2] = out[2, 0] + cx, out[2, 1] + cy, out[2, 2] + cz
+
+
+@inlined
+def room():
+    """Return where a strip's corners, and its fractions [3, STRIP], are kept."""
+    return np.empty(STRIP, np.uint32), np.empty((3, STRIP), np.float32)
+
+
+@inlined
+def located(t, s, first, last, G, corner, f):
+    """Locate the pixels ``first`` … ``last`` − 1; return their corners and fractions."""
+    m = last - first
+    at, fx, fy, fz = corner[:m], f[0][:m], f[1][:m], f[2][:m]
+    locate(t, s[0][first:last], s[1][first:last], s[2][first:last], G, at, fx, fy, fz)
+    return at, fx, fy, fz
+
+
+@loop
+def cut(V, G, t, s, out, corner, f):
+    """Fill one slice [P]."""
+    P = s.shape[1]
+    for first in range(0, P, STRIP):
+        last = min(first + STRIP, P)
+        at, fx, fy, fz = located(t, s, first, last, G, corner, f)
+        look_up(V, G, at, fx, fy, fz, out[first:last])
+
+
+@parallel
+def slice_forward(V, G, R, s, inverse):
+    """Return slices [n, P] of the flat volume at rotations [n, 3, 3] and pixels [3, P]."""
+    n, P = R.shape[0], s.shape[1]
+    out = np.empty((n, P), np.float32)
+    for i in prange(n):
+        corner, f = room()
+        cut(V, G, in_voxels(R[i], inverse), s, out[i], corner, f)
+    return out
+
+
+@inlined
 def corner_weights(fx, fy, fz):
     """Return the weights of the four (x, y) columns of corners, and of their two z ends."""
     one = np.float32(1)
@@ -78,37 +150,29 @@ def corner_weights(fx, fy, fz):
     return ex * ey, ex * fy, fx * ey, fx * fy, one - fz, fz
 
 
-@njit(inline="always", fastmath=True)
-def scatter(out, base, fx, fy, fz, G, value):
-    """Add ``value`` to the eight corners with trilinear weights: the adjoint of ``trilinear``."""
-    w00, w01, w10, w11, near, far = corner_weights(fx, fy, fz)
+@loop
+def _scatter(out, G, corner, fx, fy, fz, values):
+    """Add values to the eight corners with trilinear weights: the adjoint of ``look_up``."""
     row = np.uint64(G)
-    above = base + row * row
-    near, far = near * value, far * value
-    out[base] += w00 * near
-    out[base + _ONE] += w00 * far
-    out[base + row] += w01 * near
-    out[base + row + _ONE] += w01 * far
-    out[above] += w10 * near
-    out[above + _ONE] += w10 * far
-    out[above + row] += w11 * near
-    out[above + row + _ONE] += w11 * far
+    for j in range(len(values)):
+        value = values[j]
+        if value == 0:
+            continue
+        base = np.uint64(corner[j])
+        above = base + row * row
+        w00, w01, w10, w11, near, far = corner_weights(fx[j], fy[j], fz[j])
+        near, far = near * value, far * value
+        out[base] += w00 * near
+        out[base + _ONE] += w00 * far
+        out[base + row] += w01 * near
+        out[base + row + _ONE] += w01 * far
+        out[above] += w10 * near
+        out[above + _ONE] += w10 * far
+        out[above + row] += w11 * near
+        out[above + row + _ONE] += w11 * far
 
 
-@njit(parallel=True, fastmath=True, cache=True)
-def slice_forward(V, G, R, s, inverse):
-    """Return slices [n, P] of the flat volume at rotations [n, 3, 3] and pixels [3, P]."""
-    n, P = R.shape[0], s.shape[1]
-    out = np.empty((n, P), np.float32)
-    for i in prange(n):
-        t = in_voxels(R[i], inverse)
-        for p in range(P):
-            base, fx, fy, fz = locate(t, s, p, G)
-            out[i, p] = trilinear(V, base, fx, fy, fz, G)
-    return out
-
-
-@njit(parallel=True, fastmath=True, cache=True)
+@parallel
 def insert_forward(values, G, R, s, inverse, parts):
     """Return ``parts`` partial volumes whose sum is the adjoint of slicing applied to values.
 
@@ -117,61 +181,78 @@ def insert_forward(values, G, R, s, inverse, parts):
     n, P = values.shape
     out = np.zeros((parts, G * G * G), np.float32)
     for part in prange(parts):
+        corner, f = room()
         for i in range(part, n, parts):
             t = in_voxels(R[i], inverse)
-            for p in range(P):
-                value = values[i, p]
-                if value != 0:
-                    base, fx, fy, fz = locate(t, s, p, G)
-                    scatter(out[part], base, fx, fy, fz, G, value)
+            for first in range(0, P, STRIP):
+                last = min(first + STRIP, P)
+                at, fx, fy, fz = located(t, s, first, last, G, corner, f)
+                _scatter(out[part], G, at, fx, fy, fz, values[i][first:last])
     return out
 
 
-@njit(parallel=True, fastmath=True, cache=True)
+@loop
+def scatter_pairs(out, G, corner, fx, fy, fz, first, second):
+    """Add pairs of values to the eight corners of ``out`` [G³, 2], flat: one look-up for both.
+
+    The two z ends of a column are neighbours, so each column is one addition of four numbers.
+    """
+    row = np.uint64(2 * G)
+    for j in range(len(first)):
+        a, b = first[j], second[j]
+        if a == 0 and b == 0:
+            continue
+        base = np.uint64(2) * np.uint64(corner[j])
+        above = base + np.uint64(G) * row
+        w00, w01, w10, w11, near, far = corner_weights(fx[j], fy[j], fz[j])
+        an, bn, af, bf = a * near, b * near, a * far, b * far
+        _add_four(out, base, w00 * an, w00 * bn, w00 * af, w00 * bf)
+        _add_four(out, base + row, w01 * an, w01 * bn, w01 * af, w01 * bf)
+        _add_four(out, above, w10 * an, w10 * bn, w10 * af, w10 * bf)
+        _add_four(out, above + row, w11 * an, w11 * bn, w11 * af, w11 * bf)
+
+
+@inlined
+def _add_four(out, at, a, b, c, d):
+    out[at] += a
+    out[at + np.uint64(1)] += b
+    out[at + np.uint64(2)] += c
+    out[at + np.uint64(3)] += d
+
+
+@parallel
 def insert_pairs(first, second, G, R, s, inverse, parts):
-    """Return ``insert_forward`` of two sets of values, [parts, G³, 2]: one look-up for both."""
+    """Return ``insert_forward`` of two sets of values, [parts, G³, 2]."""
     n, P = first.shape
-    out = np.zeros((parts, G * G * G, 2), np.float32)
-    row = np.uint64(G)
+    out = np.zeros((parts, G * G * G * 2), np.float32)
     for part in prange(parts):
-        target = out[part]
+        corner, f = room()
         for i in range(part, n, parts):
             t = in_voxels(R[i], inverse)
-            for p in range(P):
-                a, b = first[i, p], second[i, p]
-                if a == 0 and b == 0:
-                    continue
-                base, fx, fy, fz = locate(t, s, p, G)
-                w00, w01, w10, w11, near, far = corner_weights(fx, fy, fz)
-                above = base + row * row
-                for side in range(2):
-                    share = near if side == 0 else far
-                    at = base + np.uint64(side)
-                    target[at, 0] += w00 * share * a
-                    target[at, 1] += w00 * share * b
-                    target[at + row, 0] += w01 * share * a
-                    target[at + row, 1] += w01 * share * b
-                    up = above + np.uint64(side)
-                    target[up, 0] += w10 * share * a
-                    target[up, 1] += w10 * share * b
-                    target[up + row, 0] += w11 * share * a
-                    target[up + row, 1] += w11 * share * b
-    return out
+            for begin in range(0, P, STRIP):
+                end = min(begin + STRIP, P)
+                at, fx, fy, fz = located(t, s, begin, end, G, corner, f)
+                scatter_pairs(
+                    out[part], G, at, fx, fy, fz, first[i][begin:end], second[i][begin:end]
+                )
+    return out.reshape(parts, G * G * G, 2)
 
 
-@njit(parallel=True, fastmath=True, cache=True)
+@parallel
 def rotation_backward(V, G, R, s, inverse, grad):
     """Return the gradient of Σ grad·slice with respect to the rotation matrices."""
     n, P = grad.shape
     out = np.zeros((n, 3, 3), np.float32)
     for i in prange(n):
+        corner, f = room()
+        v = np.empty((8, STRIP), np.float32)
         t = in_voxels(R[i], inverse)
-        for p in range(P):
-            base, fx, fy, fz = locate(t, s, p, G)
-            _, gx, gy, gz = trilinear_gradient(V, base, fx, fy, fz, G)
-            g = grad[i, p] * inverse
-            for a in range(3):
-                out[i, a, 0] += g * gx * s[a, p]
-                out[i, a, 1] += g * gy * s[a, p]
-                out[i, a, 2] += g * gz * s[a, p]
+        for first in range(0, P, STRIP):
+            last = min(first + STRIP, P)
+            at, fx, fy, fz = located(t, s, first, last, G, corner, f)
+            gather(V, G, at, v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7])
+            _turned(
+                inverse, s[0][first:last], s[1][first:last], s[2][first:last],
+                grad[i][first:last], fx, fy, fz, v, out[i],
+            )  # fmt: skip
     return out
