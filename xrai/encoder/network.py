@@ -18,7 +18,7 @@ _TOP_CELLS = 32  # of the posterior, from which the modes are made
 _MODE_RADIUS = 1.7  # in spacings of the view directions
 _ELSEWHERE_RAD = math.radians(60)  # where the posterior's tail is taken to lie
 _KNOTS = 16
-_ROWS = (128, 8192)  # patterns at once on a CPU, on a GPU
+_ROWS = (256, 8192)  # patterns at once on a CPU, on a GPU
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,48 @@ class HarmonicConvolution(nn.Module):
     """Circular convolution along the azimuth with a kernel as wide as the circle.
 
     By the convolution theorem a product per angular harmonic, which costs less than a spatial
-    kernel of more than a few taps.
+    kernel of more than a few taps. On so short a circle the transforms are matrix products too:
+    twice as fast as general ones, forwards and backwards.
     """
+
+    forwards: Tensor
+    backwards: Tensor
 
     def __init__(self, inputs: int, outputs: int, azimuths: int) -> None:
         super().__init__()
         spread = 1 / math.sqrt(inputs)
         self.weight = nn.Parameter(spread * torch.randn(azimuths // 2 + 1, inputs, outputs, 2))
+        forwards, backwards = _transforms(azimuths)
+        self.register_buffer("forwards", forwards, persistent=False)
+        self.register_buffer("backwards", backwards, persistent=False)
 
-    def forward(self, x: Float[Tensor, "n a i"]) -> Float[Tensor, "n a o"]:
+    @property
+    def multiply_adds(self) -> int:
+        """Those per pattern: both transforms, and four of real numbers for each of complex ones."""
+        _, inputs, outputs, _ = self.weight.shape
+        return self.forwards.numel() * (inputs + outputs) + 2 * self.weight.numel()
+
+    def forward(self, x: Float[Tensor, "a n i"]) -> Float[Tensor, "a n o"]:
         """Return the convolution at every azimuth."""
-        spectrum = torch.fft.rfft(x, dim=1).transpose(0, 1)
-        product = spectrum @ torch.view_as_complex(self.weight)
-        return torch.fft.irfft(product.transpose(0, 1), n=x.shape[1], dim=1)
+        harmonics, size = len(self.weight), x.shape[1]
+        parts = (self.forwards @ x.flatten(1)).reshape(2, harmonics, size, -1)
+        real, imaginary = self.weight.unbind(-1)
+        product = torch.cat(
+            [torch.cat([real, imaginary], 2), torch.cat([-imaginary, real], 2)], 1
+        )  # complex multiplication as a real matrix, [h, 2i, 2o]
+        out = torch.cat([parts[0], parts[1]], 2) @ product
+        out = torch.cat(out.chunk(2, 2))
+        return (self.backwards @ out.flatten(1)).reshape(len(x), size, -1)
+
+
+def _transforms(azimuths: int) -> tuple[Float[Tensor, "w a"], Float[Tensor, "a w"]]:
+    """Return the Fourier transform of a real circle, real parts first, and its inverse."""
+    harmonic = torch.arange(azimuths // 2 + 1)[:, None]
+    angle = 2 * math.pi * (harmonic * torch.arange(azimuths) % azimuths) / azimuths
+    waves = torch.cat([angle.cos(), -angle.sin()])
+    alone = (harmonic == 0) | (2 * harmonic == azimuths)  # the others stand for their negatives too
+    share = torch.where(alone, 1.0, 2.0) / azimuths
+    return waves, (waves * torch.cat([share, share])).T.contiguous()
 
 
 class Block(nn.Module):
@@ -69,7 +98,7 @@ class Block(nn.Module):
             nn.Linear(2 * channels, channels),
         )
 
-    def forward(self, x: Float[Tensor, "n a c"]) -> Float[Tensor, "n a c"]:
+    def forward(self, x: Float[Tensor, "a n c"]) -> Float[Tensor, "a n c"]:
         """Return the mixed channels."""
         x = x + self.along(x)
         return x + self.among(x)
@@ -108,16 +137,16 @@ class Encoder(nn.Module):
 
     def forward(self, counts: Float[Tensor, "n P"]) -> Float[Tensor, "n cells"]:
         """Return a logit per cell of SO(3), azimuth-major."""
-        return self.views(self.trunk(self.pattern(counts))).flatten(1)
+        circles = self.pattern(counts).transpose(0, 1)
+        return self.views(self.trunk(circles).transpose(0, 1)).flatten(1)
 
     @property
     def multiply_adds(self) -> int:
-        """Those of the layers per pattern: linear ones at every azimuth, others per harmonic."""
+        """Those of the layers per pattern."""
         layers = [*self.trunk.modules(), self.views]
         linear = sum(one.weight.numel() for one in layers if isinstance(one, nn.Linear))
-        # A complex product takes four real ones; its weights are held as pairs.
-        harmonic = sum(one.weight.numel() for one in layers if isinstance(one, HarmonicConvolution))
-        return self.cells.azimuths * linear + 2 * harmonic
+        harmonic = sum(one.multiply_adds for one in layers if isinstance(one, HarmonicConvolution))
+        return self.cells.azimuths * linear + harmonic
 
     @torch.no_grad()
     def propose(self, counts: Float[Tensor, "n P"]) -> Proposal:

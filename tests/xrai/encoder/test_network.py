@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from xrai.encoder import Encoder
@@ -13,21 +14,22 @@ def poisson(pixels, patterns=8):
     return torch.poisson(torch.full((patterns, len(pixels)), 2.0), generator=generator(0, "k"))
 
 
-def test_harmonic_convolution_is_a_circular_convolution():
+@pytest.mark.parametrize("azimuths", [12, 7])
+def test_harmonic_convolution_is_a_circular_convolution(azimuths):
     torch.manual_seed(0)
-    layer = HarmonicConvolution(3, 2, 12)
-    x = torch.randn(4, 12, 3)
-    kernel = torch.fft.irfft(torch.view_as_complex(layer.weight.detach()), n=12, dim=0)
-    expected = sum(x.roll(shift, dims=1) @ kernel[shift] for shift in range(12))
+    layer = HarmonicConvolution(3, 2, azimuths)
+    x = torch.randn(azimuths, 4, 3)
+    kernel = torch.fft.irfft(torch.view_as_complex(layer.weight.detach()), n=azimuths, dim=0)
+    expected = sum(x.roll(shift, dims=0) @ kernel[shift] for shift in range(azimuths))
     assert torch.allclose(layer(x), expected, atol=1e-4)
 
 
 def test_shifting_the_azimuth_shifts_the_posterior(make_pixels, small):
     torch.manual_seed(0)
     encoder = Encoder(make_pixels(64), small)
-    x = torch.randn(5, small.azimuths, encoder.pattern.channels)
-    logits, shifted = (encoder.views(encoder.trunk(y)) for y in (x, x.roll(3, dims=1)))
-    assert torch.allclose(logits.roll(3, dims=1), shifted, atol=1e-4)
+    x = torch.randn(small.azimuths, 5, encoder.pattern.channels)
+    logits, shifted = (encoder.views(encoder.trunk(y)) for y in (x, x.roll(3, dims=0)))
+    assert torch.allclose(logits.roll(3, dims=0), shifted, atol=1e-4)
 
 
 def test_proposals_come_likeliest_first_and_do_not_depend_on_the_batch(make_pixels, small):
