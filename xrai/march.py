@@ -48,10 +48,10 @@ class Proposals(Protocol):
 
 
 class Cells(Proposals, Protocol):
-    """Proposals that know how many are worth following."""
+    """Proposals that know which are worth following."""
 
-    def starts(self, photons: Photons) -> Tensor:
-        """Return the quaternions [n, c, 4] to start from, the best first."""
+    def starts(self, photons: Photons) -> list[tuple[Tensor, Tensor]]:
+        """Return pattern numbers [m] and quaternions [m, 4] to start from, first those of all."""
 
 
 class March:
@@ -123,17 +123,29 @@ class March:
         )
         return self.descend(volume, photons, poses, ladder(low, s_max, _DESCENT)[1:])
 
-    def follow(self, volume: Volume, photons: Photons, proposals: "Cells", s_max: float) -> Poses:
-        """Lead the likeliest cells to the resolution ``s_max``: one alone where that is clear.
+    def follow(
+        self, volume: Volume, photons: Photons, proposals: "Cells", s_max: float
+    ) -> list[Poses]:
+        """Lead the likeliest cells to the resolution ``s_max``.
 
-        A third of what :meth:`locate` costs then. The mate of a pose competes as it is, unrefined,
-        at every limit.
+        The first poses are those of the likeliest; of each further one only some patterns have
+        another, and the others a log-likelihood of −∞. A third of what :meth:`locate` costs where
+        one is followed. The mate of a pose competes as it is, unrefined, at every limit.
         """
+        (_, first), *others = proposals.starts(photons)
         low = proposals.s_max
-        first, *others = proposals.starts(photons).unbind(1)
-        poses = self.again(volume, photons, first.contiguous(), low)
-        for other in others:
-            poses = poses.better(self.again(volume, photons, other.contiguous(), low))
+        found = [self._led(volume, photons, first, low, s_max)]
+        for index, start in others:
+            some = photons.take(index.cpu().numpy())
+            led = self._led(volume, some, start.contiguous(), low, s_max)
+            nowhere = replace(found[0], loglik=torch.full_like(found[0].loglik, -math.inf))
+            found.append(nowhere.changed(index, led))
+        return found
+
+    def _led(
+        self, volume: Volume, photons: Photons, start: Tensor, low: float, s_max: float
+    ) -> Poses:
+        poses = self.again(volume, photons, start, low)
         for limit in ladder(low, s_max, _DESCENT)[1:] or [s_max]:
             mate = so3.in_plane_mate(poses.quaternion)
             both = torch.stack([poses.quaternion, mate], 1)

@@ -31,6 +31,8 @@ _WORDS = {
     "outliers": "{:.1%} outliers",
     "without_photons": "{:,} without photons",
     "rivals": "{:.1%} likelier elsewhere",
+    "cells_ranked": "{} cells ranked",
+    "cells_gap": "followed to {:.1f} nats",
 }
 # What stands behind a progress bar, as far as the last events told it.
 _BEHIND_BAR = ("loglik_per_pattern", "fsc_half_0.143_angstrom", "icc_half_0.143_angstrom")

@@ -10,6 +10,7 @@ from torch import Tensor
 from xrai import outliers
 from xrai.checkpoint import State
 from xrai.decoder import volume_from_sums
+from xrai.draw import Posterior
 from xrai.halves import RULE, Agreement, agreement, combined, members
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
@@ -20,6 +21,7 @@ from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
 from xrai.sampling import choose_oversampling
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.misfit import goodness
+from xraisim.core.random import generator
 from xraisim.core.types import Photons, Volume
 
 _PROBE = 256  # patterns that are posed against both halves, and searched again
@@ -81,7 +83,15 @@ def run_round(
         patterns_per_s=(round_.stop - first) / seconds,
         disconcurrence_deg=_disconcurrence(march, state, round_, last),
         rivals=state.rivals if round_.kind != FINAL else None,
+        **_cells(propose),
     )
+
+
+def _cells(propose: Proposals | None) -> dict[str, float]:
+    """Return how many of the encoder's cells were ranked and to what gap followed, if they were."""
+    if not isinstance(propose, CellProposals):
+        return {}
+    return {"cells_ranked": propose.ranked, "cells_gap": propose.gap}
 
 
 def _last_block(march: March, round_: Round) -> tuple[slice, Photons] | None:
@@ -125,8 +135,11 @@ def _block(
         if not len(some):
             continue
         index, chosen = some + rows.start, photons.take(some.numpy())
-        poses = _posed(march, state, round_, references[which], chosen, index, propose)
-        _merge(march, state, round_, references[which], state.sums[which], index, chosen, poses)
+        modes = _posed(march, state, round_, references[which], chosen, index, propose)
+        pixels = march.pixels_within(round_.s_now)
+        lever = round_.s_now * march.stream.diameter_angstrom
+        posterior = Posterior(references[which], pixels, chosen, modes, lever)
+        _merge(march, state, round_, state.sums[which], index, posterior)
     turned = march.apart(before, state.columns["orientations"][rows])
     state.columns["turned_deg"][rows] = torch.rad2deg(turned)
 
@@ -139,7 +152,7 @@ def _posed(
     photons: Photons,
     index: Tensor,
     propose: Proposals | None,
-) -> Poses:
+) -> list[Poses]:
     """Find poses from nothing where somebody proposes, else from those held; or the better of both.
 
     A pose that is searched again has to be likelier than the one held.
@@ -147,7 +160,7 @@ def _posed(
     if propose is not None and round_.kind == ONLINE:
         if isinstance(propose, CellProposals):
             return march.follow(volume, photons, propose, round_.s_now)
-        return march.locate(volume, photons, propose, round_.s_now)
+        return [march.locate(volume, photons, propose, round_.s_now)]
     held = march.again(
         volume,
         photons,
@@ -156,24 +169,22 @@ def _posed(
         margin=state.columns["mate_margin"][index].to(march.device),
         mates=round_.number % march.config.refine.mates_every == 0,
     )
-    if propose is None:
-        return held
-    return march.again_from_nothing(volume, photons, held, propose, round_.s_now)
+    if propose is not None:
+        held = march.again_from_nothing(volume, photons, held, propose, round_.s_now)
+    return [held]
 
 
 def _merge(
     march: March,
     state: State,
     round_: Round,
-    volume: Volume,
     sums: Accumulator,
     index: Tensor,
-    photons: Photons,
-    poses: Poses,
+    posterior: Posterior,
 ) -> None:
     """Keep what was found of patterns of one set, and add them to its sums."""
-    pixels = march.pixels_within(round_.s_now)
-    found = goodness(volume, pixels, photons, poses.quaternion)
+    volume, photons, poses = posterior.volume, posterior.photons, posterior.likeliest
+    found = goodness(volume, posterior.pixels, photons, poses.quaternion)
     weight = outliers.weights(found.misfit, found.unexplained, state.usual)
     weight = weight * (found.fluence > 0)
     for name, values in (
@@ -187,8 +198,9 @@ def _merge(
         ("weight", weight),
     ):
         state.columns[name][index] = values.cpu()
+    random = generator(march.config.seed, f"draw/{round_.number}/{int(index[0])}", march.device)
     reach = march.pixels_within(round_.s_next)
-    sums.add(reach, photons, poses.quaternion, found.fluence.float(), volume, weight)
+    sums.add(reach, photons, posterior.draw(random), found.fluence.float(), volume, weight)
 
 
 def _finish(march: March, state: State, round_: Round) -> Agreement | None:

@@ -11,15 +11,16 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from xrai.checkpoint import State
+from xrai.draw import POSSIBLE
 from xrai.encoder import Encoder
 from xrai.lessons import encoder_of, pixels_of
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
-from xrai.poses import prune
+from xrai.poses import angle_modulo_mate, prune, refine
 from xrai.rounds import REHEAT, Round
 from xraisim.core import so3
 from xraisim.core.likelihood import candidate_loglik
@@ -29,6 +30,7 @@ _PROBE = 256
 _FEWEST_CELLS, _MOST_CELLS = 4, 64  # of the encoder's posterior that the likelihood ranks
 _AMONG = 0.95
 _MOST_FOLLOWED = 4
+_NEIGHBOURS = 1.2  # spacings of the view directions: cells nearer than that lead to one pose
 _AS_GOOD = 0.97  # of the probe has to be as likely from the encoder's hypotheses
 _TIE = 1.0  # nats
 _CHEAPER = 0.5
@@ -78,15 +80,16 @@ class HeadProposals:
 class CellProposals:
     """The encoder's likeliest cells, ranked by the likelihood; near-symmetric mates are one.
 
-    ``ranked``: how many of its posterior are; ``followed``: how many of these are refined.
+    ``ranked``: how many of its posterior are; ``gap``: by how many nats a cell may be less likely
+    than the best and be followed all the same.
     """
 
     volume: Volume
     pixels: Pixels
     encoder: Encoder
     encoder_pixels: Pixels
-    ranked: int = 4
-    followed: int = 1
+    ranked: int = _FEWEST_CELLS
+    gap: float = 0.0
 
     @property
     def s_max(self) -> float:
@@ -98,22 +101,65 @@ class CellProposals:
         cells = self._cells(photons, max(keep, self.ranked))
         return prune(self.volume, self.pixels, photons, cells, keep)
 
-    def starts(self, photons: Photons) -> Float[Tensor, "n c 4"]:
-        """Return the cells to follow, the likeliest first."""
-        return self.best(photons, self.followed)
+    def starts(self, photons: Photons) -> list[tuple[Int[Tensor, "m"], Float[Tensor, "m 4"]]]:
+        """Return the cells to follow: pattern numbers and quaternions, first the likeliest of all.
 
-    def enough(self, photons: Photons) -> tuple[int, int]:
-        """Return how many cells to rank and to follow for patterns such as these.
+        The others are neighbours neither of it nor of each other.
+        """
+        cells = self._cells(photons, self.ranked)
+        if self.ranked == 1:
+            return [(torch.arange(len(photons), device=cells.device), cells[:, 0].contiguous())]
+        loglik, _ = candidate_loglik(self.volume, self.pixels, photons, cells)
+        pose, gap, _ = self._apart(cells, loglik, _MOST_FOLLOWED if self.gap > 0 else 1)
+        found = [torch.nonzero(column <= self.gap)[:, 0] for column in gap.unbind(1)]
+        return [(index, pose[index, c]) for c, index in enumerate(found) if len(index)]
 
-        So many that the likeliest of the first 64 is among them for nineteen in twenty; and as many
-        as the likelihood leaves open, e to the mean entropy of their weights.
+    def enough(self, photons: Photons, iterations: int, max_step_rad: float) -> tuple[int, float]:
+        """Return how many cells to rank, and to what gap to follow them, for such patterns.
+
+        So many that for nineteen in twenty the cell that leads to the likeliest pose is among them,
+        and so far that all those are that lead to a pose that remains possible.
         """
         cells = self._cells(photons, _MOST_CELLS)
         loglik, _ = candidate_loglik(self.volume, self.pixels, photons, cells)
-        rank = loglik.argmax(1).double().quantile(_AMONG)
-        open_cells = torch.special.entr(loglik.softmax(1)).sum(1).mean().exp()
-        ranked = min(max(math.ceil(float(rank)) + 1, _FEWEST_CELLS), _MOST_CELLS)
-        return ranked, min(max(round(float(open_cells)), 1), _MOST_FOLLOWED)
+        pose, gap, rank = self._apart(cells, loglik, _MOST_FOLLOWED)
+        arguments = (self.volume, self.pixels, photons)
+        led = [
+            refine(*arguments, one.contiguous(), iterations, max_step_rad) for one in pose.unbind(1)
+        ]
+        value = torch.stack([one.loglik for one in led], 1)
+        best, which = value.max(1)
+        likeliest = torch.stack([one.quaternion for one in led], 1)[torch.arange(len(best)), which]
+        apart = torch.stack(
+            [angle_modulo_mate(one.quaternion, likeliest, self.encoder.group) for one in led], 1
+        )
+        # A cell that leads where another leads as well need not be followed.
+        other = apart > math.degrees(max_step_rad)
+        other.scatter_(1, which[:, None], True)
+        needed = gap.masked_fill(~other | (value < best[:, None] - POSSIBLE), 0).max(1).values
+        ranked = math.ceil(float(rank.gather(1, which[:, None]).double().quantile(_AMONG))) + 1
+        ranked = min(max(ranked, _FEWEST_CELLS), _MOST_CELLS)
+        return ranked, float(needed.double().quantile(_AMONG))
+
+    def _apart(
+        self, cells: Float[Tensor, "n R 4"], loglik: Float[Tensor, "n R"], number: int
+    ) -> tuple[Float[Tensor, "n C 4"], Float[Tensor, "n C"], Int[Tensor, "n C"]]:
+        """Return the likeliest cells that are no neighbours, their gaps (nats) and which they are.
+
+        Where there are fewer, the gap of the others is infinite.
+        """
+        left, chosen = loglik.clone(), []
+        reach = math.degrees(_NEIGHBOURS * self.encoder.cells.spacing_rad)
+        for _ in range(min(number, cells.shape[1])):
+            value, at = left.max(1)
+            pose = cells.gather(1, at[:, None, None].expand(-1, 1, 4))
+            chosen.append((pose[:, 0], loglik.max(1).values - value, at))
+            near = angle_modulo_mate(
+                cells.flatten(0, 1), pose.expand_as(cells).flatten(0, 1), self.encoder.group
+            )
+            left = left.masked_fill(near.reshape(left.shape) < reach, -math.inf)
+        pose, gap, at = (torch.stack(column, 1) for column in zip(*chosen, strict=True))
+        return pose, gap, at
 
     def _cells(self, photons: Photons, number: int) -> Tensor:
         counts = photons.dense(len(self.encoder_pixels)).to(self.pixels.s.device)
@@ -144,10 +190,12 @@ def _cells(march: March, state: State, cells: CellProposals, photons: Photons) -
     """Return proposals of as many cells as a probe of the round asks for."""
     if not state.proposing:
         probe = photons.take(photons.lit()[:_PROBE])
-        enough = cells.enough(probe) if len(probe) else (_FEWEST_CELLS, 1)
-        state.proposing = "/".join(f"{march.processes.agreed(one):.0f}" for one in enough)
-    ranked, followed = map(int, state.proposing.split("/"))
-    return replace(cells, ranked=ranked, followed=followed)
+        how = march.config.refine.iterations, march.max_step(cells.s_max)
+        ranked, gap = cells.enough(probe, *how) if len(probe) else (_FEWEST_CELLS, 0.0)
+        agreed = march.processes.agreed
+        state.proposing = f"{agreed(ranked):.0f}/{agreed(gap):.1f}"
+    kept = state.proposing.split("/")
+    return replace(cells, ranked=int(kept[0]), gap=float(kept[1]))
 
 
 def _choice(
