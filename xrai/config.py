@@ -82,7 +82,7 @@ class AmortisedConfig(Settings, table="amortised"):
     learning_rate: Annotated[float, Range(above=0, most=1)] = 3e-3
     buffer: Count = 100_000
     steps: Count = 2000
-    rest: Annotated[float, Range(above=0, below=1)] = 0.05
+    rest: Annotated[float, Range(above=0, below=1)] = 0.02
     settled: Annotated[float, Range(least=0, most=10)] = 0.06
     restarts: Annotated[int, Range(least=1, most=1000)] = 3
     encoder: EncoderConfig = field(default_factory=_small_encoder)

@@ -6,7 +6,7 @@ from xrai.checkpoint import State
 from xrai.march import March
 from xrai.plan import RIVALS
 
-_FLAT = 0.5  # of a speckle at the limit: poses less sure than this blur what they are merged into
+_FLAT = 1.0  # of a speckle at the limit: poses less sure than this tell nothing there
 _JUNK = 0.3
 _COLLAPSED = 0.5  # of the poses' spread over view directions
 

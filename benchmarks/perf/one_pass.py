@@ -5,15 +5,17 @@
 
 For each seed: seconds of every stage, patterns per second over all, memory, warnings, the pose
 error (median and 90th percentile, modulo the near-symmetric mate) of the patterns behind the start
-and of the last ones, and the correlation shell by shell with the volume that the patterns give at
-their true poses. The reference is the pose error of Newton steps from the true poses against that
-volume. Patterns that are no single hits of the particle count in no error; how many of them got a
-weight below one half, and how many hits did, is told apart.
+and of the last ones, where they are read once that of every round by the time it ended, and the
+correlation shell by shell with the volume that the patterns give at their true poses. The reference
+is the pose error of Newton steps from the true poses against that volume. Patterns that are no
+single hits of the particle count in no error; how many of them got a weight below one half, and how
+many hits did, is told apart. With ``--unseen`` the encoder alone says the poses of another file.
 """
 
 import argparse
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,9 @@ from benchmarks.perf import perf_record
 from benchmarks.score import pose_error
 from xrai.config import TrainConfig
 from xrai.decoder import BandLimitConfig, volume_from_sums
+from xrai.infer import infer
 from xrai.poses import refine
+from xrai.rounds import ONLINE
 from xrai.train import train
 from xraisim.core import config as configuration
 from xraisim.core import rotations, so3
@@ -72,7 +76,7 @@ def reference(path: Path, like: Volume) -> tuple[Volume, float]:
     return volume, turned.median_modulo_mate_deg
 
 
-def judged(run: Path, path: Path, symmetry: str) -> dict[str, Any]:
+def judged(run: Path, path: Path, symmetry: str, unseen: Path | None) -> dict[str, Any]:
     """Return the figures of one run."""
     found = read_volume(run / "intensity.h5")
     best, least_deg = reference(path, found)
@@ -91,6 +95,23 @@ def judged(run: Path, path: Path, symmetry: str) -> dict[str, Any]:
         "reference_error_deg": least_deg,
         "shells": {round(float(s[k]) * diameter, 1): round(float(curve[k]), 4) for k in shells},
         **_poses(run, path, alignment, symmetry),
+        **({} if unseen is None else _encoder_alone(run, unseen, alignment, symmetry)),
+    }
+
+
+def _encoder_alone(run: Path, unseen: Path, alignment: Alignment, symmetry: str) -> dict[str, Any]:
+    """Return the encoder's first choices of patterns that the run has not seen."""
+    out = run / "unseen.h5"
+    began = time.monotonic()
+    infer(run, unseen, out, encoder_only=True)
+    seconds = time.monotonic() - began
+    with h5py.File(out) as file:
+        poses = torch.from_numpy(file["orientations"][()]).float()
+    true = torch.from_numpy(read_truth(truth_path(unseen)).orientations).float()
+    error = pose_error(poses, true, alignment, point_group(symmetry).float())
+    return {
+        "encoder_only_error_deg": [error.median_modulo_mate_deg, error.p90_modulo_mate_deg],
+        "encoder_only_patterns_per_s": len(poses) / seconds,
     }
 
 
@@ -151,19 +172,30 @@ def _poses(run: Path, path: Path, alignment: Alignment, symmetry: str) -> dict[s
         "first_error_deg": of(slice(0, _JUDGED)),
         "last_error_deg": of(slice(max(0, n - _JUDGED), n)),
     }
+    online = [one for one in _events(run, "round") if one["kind"] == ONLINE]
+    if online and online[-1] == _events(run, "round")[-1]:
+        figures["rounds_online"] = [
+            [one["elapsed_s"], seen, *of(slice(seen - one["patterns"], seen))]
+            for one in online
+            if (seen := one["patterns_seen"])
+        ]
     if not hit.all():
         figures["strangers_left_out"] = float((weight[~hit] < 0.5).float().mean())
         figures["hits_left_out"] = float((weight[hit] < 0.5).float().mean())
     return figures
 
 
-def measure(path: Path, config: TrainConfig, symmetry: str) -> dict[str, Any]:
+def _events(run: Path, kind: str) -> list[dict[str, Any]]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [one for one in map(json.loads, lines) if one["event"] == kind]
+
+
+def measure(path: Path, config: TrainConfig, symmetry: str, unseen: Path | None) -> dict[str, Any]:
     """Return the figures of one seed."""
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory) / "run"
         summary = train(path, run, config)
-        lines = (run / "metrics.jsonl").read_text().splitlines()
-        starts = [one for one in map(json.loads, lines) if one["event"] == "start"]
+        starts = _events(run, "start")
         kept = ("patterns", "patterns_per_s", "peak_memory_gib", "warnings", "rounds")
         return {
             "seed": config.seed,
@@ -171,7 +203,8 @@ def measure(path: Path, config: TrainConfig, symmetry: str) -> dict[str, Any]:
             **{name: summary[name] for name in kept},
             **{name: value for name, value in summary.items() if name.startswith("seconds")},
             "restarts": starts[-1]["restart"] if starts else 0,
-            **judged(run, path, symmetry),
+            "start_ended_s": starts[-1]["elapsed_s"] if starts else None,
+            **judged(run, path, symmetry, unseen),
         }
 
 
@@ -185,6 +218,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--config", type=Path, help="TOML of further settings")
     parser.add_argument("--symmetry", default="C1", help="poses are compared modulo it")
+    parser.add_argument("--unseen", type=Path, help="patterns that the encoder alone poses")
     parser.add_argument("--out", type=Path, required=True)
     said = parser.parse_args()
     record: dict[str, Any] = {**perf_record.circumstances(), "patterns": said.patterns.name}
@@ -192,7 +226,7 @@ def main() -> None:
     for seed in map(int, said.seeds.split(",")):
         given = {"mode": said.mode, "seed": seed}
         config = configuration.given_or_default(TrainConfig, said.config, given)
-        record["runs"].append(measure(said.patterns, config, said.symmetry))
+        record["runs"].append(measure(said.patterns, config, said.symmetry, said.unseen))
         perf_record.write(said.out, record)
         print(to_json(record["runs"][-1]))
 
