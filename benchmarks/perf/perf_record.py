@@ -20,7 +20,7 @@ def circumstances() -> dict[str, Any]:
     """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "commit": environment.commit(),
         "versions": environment.versions(),
         "hardware": dataclasses.asdict(environment.hardware()),
