@@ -16,6 +16,7 @@ from torch import Tensor
 
 from baselines.emc.kernels import posterior as kernels
 from baselines.emc.polar import PolarGrid
+from xraisim.core.dispatch import in_loops
 
 Halves = tuple[Float[Tensor, "J n _"], Float[Tensor, "J n _"]]
 
@@ -83,7 +84,7 @@ def correlate_candidates(
 ) -> Halves:
     """Return halves of LL [J/2, n, K] at each pattern's own candidate templates (−1: none)."""
     n, K = candidates.shape
-    if patterns.device.type == "cpu":
+    if in_loops(patterns.device):
         product = patterns.new_empty(len(grid.orders), 2, n, K)
         start, length = np.array(grid.columns).T
         kernels.correlate_candidates(

@@ -22,6 +22,7 @@ from baselines.emc.correlate import spread, swapped
 from baselines.emc.kernels import posterior as kernels
 from baselines.emc.polar import PolarGrid
 from baselines.emc.posterior import Entries, Posterior
+from xraisim.core.dispatch import in_loops
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Spreader:
     def add(self, rows: Float[Tensor, "n W"], found: Posterior) -> None:
         """Add patterns (packed rows, with −fluence in the exposure ring) by their posterior."""
         if found.entries is not None:
-            if rows.device.type == "cpu":
+            if in_loops(rows.device):
                 self._add_entries(rows, found.entries)
             else:
                 spread_entries_reference(self.grid, rows, found.entries, self.sums)

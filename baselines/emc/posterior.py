@@ -13,6 +13,7 @@ from torch import Tensor
 
 from baselines.emc.correlate import Halves
 from baselines.emc.kernels import posterior as kernels
+from xraisim.core.dispatch import in_loops
 
 _DENSE_SHARE = 0.15  # of columns kept per pattern, above which matrix products are faster
 
@@ -81,7 +82,7 @@ def posterior(
 
     Where the one tile's columns are each pattern's ``candidates``, it is sparse and names these.
     """
-    if tiles[0].halves[0].device.type != "cpu":
+    if not in_loops(tiles[0].halves[0].device):
         return posterior_reference(tiles, beta, threshold, candidates)
     lowest, scale = np.float32(math.log(threshold)), np.float32(beta)
     arrays = [(*(half.numpy() for half in tile.halves), tile.prior.numpy()) for tile in tiles]

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from baselines.phasing import kernels
 from baselines.phasing.projections import project_support
+from xraisim.core.dispatch import in_loops
 
 Project = Callable[[Float[Tensor, "B N N N"]], Float[Tensor, "B N N N"]]
 #: (x, p, support, β, floor, P_M) → x after the step, which may be the same memory
@@ -95,7 +96,7 @@ def step(
     project: Project,
 ) -> Float[Tensor, "B N N N"]:
     """Return x after one step of the algorithm ``name``; on the CPU x is overwritten."""
-    if x.device.type != "cpu":
+    if not in_loops(x.device):
         return REFERENCE[name](x, p, support, beta, floor, project)
     b, least = np.float32(beta), np.float32(floor)
     if name == "er":

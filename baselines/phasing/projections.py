@@ -9,6 +9,7 @@ from torch import Tensor
 
 from baselines.phasing import kernels
 from baselines.phasing.transforms import forward, inverse, to_half
+from xraisim.core.dispatch import in_loops
 from xraisim.core.fourier import radius
 from xraisim.core.fsc import shell_numbers
 from xraisim.core.types import Volume
@@ -140,7 +141,7 @@ def impose(
     weight: Float[Tensor, "N N H"],
 ) -> None:
     """F ← F (1 + w (√I/|F| − 1)), in place."""
-    if factors.device.type != "cpu":
+    if not in_loops(factors.device):
         impose_reference(factors, amplitude, weight)
         return
     for one in factors:
@@ -162,7 +163,7 @@ def impose_with_background(
     background: Float[Tensor, "B shells"],
 ) -> None:
     """F ← F (1 + w (ρ − 1)) and b ← b ⟨ρ⟩ over each shell, ρ = √I/√(|F|² + b²), in place."""
-    if factors.device.type != "cpu":
+    if not in_loops(factors.device):
         impose_with_background_reference(factors, amplitude, weight, shell, background)
         return
     held = _flat(amplitude), _flat(weight), _flat(shell)

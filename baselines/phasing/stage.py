@@ -22,6 +22,7 @@ from baselines.phasing.transforms import (
     resized,
     to_half,
 )
+from xraisim.core.dispatch import in_loops
 from xraisim.core.errors import ConfigError
 from xraisim.core.fourier import crop_or_pad, radius, reciprocal, to_density
 from xraisim.core.types import Volume
@@ -171,7 +172,7 @@ class Stage:
         On the CPU each start runs on a thread of its own, where its arrays stay in the cache; on a
         GPU all are transformed together.
         """
-        if starts.density.device.type != "cpu":
+        if not in_loops(starts.density.device):
             return self._iterate(starts, progress, halt)
         with one_thread_each() as pool:
             parts = [starts.take([number]) for number in range(len(starts))]

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from xraisim.core.dispatch import in_loops
+
 _FAST_FACTORS = (2, 3, 5, 7)
 
 
@@ -40,7 +42,7 @@ def forward(density: Float[Tensor, "B N N N"]) -> Complex[Tensor, "B N N H"]:
 def inverse(factors: Complex[Tensor, "B N N H"]) -> Float[Tensor, "B N N N"]:
     """Return the density of :func:`forward`; ``factors`` may be overwritten."""
     grid = factors.shape[1]
-    if factors.device.type != "cpu":
+    if not in_loops(factors.device):
         return torch.fft.irfftn(factors, s=(grid,) * 3, dim=(1, 2, 3))
     # MKL is the faster one forwards and along z; backwards through irfftn it copies the cube twice,
     # and pocketfft turns the other two axes in place (measured: docs/phasing.md).

@@ -23,7 +23,7 @@ def main() -> None:
     arguments = options((__doc__ or "").split("\n")[0], 50_000).parse_args()
     try:
         device = choose_device(arguments.device)
-        config = dataclasses.replace(_CONFIG, device=arguments.device)
+        config = dataclasses.replace(_CONFIG, device=arguments.device, mode=arguments.mode)
         patterns = source(arguments, arguments.patterns)
         whole = run(patterns, arguments.out, config)
         costs = step_costs(patterns, arguments.out, config, device)

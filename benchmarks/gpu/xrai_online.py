@@ -5,8 +5,9 @@
 One call is one experiment, of ten minutes at most: a short run first, which compiles what is to be
 compiled and gives the rate; then a run over ``--patterns`` patterns, or as many as ``--limit-s``
 allows at that rate. The record has patterns per second, the time to each resolution (by half-sets),
-and for each step its bytes and operations per pattern and the share of the device's peak that it
-reached. ``--device cpu --patterns 2000`` tries the script out; the record names the device.
+by how much the device and the compiled loops of a CPU differ, and for each step its bytes and
+operations per pattern and the share of the device's peak that it reached. ``--mode amortised`` runs
+that mode. ``--device cpu --patterns 2000`` tries the script out; the record names the device.
 """
 
 import dataclasses
@@ -37,7 +38,7 @@ def main() -> None:
     out: Path = arguments.out
     try:
         device = choose_device(arguments.device)
-        config = dataclasses.replace(_CONFIG, device=arguments.device)
+        config = dataclasses.replace(_CONFIG, device=arguments.device, mode=arguments.mode)
         pilot = source(arguments, min(_PILOT, arguments.patterns))
         first = run(pilot, out / "pilot", config)
         costs = step_costs(pilot, out / "pilot", config, device)

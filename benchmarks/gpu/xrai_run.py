@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks import environment
-from benchmarks.gpu.xrai_steps import Block, measure, measure_peaks
+from benchmarks.gpu.xrai_steps import Block, differences, measure, measure_peaks
 from benchmarks.perf import perf_record
 from benchmarks.task import load_task
 from xrai.config import TrainConfig
@@ -52,6 +52,7 @@ def options(summary: str, patterns: int) -> argparse.ArgumentParser:
     """Return the command line that the experiments share."""
     parser = argparse.ArgumentParser(description=summary)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--mode", default="hybrid", help="hybrid or amortised")
     parser.add_argument("--patterns", type=int, default=patterns)
     parser.add_argument("--simulate", type=Path, help="TOML of xrai-sim make; default: 50S, 128²")
     parser.add_argument("--resolution", type=float, default=11.0, help="kept to, Å, by default")
@@ -116,7 +117,7 @@ def time_to_resolution(rounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def step_costs(
     patterns: TimedSource, directory: Path, config: TrainConfig, device: torch.device
 ) -> dict[str, Any]:
-    """Return the costs of the steps against the volume of a run, and the device's peaks.
+    """Return what a CPU finds otherwise, the steps' costs against the volume of a run, and peaks.
 
     At the resolution of the search, and to the detector's edge whatever the run has reached.
     """
@@ -133,9 +134,10 @@ def step_costs(
         poses=so3.super_fibonacci(count).to(device),
     )
     low = whole.within(config.search.reach / diameter)
+    off = differences(whole)
     lines = measure(low, config.search.rotations, peaks)
     lines += [x for x in measure(whole, 64, peaks) if x["step"] != "grid search"]
-    return {"peaks": dataclasses.asdict(peaks), "steps": lines}
+    return {"differences": off, "peaks": dataclasses.asdict(peaks), "steps": lines}
 
 
 def write(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:

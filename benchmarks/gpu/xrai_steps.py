@@ -15,9 +15,14 @@ from torch import Tensor
 from benchmarks.gpu.traffic import Traffic
 from xrai.poses import GridSearch
 from xraisim.core import so3
-from xraisim.core.likelihood import candidate_loglik_reference, pose_scores_reference
+from xraisim.core.likelihood import (
+    candidate_loglik,
+    candidate_loglik_reference,
+    pose_scores,
+    pose_scores_reference,
+)
 from xraisim.core.merge import Accumulator
-from xraisim.core.misfit import goodness_reference
+from xraisim.core.misfit import goodness, goodness_reference
 from xraisim.core.types import Photons, Pixels, Volume
 
 _REPEATS = 5
@@ -99,6 +104,42 @@ def measure(block: Block, rotations: int, peaks: Peaks) -> list[dict[str, Any]]:
             }
         )
     return lines
+
+
+def differences(block: Block) -> dict[str, float]:
+    """Return by how much the device and the compiled loops of a CPU differ, relative to the latter.
+
+    The largest difference over the largest value, of everything that is found of a pattern.
+    """
+    here = Block(
+        volume=block.volume.to("cpu"),
+        pixels=block.pixels.to("cpu"),
+        photons=block.photons,
+        poses=block.poses.cpu(),
+    )
+    found = {}
+    for name, there in _found(block).items():
+        expected = _found(here)[name]
+        off = (there.cpu().double() - expected.double()).abs().max()
+        found[name] = float(off / expected.abs().max())
+    return found
+
+
+def _found(block: Block) -> dict[str, Tensor]:
+    where = block.volume, block.pixels, block.photons
+    loglik, fluence = candidate_loglik(*where, block.poses[:, None])
+    scores, fit = pose_scores(*where, block.poses), goodness(*where, block.poses)
+    sums = Accumulator.empty(block.volume.grid, block.volume.spacing, block.device)
+    sums.add(block.pixels, block.photons, block.poses, torch.ones_like(fluence[:, 0]).float())
+    return {
+        "loglik": loglik,
+        "fluence": fluence,
+        "gradient": scores.gradient,
+        "fisher": scores.fisher,
+        "misfit": fit.misfit,
+        "merged photons": sums.photons,
+        "merged exposure": sums.exposure,
+    }
 
 
 def measure_peaks(device: torch.device) -> Peaks:

@@ -74,13 +74,21 @@ def test_the_long_run_fits_into_its_time():
     assert xrai_online.affordable(rounds, 1_000_000, 300.0) == 1_000_000
 
 
-@pytest.mark.parametrize(("script", "name"), [(xrai_online, "online"), (xrai_offline, "offline")])
-def test_a_script_runs_end_to_end(script, name, tmp_path: Path, monkeypatch, quick_settings):
+@pytest.mark.parametrize(
+    ("script", "name", "mode"),
+    [
+        (xrai_online, "online", "hybrid"),
+        (xrai_online, "online", "amortised"),
+        (xrai_offline, "offline", "hybrid"),
+    ],
+)
+def test_a_script_runs_end_to_end(script, name, mode, tmp_path: Path, monkeypatch, quick_settings):
     (tmp_path / "simulate.toml").write_text(_SIMULATE)
     record = tmp_path / "record.json"
     settings = dataclasses.replace(quick_settings, single_pass=script is xrai_online)
     monkeypatch.setattr(script, "_CONFIG", settings)
-    arguments = f"{name} --device cpu --patterns 600 --simulate simulate.toml --out run"
+    arguments = f"{name} --device cpu --mode {mode} --patterns 600 --out run"
+    arguments += " --simulate simulate.toml"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [*arguments.split(), "--record", str(record)])
     script.main()
@@ -91,6 +99,7 @@ def test_a_script_runs_end_to_end(script, name, tmp_path: Path, monkeypatch, qui
     assert steps == {"grid search", "two candidates", "scores", "misfit", "merge"}
     assert all(line["bytes_per_pattern"] > 4 * line["pixels"] for line in found["steps"])
     assert all(line["share_of_peak"] > 0 for line in found["steps"])
+    assert set(found["differences"].values()) == {0.0}, "a CPU does as a CPU does"
 
 
 @pytest.fixture
@@ -101,6 +110,7 @@ def quick_settings(monkeypatch):
     return config.TrainConfig(
         block=300,
         start=config.StartConfig(rotations=200, steps=8, batch=64, restarts=1),
+        amortised=config.AmortisedConfig(steps=8, batch=64, restarts=1),
         search=config.SearchConfig(rotations=200, hypotheses=2),
         rounds=config.RoundsConfig(patterns=300, final=1, patience=1),
         encoder=config.EncoderConfig(steps=2, batch=16, channels=4),

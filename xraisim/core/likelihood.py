@@ -14,6 +14,7 @@ from torch import Tensor
 
 from xraisim.core import rotations
 from xraisim.core.admission import check_rows
+from xraisim.core.dispatch import in_loops
 from xraisim.core.entries import Entries, device_blocks, upload_entries
 from xraisim.core.kernels import poses as kernels
 from xraisim.core.sampling import (
@@ -51,7 +52,7 @@ def candidate_loglik(
     Photons in pixels beyond ``pixels`` are ignored, so a prefix of the pixels is a resolution cut.
     The constant Σ log k! is left out. Float64 on the volume's device.
     """
-    if volume.values.device.type != "cpu":
+    if not in_loops(volume.values.device):
         check_inside(pixels.s, volume.grid, volume.spacing)
         return candidate_loglik_reference(volume, pixels, photons, candidates)
     value, fluence = kernels.candidate_loglik(
@@ -122,7 +123,7 @@ def pose_scores(
     The Fisher information is that of the expected counts, with the fluence eliminated; gradient
     and information of a pattern without photons are 0.
     """
-    if volume.values.device.type != "cpu":
+    if not in_loops(volume.values.device):
         check_inside(pixels.s, volume.grid, volume.spacing)
         return pose_scores_reference(volume, pixels, photons, poses)
     value, gradient, fisher = kernels.scores(*kernel_arguments(volume, pixels, photons, poses))

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xraisim.core import rotations
+from xraisim.core.dispatch import in_loops
 from xraisim.core.entries import device_blocks, upload_entries
 from xraisim.core.kernels import poses as kernels
 from xraisim.core.likelihood import kernel_arguments
@@ -85,7 +86,7 @@ class Accumulator:
         if not len(poses) == len(fluence) == len(weight):
             raise ValueError("merging needs a fluence and a weight for each orientation")
         arguments = (pixels, photons, poses, fluence, weight, typical)
-        if self.photons.device.type == "cpu":
+        if in_loops(self.photons.device):
             self._add_cpu(*arguments)
         else:
             self.add_reference(*arguments)

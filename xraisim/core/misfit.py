@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xraisim.core import rotations
+from xraisim.core.dispatch import in_loops
 from xraisim.core.entries import device_blocks, upload_entries
 from xraisim.core.kernels import misfit as kernels
 from xraisim.core.likelihood import kernel_arguments, profiled_loglik
@@ -45,7 +46,7 @@ def goodness(
     volume: Volume, pixels: Pixels, photons: Photons, poses: Float[Tensor, "n 4"]
 ) -> Goodness:
     """Return how well patterns fit a volume at their poses."""
-    if volume.values.device.type != "cpu":
+    if not in_loops(volume.values.device):
         check_inside(pixels.s, volume.grid, volume.spacing)
         return goodness_reference(volume, pixels, photons, poses)
     found = kernels.goodness(*kernel_arguments(volume, pixels, photons, poses))

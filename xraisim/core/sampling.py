@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xraisim.core.dispatch import in_loops
 from xraisim.core.errors import DivergedError, SamplingError
 from xraisim.core.kernels import slices as kernels
 
@@ -81,9 +82,9 @@ def slice_volume(
     in Å⁻¹. Raises as :func:`check_inside` if a pixel leaves the cube.
     """
     check_cube(volume)
-    on_cpu = volume.device.type == "cpu"
-    check_inside(s, volume.shape[0], spacing, rotation if on_cpu else None)
-    if on_cpu:
+    loops = in_loops(volume.device)
+    check_inside(s, volume.shape[0], spacing, rotation if loops else None)
+    if loops:
         return _SliceCpu.apply(volume, rotation, s, spacing)
     return slice_volume_reference(volume, rotation, s, spacing)
 
@@ -97,7 +98,7 @@ def insert_slices(
 ) -> Float[Tensor, "G G G"]:
     """Return the adjoint of :func:`slice_volume`: scatter slices into a cube of ``grid`` voxels."""
     _check_slices((values,), rotation, s, spacing, grid)
-    if values.device.type == "cpu":
+    if in_loops(values.device):
         return _insert_cpu(values, rotation, s, spacing, grid)
     return insert_slices_reference(values, rotation, s, spacing, grid)
 
@@ -112,7 +113,7 @@ def insert_slice_pairs(
 ) -> tuple[Float[Tensor, "G G G"], Float[Tensor, "G G G"]]:
     """Return :func:`insert_slices` of two sets of values at the same places, in one go."""
     _check_slices((first, second), rotation, s, spacing, grid)
-    if first.device.type != "cpu":
+    if not in_loops(first.device):
         where = (rotation, s, spacing, grid)
         return insert_slices_reference(first, *where), insert_slices_reference(second, *where)
     partial = kernels.insert_pairs(
@@ -127,7 +128,7 @@ def _check_slices(
     values: tuple[Tensor, ...], rotation: Tensor, s: Tensor, spacing: float, grid: int
 ) -> None:
     """Raise unless slices fit to their rotations and pixels, and these into the cube."""
-    check_inside(s, grid, spacing, rotation if s.device.type == "cpu" else None)
+    check_inside(s, grid, spacing, rotation if in_loops(s.device) else None)
     expected = len(rotation), len(s)
     for one in values:
         if one.shape != expected:
