@@ -78,16 +78,18 @@ class Posterior:
 
         About those that are possible and not the same as one before: within both standard errors.
         """
-        wanted: list[Tensor] = []
-        for number, mode in enumerate(modes):
-            new = mode.loglik > best.loglik - POSSIBLE
-            for other, known in zip(modes[:number], wanted, strict=True):
-                apart = rotations.angle_between(mode.quaternion, other.quaternion)
-                new &= ~(known & (apart < mode.error_rad + other.error_rad))
-            wanted.append(new)
-        found = torch.stack(wanted, 1)
+        possible = torch.stack([one.loglik > best.loglik - POSSIBLE for one in modes], 1)
         blurred = best.error_rad / math.sqrt(3) * self.lever > _BLURRED
-        return found & (blurred | (found.sum(1) > 1))[:, None]
+        several = torch.nonzero(possible.sum(1) > 1)[:, 0]
+        some = [one.at(several) for one in modes]
+        for number in range(1, len(modes)):
+            new = possible[several, number]
+            for other in range(number):
+                apart = rotations.angle_between(some[number].quaternion, some[other].quaternion)
+                near = apart < some[number].error_rad + some[other].error_rad
+                new = new & ~(possible[several, other] & near)
+            possible[several, number] = new
+        return possible & (blurred | (possible.sum(1) > 1))[:, None]
 
     def _about(
         self, photons: Photons, mode: Float[Tensor, "m 4"], random: torch.Generator
@@ -99,7 +101,7 @@ class Posterior:
         fisher = pose_scores(self.volume, self.pixels, photons, mode).fisher
         # A pattern that tells nothing of its pose is turned by a radian or so.
         least = torch.eye(3, dtype=fisher.dtype, device=fisher.device)
-        root = torch.linalg.cholesky(fisher / _WIDER + least)
+        root = torch.linalg.cholesky_ex(fisher / _WIDER + least).L  # NaN is refused further on
         normal = torch.randn(
             len(fisher), _DRAWS, 3, generator=random, device=fisher.device, dtype=fisher.dtype
         )

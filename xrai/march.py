@@ -135,11 +135,16 @@ class March:
         (_, first), *others = proposals.starts(photons)
         low = proposals.s_max
         found = [self._led(volume, photons, first, low, s_max)]
-        for index, start in others:
-            some = photons.take(index.cpu().numpy())
-            led = self._led(volume, some, start.contiguous(), low, s_max)
-            nowhere = replace(found[0], loglik=torch.full_like(found[0].loglik, -math.inf))
-            found.append(nowhere.changed(index, led))
+        if not others:
+            return found
+        every, starts = (torch.cat(column) for column in zip(*others, strict=True))
+        led = self._led(volume, photons.take(every.cpu().numpy()), starts, low, s_max)
+        nowhere = replace(found[0], loglik=torch.full_like(found[0].loglik, -math.inf))
+        rows = torch.arange(len(every), device=every.device).split([len(one) for one, _ in others])
+        found += [
+            nowhere.changed(index, led.at(some))
+            for (index, _), some in zip(others, rows, strict=True)
+        ]
         return found
 
     def _led(

@@ -115,7 +115,7 @@ class CellProposals:
         return [(index, pose[index, c]) for c, index in enumerate(found) if len(index)]
 
     def enough(self, photons: Photons, iterations: int, max_step_rad: float) -> tuple[int, float]:
-        """Return how many cells to rank, and to what gap to follow them, for such patterns.
+        """Return how many cells to rank, and to what gap (nats) to follow them, for such patterns.
 
         So many that for nineteen in twenty the cell that leads to the likeliest pose is among them,
         and so far that all those are that lead to a pose that remains possible.
@@ -129,15 +129,18 @@ class CellProposals:
         ]
         value = torch.stack([one.loglik for one in led], 1)
         best, which = value.max(1)
-        likeliest = torch.stack([one.quaternion for one in led], 1)[torch.arange(len(best)), which]
+        every = torch.arange(len(best), device=which.device)
+        likeliest = torch.stack([one.quaternion for one in led], 1)[every, which]
         apart = torch.stack(
             [angle_modulo_mate(one.quaternion, likeliest, self.encoder.group) for one in led], 1
         )
-        # A cell that leads where another leads as well need not be followed.
-        other = apart > math.degrees(max_step_rad)
-        other.scatter_(1, which[:, None], True)
-        needed = gap.masked_fill(~other | (value < best[:, None] - POSSIBLE), 0).max(1).values
-        ranked = math.ceil(float(rank.gather(1, which[:, None]).double().quantile(_AMONG))) + 1
+        # Of the cells that lead to the likeliest pose, the likeliest is enough.
+        there = apart < math.degrees(max_step_rad)
+        there.scatter_(1, which[:, None], True)
+        first = there.int().argmax(1)
+        possible = ~there & (value > best[:, None] - POSSIBLE)
+        needed = torch.maximum(gap[every, first], gap.masked_fill(~possible, 0).max(1).values)
+        ranked = math.ceil(float(rank[every, first].double().quantile(_AMONG))) + 1
         ranked = min(max(ranked, _FEWEST_CELLS), _MOST_CELLS)
         return ranked, float(needed.double().quantile(_AMONG))
 

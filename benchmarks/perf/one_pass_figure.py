@@ -1,0 +1,54 @@
+"""Plot what `one_pass.py` recorded of passes that read every pattern once: pose error against time.
+
+    python -m benchmarks.perf.one_pass_figure amortised.json hybrid.json --out one_pass.png
+
+A line per seed, a point per round: the median error, modulo the near-symmetric mate, of the
+patterns that were new in it.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+_COLOURS = {"amortised": "#1f5fa8", "hybrid": "#c8641e"}
+
+
+def draw(records: list[dict[str, Any]], out: Path) -> None:
+    """Draw the runs of all records into one figure."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    named: set[str] = set()
+    for run in (run for record in records for run in record["runs"]):
+        seconds, _, median, _ = zip(*run["rounds_online"], strict=True)
+        mode = run["mode"]
+        label = None if mode in named else f"mode {mode}"
+        axes.plot(seconds, median, "o-", ms=2.5, lw=1, color=_COLOURS.get(mode), label=label)
+        named.add(mode)
+    least = records[0]["runs"][0]["reference_error_deg"]
+    axes.axhline(least, color="0.5", lw=0.8, ls="--", label="from the true poses")
+    axes.set(
+        xlabel="time since the patterns were opened (s)",
+        ylabel="pose error of new patterns, median (°)",
+        yscale="log",
+        xlim=(0, None),
+    )
+    axes.legend(frameon=False)
+    figure.savefig(out, dpi=150)
+
+
+def main() -> None:
+    """Read records and write the figure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("records", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    said = parser.parse_args()
+    draw([json.loads(one.read_text()) for one in said.records], said.out)
+
+
+if __name__ == "__main__":
+    main()
