@@ -149,14 +149,16 @@ class CellProposals:
     ) -> tuple[Float[Tensor, "n C 4"], Float[Tensor, "n C"], Int[Tensor, "n C"]]:
         """Return the likeliest cells that are no neighbours, their gaps (nats) and which they are.
 
-        Where there are fewer, the gap of the others is infinite.
+        Where there are fewer, the first stands for the others, and their gap is infinite.
         """
         left, chosen = loglik.clone(), []
+        most, likeliest = loglik.max(1)
         reach = math.degrees(_NEIGHBOURS * self.encoder.cells.spacing_rad)
         for _ in range(min(number, cells.shape[1])):
             value, at = left.max(1)
+            at = torch.where(value > -math.inf, at, likeliest)
             pose = cells.gather(1, at[:, None, None].expand(-1, 1, 4))
-            chosen.append((pose[:, 0], loglik.max(1).values - value, at))
+            chosen.append((pose[:, 0], most - value, at))
             near = angle_modulo_mate(
                 cells.flatten(0, 1), pose.expand_as(cells).flatten(0, 1), self.encoder.group
             )
