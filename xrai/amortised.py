@@ -129,7 +129,7 @@ class _Attempt:
         counted = self.config.cold_photons * self._beta / self._cold
         if self._beta < 1 and counted < _TELLING:
             return False
-        latest, earlier = looks[-1], looks[len(looks) * 3 // 4 - 1]
+        latest, earlier = looks[-1], looks[(len(looks) - 1) * 3 // 4]
         return latest - earlier < self.config.rest * (latest - looks[0])
 
     @property

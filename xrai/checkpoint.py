@@ -56,7 +56,8 @@ class State:
     ``usual``: medians and spreads in the last round, by which outliers are told; ``sharper``:
     whether patterns fitted clearly better than in the round before.
     ``teacher``: the encoder and its lessons so far; ``proposing``: who proposes in the round being
-    worked on, ``grid`` or ``heads``, or of how many cells (``ranked/followed``).
+    worked on, ``grid`` or ``heads``, or how many cells are ranked and to what gap followed
+    (``ranked/gap``).
     """
 
     patterns: str

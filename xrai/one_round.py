@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,12 +10,13 @@ from xrai import outliers
 from xrai.checkpoint import State
 from xrai.decoder import volume_from_sums
 from xrai.draw import Posterior
-from xrai.halves import RULE, Agreement, agreement, combined, members
+from xrai.halves import Agreement, agreement, combined, members
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
 from xrai.plan import reads_once
-from xrai.poses import Poses, angle_modulo_mate
+from xrai.poses import Poses
 from xrai.proposals import CellProposals, proposals
+from xrai.round_figures import cells, disconcurrence, figures, lit_rows, rivals
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
 from xrai.sampling import choose_oversampling
 from xraisim.core.merge import Accumulator, intensity_grid
@@ -24,7 +24,6 @@ from xraisim.core.misfit import goodness
 from xraisim.core.random import generator
 from xraisim.core.types import Photons, Volume
 
-_PROBE = 256  # patterns that are posed against both halves, and searched again
 _NAMES = {
     ONLINE: "new patterns",
     MARCH: "refine",
@@ -70,28 +69,20 @@ def run_round(
             after_block(state)
             advance(len(photons))
     verdict = _finish(march, state, round_)
-    figures = _figures(state, round_, verdict)
     seconds = time.monotonic() - began
     if round_.kind != FINAL:
         probed = round_.kind == MARCH or reads_once(march)
         state.rivals = (
-            march.processes.agreed(_rivals(march, state, round_, last)) if probed else None
+            march.processes.agreed(rivals(march, state, round_, last)) if probed else None
         )
     monitor.log(
         "round",
-        **figures,
+        **figures(state, round_, verdict),
         patterns_per_s=(round_.stop - first) / seconds,
-        disconcurrence_deg=_disconcurrence(march, state, round_, last),
+        disconcurrence_deg=disconcurrence(march, state, round_, last),
         rivals=state.rivals if round_.kind != FINAL else None,
-        **_cells(propose),
+        **cells(propose),
     )
-
-
-def _cells(propose: Proposals | None) -> dict[str, float]:
-    """Return how many of the encoder's cells were ranked and to what gap followed, if they were."""
-    if not isinstance(propose, CellProposals):
-        return {}
-    return {"cells_ranked": propose.ranked, "cells_gap": propose.gap}
 
 
 def _last_block(march: March, round_: Round) -> tuple[slice, Photons] | None:
@@ -207,7 +198,7 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
     """Turn sums into volumes, compare the halves, and set the limits for the next round."""
     _gather(march, state, round_)
     rows = slice(round_.first, round_.stop)
-    columns, lit = state.columns, _lit(state, rows)
+    columns, lit = state.columns, lit_rows(state, rows)
     if len(lit):
         before, state.usual = (
             state.usual,
@@ -272,86 +263,6 @@ def _fix_scale(state: State, sums: Accumulator, index: Tensor) -> Accumulator:
     return Accumulator(sums.photons, sums.exposure / mean, sums.spacing)
 
 
-def _lit(state: State, rows: slice) -> Tensor:
-    """Return the numbers of those patterns among ``rows`` that have photons."""
-    return rows.start + torch.nonzero(state.columns["fluence"][rows] > 0)[:, 0]
-
-
 def _volume(march: March, sums: Accumulator) -> Volume:
     diameter = march.stream.diameter_angstrom
     return volume_from_sums(sums, diameter, march.config.volume, march.group)
-
-
-def _disconcurrence(
-    march: March, state: State, round_: Round, last: tuple[slice, Photons] | None
-) -> float | None:
-    """Return the median angle (degrees) between poses of the same patterns against both halves.
-
-    The orientation disconcurrence of Shen et al. (2021), on some patterns of the last block.
-    """
-    if last is None or march.sets != 2 or round_.kind == FINAL:
-        return None
-    some, start = _probe(march, state, *last)
-    if not len(some):
-        return None
-    first, second = (
-        march.again(volume, some, start, round_.s_now).quaternion for volume in state.volumes
-    )
-    return float(torch.rad2deg(march.apart(first, second)).median())
-
-
-def _probe(march: March, state: State, rows: slice, photons: Photons) -> tuple[Photons, Tensor]:
-    """Return the first patterns of a block that have photons, and their poses."""
-    lit = _lit(state, rows)[:_PROBE]
-    some = photons.take((lit - rows.start).numpy())
-    return some, state.columns["orientations"][lit].to(march.device)
-
-
-def _rivals(march: March, state: State, round_: Round, last: tuple[slice, Photons] | None) -> float:
-    """Return for how many of some patterns a search from nothing finds a likelier pose elsewhere.
-
-    A share. Near-symmetric mates, which compete in other rounds, do not count, nor do patterns that
-    fit no better elsewhere: junk always has a likelier pose.
-    """
-    if last is None:
-        return 0.0
-    volume, s_max = state.volumes[0], round_.s_now
-    some, start = _probe(march, state, *last)
-    if not len(some):
-        return 0.0
-    held = march.again(volume, some, start, s_max)
-    grid = march.grid(volume, f"probe/{round_.number}")
-    found = march.again_from_nothing(volume, some, held, grid, s_max)
-    turned = torch.deg2rad(angle_modulo_mate(found.quaternion, held.quaternion, march.group))
-    fit = goodness(volume, march.pixels_within(s_max), some, found.quaternion)
-    fits = outliers.weights(fit.misfit, fit.unexplained, state.usual) > 0.5
-    return float(((turned > march.max_step(s_max)) & fits).double().mean())
-
-
-def _figures(state: State, round_: Round, verdict: Agreement | None) -> dict[str, Any]:
-    """Return a round's figures for the monitor: medians of the patterns that have photons."""
-    rows = slice(round_.first, round_.stop)
-    lit = _lit(state, rows)
-    columns = {name: values[lit] for name, values in state.columns.items()}
-    found: dict[str, Any] = {
-        "number": round_.number,
-        "kind": round_.kind,
-        "patterns_seen": state.seen,
-        "patterns": round_.stop - round_.first,
-        "d_min_angstrom": 1 / round_.s_now,
-        "turned_deg_median": state.turned,
-        "without_photons": round_.stop - round_.first - len(lit) or None,
-    }
-    if len(lit):
-        found |= {
-            "loglik_per_pattern": float(columns["loglik"].mean()),
-            "error_deg_median": float(columns["error_deg"].median()),
-            "misfit_median": float(columns["misfit"].median()),
-            "outliers": float((columns["weight"] < 0.5).float().mean()),
-            "fluence_spread": float(columns["fluence"].std()),
-        }
-    if verdict is not None:
-        found[f"{RULE}_angstrom"] = verdict.angstrom
-        found["s_per_angstrom"] = [round(s, 7) for s in verdict.s_per_angstrom.tolist()]
-        found["icc_half"] = [round(value, 5) for value in verdict.correlation.tolist()]
-    return found

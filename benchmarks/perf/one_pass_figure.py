@@ -35,6 +35,8 @@ def draw(records: list[dict[str, Any]], out: Path) -> None:
         yscale="log",
         xlim=(0, None),
     )
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:.1g}")
     axes.legend(frameon=False)
     figure.savefig(out, dpi=150)
 

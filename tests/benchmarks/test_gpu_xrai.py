@@ -99,7 +99,9 @@ def test_a_script_runs_end_to_end(script, name, mode, tmp_path: Path, monkeypatc
     assert steps == {"grid search", "two candidates", "scores", "misfit", "merge"}
     assert all(line["bytes_per_pattern"] > 4 * line["pixels"] for line in found["steps"])
     assert all(line["share_of_peak"] > 0 for line in found["steps"])
-    assert set(found["differences"].values()) == {0.0}, "a CPU does as a CPU does"
+    slopes = [found["differences"].pop(name) for name in ("gradient", "fisher")]
+    assert max(slopes) < 0.01
+    assert 0 < max(found["differences"].values()) < 1e-3, "they round otherwise, and find the same"
 
 
 @pytest.fixture

@@ -91,9 +91,7 @@ def candidate_loglik(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_ba
         for c in range(C):
             exposure = exposed(V, G, in_voxels(R[i, c], inverse), s, gain, w, corner, f)
             fluence[i, c] = best_fluence(w, b, k, total, exposure, has_background)
-            value[i, c] = 0.0
-            if total > 0:
-                value[i, c] = loglik(w, b, k, fluence[i, c], exposure)
+            value[i, c] = loglik(w, b, k, fluence[i, c], exposure)
     return value, fluence
 
 
