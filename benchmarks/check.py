@@ -2,7 +2,9 @@
 
 A single run of ten or more seeds' kind lies within four of their standard deviations but for about
 one figure in a thousand, so that nothing is left to a flat percentage. What is better than the band
-is told too: a band that has become too wide guards nothing.
+is told too: a band that has become too wide guards nothing. A resolution is where a curve crosses
+its threshold, and jumps where the curve runs along it: its move counts if the curve, watched shell
+by shell, moved as well, or never crosses, and is noted otherwise.
 """
 
 import math
@@ -53,13 +55,17 @@ def check(
 def _compare(record: Record, band: Band, spreads: float) -> list[tuple[str, str]]:
     if record.error:
         return [(WORSE, f"failed: {record.error}")]
-    found = []
+    curves = {
+        name: _curve(name, record.curve(name), curve, spreads)
+        for name, curve in band.curves.items()
+    }
+    found = [one for moved in curves.values() for one in moved]
     figures = figures_of(record)
     for name, figure in band.figures.items():
         now = figures.get(name, math.inf)
-        found += _moved(name, now, figure.median, figure.spread, spreads)
-    for name, curve in band.curves.items():
-        found += _curve(name, record.curve(name), curve, spreads)
+        moved = _moved(name, now, figure.median, figure.spread, spreads)
+        shells = curves.get(name.rpartition("_")[0])  # of a resolution, such as prtf_1/e
+        found += moved if shells is None or math.isinf(now) else _borne_out(moved, shells)
     found += _warnings(record, band)
     return found + _settings(record, band) + _seconds(record, band, spreads)
 
@@ -75,6 +81,19 @@ def _moved(
     verdict = WORSE if by > 0 else BETTER
     far = f"{abs(by):.1f} spreads" if math.isfinite(by) else "not reached on one side"
     return [(verdict, f"{name} is {_shown(now)}, the band's median {_shown(before)} ({far})")]
+
+
+def _borne_out(
+    moved: list[tuple[str, str]], shells: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Return what is said of a resolution: a note where its curve did not move the same way."""
+    same_way = {verdict for verdict, _ in shells}
+    return [
+        (verdict, text)
+        if verdict in same_way
+        else (NOTE, f"{text}; no shell of its curve moved as far")
+        for verdict, text in moved
+    ]
 
 
 def _shown(value: float) -> str:

@@ -66,7 +66,7 @@ def test_another_seed_is_within_the_band(runs, bands) -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"angstrom": 24.0}, "fsc_truth_0.5 (Å) is 2"),
+        ({"angstrom": 24.0, "c": 0.8}, "fsc_truth_0.5 (Å) is 2"),
         ({"pose": 1.3}, "pose error, median (°) is 1.3"),
         ({"c": 0.8}, "1 − icc_truth at"),
     ],
@@ -74,7 +74,16 @@ def test_another_seed_is_within_the_band(runs, bands) -> None:
 def test_a_figure_that_is_worse_is_named_with_its_spreads(runs, bands, change, what) -> None:
     found = check.check(runs(range(100, 101), **change), bands)
     assert found[0].verdict == "worse"
-    assert any(what in one.text and "spreads)" in one.text for one in found)
+    worse = [one.text for one in found if one.verdict == "worse"]
+    assert any(what in one and "spreads)" in one for one in worse)
+
+
+def test_a_crossing_that_jumps_along_a_curve_that_stayed_is_noted(runs, bands) -> None:
+    found = check.check(runs(range(100, 101), angstrom=30.0), bands)
+    resolutions = [one for one in found if "(Å) is" in one.text]
+    assert {one.verdict for one in resolutions} == {"note", "worse"}
+    # The fixture has no PRTF curve that could bear it out: that figure speaks for itself.
+    assert [one.text[:4] for one in resolutions if one.verdict == "worse"] == ["prtf"]
 
 
 def test_better_than_the_band_is_told_too(runs, bands) -> None:
