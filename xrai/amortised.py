@@ -5,6 +5,7 @@ explains it no better than before. Where neither comes, another start is made an
 kept.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +33,8 @@ _PROBE = 512  # patterns by which it is
 _TRIAL = 2048  # by which the sign of what is not round about it is
 _INPUT_PATTERNS = 4096  # that set the scale of the input and the radial profile
 _TELLING = 1000.0  # photons of a pattern that count before a start may end
+_SHARP = 10.0  # times the logarithm of all cells: so many nats won leave one cell possible
+_HASTE = 0.3  # takes the place of ``rest`` then
 _BETAS = (0.9, 0.99)  # of Adam
 _EPS = 1e-5  # of Adam: gradients that are rounding alone must not take whole steps
 _REFINE = 3  # Newton steps of a probe
@@ -118,19 +121,22 @@ class _Attempt:
                     continue
                 found = self._look(monitor)
                 looks.append(found.loglik)
-                if self._steps >= most or self._rests(looks):
+                if self._steps >= most or self._rests(looks, found.settled):
                     return self._signed(found)
 
-    def _rests(self, looks: list[float]) -> bool:
+    def _rests(self, looks: list[float], settled: bool) -> bool:
         """Whether the last quarter of the steps brought little of what all have brought.
 
-        Not before β lets enough photons count, or all of them.
+        Not before β lets enough photons count, or all of them. Where patterns tell their cell
+        beyond doubt, the rounds improve the volume for less than further steps do.
         """
         counted = self.config.cold_photons * self._beta / self._cold
         if self._beta < 1 and counted < _TELLING:
             return False
         latest, earlier = looks[-1], looks[(len(looks) - 1) * 3 // 4]
-        return latest - earlier < self.config.rest * (latest - looks[0])
+        won, cells = latest - looks[0], len(self._step.encoder.cells.grid)
+        sharp = settled and won > _SHARP * math.log(cells)
+        return latest - earlier < (_HASTE if sharp else self.config.rest) * won
 
     @property
     def _beta(self) -> float:

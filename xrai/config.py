@@ -66,7 +66,8 @@ class AmortisedConfig(Settings, table="amortised"):
 
     ``reach``: s·D to which both look; ``buffer``: patterns of the stream that are drawn from. A
     start ends when the last quarter of its steps brought less than ``rest`` of what likelihood all
-    have brought to a probe; at most after ``steps``. Where it leaves more than ``settled`` of the
+    have brought to a probe (less than 0.3 where patterns tell their cell beyond doubt); at most
+    after ``steps``. Where it leaves more than ``settled`` of the
     probe's variation unexplained (:mod:`xraisim.core.misfit`, median), another is made,
     ``restarts`` in all, and the likeliest kept. ``encoder``: the network of this mode, which is
     smaller than that of ``hybrid``, as it learns from nothing.
@@ -80,7 +81,7 @@ class AmortisedConfig(Settings, table="amortised"):
     cold_photons: Positive = 40.0
     growth: Annotated[float, Range(least=1, most=100)] = 1.015
     learning_rate: Annotated[float, Range(above=0, most=1)] = 3e-3
-    buffer: Count = 100_000
+    buffer: Count = 20000
     steps: Count = 2000
     rest: Annotated[float, Range(above=0, below=1)] = 0.02
     settled: Annotated[float, Range(least=0, most=10)] = 0.06
