@@ -44,7 +44,8 @@ class State:
     ``unexplained`` share and ``weight`` in the merge [N]; N ≥ ``seen``, the patterns that have a
     pose.
 
-    ``volumes``: one per set of patterns, ``volume``: of all of them. ``round``: the one being
+    ``volumes``: one per set of patterns, ``volume``: of all of them; ``networks``: the weights of
+    those that are implicit, one per set. ``round``: the one being
     worked on, of which the patterns before ``position`` are in ``sums``; ``rounds``: how many are
     finished, ``finals`` of them with a common volume. ``limit``: the |s| (Å⁻¹) that poses reach,
     ``agreed``: to which the halves agree, ``stalled``: for how many rounds the limit has stood
@@ -52,6 +53,8 @@ class State:
     ``rivals``: for which share of a probe a search then found likelier poses elsewhere (None: that
     was not asked since the poses were searched),
     ``reheats``: how often all patterns were searched again.
+    ``early``: of patterns that are read once, how many were posed before the volume stood
+    (``stands``), and have not been located again since: they end without an orientation.
     ``oversampling``: voxels per 1/D of the sums, 0 before it is chosen.
     ``usual``: medians and spreads in the last round, by which outliers are told; ``sharper``:
     whether patterns fitted clearly better than in the round before.
@@ -68,6 +71,7 @@ class State:
     seen: int = 0
     volumes: list[Volume] = field(default_factory=list)
     volume: Volume | None = None
+    networks: list[dict[str, Tensor]] = field(default_factory=list)
     sums: list[Accumulator] = field(default_factory=list)
     round: Round | None = None
     position: int = 0
@@ -78,6 +82,8 @@ class State:
     finals: int = 0
     rivals: float | None = None
     reheats: int = 0
+    early: int = 0
+    stands: bool = False
     turned: float = 180.0
     oversampling: float = 0.0
     usual: Usual | None = None
@@ -114,10 +120,14 @@ class State:
         return float((self.column("weight")[lit] < 0.5).float().mean()) if lit.any() else 0.0
 
     def outcome(self) -> dict[str, Tensor]:
-        """Return the columns over the patterns seen; without photons there is no orientation."""
+        """Return the columns over the patterns seen.
+
+        There is no orientation without photons, and none of a pattern that was posed too early.
+        """
         found = {name: self.column(name) for name in self.columns}
+        posed = self.lit & (torch.arange(self.seen) >= self.early)
         for name in ("orientations", "encoder_orientations"):
-            found[name] = torch.where(self.lit[:, None], found[name], torch.nan)
+            found[name] = torch.where(posed[:, None], found[name], torch.nan)
         return found
 
     def require_volume(self) -> Volume:

@@ -8,16 +8,16 @@ from torch import Tensor
 
 from xrai import outliers
 from xrai.checkpoint import State
-from xrai.decoder import volume_from_sums
 from xrai.draw import Posterior
-from xrai.halves import Agreement, agreement, combined, members
+from xrai.halves import Agreement, agreement, members
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
 from xrai.plan import reads_once
 from xrai.poses import Poses
 from xrai.proposals import CellProposals, proposals
 from xrai.round_figures import cells, disconcurrence, figures, lit_rows, rivals
-from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
+from xrai.round_volumes import renew_volumes
+from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, RELOCATE, Round
 from xrai.sampling import choose_oversampling
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.misfit import goodness
@@ -29,6 +29,7 @@ _NAMES = {
     MARCH: "refine",
     REHEAT: "search again",
     FINAL: "refine together",
+    RELOCATE: "locate again",
 }
 
 # Columns that a round fills in.
@@ -60,7 +61,7 @@ def run_round(
     title = f"{_NAMES[round_.kind]} to {1 / round_.s_now:.1f} Å"
     with monitor.progress(title, round_.stop - first) as advance:
         for rows, photons in march.stream.blocks(first, round_.stop):
-            if propose is None and round_.kind in (ONLINE, REHEAT):
+            if propose is None and round_.kind in (ONLINE, REHEAT, RELOCATE):
                 propose = proposals(march, state, round_, photons, monitor)
             if march.is_mine(rows):
                 _block(march, state, round_, rows, photons, propose)
@@ -70,7 +71,8 @@ def run_round(
             advance(len(photons))
     verdict = _finish(march, state, round_)
     seconds = time.monotonic() - began
-    if round_.kind != FINAL:
+    asked = round_.kind not in (FINAL, RELOCATE)
+    if asked:
         probed = round_.kind == MARCH or reads_once(march)
         state.rivals = (
             march.processes.agreed(rivals(march, state, round_, last)) if probed else None
@@ -80,7 +82,7 @@ def run_round(
         **figures(state, round_, verdict),
         patterns_per_s=(round_.stop - first) / seconds,
         disconcurrence_deg=disconcurrence(march, state, round_, last),
-        rivals=state.rivals if round_.kind != FINAL else None,
+        rivals=state.rivals if asked else None,
         **cells(propose),
     )
 
@@ -97,6 +99,8 @@ def _last_block(march: March, round_: Round) -> tuple[slice, Photons] | None:
 
 def _first_sums(march: March, round_: Round, state: State) -> list[Accumulator]:
     """Return the sums that a round begins with: what it keeps of the former ones, per set."""
+    if round_.kind == RELOCATE:
+        return state.sums
     diameter = march.stream.diameter_angstrom
     grid, spacing = intensity_grid(round_.s_next, diameter, state.oversampling)
     former = state.sums
@@ -148,7 +152,7 @@ def _posed(
 
     A pose that is searched again has to be likelier than the one held.
     """
-    if propose is not None and round_.kind == ONLINE:
+    if propose is not None and round_.kind in (ONLINE, RELOCATE):
         if isinstance(propose, CellProposals):
             return march.follow(volume, photons, propose, round_.s_now)
         return [march.locate(volume, photons, propose, round_.s_now)]
@@ -173,7 +177,10 @@ def _merge(
     index: Tensor,
     posterior: Posterior,
 ) -> None:
-    """Keep what was found of patterns of one set, and add them to its sums."""
+    """Keep what was found of patterns of one set, and add them to its sums.
+
+    What is located again is in them, where it was found first.
+    """
     volume, photons, poses = posterior.volume, posterior.photons, posterior.likeliest
     found = goodness(volume, posterior.pixels, photons, poses.quaternion)
     weight = outliers.weights(found.misfit, found.unexplained, state.usual)
@@ -189,6 +196,8 @@ def _merge(
         ("weight", weight),
     ):
         state.columns[name][index] = values.cpu()
+    if round_.kind == RELOCATE:
+        return
     random = generator(march.config.seed, f"draw/{round_.number}/{int(index[0])}", march.device)
     reach = march.pixels_within(round_.s_next)
     sums.add(reach, photons, posterior.draw(random), found.fluence.float(), volume, weight)
@@ -197,6 +206,10 @@ def _merge(
 def _finish(march: March, state: State, round_: Round) -> Agreement | None:
     """Turn sums into volumes, compare the halves, and set the limits for the next round."""
     _gather(march, state, round_)
+    state.rounds, state.round, state.proposing = round_.number, None, ""
+    if round_.kind == RELOCATE:
+        state.early = 0
+        return None
     rows = slice(round_.first, round_.stop)
     columns, lit = state.columns, lit_rows(state, rows)
     if len(lit):
@@ -205,6 +218,7 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
             outliers.usual(columns["misfit"][lit], columns["unexplained"][lit]),
         )
         state.sharper = before is None or outliers.sharper(before, state.usual)
+        _mark_early(march, state, round_)
         state.turned = float(columns["turned_deg"][lit].median())
     for which, index in enumerate(members(rows, march.sets)):
         state.sums[which] = _fix_scale(state, state.sums[which], index + rows.start)
@@ -214,17 +228,22 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
         verdict = _renew(march, state, round_)
     state.finals += round_.kind == FINAL
     state.reheats += round_.kind == REHEAT
-    state.rounds, state.round, state.proposing = round_.number, None, ""
     state.seen = max(state.seen, round_.stop)
     return verdict
 
 
+def _mark_early(march: March, state: State, round_: Round) -> None:
+    """Call those of all rounds before early, until patterns fit no better than in the last one."""
+    if round_.kind == ONLINE and reads_once(march) and not state.stands:
+        state.stands = not state.sharper
+        state.early = state.early if state.stands else round_.first
+
+
 def _renew(march: March, state: State, round_: Round) -> Agreement | None:
     """Make volumes of the sums, and of how far the halves agree the limits of the next round."""
-    state.volume = _volume(march, combined(state.sums))
+    renew_volumes(march, state, sets=round_.kind != FINAL)
     if round_.kind == FINAL:
         return None
-    state.volumes = [_volume(march, one) for one in state.sums]
     verdict = agreement(state.volumes, float(march.pixels.radius[0]), round_.s_next)
     state.agreed = _agreed(march, verdict)
     stands = round_.kind == MARCH and round_.s_now <= state.limit * MOVED
@@ -242,7 +261,7 @@ def _gather(march: March, state: State, round_: Round) -> None:
     """Bring together what the processes found of their shares of the round."""
     if march.processes.count == 1:
         return
-    for one in state.sums:
+    for one in state.sums if round_.kind != RELOCATE else ():
         march.processes.sum(one.photons, one.exposure)
     block = march.config.block
     first = torch.arange(round_.first, round_.stop)
@@ -261,8 +280,3 @@ def _fix_scale(state: State, sums: Accumulator, index: Tensor) -> Accumulator:
         return sums
     fluence[index] /= mean
     return Accumulator(sums.photons, sums.exposure / mean, sums.spacing)
-
-
-def _volume(march: March, sums: Accumulator) -> Volume:
-    diameter = march.stream.diameter_angstrom
-    return volume_from_sums(sums, diameter, march.config.volume, march.group)

@@ -4,7 +4,7 @@ import math
 
 from xrai.checkpoint import State
 from xrai.march import March
-from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, Round
+from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, RELOCATE, Round
 
 _SMALLEST_ROUND = 1024
 _GROWTH = 8  # to how many times as many patterns a round grows
@@ -24,7 +24,7 @@ def next_round(march: March, state: State) -> Round | None:
     if stop > state.seen:
         return _online(march, state, stop)
     if reads_once(march):
-        return None
+        return _relocation(march, state)
     kind = _kind(march, state)
     if kind == FINAL and state.finals >= rounds.final:
         return None
@@ -72,6 +72,17 @@ def _online(march: March, state: State, stop: int) -> Round:
         s_next=min(s_now * rounds.ratio, march.s_edge),
         keep=(rounds.keep if moving or state.sharper else 1.0) if state.rounds else 0.0,
     )
+
+
+def _relocation(march: March, state: State) -> Round | None:
+    """Return the round over the patterns posed too early, if they can be had again."""
+    stream = march.stream
+    if state.early == 0 or not (stream.rereadable or stream.keeps(state.early)):
+        return None
+    return Round(
+        number=state.rounds + 1, kind=RELOCATE, first=0, stop=state.early,
+        s_now=state.limit, s_next=state.limit,
+    )  # fmt: skip
 
 
 def next_limit(march: March, state: State) -> float:

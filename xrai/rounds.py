@@ -4,13 +4,14 @@ While patterns are new (``online``) each gets a pose from nothing; where all can
 further rounds go over them from the poses they have (``march``), each as much farther out as the
 half-sets agree. Where a probe shows that poses are wrong, all are searched again from nothing
 (``reheat``): small steps never take a pose out of its basin. At the end both halves share one
-volume (``final``).
+volume (``final``). Where patterns are read once, those that were posed before the volume stood are
+located again, against the last one (``relocate``); they are not merged again.
 """
 
 import math
 from dataclasses import dataclass
 
-ONLINE, MARCH, REHEAT, FINAL = "online", "march", "reheat", "final"
+ONLINE, MARCH, REHEAT, FINAL, RELOCATE = "online", "march", "reheat", "final", "relocate"
 MOVED = 1.01  # a limit that grows by less stands still
 
 

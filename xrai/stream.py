@@ -102,6 +102,10 @@ class PatternStream:
         """Whether every pattern so far can be read again: from the source, or from memory."""
         return self._source.rereadable or not self._lost
 
+    def keeps(self, count: int) -> bool:
+        """Whether the first ``count`` patterns are in memory."""
+        return all(first in self._kept for first in range(0, count, self._block))
+
     def wait_for(self, count: int) -> int:
         """Wait for the first ``count`` patterns, or the end; return how many of them there are.
 

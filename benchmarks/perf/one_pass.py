@@ -5,11 +5,12 @@
 
 For each seed: seconds of every stage, patterns per second over all, memory, warnings, the pose
 error (median and 90th percentile, modulo the near-symmetric mate) of the patterns behind the start
-and of the last ones, where they are read once that of every round by the time it ended, and the
-correlation shell by shell with the volume that the patterns give at their true poses. The reference
-is the pose error of Newton steps from the true poses against that volume. Patterns that are no
-single hits of the particle count in no error; how many of them got a weight below one half, and how
-many hits did, is told apart. With ``--unseen`` the encoder alone says the poses of another file.
+and of the last ones, where they are read once that of every round by the time it ended (but for
+those located again in the end), and the correlation shell by shell with the volume that the
+patterns give at their true poses. The reference is the pose error of Newton steps from the true
+poses against that volume. Patterns that are no single hits of the particle count in no error; how
+many of them got a weight below one half, and how many hits did, is told apart. With ``--unseen``
+the encoder alone says the poses of another file.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from xrai.config import TrainConfig
 from xrai.decoder import BandLimitConfig, volume_from_sums
 from xrai.infer import infer
 from xrai.poses import refine
-from xrai.rounds import ONLINE
+from xrai.rounds import ONLINE, RELOCATE
 from xrai.train import train
 from xraisim.core import config as configuration
 from xraisim.core import rotations, so3
@@ -172,12 +173,14 @@ def _poses(run: Path, path: Path, alignment: Alignment, symmetry: str) -> dict[s
         "first_error_deg": of(slice(0, _JUDGED)),
         "last_error_deg": of(slice(max(0, n - _JUDGED), n)),
     }
-    online = [one for one in _events(run, "round") if one["kind"] == ONLINE]
-    if online and online[-1] == _events(run, "round")[-1]:
+    rounds = _events(run, "round")
+    again = max((one["patterns"] for one in rounds if one["kind"] == RELOCATE), default=0)
+    online = [one for one in rounds if one["kind"] == ONLINE]
+    if {one["kind"] for one in rounds} <= {ONLINE, RELOCATE}:
         figures["rounds_online"] = [
             [one["elapsed_s"], seen, *of(slice(seen - one["patterns"], seen))]
             for one in online
-            if (seen := one["patterns_seen"])
+            if (seen := one["patterns_seen"]) > again
         ]
     if not hit.all():
         figures["strangers_left_out"] = float((weight[~hit] < 0.5).float().mean())

@@ -33,10 +33,16 @@ class Stream(SimpleNamespace):
     def wait_for(self, count):
         return min(count, self.patterns)
 
+    def keeps(self, count):
+        return count <= self.in_memory
 
-def march_of(patterns, *, rereadable=True, ended=True, **settings):
+
+def march_of(patterns, *, rereadable=True, ended=True, in_memory=0, **settings):
     config = TrainConfig(**settings)
-    stream = Stream(patterns=patterns, rereadable=rereadable, ended=ended, diameter_angstrom=300.0)
+    stream = Stream(
+        patterns=patterns, rereadable=rereadable, ended=ended, in_memory=in_memory,
+        diameter_angstrom=300.0,
+    )  # fmt: skip
     return SimpleNamespace(
         stream=stream,
         config=config,
@@ -143,6 +149,31 @@ def test_what_cannot_or_must_not_be_read_again_is_read_once(settings):
     found = all_rounds(march_of(20_000, block=1024, **settings))
     assert {one.kind for one in found} == {"online"}
     assert len(found) >= 4
+
+
+@pytest.mark.parametrize(
+    ("rereadable", "in_memory", "again"), [(True, 0, True), (False, 5000, True), (False, 0, False)]
+)
+def test_what_was_posed_too_early_is_located_again_where_it_can_be_had(
+    rereadable, in_memory, again
+):
+    march = march_of(20_000, rereadable=rereadable, in_memory=in_memory, single_pass=True)
+    state = State(patterns="", extent={}, seen=20_000, rounds=9, limit=0.027, early=4096)
+    found = next_round(march, state)
+    if again:
+        assert (found.kind, found.first, found.stop) == ("relocate", 0, 4096)
+        assert (found.number, found.s_now) == (10, 0.027)
+    else:
+        assert found is None
+    assert next_round(march, replace(state, early=0)) is None
+
+
+def test_what_stays_early_has_no_orientation():
+    state = State(patterns="", extent={})
+    state.grow(5)
+    state = replace(state, seen=5, early=2)
+    lost = state.outcome()["orientations"].isnan().all(1)
+    assert lost.tolist() == [True, True, False, False, False]
 
 
 def test_settings_out_of_range_are_refused():

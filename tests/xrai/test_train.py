@@ -138,14 +138,16 @@ def test_an_interrupted_start_begins_again(
     assert torch.equal(found_orientations(tmp_path / "run/poses.h5"), whole)
 
 
-def test_single_pass_reads_every_pattern_once(patterns, quick_config, tmp_path):
+def test_single_pass_reads_every_pattern_once_and_the_first_again(patterns, quick_config, tmp_path):
     rounds = dataclasses.replace(quick_config.rounds, patterns=300)
     config = dataclasses.replace(quick_config, single_pass=True, rounds=rounds)
     train(patterns, tmp_path / "run", config, quiet=True)
-    rounds = [event for event in events_of(tmp_path / "run") if event["event"] == "round"]
+    *rounds, last = [event for event in events_of(tmp_path / "run") if event["event"] == "round"]
     assert [(one["kind"], one["patterns_seen"]) for one in rounds] == [
         ("online", 300), ("online", 600), ("online", 900),
     ]  # fmt: skip
+    assert last["kind"] == "relocate", "the volume of so few patterns gets sharper to the end"
+    assert 300 <= last["patterns"] <= 600
     assert all(0 <= one["rivals"] < 0.2 for one in rounds), "poses are probed all the same"
     found, true = found_orientations(tmp_path / "run/poses.h5"), true_orientations(patterns)
     assert share_within(found, true, 10.0) > 0.5

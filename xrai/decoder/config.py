@@ -1,6 +1,6 @@
 """Settings of the volumes: the implicit network, its fit to sums, the closed form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from xraisim.core.errors import ConfigError
@@ -18,6 +18,7 @@ class DecoderConfig(Settings, table="decoder"):
     per axis, in particle diameters. ``levels`` of the hash grid, each with 2^``table_bits``
     entries. ``width`` of the two hidden layers. ``symmetry``: the particle's point group, by its
     Schoenflies symbol. ``oversampling``: grid voxels per 1/D when evaluated on a grid.
+    ``precision`` of the layers' products: ``"bfloat16"`` is faster where a processor has it.
     """
 
     form: Annotated[str, OneOf("fourier", "siren", "hash")] = "fourier"
@@ -28,6 +29,7 @@ class DecoderConfig(Settings, table="decoder"):
     table_bits: Annotated[int, Range(least=1, most=26)] = 15
     symmetry: str = "C1"
     oversampling: Annotated[float, Range(least=1, most=16)] = 2.5
+    precision: Annotated[str, OneOf("float32", "bfloat16")] = "float32"
     learning_rate: Annotated[float, Range(above=0, most=1)] = 3e-3
 
     def check(self) -> None:
@@ -41,14 +43,16 @@ class DecoderConfig(Settings, table="decoder"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(Settings):
+class FitConfig(Settings, table="volume.fit"):
     """Fit of the implicit volume to sums: ``steps`` of ``batch`` voxels each.
 
-    ``learning_rate`` at the start, falling to zero along a cosine. ``photons``: a voxel with more
-    expected photons than these weighs as if it had so many.
+    ``steps_per_round``: of a fit that goes on where the last one ended. ``learning_rate`` at the
+    start, falling to zero along a cosine. ``photons``: a voxel with more expected photons than
+    these weighs as if it had so many.
     """
 
     steps: Count = 400
+    steps_per_round: Count = 100
     batch: Count = 16384
     learning_rate: Annotated[float, Range(above=0, most=1)] = 3e-3
     photons: Positive = 20.0
@@ -56,15 +60,18 @@ class FitConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class BandLimitConfig(Settings, table="volume"):
-    """The closed-form volume (:mod:`xrai.decoder.closed_form`).
+    """The volume made of sums: ``form`` ``"closed_form"`` (:mod:`xrai.decoder.closed_form`), or
+    ``"implicit"``, the network of the decoder's settings, trained on by ``fit`` in every round.
 
-    ``spectrum`` of the speckles: ``"measured"`` in the data, the ``"overlap"`` of two spheres, or
-    ``"ball"``, nothing but the limit. ``margin``: how much farther than D the autocorrelation may
-    reach, as a fraction of D. ``steps`` of conjugate gradients; ``photons``: more in a voxel than
-    these count as these, so that few steps suffice.
+    Of the closed form: ``spectrum`` of the speckles, ``"measured"`` in the data, the ``"overlap"``
+    of two spheres, or ``"ball"``, nothing but the limit. ``margin``: how much farther than D the
+    autocorrelation may reach, as a fraction of D. ``steps`` of conjugate gradients; ``photons``:
+    more in a voxel than these count as these, so that few steps suffice.
     """
 
+    form: Annotated[str, OneOf("closed_form", "implicit")] = "closed_form"
     spectrum: Annotated[str, OneOf("measured", "overlap", "ball")] = "measured"
     margin: Annotated[float, Range(least=0, most=10)] = 0.1
     steps: Annotated[int, Range(least=1, most=10000)] = 12
     photons: Positive = 20.0
+    fit: FitConfig = field(default_factory=FitConfig)

@@ -14,6 +14,7 @@ from xraisim.core.types import Pixels, Volume
 
 _LOOK_UP_OPERATIONS = 60  # of a trilinear look-up and its share of the adjoint
 _MATES_AT_ONCE = 2**17  # points whose mates are encoded at once, which bounds the memory
+_AT_ONCE = 2**18  # voxels that pass through the network at once, for the same reason
 
 
 class ImplicitDecoder(nn.Module):
@@ -42,6 +43,7 @@ class ImplicitDecoder(nn.Module):
         self.diameter_angstrom = diameter_angstrom
         self.grid, self.spacing = intensity_grid(s_max, diameter_angstrom, config.oversampling)
         self.encoding, self.network = encoding(config, generator), network(config, generator)
+        self._mixed = config.precision == "bfloat16"
         turns = rotations.to_matrix(point_group(config.symmetry)).float()
         self.register_buffer("mates", turns if self.encoding.even else torch.cat([turns, -turns]))
         self.register_buffer("profile", profile.clamp_min(1e-12).log())
@@ -58,7 +60,7 @@ class ImplicitDecoder(nn.Module):
     def values(self) -> Float[Tensor, "G G G"]:
         """Return the intensity on the grid, by evaluating half a ball and mirroring it."""
         features = self._encode(self._voxels()) if self._features is None else self._features
-        residual = self.network(features)[:, 0]
+        residual = torch.cat([self._residual(part) for part in features.split(_AT_ONCE)])
         size = self.grid**3
         flat = residual.new_zeros(size)
         flat = flat.index_copy(0, self.inside, residual)
@@ -67,7 +69,7 @@ class ImplicitDecoder(nn.Module):
 
     def at(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """Return the intensity at points (Å⁻¹), of any radius."""
-        residual = self.network(self._encode(points))[:, 0]
+        residual = self._residual(self._encode(points))
         return torch.exp(self._base(points.norm(dim=-1) / self.spacing) + residual)
 
     def forward(
@@ -96,6 +98,10 @@ class ImplicitDecoder(nn.Module):
     def volume(self) -> Volume:
         """Return the current intensity without gradients."""
         return Volume(values=self.values(), spacing=self.spacing, kind="intensity")
+
+    def _residual(self, features: Float[Tensor, "n F"]) -> Float[Tensor, "n"]:
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=self._mixed):
+            return self.network(features)[:, 0].float()
 
     def _voxels(self) -> Float[Tensor, "m 3"]:
         axes = torch.stack(torch.unravel_index(self.inside, (self.grid,) * 3), -1)

@@ -159,3 +159,13 @@ def test_radial_profile_undoes_gain_and_background():
     profile = radial_profile(intensity * pixels.gain + 3.0, pixels, 0.001, 40)
     assert torch.allclose(profile[1:30], intensity, rtol=1e-4)
     assert float(profile[35]) == pytest.approx(0.5 * float(intensity[-1]), rel=1e-4)
+
+
+def test_layers_in_bfloat16_give_nearly_the_same(config, points):
+    exact, mixed = make(config), make(dataclasses.replace(config, precision="bfloat16"))
+    with torch.no_grad():
+        whole, half = exact.at(points).log(), mixed.at(points).log()
+    assert half.dtype == torch.float32
+    # Seven bits of the mantissa are kept in each of three layers.
+    assert float((half - whole).abs().max()) < 0.05 * float(whole.abs().max())
+    assert not torch.equal(half, whole)
