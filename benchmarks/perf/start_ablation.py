@@ -1,0 +1,114 @@
+"""What each part of the amortised start is worth: one changed at a time, over seeds.
+
+    xrai-sim make --pdb 4v5d --chains 'B*' --n 60000 --resolution 40 --seed 11 --out p60k.h5
+    python -m benchmarks.perf.start_ablation p60k.h5 --out start_ablation.json
+
+A start is made of each variant and seed, without a restart, until it rests by itself. It is judged
+by the first patterns, whose likeliest cell of the encoder is refined by Newton steps against the
+start's volume: the median error and the share within 10° of the true pose, modulo the
+near-symmetric mate, and what is unexplained. It has converged when the median is at most 10°.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.perf import perf_record
+from benchmarks.perf.one_pass import frame
+from benchmarks.score import pose_error
+from xrai.amortised import Start, amortised_start
+from xrai.config import AmortisedConfig, DecoderConfig, EncoderConfig, TrainConfig
+from xrai.encoder import Encoder
+from xrai.lessons import pixels_of
+from xrai.march import March
+from xrai.monitor import Monitor
+from xrai.poses import angle_modulo_mate, refine
+from xrai.proposals import CellProposals
+from xrai.stream import PatternStream
+from xrai.teach import load
+from xraisim.core.json_text import to_json
+from xraisim.core.symmetry import point_group
+from xraisim.files.truth import read_truth, truth_path
+
+JUDGED, STEPS = 2048, 3
+START = AmortisedConfig(restarts=1)
+VARIANTS: dict[str, TrainConfig] = {
+    name: TrainConfig(mode="amortised", amortised=start, decoder=decoder)
+    for name, start, decoder in (
+        ("as it is", START, DecoderConfig()),
+        ("1 candidate", replace(START, candidates=1), DecoderConfig()),
+        ("4 candidates", replace(START, candidates=4), DecoderConfig()),
+        ("64 candidates", replace(START, candidates=64), DecoderConfig()),
+        ("not annealed", replace(START, cold_photons=1e9), DecoderConfig()),
+        ("annealed twice as fast", replace(START, growth=1.03), DecoderConfig()),
+        ("no cell at random", replace(START, explore=0.0), DecoderConfig()),
+        ("middles of cells alone", replace(START, jitter=0.0), DecoderConfig()),
+        ("the encoder of hybrid", replace(START, encoder=EncoderConfig()), DecoderConfig()),
+        ("decoder: siren", START, DecoderConfig(form="siren")),
+        ("decoder: hash", START, DecoderConfig(form="hash")),
+    )
+}
+
+
+def measure(path: Path, config: TrainConfig) -> dict[str, Any]:
+    """Return how a start of these settings ends."""
+    began = time.monotonic()
+    memory = config.memory_gib
+    with PatternStream(path, config.block, memory, config.source.read_ahead_blocks) as stream:
+        march = March(stream, config, torch.device("cpu"))
+        start = amortised_start(march, Monitor(None, quiet=True))
+        return {
+            "seed": config.seed,
+            "steps": start.teacher["steps"],
+            "seconds": time.monotonic() - began,
+            "settled": start.settled,
+            "unexplained": start.unexplained,
+            "loglik_per_pattern": start.loglik,
+            **_errors(march, start, path),
+        }
+
+
+def _errors(march: March, start: Start, path: Path) -> dict[str, float]:
+    encoder = Encoder(pixels_of(march).to("cpu"), march.config.network, march.group)
+    load(encoder, start.teacher["encoder"])
+    low = march.pixels_within(march.s_search)
+    ((_, photons),) = march.stream.blocks(0, JUDGED)
+    cells = CellProposals(start.volume, low, encoder, pixels_of(march))
+    first = cells.best(photons, 1)[:, 0].contiguous()
+    step = march.max_step(float(low.radius[-1]))
+    found = refine(start.volume, low, photons, first, STEPS, step).quaternion
+    true = torch.from_numpy(read_truth(truth_path(path)).orientations[:JUDGED]).float()
+    group = point_group("C1").float()
+    alignment = frame(found, true, group)
+    error = pose_error(found, true, alignment, group)
+    within = (angle_modulo_mate(alignment.to_reference_frame(found), true) < 10).float().mean()
+    return {"error_deg": error.median_modulo_mate_deg, "within_10_deg": float(within)}
+
+
+def main() -> None:
+    """Run all variants, seed by seed; write the record after each start."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("patterns", type=Path)
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--variants", help="names, separated by commas; by default all")
+    parser.add_argument("--out", type=Path, required=True)
+    said = parser.parse_args()
+    names = said.variants.split(",") if said.variants else list(VARIANTS)
+    record: dict[str, Any] = {**perf_record.circumstances(), "patterns": said.patterns.name}
+    record["variants"] = {name: [] for name in names}
+    for seed in map(int, said.seeds.split(",")):
+        for name in names:
+            found = measure(said.patterns, replace(VARIANTS[name], seed=seed))
+            record["variants"][name].append(found)
+            perf_record.write(said.out, record)
+            print(name, to_json(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
