@@ -138,7 +138,7 @@ class CellProposals:
         there = apart < math.degrees(max_step_rad)
         there.scatter_(1, which[:, None], True)
         first = there.int().argmax(1)
-        possible = ~there & (value > best[:, None] - POSSIBLE)
+        possible = ~there & (value > best[:, None] - POSSIBLE) & gap.isfinite()
         needed = torch.maximum(gap[every, first], gap.masked_fill(~possible, 0).max(1).values)
         ranked = math.ceil(float(rank[every, first].double().quantile(_AMONG))) + 1
         ranked = min(max(ranked, _FEWEST_CELLS), _MOST_CELLS)

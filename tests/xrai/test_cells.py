@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from xrai import proposals
 from xrai.encoder import Encoder
 from xrai.lessons import pixels_of
 from xrai.march import March
@@ -65,6 +66,22 @@ def test_what_a_probe_asks_for_is_finite_and_leads_every_pattern_somewhere(setti
     ).starts(photons)
     assert index.tolist() == list(range(len(photons)))
     assert len(others) <= 3
+
+
+def test_a_probe_with_fewer_cells_apart_than_are_followed_asks_for_a_finite_gap(
+    setting, monkeypatch
+):
+    cells, photons, march = setting
+    two = cells.encoder.cells.grid[[0, len(cells.encoder.cells.grid) // 2]]
+    monkeypatch.setattr(
+        CellProposals,
+        "_cells",
+        lambda _, some, number: two.repeat(number // 2, 1).expand(len(some), -1, -1),
+    )
+    monkeypatch.setattr(proposals, "POSSIBLE", 1e6)  # as to patterns of few photons
+    ranked, gap = cells.enough(photons, 2, march.max_step(cells.s_max))
+    assert ranked == 4
+    assert math.isfinite(gap)
 
 
 def test_following_more_cells_never_finds_less_likely_poses(setting):
