@@ -9,7 +9,7 @@ and of the last ones, where they are read once that of every round by the time i
 those located again in the end), and the correlation shell by shell with the volume that the
 patterns give at their true poses. The reference is the pose error of Newton steps from the true
 poses against that volume. Patterns that are no single hits of the particle count in no error; how
-many of them got a weight below one half, and how many hits did, is told apart. With ``--unseen``
+many of each kind got a weight below one half, and their fluence, is told apart. With ``--unseen``
 the encoder alone says the poses of another file.
 """
 
@@ -44,6 +44,7 @@ from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_volume
+from xraisim.photons.hits import HIT_NAMES
 
 _BLOCK = 4096
 _MERGED = 40_000  # patterns of the reference volume: more hardly change it
@@ -160,6 +161,7 @@ def _poses(run: Path, path: Path, alignment: Alignment, symmetry: str) -> dict[s
     with h5py.File(run / "poses.h5") as file:
         poses = torch.from_numpy(file["orientations"][()])
         weight = torch.from_numpy(file["weight"][()])
+        fluence = torch.from_numpy(file["fluence"][()])
     truth, n = read_truth(truth_path(path)), len(poses)
     true, group = torch.from_numpy(truth.orientations[:n]).float(), point_group(symmetry).float()
     hit = torch.from_numpy(truth.hits[:n] == 1)
@@ -183,8 +185,11 @@ def _poses(run: Path, path: Path, alignment: Alignment, symmetry: str) -> dict[s
             if (seen := one["patterns_seen"]) > again
         ]
     if not hit.all():
-        figures["strangers_left_out"] = float((weight[~hit] < 0.5).float().mean())
-        figures["hits_left_out"] = float((weight[hit] < 0.5).float().mean())
+        for number, name in enumerate(HIT_NAMES):
+            some = torch.from_numpy(truth.hits[:n] == number)
+            if some.any():
+                figures[f"left_out_of_{name}"] = float((weight[some] < 0.5).float().mean())
+                figures[f"fluence_of_{name}"] = float(fluence[some].median())
     return figures
 
 
