@@ -152,21 +152,18 @@ def fresh_decoder(
 ) -> ImplicitDecoder:
     """Return an untrained decoder around the radial mean of a ``mean`` pattern.
 
-    Its grid holds the pixels and what is searched, as finely as the radial mean asks for; the
-    network is evaluated as finely as the settings say.
+    Its grid holds the pixels and what is searched, as finely as the radial mean asks for.
     """
     diameter, s_max = march.stream.diameter_angstrom, float(pixels.radius[-1])
     choices = (settings.oversampling, *(o for o in _FINER if o > settings.oversampling))
-    finest = for_fringes(march, choices)
-    every = int(finest / settings.oversampling)
-    settings = replace(settings, oversampling=finest)
+    settings = replace(settings, oversampling=for_fringes(march, choices))
     spacing = 1 / (settings.oversampling * diameter)
     if intensity_grid(s_max, diameter, settings.oversampling)[0] // 2 <= march.s_search / spacing:
         s_max = march.s_search - spacing
     shells = int(s_max * diameter * settings.oversampling) + 3
     profile = radial_profile(mean, pixels, spacing, shells).cpu()
     random = generator(march.config.seed, f"{name}/decoder")
-    return ImplicitDecoder(settings, diameter, s_max, profile, random, every).to(march.device)
+    return ImplicitDecoder(settings, diameter, s_max, profile, random).to(march.device)
 
 
 def _tempered_draw(loglik: Tensor, beta: float, uniform: Tensor) -> Tensor:

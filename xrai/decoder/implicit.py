@@ -1,7 +1,5 @@
 """The implicit volume V(s): positive, Friedel-symmetric, of a point group by construction."""
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,8 +22,7 @@ class ImplicitDecoder(nn.Module):
 
     The mates are those of the point group and of Friedel's law, so V(g s) = V(−s) = V(s) exactly
     (up to rounding); the exponential makes V > 0. ``profile``: intensity (electrons²) per shell of
-    one grid voxel. On the grid the network is evaluated at one voxel in ``every`` per axis and
-    interpolated in between: for a profile whose fringes are finer than speckles.
+    one grid voxel.
     """
 
     profile: Tensor
@@ -41,7 +38,6 @@ class ImplicitDecoder(nn.Module):
         s_max: float,
         profile: Float[Tensor, "shells"],
         generator: torch.Generator,
-        every: int = 1,
     ) -> None:
         super().__init__()
         self.diameter_angstrom = diameter_angstrom
@@ -51,13 +47,12 @@ class ImplicitDecoder(nn.Module):
         turns = rotations.to_matrix(point_group(config.symmetry)).float()
         self.register_buffer("mates", turns if self.encoding.even else torch.cat([turns, -turns]))
         self.register_buffer("profile", profile.clamp_min(1e-12).log())
-        self._every, self._reach = every, math.ceil(self.grid // 2 / every)
-        size = 2 * self._reach + 1
-        half = torch.arange(size**3) <= size**3 // 2
+        half = torch.arange(self.grid**3) <= self.grid**3 // 2
+        radius = radius_in_voxels(self.grid).reshape(-1)
         # Beyond the pixels nothing is measured; the corners of the cube are never evaluated.
-        ball = radius_in_voxels(size).reshape(-1) <= self._reach + (every > 1)
-        self.register_buffer("inside", torch.nonzero(half & ball)[:, 0])
-        self.register_buffer("base", self._base(radius_in_voxels(self.grid)))
+        inside = torch.nonzero(half & (radius <= self.grid // 2))[:, 0]
+        self.register_buffer("inside", inside)
+        self.register_buffer("base", self._base(radius).reshape((self.grid,) * 3))
         # What no training changes is encoded once.
         fixed = not list(self.encoding.parameters())
         self.register_buffer("_features", self._encode(self._voxels()) if fixed else None)
@@ -66,22 +61,11 @@ class ImplicitDecoder(nn.Module):
         """Return the intensity on the grid, by evaluating half a ball and mirroring it."""
         features = self._encode(self._voxels()) if self._features is None else self._features
         residual = torch.cat([self._residual(part) for part in features.split(_AT_ONCE)])
-        edge = 2 * self._reach + 1
-        flat = residual.new_zeros(edge**3)
+        size = self.grid**3
+        flat = residual.new_zeros(size)
         flat = flat.index_copy(0, self.inside, residual)
-        flat = flat.index_copy(0, edge**3 - 1 - self.inside, residual)
-        return torch.exp(self.base + self._between(flat.reshape((edge,) * 3)))
-
-    def _between(self, cube: Float[Tensor, "g g g"]) -> Float[Tensor, "G G G"]:
-        """Return what was evaluated at some voxels at all of the grid's."""
-        if self._every == 1:
-            return cube
-        size = 2 * self._reach * self._every + 1
-        fine = torch.nn.functional.interpolate(
-            cube[None, None], size=(size,) * 3, mode="trilinear", align_corners=True
-        )[0, 0]
-        cut = slice((size - self.grid) // 2, (size + self.grid) // 2)
-        return fine[cut, cut, cut]
+        flat = flat.index_copy(0, size - 1 - self.inside, residual)
+        return torch.exp(self.base + flat.reshape_as(self.base))
 
     def at(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
         """Return the intensity at points (Å⁻¹), of any radius."""
@@ -120,8 +104,8 @@ class ImplicitDecoder(nn.Module):
             return self.network(features)[:, 0].float()
 
     def _voxels(self) -> Float[Tensor, "m 3"]:
-        axes = torch.stack(torch.unravel_index(self.inside, (2 * self._reach + 1,) * 3), -1)
-        return (axes - self._reach) * (self._every * self.spacing)
+        axes = torch.stack(torch.unravel_index(self.inside, (self.grid,) * 3), -1)
+        return (axes - self.grid // 2) * self.spacing
 
     def _encode(self, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n F"]:
         """Return the mean encoding of every point's mates: what no mate can tell apart."""
@@ -137,7 +121,7 @@ class ImplicitDecoder(nn.Module):
         turned = torch.einsum("gij,nj->gni", mates, scaled).reshape(-1, 3)
         return self.encoding(turned).reshape(len(mates), len(scaled), -1).sum(0)
 
-    def _base(self, radius: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def _base(self, radius: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
         """Return the logarithm of the profile at radii in voxels; it ends as it is at the edge."""
         last = len(self.profile) - 1
         lower = radius.long().clamp_max(last)

@@ -8,7 +8,6 @@ import torch
 from xrai.decoder import DecoderConfig, ImplicitDecoder, radial_profile
 from xraisim.core import rotations, so3
 from xraisim.core.errors import ConfigError
-from xraisim.core.merge import radius_in_voxels
 from xraisim.core.random import generator
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Pixels
@@ -170,22 +169,3 @@ def test_layers_in_bfloat16_give_nearly_the_same(config, points):
     # Seven bits of the mantissa are kept in each of three layers.
     assert float((half - whole).abs().max()) < 0.05 * float(whole.abs().max())
     assert not torch.equal(half, whole)
-
-
-def test_what_is_evaluated_at_every_other_voxel_is_interpolated_between(config):
-    config = dataclasses.replace(config, oversampling=5.0)
-    profile = torch.linspace(3, -3, 20).exp()
-    fine, coarse = (
-        ImplicitDecoder(config, 100.0, 0.05, profile, generator(0, "decoder"), every)
-        for every in (1, 2)
-    )
-    whole, few = (one.volume().values.log() - one.base for one in (fine, coarse))
-    assert len(coarse.inside) < 0.2 * len(fine.inside)
-    at = slice((fine.grid // 2) % 2, None, 2)
-    ball = radius_in_voxels(fine.grid) < fine.grid // 2 - 2  # beyond there are no pixels
-    same = ball[at, at, at]
-    assert torch.allclose(whole[at, at, at][same], few[at, at, at][same], atol=1e-5)
-    between = few[at.start + 1 : -1 : 2, at, at]
-    middle = (few[at, at, at][:-1] + few[at, at, at][1:]) / 2
-    inner = ball[at.start + 1 : -1 : 2, at, at]
-    assert torch.allclose(between[inner], middle[: len(between)][inner], atol=1e-5)
