@@ -171,6 +171,7 @@ def load(directory: Path) -> State:
 def _typed(content: dict[str, Any]) -> dict[str, Any]:
     typed = dict(content)
     typed.pop("heads_cheaper", None)  # of runs whose choice was timed
+    typed["columns"] = {name: one.detach() for name, one in content["columns"].items()}
     typed["volumes"] = [_volume(one) for one in content["volumes"]]
     typed["volume"] = None if content["volume"] is None else _volume(content["volume"])
     typed["sums"] = [Accumulator(**one) for one in content["sums"]]
@@ -180,6 +181,9 @@ def _typed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _volume(content: dict[str, Any]) -> Volume:
+    shape = tuple(content["values"].shape)
+    if len(shape) != 3 or len(set(shape)) != 1:
+        raise ValueError(f"a volume of shape {shape} is no cube")
     volume = Volume(**content)
     if not (torch.isfinite(volume.values).all() and 0 < volume.spacing < math.inf):
         raise ValueError("a volume holds values that are not finite")

@@ -12,6 +12,7 @@ import torch
 
 import xraisim
 from xrai import checkpoint
+from xrai.checkpoint import State
 from xrai.infer import infer
 from xrai.poses import angle_modulo_mate, refine
 from xrai.stream import PatternStream
@@ -19,6 +20,7 @@ from xrai.train import resume, train
 from xraisim.core import rotations, so3
 from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
+from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.texts import attribute
 from xraisim.files.truth import read_truth, truth_path
@@ -242,6 +244,14 @@ def test_unusable_input_is_refused(run, patterns, quick_config, tmp_path):
     assert not (tmp_path / "new").exists()
     with pytest.raises(FormatError, match=r"holds no checkpoint.pt"):
         resume(tmp_path)
+    state = State(patterns="p.h5", extent={})
+    state.volume = Volume(values=torch.ones(7, 7, 7), spacing=1.0, kind="intensity")
+    checkpoint.save(state, tmp_path)
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    content["volume"]["values"] = torch.ones(7, 7, 3)
+    torch.save(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(FormatError, match=r"shape \(7, 7, 3\) is no cube"):
+        checkpoint.load(tmp_path)
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(FormatError, match="not a readable checkpoint"):
         resume(tmp_path)

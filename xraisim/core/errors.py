@@ -54,6 +54,7 @@ _OF_LIBRARIES = (
     OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RuntimeError,
     ArithmeticError, MemoryError, zlib.error, struct.error, zipfile.BadZipFile, pickle.PickleError,
     SyntaxError, tokenize.TokenError,  # of NumPy, for the header of a .npy file
+    AssertionError,  # of torch, for its archives
 )  # fmt: skip
 _DAMAGED = "it may be truncated or damaged"
 _LONGEST = 300

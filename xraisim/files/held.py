@@ -31,9 +31,15 @@ def require_held(dataset: h5py.Dataset) -> None:
 
 
 def read_whole(dataset: h5py.Dataset) -> np.ndarray:
-    """Return all values of a dataset that its file can hold (:func:`require_held`).
+    """Return all values of a dataset that its file can hold (:func:`require_readable`)."""
+    require_readable(dataset)
+    return np.asarray(dataset[()])
 
-    What lies in other files is read up to 256 MiB: nothing here is written so.
+
+def require_readable(dataset: h5py.Dataset) -> None:
+    """Raise as :func:`require_held`, and for more than 256 MiB that lie in other files.
+
+    Nothing here is written so.
     """
     require_held(dataset)
     elsewhere = dataset.is_virtual or dataset.external
@@ -41,7 +47,6 @@ def read_whole(dataset: h5py.Dataset) -> np.ndarray:
         raise FormatError(
             f"{dataset.file.filename}: {dataset.name} declares {_counted(dataset)} in other files"
         )
-    return np.asarray(dataset[()])
 
 
 def _most_packed(dataset: h5py.Dataset) -> int:

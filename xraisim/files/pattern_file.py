@@ -14,7 +14,7 @@ from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Photons
 from xraisim.files.atomic import is_partial
 from xraisim.files.growing import open_growing
-from xraisim.files.held import read_whole, require_held
+from xraisim.files.held import read_whole, require_held, require_readable
 from xraisim.files.pattern_schema import (
     COUNT,
     FORMAT,
@@ -65,6 +65,7 @@ class PatternFile:
             with reading(self.path, "pattern file"):
                 for dataset in (self._offsets, self._pixel, self._count):
                     dataset.refresh()
+                    require_held(dataset)
             self.n_patterns = len(self._offsets) - 1
 
     def same_experiment(self, other: "PatternFile") -> bool:
@@ -127,6 +128,7 @@ class PatternFile:
             self._offsets, self._pixel, self._count = (
                 _whole_numbers(file, name) for name in (OFFSETS, PIXEL, COUNT)
             )
+            require_readable(self._offsets)
             self.n_patterns = len(self._offsets) - 1
             ends = int(self._offsets[0]), int(self._offsets[-1])
             rows, columns = (int(n) for n in file["detector"].attrs["shape"])

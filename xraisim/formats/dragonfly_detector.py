@@ -6,7 +6,6 @@ polarisation. ``mask``: 0 good, 1 not used for orientation, above that bad. An o
 ``background``.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from xraisim.instrument.beam import POLARISATIONS
 from xraisim.instrument.detector import polarisation_factor
 
 GOOD, NOT_FOR_ORIENTATION, BAD = 0, 1, 2  # and what is above: Dragonfly leaves it out as well
+_FARTHEST = 1e9  # pixels: 100 km of the smallest
 _OFF_SPHERE = 0.01  # of its radius, for vectors that were rounded
 NAMES = ("qx", "qy", "qz", "corr", "mask", "detd", "ewald_rad")
 
@@ -65,8 +65,11 @@ def _problem(detector: DragonflyDetector) -> str:
         pixels
     }:
         return f"q, corr, mask and background do not describe the same {pixels} pixels"
-    if not (0 < detector.detd < math.inf and 0 < detector.ewald_rad < math.inf):
-        return f"detd is {detector.detd}, ewald_rad {detector.ewald_rad}; both must be positive"
+    if not (0 < detector.detd < _FARTHEST and 0 < detector.ewald_rad < _FARTHEST):
+        return (
+            f"detd is {detector.detd}, ewald_rad {detector.ewald_rad}; both must be positive, and "
+            f"below {_FARTHEST:g} pixels"
+        )
     good = ~detector.bad
     if not good.any():
         return "every pixel is masked"

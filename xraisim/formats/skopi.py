@@ -97,12 +97,15 @@ def _known(
 
 
 def _vectors(path: Path, file: h5py.File, pixels: int) -> np.ndarray:
-    values = hdf5.whole(hdf5.member(file, RECIPROCAL)).astype(float)
-    if values.size != 3 * pixels or 3 not in (values.shape[0], values.shape[-1]):
+    stored = hdf5.member(file, RECIPROCAL)
+    if not isinstance(stored, h5py.Dataset):
+        raise FormatError(f"{path}: {RECIPROCAL} is a group; expected an array")
+    if stored.size != 3 * pixels or 3 not in (*stored.shape[:1], *stored.shape[-1:]):
         raise FormatError(
-            f"{path}: {RECIPROCAL} has shape {values.shape}, expected 3 components for each of the "
+            f"{path}: {RECIPROCAL} has shape {stored.shape}, expected 3 components for each of the "
             f"{pixels} pixels of a pattern"
         )
+    values = hdf5.whole(stored).astype(float)
     last = values if values.shape[-1] == 3 else np.moveaxis(values, 0, -1)
     return last.reshape(pixels, 3) * _M_TO_ANGSTROM
 
@@ -121,10 +124,11 @@ def _per_pixel(path: Path, file: h5py.File, name: str, pixels: int) -> np.ndarra
     found = hdf5.member(file, name)
     if found is None:
         return None
-    values = hdf5.whole(found).astype(float).ravel()
-    if len(values) != pixels:
-        raise FormatError(f"{path}: {name} has {len(values)} values for {pixels} pixels")
-    return values
+    if not isinstance(found, h5py.Dataset) or found.size != pixels:
+        raise FormatError(
+            f"{path}: {name} has {getattr(found, 'size', 'no')} values for {pixels} pixels"
+        )
+    return hdf5.whole(found).astype(float).ravel()
 
 
 @contextmanager
