@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xrai.decoder import BandLimitConfig, volume_from_sums
+from xrai.decoder import VolumeConfig, volume_from_sums
 from xraisim.console import Advance, progress
 from xraisim.core import so3
 from xraisim.core.axes import group_in_frame
@@ -39,7 +39,7 @@ class MergeConfig(Settings, table="merge"):
     """
 
     oversampling: Annotated[float, Range(least=2, most=16)] = 3.2
-    volume: BandLimitConfig = field(default_factory=BandLimitConfig)
+    volume: VolumeConfig = field(default_factory=VolumeConfig)
     rounds: Annotated[int, Range(least=1, most=1000)] = 2
     symmetry: str = "C1"
 
@@ -94,7 +94,7 @@ def _merge_once(
     reader: PatternReader,
     poses: Tensor,
     current: Volume,
-    config: BandLimitConfig,
+    config: VolumeConfig,
     group: Tensor | None,
     advance: Advance,
 ) -> Volume:

@@ -7,7 +7,7 @@ resolution elements across the particle at |s| = reach / D.
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from xrai.decoder.config import BandLimitConfig, DecoderConfig
+from xrai.decoder.config import DecoderConfig, VolumeConfig
 from xrai.encoder.config import EncoderConfig, EndToEndConfig
 from xrai.sources.config import SourceConfig
 from xraisim.core.errors import ConfigError
@@ -172,7 +172,7 @@ class TrainConfig(Settings):
     search: SearchConfig = field(default_factory=SearchConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     rounds: RoundsConfig = field(default_factory=RoundsConfig)
-    volume: BandLimitConfig = field(default_factory=BandLimitConfig)
+    volume: VolumeConfig = field(default_factory=VolumeConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     end_to_end: EndToEndConfig = field(default_factory=EndToEndConfig)

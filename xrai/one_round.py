@@ -45,7 +45,8 @@ def begin(march: March, state: State, round_: Round) -> None:
     """Make ``round_`` the one being worked on, with the sums that it begins with."""
     state.grow(round_.stop)
     state.oversampling = state.oversampling or choose_oversampling(march, state.require_volume())
-    state.sums = _first_sums(march, round_, state)
+    if round_.merges:
+        state.sums = _first_sums(march, round_, state)
     state.round, state.position = round_, round_.first
 
 
@@ -61,7 +62,7 @@ def run_round(
     title = f"{_NAMES[round_.kind]} to {1 / round_.s_now:.1f} Å"
     with monitor.progress(title, round_.stop - first) as advance:
         for rows, photons in march.stream.blocks(first, round_.stop):
-            if propose is None and round_.kind in (ONLINE, REHEAT, RELOCATE):
+            if propose is None and (round_.locates or round_.kind == REHEAT):
                 propose = proposals(march, state, round_, photons, monitor)
             if march.is_mine(rows):
                 _block(march, state, round_, rows, photons, propose)
@@ -71,7 +72,7 @@ def run_round(
             advance(len(photons))
     verdict = _finish(march, state, round_)
     seconds = time.monotonic() - began
-    asked = round_.kind not in (FINAL, RELOCATE)
+    asked = round_.merges and round_.kind != FINAL
     if asked:
         probed = round_.kind == MARCH or reads_once(march)
         state.rivals = (
@@ -99,8 +100,6 @@ def _last_block(march: March, round_: Round) -> tuple[slice, Photons] | None:
 
 def _first_sums(march: March, round_: Round, state: State) -> list[Accumulator]:
     """Return the sums that a round begins with: what it keeps of the former ones, per set."""
-    if round_.kind == RELOCATE:
-        return state.sums
     diameter = march.stream.diameter_angstrom
     grid, spacing = intensity_grid(round_.s_next, diameter, state.oversampling)
     former = state.sums
@@ -152,7 +151,7 @@ def _posed(
 
     A pose that is searched again has to be likelier than the one held.
     """
-    if propose is not None and round_.kind in (ONLINE, RELOCATE):
+    if propose is not None and round_.locates:
         if isinstance(propose, CellProposals):
             return march.follow(volume, photons, propose, round_.s_now)
         return [march.locate(volume, photons, propose, round_.s_now)]
@@ -177,10 +176,7 @@ def _merge(
     index: Tensor,
     posterior: Posterior,
 ) -> None:
-    """Keep what was found of patterns of one set, and add them to its sums.
-
-    What is located again is in them, where it was found first.
-    """
+    """Keep what was found of patterns of one set, and add them to its sums in rounds that merge."""
     volume, photons, poses = posterior.volume, posterior.photons, posterior.likeliest
     found = goodness(volume, posterior.pixels, photons, poses.quaternion)
     weight = outliers.weights(found.misfit, found.unexplained, state.usual)
@@ -196,7 +192,7 @@ def _merge(
         ("weight", weight),
     ):
         state.columns[name][index] = values.cpu()
-    if round_.kind == RELOCATE:
+    if not round_.merges:
         return
     random = generator(march.config.seed, f"draw/{round_.number}/{int(index[0])}", march.device)
     reach = march.pixels_within(round_.s_next)
@@ -207,7 +203,7 @@ def _finish(march: March, state: State, round_: Round) -> Agreement | None:
     """Turn sums into volumes, compare the halves, and set the limits for the next round."""
     _gather(march, state, round_)
     state.rounds, state.round, state.proposing = round_.number, None, ""
-    if round_.kind == RELOCATE:
+    if not round_.merges:
         state.early = 0
         return None
     rows = slice(round_.first, round_.stop)
@@ -261,7 +257,7 @@ def _gather(march: March, state: State, round_: Round) -> None:
     """Bring together what the processes found of their shares of the round."""
     if march.processes.count == 1:
         return
-    for one in state.sums if round_.kind != RELOCATE else ():
+    for one in state.sums if round_.merges else ():
         march.processes.sum(one.photons, one.exposure)
     block = march.config.block
     first = torch.arange(round_.first, round_.stop)

@@ -30,6 +30,16 @@ class Round:
     s_next: float
     keep: float = 0.0
 
+    @property
+    def locates(self) -> bool:
+        """Whether poses are found from nothing, whatever poses are held."""
+        return self.kind in (ONLINE, RELOCATE)
+
+    @property
+    def merges(self) -> bool:
+        """Whether patterns are merged, and volumes made of the sums."""
+        return self.kind != RELOCATE
+
 
 def ladder(s_start: float, s_edge: float, ratio: float) -> list[float]:
     """Return |s| limits (Å⁻¹) from ``s_start`` to ``s_edge``, in equal ratios ≤ ``ratio``."""

@@ -19,10 +19,10 @@ import typer
 from benchmarks.perf import perf_record
 from benchmarks.perf.decoder_data import OVERSAMPLING, PARTICLES, Truth, correlation, simulate
 from xrai.decoder import (
-    BandLimitConfig,
     DecoderConfig,
     FitConfig,
     ImplicitDecoder,
+    VolumeConfig,
     fit_sums,
     for_look_up,
     profile_of,
@@ -81,11 +81,11 @@ def main(
 
 def _closed_forms() -> dict[str, Method]:
     def filtered(spectrum: str) -> Method:
-        config = BandLimitConfig(spectrum=spectrum)
+        config = VolumeConfig(spectrum=spectrum)
         return lambda sums, truth: volume_from_sums(sums, truth.diameter_angstrom, config)
 
     def looked_up(sums: Accumulator, truth: Truth) -> Volume:
-        volume = volume_from_sums(sums, truth.diameter_angstrom, BandLimitConfig())
+        volume = volume_from_sums(sums, truth.diameter_angstrom, VolumeConfig())
         return for_look_up(volume, truth.diameter_angstrom)
 
     return {

@@ -13,7 +13,6 @@ many of each kind got a weight below one half, and their fluence, is told apart.
 the encoder alone says the poses of another file.
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -28,7 +27,7 @@ from torch import Tensor
 from benchmarks.perf import perf_record
 from benchmarks.score import pose_error
 from xrai.config import TrainConfig
-from xrai.decoder import BandLimitConfig, volume_from_sums
+from xrai.decoder import VolumeConfig, volume_from_sums
 from xrai.infer import infer
 from xrai.poses import refine
 from xrai.rounds import ONLINE, RELOCATE
@@ -66,7 +65,7 @@ def reference(path: Path, like: Volume) -> tuple[Volume, float]:
             poses = torch.from_numpy(truth.orientations[rows]).float()
             photons = reader.read(int(rows[0]), int(rows[-1]) + 1).take(rows - rows[0])
             sums.add(within, photons, poses, torch.from_numpy(truth.fluence[rows]).float(), like)
-        volume = volume_from_sums(sums, diameter, BandLimitConfig())
+        volume = volume_from_sums(sums, diameter, VolumeConfig())
         rows = hits[:_BLOCK]
         photons = reader.read(int(rows[0]), int(rows[-1]) + 1).take(rows - rows[0])
         true = torch.from_numpy(truth.orientations[rows]).float()
@@ -218,16 +217,11 @@ def measure(path: Path, config: TrainConfig, symmetry: str, unseen: Path | None)
 
 def main() -> None:
     """Run the seeds one after another; write the record after each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("patterns", type=Path)
+    parser = perf_record.seeded_parser(__doc__)
     parser.add_argument("--mode", default="amortised")
-    parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--config", type=Path, help="TOML of further settings")
     parser.add_argument("--symmetry", default="C1", help="poses are compared modulo it")
     parser.add_argument("--unseen", type=Path, help="patterns that the encoder alone poses")
-    parser.add_argument("--out", type=Path, required=True)
     said = parser.parse_args()
     record: dict[str, Any] = {**perf_record.circumstances(), "patterns": said.patterns.name}
     record["runs"] = []

@@ -1,5 +1,6 @@
 """What every performance record states beside its figures, and how it is kept."""
 
+import argparse
 import dataclasses
 import os
 import sys
@@ -26,6 +27,17 @@ def circumstances() -> dict[str, Any]:
         "hardware": dataclasses.asdict(environment.hardware()),
         "load_average": round(os.getloadavg()[0], 2),
     }
+
+
+def seeded_parser(about: str | None) -> argparse.ArgumentParser:
+    """Return a parser of ``patterns``, ``--seeds`` and ``--out``, described by ``about``."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("patterns", type=Path)
+    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--out", type=Path, required=True)
+    return parser
 
 
 def write(path: Path, record: dict[str, Any]) -> None:

@@ -6,10 +6,9 @@
 A start is made of each variant and seed, without a restart, until it rests by itself. It is judged
 by the first patterns, whose likeliest cell of the encoder is refined by Newton steps against the
 start's volume: the median error and the share within 10° of the true pose, modulo the
-near-symmetric mate, and what is unexplained. It has converged when the median is at most 10°.
+near-symmetric mate, and what is unexplained.
 """
 
-import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -57,8 +56,7 @@ VARIANTS: dict[str, TrainConfig] = {
 def measure(path: Path, config: TrainConfig) -> dict[str, Any]:
     """Return how a start of these settings ends."""
     began = time.monotonic()
-    memory = config.memory_gib
-    with PatternStream(path, config.block, memory, config.source.read_ahead_blocks) as stream:
+    with PatternStream(path, config.block, config.memory_gib) as stream:
         march = March(stream, config, torch.device("cpu"))
         start = amortised_start(march, Monitor(None, quiet=True))
         return {
@@ -91,13 +89,8 @@ def _errors(march: March, start: Start, path: Path) -> dict[str, float]:
 
 def main() -> None:
     """Run all variants, seed by seed; write the record after each start."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("patterns", type=Path)
-    parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser = perf_record.seeded_parser(__doc__)
     parser.add_argument("--variants", help="names, separated by commas; by default all")
-    parser.add_argument("--out", type=Path, required=True)
     said = parser.parse_args()
     names = said.variants.split(",") if said.variants else list(VARIANTS)
     record: dict[str, Any] = {**perf_record.circumstances(), "patterns": said.patterns.name}

@@ -7,14 +7,14 @@ import torch
 
 from tests.xrai.test_train import found_orientations, share_within, true_orientations
 from xrai import checkpoint
-from xrai.decoder import BandLimitConfig, FitConfig
+from xrai.decoder import FitConfig, VolumeConfig
 from xrai.train import resume, train
 
 
 @pytest.fixture(scope="module")
 def config(quick_config):
     fit = FitConfig(steps=120, steps_per_round=30, batch=4096, learning_rate=1e-2)
-    return dataclasses.replace(quick_config, volume=BandLimitConfig(form="implicit", fit=fit))
+    return dataclasses.replace(quick_config, volume=VolumeConfig(form="implicit", fit=fit))
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,17 @@ def test_what_fits_in_memory_is_read_once(patterns):
         assert reader.reads == 27
 
 
+def test_what_is_in_memory_is_known(patterns):
+    with PatternStream(patterns, 70, 1.0) as stream:
+        assert not stream.keeps(1)
+        photons_of(stream, 0, 200)
+        assert stream.keeps(210)
+        assert not stream.keeps(211 + 70 * stream._ahead)
+    with PatternStream(patterns, 70, 0.0) as stream:
+        photons_of(stream, 0, 200)
+        assert not stream.keeps(1)
+
+
 def test_no_more_is_read_than_the_read_ahead(patterns):
     reader = CountingReader(patterns)
     with PatternStream(reader, 50, 0.0, 3) as stream:

@@ -155,6 +155,19 @@ def test_single_pass_reads_every_pattern_once_and_the_first_again(patterns, quic
     assert share_within(found, true, 10.0) > 0.5
 
 
+def test_a_single_pass_that_is_stopped_while_it_locates_again_goes_on_to_the_same_result(
+    patterns, quick_config, stop_after, assert_same, tmp_path
+):
+    rounds = dataclasses.replace(quick_config.rounds, patterns=300)
+    config = dataclasses.replace(quick_config, single_pass=True, rounds=rounds)
+    train(patterns, tmp_path / "whole", config, quiet=True)
+    new = 5  # blocks of new patterns: 300 and 100, 200 and 300, ... of 400 a block
+    stopped = stop_after(config, new + 1)
+    assert checkpoint.load(stopped).round.kind == "relocate"
+    resume(stopped, quiet=True)
+    assert_same(stopped, tmp_path / "whole")
+
+
 def test_patterns_without_a_file_are_those_of_the_file(patterns):
     with PatternReader(patterns) as reader:
         made = xraisim.stream(tomllib.loads(reader.info["provenance"]["config"]))

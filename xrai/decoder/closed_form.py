@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xrai.decoder.blur import sharpened
-from xrai.decoder.config import BandLimitConfig
+from xrai.decoder.config import VolumeConfig
 from xrai.decoder.lattice import Lattice
 from xrai.decoder.speckle import Speckle, measured_spectrum, overlap
 from xraisim.core.errors import SamplingError
@@ -33,7 +33,7 @@ _OWN_PHOTONS = 500.0
 def volume_from_sums(
     sums: Accumulator,
     diameter_angstrom: float,
-    config: BandLimitConfig,
+    config: VolumeConfig,
     group: Float[Tensor, "m 4"] | None = None,
 ) -> Volume:
     """Return the likeliest intensity (electrons²) of a particle of that diameter, given the sums.
@@ -94,7 +94,7 @@ def smooth_radial_mean(
 
 
 def _spectrum(
-    lattice: Lattice, data: Tensor, weight: Tensor, config: BandLimitConfig
+    lattice: Lattice, data: Tensor, weight: Tensor, config: VolumeConfig
 ) -> Float[Tensor, "N N M"]:
     limit = 1 + config.margin
     if config.spectrum == "measured":
@@ -104,7 +104,7 @@ def _spectrum(
     return (lattice.x < limit).to(data)
 
 
-def _check(sums: Accumulator, diameter_angstrom: float, config: BandLimitConfig) -> None:
+def _check(sums: Accumulator, diameter_angstrom: float, config: VolumeConfig) -> None:
     voxels, needed = 1 / (diameter_angstrom * sums.spacing), 2 * (1 + config.margin)
     if voxels <= needed:
         raise SamplingError(

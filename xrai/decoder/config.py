@@ -59,7 +59,7 @@ class FitConfig(Settings, table="volume.fit"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BandLimitConfig(Settings, table="volume"):
+class VolumeConfig(Settings, table="volume"):
     """The volume made of sums: ``form`` ``"closed_form"`` (:mod:`xrai.decoder.closed_form`), or
     ``"implicit"``, the network of the decoder's settings, trained on by ``fit`` in every round.
 

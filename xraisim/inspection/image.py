@@ -62,7 +62,10 @@ def assemble(position_mm: np.ndarray) -> Assembly:
     x runs to the right and y up. Pixels that coincide in x and y, on panels behind one another,
     cannot both be seen. The grid has the pixels' pitch, or a coarser one above 1,400 cells.
     """
-    xy = np.ascontiguousarray(position_mm[:, :2], np.float64)
+    every = np.ascontiguousarray(position_mm[:, :2], np.float64)
+    # A tree cannot part what lies at one place, and would look through all of it again and again.
+    first = np.unique(every.view(np.complex128)[:, 0], return_index=True)[1]
+    xy = every[first]
     tree, low, high = cKDTree(xy), xy.min(0), xy.max(0)
     pitch = _pitch(tree, xy)
     columns, rows = (np.round((high - low) / pitch).astype(int) + 1).tolist()
@@ -70,9 +73,9 @@ def assemble(position_mm: np.ndarray) -> Assembly:
     columns, rows = (np.round((high - low) / cell).astype(int) + 1).tolist()
     x, y = low[0] + cell * np.arange(columns), low[1] + cell * np.arange(rows)
     grid = np.stack(np.meshgrid(x, y), axis=-1)
-    distance, pixel = tree.query(grid, distance_upper_bound=_REACH * max(cell, pitch))
+    _, place = tree.query(grid, distance_upper_bound=_REACH * max(cell, pitch))
     return Assembly(
-        pixel=np.where(np.isfinite(distance), pixel, -1),
+        pixel=np.append(first, -1)[place],  # a cell without a place nearby has the one behind all
         extent=(x[0] - cell / 2, x[-1] + cell / 2, y[0] - cell / 2, y[-1] + cell / 2),
     )
 
@@ -90,4 +93,4 @@ def _pitch(tree: cKDTree, xy: np.ndarray) -> float:
     if len(xy) < 2:
         return 1.0
     nearest = tree.query(xy[some], k=2)[0][:, 1]
-    return float(np.median(nearest[nearest > 0])) if (nearest > 0).any() else 1.0
+    return float(np.median(nearest))

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from xrai.decoder import BandLimitConfig, for_look_up, volume_from_sums
+from xrai.decoder import VolumeConfig, for_look_up, volume_from_sums
 from xrai.decoder.closed_form import smooth_radial_mean
 from xraisim.core.errors import ConfigError, SamplingError
 from xraisim.core.fourier import radius
@@ -16,7 +16,7 @@ from xraisim.core.sampling import insert_slice_pairs, slice_volume
 from xraisim.core.symmetry import point_group, symmetrize
 from xraisim.core.types import Volume
 
-CONFIG = BandLimitConfig()
+CONFIG = VolumeConfig()
 
 
 def blurred(sums: Accumulator) -> Accumulator:
@@ -157,4 +157,4 @@ def test_sums_without_sense_are_refused(particle):
 @pytest.mark.parametrize("wrong", [{"spectrum": "flat"}, {"margin": -0.1}, {"steps": 0}])
 def test_settings_without_sense_are_refused(wrong):
     with pytest.raises(ConfigError):
-        BandLimitConfig(**wrong)
+        VolumeConfig(**wrong)

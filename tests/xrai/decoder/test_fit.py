@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from xrai.decoder import (
-    BandLimitConfig,
     DecoderConfig,
     FitConfig,
     ImplicitDecoder,
+    VolumeConfig,
     fit_sums,
     profile_of,
     volume_from_sums,
@@ -49,7 +49,7 @@ def test_the_fit_reaches_the_closed_form_on_easy_data(particle):
     before = inner_correlation(decoder.volume(), particle.truth)
     fit_sums(decoder, sums, FIT, generator(0, "fit"))
     after = inner_correlation(decoder.volume(), particle.truth)
-    closed = volume_from_sums(sums, particle.diameter_angstrom, BandLimitConfig())
+    closed = volume_from_sums(sums, particle.diameter_angstrom, VolumeConfig())
     assert before < 0.5
     assert after > 0.9
     assert after > inner_correlation(closed, particle.truth) - 0.1

@@ -109,6 +109,14 @@ def test_panels_with_a_gap_and_a_quarter_turn_are_where_they_lie():
     assert assembly.gaps().sum() == assembly.pixel.size - 256
 
 
+def test_a_million_pixels_at_one_place_are_one_cell():
+    """No tree parts them: each query would look through all."""
+    assembly = assemble(np.zeros((10**6, 3)))
+    assert assembly.pixel.tolist() == [[0]]
+    some = np.concatenate([np.zeros((10**6, 3)), panel(2, 2, 0.5, (1.0, 0.0), 0)])
+    assert sorted(set(assemble(some).pixel.ravel())) == [-1, 0, *range(10**6, 10**6 + 4)]
+
+
 @pytest.mark.parametrize("turn", [1.0, 17.0, 45.0])
 def test_a_turned_panel_has_no_holes(turn):
     position = panel(30, 40, 0.2, (0.0, 0.0), turn)
