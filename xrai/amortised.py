@@ -3,10 +3,13 @@
 Steps of :mod:`xrai.wake` follow one another until the volume explains a probe of the patterns, or
 explains it no better than before. Where neither comes, another start is made and the likeliest
 kept.
+
+A particle of a point group starts with a search (:mod:`xrai.start`): a start of this kind takes
+the volume with the opposite sign of its angular part, or one between, for the particle's.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +25,6 @@ from xrai.poses import refine
 from xrai.proposals import CellProposals
 from xrai.sanity import require_finite, require_photons
 from xrai.start import fresh_decoder, scaled
-from xrai.trial import likelier_sign
 from xrai.wake import Draws, WakeStep
 from xraisim.core.misfit import goodness
 from xraisim.core.random import generator
@@ -30,7 +32,6 @@ from xraisim.core.types import Photons, Pixels, Volume
 
 _LOOK = 50  # steps after which a start is judged
 _PROBE = 512  # patterns by which it is
-_TRIAL = 2048  # by which the sign of what is not round about it is
 _INPUT_PATTERNS = 4096  # that set the scale of the input and the radial profile
 _TELLING = 1000.0  # photons of a pattern that count before a start may end
 _SHARP = 10.0  # times the logarithm of all cells: so many nats won leave one cell possible
@@ -97,9 +98,8 @@ class _Attempt:
         self._counts, self._some, self._name = counts, some, f"start/{restart}"
         self._restart, self._steps = restart, 0
         first = counts[:_INPUT_PATTERNS].float()
-        settings = replace(march.config.decoder, symmetry=march.config.symmetry)
         mean = first[:, : len(pixels)].mean(0)
-        decoder = fresh_decoder(march, settings, mean, pixels, self._name)
+        decoder = fresh_decoder(march, march.config.decoder, mean, pixels, self._name)
         encoder = self._encoder(first)
         self._step = WakeStep(encoder, decoder, pixels, self.config)
         self._model = march.processes.parallel(self._step)
@@ -122,7 +122,7 @@ class _Attempt:
                 found = self._look(monitor)
                 looks.append(found.loglik)
                 if self._steps >= most or self._rests(looks, found.settled):
-                    return self._signed(found)
+                    return found
 
     def _rests(self, looks: list[float], settled: bool) -> bool:
         """Whether the last quarter of the steps brought little of what all have brought.
@@ -186,20 +186,11 @@ class _Attempt:
         }
         return Start(volume, teacher, unexplained, loglik, settled)
 
-    def _signed(self, found: Start) -> Start:
-        """Return the start with the likelier sign of its angular part."""
-        volume = found.volume
-        if self.march.group is not None:
-            base = self._step.decoder.base
-            trial = self._some.take(np.arange(min(_TRIAL, len(self._some))))
-            volume, _ = likelier_sign(self.march, volume, base, trial)
-        return replace(found, volume=volume)
-
     def _encoder(self, counts: Float[Tensor, "n P"]) -> Encoder:
         march, pixels = self.march, pixels_of(self.march)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(march.config.seed + self._restart)
-            encoder = Encoder(pixels.to("cpu"), march.config.network, march.group)
+            encoder = Encoder(pixels.to("cpu"), march.config.network)
         encoder.to(march.device)
         encoder.pattern.calibrate(counts[:, : len(pixels)], float(self.pixels.radius[-1]))
         march.processes.agree(*encoder.pattern.calibration)

@@ -219,7 +219,7 @@ def _timed(state: State, kind: str) -> Iterator[None]:
 def _start(march: March, state: State, monitor: Monitor) -> None:
     if (doubt := background_doubt(march.stream)) is not None:
         warn(state, monitor, doubt)
-    if march.config.mode == "amortised":
+    if march.config.mode == "amortised" and march.group is None:
         start = amortised_start(march, monitor)
         volume, settled, state.teacher = start.volume, start.settled, start.teacher
     else:
