@@ -18,7 +18,7 @@ from tests.fuzz.forked import Forked
 from tests.fuzz.readers import ALL
 from tests.fuzz.worker import GROWN, MARK, Tally, work
 
-_MOST_BUSY_S = 30  # of processor time in a case: a loop in a library does not hear the alarm
+_MOST_BUSY_S = 12  # of processor time in a case: a loop in a library does not hear the alarm
 _MOST_SILENT_S = 900  # by the clock, on a busy machine: a sleep takes no processor
 _BATCH = 300
 Job = tuple[str, int, int]
