@@ -45,7 +45,7 @@ class State:
     pose.
 
     ``volumes``: one per set of patterns, ``volume``: of all of them; ``networks``: the weights of
-    those that are implicit, one per set. ``round``: the one being
+    those that are implicit, one per set, or what mode ``paper`` trains. ``round``: the one being
     worked on, of which the patterns before ``position`` are in ``sums``; ``rounds``: how many are
     finished, ``finals`` of them with a common volume. ``limit``: the |s| (Å⁻¹) that poses reach,
     ``agreed``: to which the halves agree, ``stalled``: for how many rounds the limit has stood
@@ -71,7 +71,7 @@ class State:
     seen: int = 0
     volumes: list[Volume] = field(default_factory=list)
     volume: Volume | None = None
-    networks: list[dict[str, Tensor]] = field(default_factory=list)
+    networks: list[dict[str, Any]] = field(default_factory=list)
     sums: list[Accumulator] = field(default_factory=list)
     round: Round | None = None
     position: int = 0

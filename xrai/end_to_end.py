@@ -8,6 +8,7 @@ search, no refinement of poses.
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -23,64 +24,30 @@ from xrai.sanity import require_finite, require_photons
 from xrai.stream import PatternStream
 from xraisim.core import rotations
 from xraisim.core.random import generator
-from xraisim.core.types import Pixels, Volume
+from xraisim.core.types import Pixels
 
 _INPUT_PATTERNS = 4096  # that set the scale of the input and the radial profile
 
 
-def end_to_end(
-    stream: PatternStream,
-    config: EndToEndConfig,
-    device: torch.device,
-    monitor: Monitor,
-    *,
-    decoder: DecoderConfig | None = None,
-    seed: int = 0,
-) -> tuple[Volume, Float[Tensor, "N 4"], dict[str, Tensor]]:
-    """Return the volume, the encoder's pose of every pattern, and the encoder's weights.
+class EndToEnd:
+    """Both networks and their optimiser; they learn in passes over the patterns.
 
-    Patterns without photons have no pose (NaN). Raises :class:`SamplingError` where there are no
-    photons to go by, :class:`DivergedError` for a loss that is not finite.
-
-    Logs an event ``end_to_end`` per pass: the loss per photon, and how far apart the poses of the
-    patterns are (a collapsed encoder gives all the same).
+    After the same number of passes it is the same, whether or not it was interrupted between them.
     """
-    model = _Model(stream, config, decoder or DecoderConfig(), device, seed)
-    for epoch in range(config.epochs):
-        with monitor.progress(f"pass {epoch + 1} of {config.epochs}", len(stream)) as advance:
-            total, seen = 0.0, 0
-            for _, photons in stream.blocks():
-                lit = photons.take(photons.lit(len(model.pixels)))
-                counts = lit.dense(len(model.pixels)).to(device)
-                for batch in counts.split(config.batch):
-                    loss = model.step(batch)
-                    require_finite(f"the loss after {seen:,} patterns of pass {epoch + 1}", loss)
-                    total, seen = total + loss * len(batch), seen + len(batch)
-                    advance(len(batch), f"nll/photon {loss:.4f}")
-                advance(len(photons) - len(lit))
-        quaternions = model.poses(stream)
-        monitor.log(
-            "end_to_end",
-            number=epoch + 1,
-            nll_per_photon=total / seen,
-            pose_spread=spread(quaternions[quaternions.isfinite().all(1)]),
-        )
-    return model.decoder.volume(), quaternions, model.encoder.state_dict()
-
-
-class _Model:
-    """Both networks and their optimiser."""
 
     def __init__(
         self,
         stream: PatternStream,
         config: EndToEndConfig,
-        decoder: DecoderConfig,
         device: torch.device,
-        seed: int,
+        *,
+        decoder: DecoderConfig | None = None,
+        seed: int = 0,
     ) -> None:
-        diameter = stream.diameter_angstrom
-        whole = stream.pixels
+        """Make untrained networks; raises :class:`SamplingError` without photons to go by."""
+        self.config, self.passes = config, 0
+        self._stream, self._device = stream, device
+        diameter, whole = stream.diameter_angstrom, stream.pixels
         inner = whole.first(max(1, whole.count_below(config.reach / diameter)))
         blocks = list(stream.blocks(0, min(len(stream), _INPUT_PATTERNS)))
         require_photons(blocks, 1, len(inner))
@@ -90,29 +57,81 @@ class _Model:
             torch.manual_seed(seed)
             self.encoder = ImageEncoder(inner, config.channels)
         self.encoder.image.calibrate(counts)
-        self.encoder.to(device)
-        self.decoder = _decoder(counts, inner, diameter, decoder, seed).to(device)
+        # Half the time of the other order on a CPU.
+        last = torch.channels_last
+        self.encoder.to(device).to(memory_format=last)  # type: ignore[call-overload]
+        settings = decoder or DecoderConfig()
+        self.decoder = _decoder(counts, inner, diameter, settings, seed).to(device)
         self.pixels = inner.to(device)
-        weights = [*self.encoder.parameters(), *self.decoder.parameters()]
-        self._optimizer = torch.optim.Adam(weights, lr=config.learning_rate)
-        self._device = device
+        self._rates = config.learning_rate, settings.learning_rate
+        self._optimizer = torch.optim.Adam(
+            [{"params": one.parameters()} for one in (self.encoder, self.decoder)]
+        )
 
-    def step(self, counts: Float[Tensor, "n P"]) -> float:
-        """Take one step; return the loss per photon."""
+    def one_pass(self, monitor: Monitor) -> Float[Tensor, "N 4"]:
+        """Learn from every pattern once; return the encoder's poses of all, on the CPU.
+
+        Patterns without photons have no pose (NaN). Logs an event ``end_to_end``: the loss per
+        photon, and how far apart the poses of the patterns are (a collapsed encoder gives all the
+        same). Raises :class:`DivergedError` for a loss that is not finite.
+        """
+        total, seen = 0.0, 0
+        title = f"pass {self.passes + 1} of {self.config.epochs}"
+        with monitor.progress(title, len(self._stream)) as advance:
+            for _, photons in self._stream.blocks():
+                lit = photons.take(photons.lit(len(self.pixels)))
+                counts = lit.dense(len(self.pixels)).to(self._device)
+                for batch in counts.split(self.config.batch):
+                    loss = self.step(batch, self.passes + seen / len(self._stream))
+                    where = f"after {seen:,} patterns of pass {self.passes + 1}"
+                    require_finite(f"the loss {where}", loss)
+                    total, seen = total + loss * len(batch), seen + len(batch)
+                    advance(len(batch), f"nll/photon {loss:.4f}")
+                advance(len(photons) - len(lit))
+        self.passes += 1
+        quaternions = self.poses()
+        monitor.log(
+            "end_to_end",
+            number=self.passes,
+            nll_per_photon=total / seen,
+            pose_spread=spread(quaternions[quaternions.isfinite().all(1)]),
+        )
+        return quaternions
+
+    def step(self, counts: Float[Tensor, "n P"], passes: float) -> float:
+        """Take one step, when so many passes are behind; return the loss per photon.
+
+        The learning rates fall to zero along a cosine.
+        """
         loss = symmetric_loss(self.encoder, self.decoder, self.pixels, counts).mean()
+        falling = (1 + math.cos(math.pi * passes / self.config.epochs)) / 2
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * falling
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
         return float(loss.detach())
 
-    def poses(self, stream: PatternStream) -> Float[Tensor, "N 4"]:
+    def poses(self) -> Float[Tensor, "N 4"]:
         """Return the encoder's poses, on the CPU; NaN where there are no photons."""
         found = []
-        for _, photons in stream.blocks():
+        for _, photons in self._stream.blocks():
             counts = photons.dense(len(self.pixels)).to(self._device)
             poses = self.encoder.propose(counts)[0][:, 0]
             found.append(torch.where(counts.sum(1, keepdim=True) > 0, poses, torch.nan).cpu())
         return torch.cat(found)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that further passes need."""
+        parts = {name: getattr(self, name).state_dict() for name in ("encoder", "decoder")}
+        return {**parts, "optimizer": self._optimizer.state_dict(), "passes": self.passes}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where ``state`` was taken."""
+        self.encoder.load_state_dict(state["encoder"])
+        self.decoder.load_state_dict(state["decoder"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.passes = state["passes"]
 
 
 def symmetric_loss(

@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from xrai import checkpoint, export
 from xrai.amortised import amortised_start
 from xrai.challenge import challenge
 from xrai.checkpoint import State
 from xrai.config import TrainConfig
-from xrai.end_to_end import end_to_end
+from xrai.end_to_end import EndToEnd
 from xrai.lessons import lesson
 from xrai.march import March
 from xrai.monitor import Monitor
@@ -190,15 +191,25 @@ def _in_rounds(march: March, state: State, monitor: Monitor, watch: Watch) -> No
 
 def _as_published(march: March, state: State, monitor: Monitor, watch: Watch) -> None:
     """Mode ``paper``: both networks end to end, the encoder's poses as they are."""
-    if state.volume is not None:
-        return
     config = march.config
-    with _timed(state, "end_to_end"):
-        volume, poses, _ = end_to_end(
-            march.stream, config.end_to_end, march.device, monitor,
-            decoder=config.decoder, seed=config.seed,
-        )  # fmt: skip
-    state.volume, state.seen = volume, len(poses)
+    if state.networks and state.networks[0]["passes"] >= config.end_to_end.epochs:
+        return
+    learner = EndToEnd(
+        march.stream, config.end_to_end, march.device, decoder=config.decoder, seed=config.seed
+    )
+    if state.networks:
+        learner.load_state_dict(state.networks[0])
+    while learner.passes < config.end_to_end.epochs:
+        with _timed(state, "end_to_end"):
+            poses = learner.one_pass(monitor)
+        state.volume, state.networks = learner.decoder.volume(), [learner.state_dict()]
+        _keep(state, poses)
+        watch.save(state)
+
+
+def _keep(state: State, poses: Tensor) -> None:
+    """Make the encoder's poses [N, 4] those of a state; NaN where there are no photons."""
+    state.seen = len(poses)
     state.grow(len(poses))
     dark = ~poses.isfinite().all(1)
     for name in ("orientations", "encoder_orientations"):
@@ -206,7 +217,6 @@ def _as_published(march: March, state: State, monitor: Monitor, watch: Watch) ->
         held[: len(poses)] = torch.where(dark[:, None], held[: len(poses)], poses)
     for name in ("fluence", "weight"):
         state.columns[name][: len(poses)][dark] = 0
-    watch.save(state)
 
 
 @contextmanager

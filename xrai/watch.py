@@ -59,4 +59,6 @@ class Watch:
 def _words(state: State) -> str:
     if state.round is not None:
         return f"{state.position:,} patterns of round {state.rounds + 1} are kept"
-    return f"what was found after round {state.rounds} is kept"
+    if state.rounds:
+        return f"what was found after round {state.rounds} is kept"
+    return "the last checkpoint is kept"

@@ -1,5 +1,6 @@
 """Mode paper: the symmetric loss, gradients through the slice alone, and a short run."""
 
+import copy
 import json
 import math
 
@@ -10,7 +11,7 @@ from xrai.config import DecoderConfig
 from xrai.decoder import ImplicitDecoder
 from xrai.encoder.config import EndToEndConfig
 from xrai.encoder.image import ImageEncoder
-from xrai.end_to_end import end_to_end, spread, symmetric_loss
+from xrai.end_to_end import EndToEnd, spread, symmetric_loss
 from xrai.losses import photon_nll
 from xrai.monitor import Monitor
 from xrai.stream import PatternStream
@@ -85,24 +86,40 @@ def test_gradients_reach_both_networks(pixels, networks):
     assert all(float(weight.grad.abs().sum()) > 0 for weight in chosen)
 
 
-def test_a_run_learns_and_is_repeatable(patterns, tmp_path):
-    config = EndToEndConfig(reach=3.0, batch=90, epochs=2, channels=8)
+def _learner(stream: PatternStream, epochs: int = 2) -> EndToEnd:
+    config = EndToEndConfig(reach=3.0, batch=90, epochs=epochs, channels=8)
     decoder = DecoderConfig(features=16, width=32)
-    runs = []
-    for number in (1, 2):
-        monitor = Monitor(tmp_path / f"{number}.jsonl", quiet=True)
-        with PatternStream(patterns, 400, 1.0) as stream:
-            cpu = torch.device("cpu")
-            runs.append(end_to_end(stream, config, cpu, monitor, decoder=decoder, seed=1))
-    volume, quaternions, weights = runs[0]
-    assert torch.equal(volume.values, runs[1][0].values)
-    assert torch.equal(quaternions, runs[1][1])
-    assert quaternions.shape == (900, 4)
-    assert torch.allclose(quaternions.norm(dim=1), torch.ones(900), atol=1e-5)
-    assert "image.cell" in weights
+    return EndToEnd(stream, config, torch.device("cpu"), decoder=decoder, seed=1)
+
+
+def test_a_run_learns_and_one_that_was_stopped_ends_alike(patterns, tmp_path):
+    monitor = Monitor(tmp_path / "1.jsonl", quiet=True)
+    with PatternStream(patterns, 400, 1.0) as stream:
+        learner, other = _learner(stream), _learner(stream)
+        learner.one_pass(monitor)
+        other.load_state_dict(copy.deepcopy(learner.state_dict()))
+        poses = [one.one_pass(monitor) for one in (learner, other)]
+    assert torch.equal(*poses)
+    assert torch.equal(*(one.decoder.values() for one in (learner, other)))
+    assert poses[0].shape == (900, 4)
+    assert torch.allclose(poses[0].norm(dim=1), torch.ones(900), atol=1e-5)
     lines = [json.loads(line) for line in (tmp_path / "1.jsonl").read_text().splitlines()]
-    assert [line["number"] for line in lines] == [1, 2]
-    assert lines[-1]["nll_per_photon"] < lines[0]["nll_per_photon"]
+    assert [line["number"] for line in lines] == [1, 2, 2]
+    assert lines[1]["nll_per_photon"] < lines[0]["nll_per_photon"]
+
+
+def test_networks_have_rates_of_their_own_which_fall_to_zero(patterns):
+    with PatternStream(patterns, 400, 1.0) as stream:
+        learner = _learner(stream)
+        counts = next(stream.blocks())[1].dense(len(learner.pixels))
+        before = copy.deepcopy(learner.state_dict())
+        learner.step(counts[:90], 2.0)  # at the end of all passes
+        after = learner.state_dict()
+        for name in ("encoder", "decoder"):
+            assert all(torch.equal(after[name][key], one) for key, one in before[name].items())
+        learner.step(counts[:90], 1.0)
+        rates = [group["lr"] for group in learner.state_dict()["optimizer"]["param_groups"]]
+    assert rates == pytest.approx([5e-4, 1.5e-3])
 
 
 def test_spread_tells_collapse_from_uniform():

@@ -2,14 +2,20 @@
 
 import dataclasses
 import json
+import os
+import signal
 
 import h5py
 import numpy as np
 import pytest
 
+from xrai import checkpoint
+from xrai.encoder.config import EndToEndConfig
+from xrai.end_to_end import EndToEnd
 from xrai.train import resume, train
 from xraisim.core.errors import ConfigError
 from xraisim.files.volumes import read_volume
+from xraisim.stopping import Stopped
 
 
 def test_mode_paper_leaves_what_the_other_mode_leaves(patterns, quick_config, tmp_path):
@@ -28,6 +34,30 @@ def test_mode_paper_leaves_what_the_other_mode_leaves(patterns, quick_config, tm
     assert float(volume.values.min()) >= 0
     again = resume(run, quiet=True)  # nothing is left to do
     assert again["seconds"] == summary["seconds"]
+
+
+def test_it_is_kept_after_every_pass_and_goes_on(patterns, quick_config, tmp_path, monkeypatch):
+    config = dataclasses.replace(
+        quick_config, mode="paper", end_to_end=EndToEndConfig(epochs=2, channels=4, reach=3.0)
+    )
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train(patterns, whole, config, quiet=True)
+
+    def in_the_second_pass(self, counts, passes):
+        if passes > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, counts, passes)
+
+    step = EndToEnd.step
+    with monkeypatch.context() as patch:
+        patch.setattr(EndToEnd, "step", in_the_second_pass)
+        with pytest.raises(Stopped, match="xrai resume"):
+            train(patterns, stopped, config, quiet=True)
+    assert checkpoint.load(stopped).networks[0]["passes"] == 1
+    resume(stopped, quiet=True)
+    for name in ("poses.h5", "intensity.h5"):
+        with h5py.File(whole / name) as one, h5py.File(stopped / name) as other:
+            assert all(np.array_equal(one[key], other[key]) for key in one), name
 
 
 def test_unknown_modes_are_refused(quick_config):

@@ -39,9 +39,9 @@ class EncoderConfig(Settings, table="encoder"):
 class EndToEndConfig(Settings, table="end_to_end"):
     """Mode ``paper``: encoder and decoder trained together, without a search.
 
-    ``reach``: s·D of the pixels used; ``batch``: patterns per step; ``epochs``: passes.
-
-    ``channels``: of the encoder's first layer.
+    ``reach``: s·D of the pixels used; ``batch``: patterns per step; ``epochs``: passes;
+    ``channels``: of the encoder's first layer; ``learning_rate``: the encoder's, beside
+    ``decoder.learning_rate``. Both fall to zero along a cosine.
     """
 
     reach: Annotated[float, Range(above=0, most=200)] = 6.0
