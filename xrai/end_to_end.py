@@ -32,6 +32,7 @@ _INPUT_PATTERNS = 4096  # that set the scale of the input and the radial profile
 class EndToEnd:
     """Both networks and their optimiser; they learn in passes over the patterns.
 
+    ``passes``: how many there were; ``nll_per_photon``: the mean loss in the last.
     After the same number of passes it is the same, whether or not it was interrupted between them.
     """
 
@@ -45,7 +46,7 @@ class EndToEnd:
         seed: int = 0,
     ) -> None:
         """Make untrained networks; raises :class:`SamplingError` without photons to go by."""
-        self.config, self.passes = config, 0
+        self.config, self.passes, self.nll_per_photon = config, 0, math.inf
         self._stream, self._device = stream, device
         diameter, whole = stream.diameter_angstrom, stream.pixels
         inner = whole.first(max(1, whole.count_below(config.reach / diameter)))
@@ -88,12 +89,12 @@ class EndToEnd:
                     total, seen = total + loss * len(batch), seen + len(batch)
                     advance(len(batch), f"nll/photon {loss:.4f}")
                 advance(len(photons) - len(lit))
-        self.passes += 1
+        self.passes, self.nll_per_photon = self.passes + 1, total / seen
         quaternions = self.poses()
         monitor.log(
             "end_to_end",
             number=self.passes,
-            nll_per_photon=total / seen,
+            nll_per_photon=self.nll_per_photon,
             pose_spread=spread(quaternions[quaternions.isfinite().all(1)]),
         )
         return quaternions
