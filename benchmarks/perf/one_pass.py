@@ -3,6 +3,8 @@
     xrai-sim make --pdb 4v5d --chains 'B*' --n 500000 --resolution 40 --seed 11 --out p40.h5
     python -m benchmarks.perf.one_pass p40.h5 --mode amortised --seeds 0,1,2,3,4 --out bars.json
 
+The mode ``emc`` is `xrai-baseline emc` in place of it, which reads all patterns in every iteration.
+
 For each seed: seconds of every stage, patterns per second over all, memory, warnings, the pose
 error (median and 90th percentile, modulo the near-symmetric mate) of the patterns behind the start
 and of the last ones, where they are read once that of every round by the time it ended (but for
@@ -13,6 +15,8 @@ many of each kind got a weight below one half, and their fluence, is told apart.
 the encoder alone says the poses of another file.
 """
 
+import argparse
+import dataclasses
 import json
 import tempfile
 import time
@@ -24,6 +28,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines import emc
+from baselines.emc import EmcConfig
 from benchmarks.perf import perf_record
 from benchmarks.score import pose_error
 from xrai.config import TrainConfig
@@ -159,9 +165,10 @@ def _single_hits(run: Path, path: Path) -> tuple[Tensor, Tensor]:
 def _poses(run: Path, path: Path, alignment: Alignment, symmetry: str) -> dict[str, Any]:
     with h5py.File(run / "poses.h5") as file:
         poses = torch.from_numpy(file["orientations"][()])
-        weight = torch.from_numpy(file["weight"][()])
+        n = len(poses)
+        weight = torch.from_numpy(file["weight"][()]) if "weight" in file else torch.ones(n)
         fluence = torch.from_numpy(file["fluence"][()])
-    truth, n = read_truth(truth_path(path)), len(poses)
+    truth = read_truth(truth_path(path))
     true, group = torch.from_numpy(truth.orientations[:n]).float(), point_group(symmetry).float()
     hit = torch.from_numpy(truth.hits[:n] == 1)
 
@@ -194,7 +201,7 @@ def _poses(run: Path, path: Path, alignment: Alignment, symmetry: str) -> dict[s
 
 def _events(run: Path, kind: str) -> list[dict[str, Any]]:
     lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [one for one in map(json.loads, lines) if one["event"] == kind]
+    return [one for one in map(json.loads, lines) if one.get("event") == kind]
 
 
 def measure(path: Path, config: TrainConfig, symmetry: str, unseen: Path | None) -> dict[str, Any]:
@@ -215,6 +222,20 @@ def measure(path: Path, config: TrainConfig, symmetry: str, unseen: Path | None)
         }
 
 
+def measure_emc(path: Path, config: EmcConfig) -> dict[str, Any]:
+    """Return the figures of one seed of EMC."""
+    with tempfile.TemporaryDirectory() as directory:
+        run = Path(directory) / "run"
+        summary = dataclasses.asdict(emc.reconstruct(path, run, config))
+        kept = ("patterns", "patterns_per_s", "peak_memory_gib", "iterations", "seconds")
+        return {
+            "seed": config.seed,
+            "mode": "emc",
+            **{name: summary[name] for name in kept},
+            **judged(run, path, config.symmetry, None),
+        }
+
+
 def main() -> None:
     """Run the seeds one after another; write the record after each."""
     parser = perf_record.seeded_parser(__doc__)
@@ -226,11 +247,18 @@ def main() -> None:
     record: dict[str, Any] = {**perf_record.circumstances(), "patterns": said.patterns.name}
     record["runs"] = []
     for seed in map(int, said.seeds.split(",")):
-        given = {"mode": said.mode, "seed": seed}
-        config = configuration.given_or_default(TrainConfig, said.config, given)
-        record["runs"].append(measure(said.patterns, config, said.symmetry, said.unseen))
+        record["runs"].append(_measured(said, seed))
         perf_record.write(said.out, record)
         print(to_json(record["runs"][-1]))
+
+
+def _measured(said: argparse.Namespace, seed: int) -> dict[str, Any]:
+    if said.mode == "emc":
+        of_emc = EmcConfig(seed=seed, symmetry=said.symmetry)
+        return measure_emc(said.patterns, of_emc)
+    given = {"mode": said.mode, "seed": seed}
+    config = configuration.given_or_default(TrainConfig, said.config, given)
+    return measure(said.patterns, config, said.symmetry, said.unseen)
 
 
 if __name__ == "__main__":

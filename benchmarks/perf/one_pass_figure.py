@@ -1,9 +1,9 @@
 """Plot what `one_pass.py` recorded of passes that read every pattern once: pose error against time.
 
-    python -m benchmarks.perf.one_pass_figure amortised.json hybrid.json --out one_pass.png
+    python -m benchmarks.perf.one_pass_figure amortised.json hybrid.json emc.json --out one_pass.png
 
 A line per seed, a point per round: the median error, modulo the near-symmetric mate, of the
-patterns that were new in it.
+patterns that were new in it. A run of EMC is one point: all its patterns, when it ends.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-_COLOURS = {"amortised": "#1f5fa8", "hybrid": "#c8641e"}
+_COLOURS = {"amortised": "#1f5fa8", "hybrid": "#c8641e", "emc": "#3c8c3c"}
 
 
 def draw(records: list[dict[str, Any]], out: Path) -> None:
@@ -22,11 +22,15 @@ def draw(records: list[dict[str, Any]], out: Path) -> None:
     axes = figure.add_subplot()
     named: set[str] = set()
     for run in (run for record in records for run in record["runs"]):
-        seconds, _, median, _ = zip(*run["rounds_online"], strict=True)
-        mode = run["mode"]
-        label = None if mode in named else f"mode {mode}"
-        axes.plot(seconds, median, "o-", ms=2.5, lw=1, color=_COLOURS.get(mode), label=label)
-        named.add(mode)
+        mode, points = run["mode"], run["rounds_online"]
+        title, size = f"mode {mode}", 2.5
+        if mode == "emc":
+            title, size = f"EMC, {run['patterns']:,} patterns", 6
+            points = [(run["seconds"], run["patterns"], *run["last_error_deg"])]
+        seconds, _, median, _ = zip(*points, strict=True)
+        label = None if title in named else title
+        axes.plot(seconds, median, "o-", ms=size, lw=1, color=_COLOURS.get(mode), label=label)
+        named.add(title)
     least = records[0]["runs"][0]["reference_error_deg"]
     axes.axhline(least, color="0.5", lw=0.8, ls="--", label="from the true poses")
     axes.set(
