@@ -192,7 +192,7 @@ def _in_rounds(march: March, state: State, monitor: Monitor, watch: Watch) -> No
 def _as_published(march: March, state: State, monitor: Monitor, watch: Watch) -> None:
     """Mode ``paper``: both networks end to end, the encoder's poses as they are."""
     config = march.config
-    if state.networks and state.networks[0]["passes"] >= config.end_to_end.epochs:
+    if state.volume is not None and not state.networks:  # finished before passes were kept
         return
     learner = EndToEnd(
         march.stream, config.end_to_end, march.device, decoder=config.decoder, seed=config.seed
