@@ -162,9 +162,12 @@ class PatternFile:
             if not (np.isfinite(value) and value > 0):
                 raise FormatError(f"{self.path}: {key} is {value}; expected a positive number")
         info["detector_shape"] = self.shape
+        told = attributes(self._file["provenance"])
+        odd = [key for key, value in told.items() if isinstance(value, np.ndarray)]
+        if odd:
+            raise FormatError(f"{self.path}: provenance {odd[0]} is an array; expected one value")
         info["provenance"] = {
-            key: json.loads(value) if key in TABLES else value
-            for key, value in attributes(self._file["provenance"]).items()
+            key: json.loads(value) if key in TABLES else value for key, value in told.items()
         }
         return info
 

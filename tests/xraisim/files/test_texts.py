@@ -4,6 +4,7 @@ import pytest
 
 from tests.fuzz import samples
 from tests.xraisim.files.conftest import as_dicts, as_photons, writer
+from xraisim.core.errors import FormatError
 from xraisim.files.patterns import PatternReader
 from xraisim.files.rescue import rescue
 from xraisim.files.texts import attribute, attributes, describe, fixed
@@ -70,6 +71,13 @@ def test_a_long_recipe_fits(tmp_path):
         file.append(as_photons([{1: 1}]))
     with PatternReader(tmp_path / "patterns.h5") as reader:
         assert reader.info["provenance"] == recipe
+
+
+def test_a_provenance_of_arrays_is_refused(written):
+    with h5py.File(written / "patterns.h5", "a") as file:
+        file["provenance"].attrs["config"] = [1, 2, 3]
+    with pytest.raises(FormatError, match="provenance config is an array; expected one value"):
+        PatternReader(written / "patterns.h5")
 
 
 def test_files_with_texts_of_variable_length_are_read_the_same(written):
