@@ -15,6 +15,7 @@ import numpy as np
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space, whole_file
+from xraisim.files.global_heap import require_sound_heaps
 from xraisim.files.held import read_whole, require_held
 from xraisim.formats import counts
 from xraisim.formats.base import ANYTHING, LARGEST_PATTERN, Append, Source, Target, Wanted
@@ -25,6 +26,7 @@ NAMES = ("place_ones", "place_multi", "count_multi")
 
 def open_dragonfly_h5(path: Path, wanted: Wanted = ANYTHING) -> Source:
     """Open a file of Dragonfly HDF5 photons."""
+    require_sound_heaps(path)
     file = h5py.File(path, "r")
     lists = [file[name] for name in NAMES if name in file]
     sizes = [len(values) for values in lists]
