@@ -150,7 +150,8 @@ class TrainConfig(Settings):
     """A whole reconstruction.
 
     ``mode``: ``hybrid`` (search and encoder propose, the likelihood decides), ``amortised`` (the
-    encoder alone proposes, from the first pattern on: :mod:`xrai.amortised`) or ``paper`` (encoder
+    encoder alone proposes, of a particle without a point group from the first pattern on:
+    :mod:`xrai.amortised`) or ``paper`` (encoder
     and implicit decoder trained end to end, as published: :mod:`xrai.end_to_end`). ``device``:
     ``auto``, ``cpu`` or ``cuda``; ``single_pass``: every pattern is read once and seen at the
     resolution reached so far; ``symmetry``: the particle's point group (C1 … I); ``block``:

@@ -12,6 +12,8 @@ from xrai.sanity import require_finite_state
 from xraisim import stopping
 from xraisim.core.processes import ALONE, Processes
 
+_BEFORE_ROUNDS = "the last checkpoint is kept"
+
 
 class Watch:
     """Writes the state of a run: every ``interval_s`` seconds, and before it stops for a signal.
@@ -23,7 +25,7 @@ class Watch:
         self._directory, self._interval, self._processes = directory, interval_s, processes
         self._named = shlex.quote(str(directory))
         self._saved = time.monotonic()
-        self._kept = "the last checkpoint is kept"
+        self._kept = _BEFORE_ROUNDS
 
     def save(self, state: State) -> None:
         """Write the state now; raises :class:`DivergedError` for one that is not finite."""
@@ -61,4 +63,4 @@ def _words(state: State) -> str:
         return f"{state.position:,} patterns of round {state.rounds + 1} are kept"
     if state.rounds:
         return f"what was found after round {state.rounds} is kept"
-    return "the last checkpoint is kept"
+    return _BEFORE_ROUNDS

@@ -254,11 +254,12 @@ def main() -> None:
 
 def _measured(said: argparse.Namespace, seed: int) -> dict[str, Any]:
     if said.mode == "emc":
-        of_emc = EmcConfig(seed=seed, symmetry=said.symmetry)
-        return measure_emc(said.patterns, of_emc)
+        of_emc = {"seed": seed, "symmetry": said.symmetry}
+        config = configuration.given_or_default(EmcConfig, said.config, of_emc)
+        return measure_emc(said.patterns, config)
     given = {"mode": said.mode, "seed": seed}
-    config = configuration.given_or_default(TrainConfig, said.config, given)
-    return measure(said.patterns, config, said.symmetry, said.unseen)
+    of_train = configuration.given_or_default(TrainConfig, said.config, given)
+    return measure(said.patterns, of_train, said.symmetry, said.unseen)
 
 
 if __name__ == "__main__":

@@ -69,10 +69,12 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_result(config, run, stop_afte
     assert_same(stopped, run[0])
 
 
-def test_a_point_group_is_used_from_the_first_step(patterns, config, tmp_path):
-    short = dataclasses.replace(config.amortised, steps=60)
-    config = dataclasses.replace(config, symmetry="C2", amortised=short, single_pass=True)
+def test_with_a_point_group_a_search_makes_the_start(patterns, config, tmp_path):
+    config = dataclasses.replace(config, symmetry="C2", single_pass=True)
     train(patterns, tmp_path / "run", config, quiet=True)
+    starts = events_of(tmp_path / "run", "start")
+    assert all("opposite_sign" in one for one in starts), "both signs are tried"
+    assert starts
     values = checkpoint.load(tmp_path / "run").require_volume().values
     turned = torch.rot90(values, 2, (0, 1))
     assert float((values - turned).abs().max()) < 1e-3 * float(values.max())
