@@ -17,11 +17,11 @@ def pixels_of(march: March) -> Pixels:
     return encoder_pixels(march.pixels, march.stream.diameter_angstrom, march.config.network)
 
 
-def lesson(march: March, state: State, monitor: Monitor) -> None:
+def lesson(march: March, state: State, monitor: Monitor, *, last: bool = False) -> None:
     """Teach the encoder on the poses and the volume of the rounds so far.
 
-    The first lesson takes ``encoder.steps`` steps, every further one ``encoder.steps_per_round``.
-    There is none while no pattern counts.
+    The first lesson and the ``last`` take ``encoder.steps`` steps, those between
+    ``encoder.steps_per_round``. There is none while no pattern counts.
     """
     config, pixels = march.config, pixels_of(march)
     teacher = Teacher(
@@ -30,7 +30,7 @@ def lesson(march: March, state: State, monitor: Monitor) -> None:
     steps = config.network.steps
     if state.teacher is not None:
         teacher.load_state_dict(state.teacher)
-        steps = config.network.steps_per_round
+        steps = config.network.steps if last else config.network.steps_per_round
     if steps == 0:
         return
     blocks = march.stream.blocks(0, min(state.seen, _PATTERNS))

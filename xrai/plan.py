@@ -42,6 +42,13 @@ def reads_once(march: March) -> bool:
     return march.config.single_pass or too_long or not stream.rereadable
 
 
+def more_may_come(march: March, state: State, after: Round) -> bool:
+    """Whether patterns that nobody has seen may follow a round of such."""
+    stream = march.stream
+    all_seen = stream.ended and state.seen >= len(stream) and not reads_once(march)
+    return after.kind == ONLINE and not all_seen
+
+
 def online_size(march: March, state: State) -> int:
     """Return how many new patterns make a round, a whole number of blocks where there are many.
 

@@ -17,17 +17,16 @@ from torch import Tensor
 
 from xrai import checkpoint, export
 from xrai.amortised import amortised_start
-from xrai.challenge import challenge
 from xrai.checkpoint import State
 from xrai.config import TrainConfig
+from xrai.encoder_check import check_encoder
 from xrai.end_to_end import EndToEnd
 from xrai.lessons import lesson
 from xrai.march import March
 from xrai.monitor import Monitor
 from xrai.one_round import begin, run_round
 from xrai.pedestal import background_doubt
-from xrai.plan import next_round
-from xrai.rounds import FINAL
+from xrai.plan import more_may_come, next_round, reads_once
 from xrai.sources.live import LiveSource
 from xrai.sources.reopen import name_of, reopen
 from xrai.start import robust_start
@@ -171,21 +170,28 @@ def _diverged(error: DivergedError, state: State, directory: Path) -> str:
 
 
 def _in_rounds(march: March, state: State, monitor: Monitor, watch: Watch) -> None:
-    """Mode ``hybrid``: the start, then one round after another."""
+    """Modes ``hybrid`` and ``amortised``: the start, then one round after another.
+
+    The encoder learns while new patterns come, for which it proposes, and where they can be read
+    again once more when the volume is done.
+    """
     if state.volume is None:
         with _timed(state, "start"):
             _start(march, state, monitor)
         watch.save(state)
     while (round_ := state.round or next_round(march, state)) is not None:
-        if round_.kind == FINAL and not (state.finals or state.round):
-            with _timed(state, "encoder"):
-                challenge(march, state, monitor)
         if state.round is None:
             begin(march, state, round_)
         with _timed(state, round_.kind), watch.round():
             run_round(march, state, round_, monitor, watch.after_block)
+        if more_may_come(march, state, round_):
+            with _timed(state, "encoder"):
+                lesson(march, state, monitor)
+        watch.save(state)
+    if not (reads_once(march) or state.figures):
         with _timed(state, "encoder"):
-            lesson(march, state, monitor)
+            lesson(march, state, monitor, last=True)
+            check_encoder(march, state, monitor)
         watch.save(state)
 
 

@@ -17,7 +17,7 @@ class EncoderConfig(Settings, table="encoder"):
     A step learns ``batch`` patterns, a fraction ``synthetic`` of them drawn from the current volume
     at known poses, the rest measured ones with their searched poses. The learning rate falls with
     the root of the steps beyond ``hold``. The first lesson has ``steps``, those after further
-    rounds ``steps_per_round``.
+    rounds of new patterns ``steps_per_round``, and the one when the volume is done ``steps`` again.
     """
 
     reach: Annotated[float, Range(above=0, most=200)] = 8.0
