@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.leaderboard import FSC, ICC, PRTF, angstrom
-from benchmarks.record import Curve, Hardware, Record, write_text
+from benchmarks.record import Curve, Record
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, FormatError
 from xraisim.core.json_text import to_json
+from xraisim.core.machine import Hardware
+from xraisim.files.atomic import write_text
 
 SCHEMA = "x-rai band 1"
 LEAST_SEEDS = 10

@@ -16,6 +16,7 @@ from xraisim import stopping
 from xraisim.console import entry_point, make_app, out, say
 from xraisim.core.errors import ConfigError
 from xraisim.core.json_text import to_json
+from xraisim.files.atomic import write_text
 
 app = make_app(
     "Simulate, reconstruct with every method, phase, score against the truth.",
@@ -93,7 +94,7 @@ def table(
     """Show the leaderboard of a directory of records (default: those that ship)."""
     found = record.read_all(records)
     if write:
-        record.write_text(write, leaderboard.markdown(leaderboard.entries(found)))
+        write_text(write, leaderboard.markdown(leaderboard.entries(found)))
         say(f"wrote {write}")
         return
     _show(found, as_json)

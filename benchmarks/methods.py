@@ -1,7 +1,6 @@
 """The methods a benchmark can run: each gets the pattern file and a directory for its results."""
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from benchmarks import oracle
 from benchmarks.task import Task
 from xrai import train as xrai
 from xraisim.console import progress
-from xraisim.core.errors import ConfigError
+from xraisim.core.errors import ConfigError, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +77,5 @@ def find_method(name: str) -> str:
     """Return the name if it is a method; raises :class:`ConfigError` with the nearest one."""
     if name in METHODS:
         return name
-    near = difflib.get_close_matches(name, METHODS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(METHODS)}"
+    hint = did_you_mean(name, METHODS)
     raise ConfigError(f"unknown method {name!r}; {hint}")

@@ -4,18 +4,19 @@ Sums become a volume as in X-RAI, and the fluence is profiled out as the reconst
 the difference between X-RAI and the oracle is the orientations alone.
 """
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import h5py
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from xrai.decoder import VolumeConfig, volume_from_sums
+from xraisim import __version__
 from xraisim.console import Advance, progress
-from xraisim.core import so3
+from xraisim.core import machine, so3
 from xraisim.core.axes import group_in_frame
 from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.merge import Accumulator, intensity_grid
@@ -23,6 +24,8 @@ from xraisim.core.random import generator
 from xraisim.core.settings import Range, Settings
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
+from xraisim.files.poses import write_poses
+from xraisim.files.result import INTENSITY, POSES, Result, write_result
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import write_volume
 
@@ -47,14 +50,15 @@ class MergeConfig(Settings, table="merge"):
 def oracle(patterns: Path, directory: Path, config: MergeConfig) -> None:
     """Merge at the true orientations."""
     truth = torch.from_numpy(read_truth(truth_path(patterns)).orientations)
-    _merge(patterns, directory, config, truth, config.symmetry)
+    _merge(patterns, directory, config, truth, config.symmetry, "oracle")
 
 
 def floor(patterns: Path, directory: Path, config: MergeConfig, seed: int) -> None:
     """Merge at random orientations."""
     with PatternReader(patterns) as reader:
         count = reader.n_patterns
-    _merge(patterns, directory, config, so3.haar(count, generator(seed, "floor")), "C1")
+    poses = so3.haar(count, generator(seed, "floor"))
+    _merge(patterns, directory, config, poses, "C1", "floor", seed)
 
 
 def _merge(
@@ -63,7 +67,10 @@ def _merge(
     config: MergeConfig,
     poses: Float[Tensor, "N 4"],
     symmetry: str,
+    method: str,
+    seed: int | None = None,
 ) -> None:
+    began = time.monotonic()
     with PatternReader(patterns) as reader:
         s_max = float(reader.pixels.radius[-1])
         diameter = reader.info["particle_diameter_angstrom"]
@@ -75,9 +82,23 @@ def _merge(
                 if group is None and symmetry != "C1":
                     band = float(reader.pixels.radius[0]) + current.spacing, _AXES_REACH / diameter
                     group = group_in_frame(current, symmetry, band)
-    write_volume(directory / "intensity.h5", current)
-    with h5py.File(directory / "poses.h5", "w") as file:
-        file["orientations"] = poses.numpy()
+    write_volume(directory / INTENSITY, current)
+    write_poses(directory / POSES, {"orientations": poses.numpy()}, str(patterns))
+    seconds = time.monotonic() - began
+    write_result(
+        directory,
+        Result(
+            method=method,
+            method_version=__version__,
+            patterns=len(poses),
+            seconds=seconds,
+            patterns_per_s=len(poses) / seconds,
+            d_min_angstrom=1 / s_max,
+            seed=seed,
+            peak_memory_gib=machine.peak_gib(),
+            hardware=machine.hardware(),
+        ),
+    )
 
 
 def _flat(reader: PatternReader, grid: int, spacing: float) -> Volume:

@@ -26,6 +26,7 @@ from xraisim.console import say
 from xraisim.core import config
 from xraisim.core.errors import FormatError, UserError, reading
 from xraisim.core.json_text import to_json
+from xraisim.files.atomic import write_text
 from xraisim.files.lock import new_directory
 
 _DATASET_FILE = "dataset.json"
@@ -99,7 +100,7 @@ def _dataset(task: Task, seed: int, directory: Path, fresh: bool) -> Dataset:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     dataset = worker.simulate(task, seed, directory)
-    record.write_text(note, to_json(dataset.note() | {"config_hash": config_hash}))
+    write_text(note, to_json(dataset.note() | {"config_hash": config_hash}))
     return dataset
 
 

@@ -15,7 +15,8 @@ from xraisim.core import config
 from xraisim.core.errors import ConfigError, FormatError, reading
 from xraisim.core.fsc import Resolution
 from xraisim.core.json_text import to_json
-from xraisim.files.atomic import disk_errors, partial_path
+from xraisim.core.machine import Hardware
+from xraisim.files.atomic import write_text
 
 SCHEMA = 1
 RECORD_FILE = "record.json"  # in the directory of a run
@@ -63,16 +64,6 @@ class Effort:
     angstrom: float
     patterns: int | None
     photons: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hardware:
-    """The machine; ``gpu`` is empty where none was used."""
-
-    cpu: str
-    cores: int
-    memory_gib: float
-    gpu: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,18 +126,6 @@ def write(path: Path, record: Record) -> None:
     """Write ``record`` as JSON; the file appears under its name only when it is whole."""
     text = to_json(_plain(dataclasses.asdict(record)), indent=1)
     write_text(path, text + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it when it is complete."""
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = partial_path(path)
-        try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> Any:

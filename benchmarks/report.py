@@ -11,7 +11,7 @@ from benchmarks import figures, leaderboard, record
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE, Slices
 from xraisim.core.errors import FormatError
-from xraisim.files.atomic import disk_errors
+from xraisim.files.atomic import disk_errors, write_text
 from xraisim.html_page import embed, render
 
 _CURVES = (
@@ -54,7 +54,7 @@ def write(path: Path, shown: Sequence[Shown]) -> None:
         tasks=[_task([one for one in shown if one.record.task == name]) for name in names],
         columns=[column.name for column in leaderboard.COLUMNS],
     )
-    record.write_text(path, page)
+    write_text(path, page)
 
 
 def write_picture(path: Path, shown: Sequence[Shown]) -> None:

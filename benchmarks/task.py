@@ -1,6 +1,5 @@
 """Tasks: what is simulated, and the settings of every method, of phasing and of scoring."""
 
-import difflib
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +12,7 @@ from benchmarks.oracle import MergeConfig
 from benchmarks.score import ScoreConfig
 from xrai.config import TrainConfig
 from xraisim.core import config
-from xraisim.core.errors import ConfigError
+from xraisim.core.errors import ConfigError, did_you_mean
 from xraisim.core.settings import Settings
 from xraisim.simulation import config as simulation
 from xraisim.simulation.config import SimulationConfig
@@ -55,8 +54,7 @@ def load_task(name: str) -> Task:
         return _read(path)
     if name in task_names():
         return _read(_TASKS / f"{name}.toml")
-    near = difflib.get_close_matches(name, task_names(), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(task_names())}"
+    hint = did_you_mean(name, task_names())
     raise ConfigError(f"unknown task {name!r}; {hint} (or give the path of a TOML file)")
 
 

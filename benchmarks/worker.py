@@ -13,22 +13,23 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import h5py
+import numpy as np
 import torch
 
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
-from benchmarks import environment, record, said, score
+from benchmarks import record, revision, said, score
 from benchmarks.methods import METHODS
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
 from xraisim import stopping
 from xraisim.console import progress, say
-from xraisim.core import config
-from xraisim.core.errors import ConfigError, UserError, reading
-from xraisim.files.held import read_whole
+from xraisim.core import config, machine
+from xraisim.core.errors import ConfigError, UserError
 from xraisim.files.patterns import PatternReader
+from xraisim.files.poses import read_poses
+from xraisim.files.result import INTENSITY, POSES, read_result
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_attributes, read_volume
 from xraisim.sample.species import load_species
@@ -93,7 +94,7 @@ class Stages:
         started = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - started, 2)
-        self.peak_gib[name] = round(environment.peak_gib(), 3)
+        self.peak_gib[name] = round(machine.peak_gib(), 3)
 
 
 def simulate(task: Task, seed: int, directory: Path) -> Dataset:
@@ -156,7 +157,7 @@ def execute(job: Job) -> Record:
         METHODS[job.method].reconstruct(task, job.dataset.patterns, job.directory, job.seed)
     measured = _measured(job.dataset.patterns)
     with stages.stage("phase"):
-        path = job.directory / "intensity.h5"
+        path = job.directory / INTENSITY
         intensity = read_volume(path)
         # A method that stopped short of the edge says in its volume how far it went.
         settings = task.phase.completed(measured | read_attributes(path))
@@ -166,7 +167,7 @@ def execute(job: Job) -> Record:
     with stages.stage("score"):
         s_range = measured["s_min_per_angstrom"], measured["s_max_per_angstrom"]
         prtf = score.curve_within("prtf", phased.prtf_s, phased.prtf, s_range)
-        poses = _read_poses(job.directory / "poses.h5")
+        poses = _read_poses(job.directory / POSES)
         result = score.Result(intensity=intensity, density=phased.density, prtf=prtf, **poses)
         scores = score.score(
             result, truth_of(job.task, job.dataset.patterns, s_range), task.score, job.seed
@@ -187,9 +188,11 @@ def _measured(patterns: Path) -> dict[str, float]:
 
 
 def _read_poses(path: Path) -> dict[str, torch.Tensor]:
+    """Return what is scored of the poses; an encoder that says none of them is none."""
+    found = read_poses(path)
     names = ("orientations", "encoder_orientations")
-    with reading(path, "file of poses"), h5py.File(path, "r") as file:
-        return {name: torch.from_numpy(read_whole(file[name])) for name in names if name in file}
+    told = [name for name in names if name in found and np.isfinite(found[name]).any()]
+    return {name: torch.from_numpy(found[name]).float() for name in told}
 
 
 def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> score.Truth:
@@ -212,9 +215,9 @@ def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> score.
 
 def _record(job: Job, stages: Stages, scores: score.Scores) -> Record:
     rate = job.dataset.count / max(stages.seconds["reconstruct"], 1e-9)
-    run = said.summary(job.directory)
+    run = read_result(job.directory)
     return Record(
-        **_identity(job, str(run.get("device", "cpu"))),
+        **_identity(job, run.device if run else "cpu"),
         seconds={"simulate": job.dataset.seconds, **stages.seconds},
         peak_gib=stages.peak_gib,
         patterns_per_s=round(rate, 1),
@@ -225,7 +228,7 @@ def _record(job: Job, stages: Stages, scores: score.Scores) -> Record:
         effort=said.effort(
             job.directory, job.task.score.reach_angstrom, job.dataset.photons_per_pattern
         ),
-        warnings=said.warnings(run),
+        warnings=run.warnings if run else (),
     )
 
 
@@ -242,9 +245,9 @@ def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "config_hash": job.config_hash,
         "config": config.to_mapping(job.task),
-        "versions": environment.versions(),
-        "commit": environment.commit(),
-        "hardware": environment.hardware(device),
+        "versions": machine.versions(),
+        "commit": revision.commit(),
+        "hardware": machine.hardware(device),
         "patterns": job.dataset.count,
         "photons_per_pattern": job.dataset.photons_per_pattern,
     }

@@ -11,6 +11,8 @@ from torch import Tensor
 from xrai.outliers import Usual
 from xrai.rounds import Round
 from xraisim.core.errors import FormatError, reading
+from xraisim.core.fsc import Resolution
+from xraisim.core.halves import numbers
 from xraisim.core.merge import Accumulator
 from xraisim.core.types import Volume
 from xraisim.files import saved
@@ -19,8 +21,8 @@ NAME = "checkpoint.pt"
 _FORMAT = "x-rai checkpoint 3"
 # What is known of each pattern, and its value before a pattern has been looked at.
 _COLUMNS = {
-    "orientations": torch.tensor([1.0, 0.0, 0.0, 0.0]),
-    "encoder_orientations": torch.tensor([1.0, 0.0, 0.0, 0.0]),
+    "orientations": torch.full((4,), torch.nan),
+    "encoder_orientations": torch.full((4,), torch.nan),
     "fluence": torch.tensor(1.0),
     "loglik": torch.tensor(0.0, dtype=torch.float64),
     "error_deg": torch.tensor(180.0),
@@ -55,6 +57,7 @@ class State:
     ``reheats``: how often all patterns were searched again.
     ``early``: of patterns that are read once, how many were posed before the volume stood
     (``stands``), and have not been located again since: they end without an orientation.
+    ``resolution``: how far the halves agreed in the last round that kept them apart.
     ``oversampling``: voxels per 1/D of the sums, 0 before it is chosen.
     ``usual``: medians and spreads in the last round, by which outliers are told; ``sharper``:
     whether patterns fitted clearly better than in the round before.
@@ -80,6 +83,7 @@ class State:
     agreed: float = 0.0
     stalled: int = 0
     finals: int = 0
+    resolution: Resolution | None = None
     rivals: float | None = None
     reheats: int = 0
     early: int = 0
@@ -120,7 +124,7 @@ class State:
         return float((self.column("weight")[lit] < 0.5).float().mean()) if lit.any() else 0.0
 
     def outcome(self) -> dict[str, Tensor]:
-        """Return the columns over the patterns seen.
+        """Return the columns over the patterns seen, and with two half-sets the ``half`` of each.
 
         There is no orientation without photons, and none of a pattern that was posed too early.
         """
@@ -128,6 +132,8 @@ class State:
         posed = self.lit & (torch.arange(self.seen) >= self.early)
         for name in ("orientations", "encoder_orientations"):
             found[name] = torch.where(posed[:, None], found[name], torch.nan)
+        if len(self.volumes) == 2:
+            found["half"] = numbers(self.seen, 2)
         return found
 
     def require_volume(self) -> Volume:
@@ -151,6 +157,7 @@ def save(state: State, directory: Path) -> None:
     content["sums"] = [vars(one.to("cpu")) for one in state.sums]
     content["round"] = None if state.round is None else asdict(state.round)
     content["usual"] = None if state.usual is None else asdict(state.usual)
+    content["resolution"] = None if state.resolution is None else asdict(state.resolution)
     saved.save(content, directory / NAME)
 
 
@@ -176,6 +183,8 @@ def _typed(content: dict[str, Any]) -> dict[str, Any]:
     typed["volume"] = None if content["volume"] is None else _volume(content["volume"])
     typed["sums"] = [Accumulator(**one) for one in content["sums"]]
     typed["usual"] = None if content["usual"] is None else Usual(**content["usual"])
+    reached = content.get("resolution")  # runs of before did not keep it
+    typed["resolution"] = None if reached is None else Resolution(**reached)
     typed["round"] = None if content["round"] is None else Round(**content["round"])
     return typed
 

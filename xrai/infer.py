@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from xrai import checkpoint, export
+from xrai import checkpoint
 from xrai.config import TrainConfig
 from xrai.encoder import Encoder
 from xrai.lessons import encoder_of, pixels_of
@@ -20,6 +20,7 @@ from xraisim.core import config as configuration
 from xraisim.core.device import choose_device
 from xraisim.core.errors import UserError
 from xraisim.core.types import Photons, Volume
+from xraisim.files.poses import write_poses
 
 _KEPT_HEADS = 3
 
@@ -31,7 +32,7 @@ def infer(
     *,
     encoder_only: bool = False,
     device: str = "auto",
-) -> export.Summary:
+) -> dict[str, float | int | str]:
     """Write the orientations of ``patterns`` (default: the run's own) to ``out``.
 
     With ``encoder_only`` an orientation is the encoder's first choice, one network pass; else its
@@ -62,7 +63,7 @@ def infer(
     posed = np.isfinite(columns["probability"])
     if not posed.any():
         raise UserError(f"no photons: none of {len(posed):,} patterns has any; nothing to orient")
-    export.write_poses(out, columns)
+    write_poses(out, columns, str(patterns or state.patterns))
     return {
         "path": str(out),
         "patterns": len(posed),

@@ -22,8 +22,7 @@ _WORDS = {
     "patterns_per_s": "{:,.0f} patterns/s",
     "loglik_per_pattern": "log-likelihood {:,.1f} per pattern",
     "d_min_angstrom": "to {:.1f} Å",
-    "fsc_half_0.143_angstrom": "fsc_half_0.143 {:.1f} Å",
-    "icc_half_0.143_angstrom": "icc_half_0.143 {:.1f} Å",
+    "resolution": "{}",
     "misfit_median": "misfit {:.2f} σ",
     "error_deg_median": "poses ±{:.2g}°",
     "turned_deg_median": "turned {:.2g}°",
@@ -35,7 +34,7 @@ _WORDS = {
     "cells_gap": "followed to {:.1f} nats",
 }
 # What stands behind a progress bar, as far as the last events told it.
-_BEHIND_BAR = ("loglik_per_pattern", "fsc_half_0.143_angstrom", "icc_half_0.143_angstrom")
+_BEHIND_BAR = ("loglik_per_pattern", "resolution")
 _REACHED = "d_min_angstrom"
 
 
@@ -86,8 +85,7 @@ class Monitor:
 
     def _so_far(self) -> str:
         names = [name for name in _BEHIND_BAR if name in self._latest]
-        measured = any(name.endswith("_angstrom") for name in names)
-        if not measured and _REACHED in self._latest:
+        if "resolution" not in names and _REACHED in self._latest:
             names.append(_REACHED)
         return "  ".join(_say(name, self._latest[name]) for name in names)
 
@@ -102,6 +100,10 @@ def line(event: str, values: Mapping[str, Value]) -> tuple[str, str]:
     shown = {k: v for k, v in values.items() if isinstance(v, float | int | str)}
     if "patterns_seen" in shown:
         shown.pop("patterns", None)
+    if "resolution" in shown:  # which says these in words
+        shown = {
+            k: v for k, v in shown.items() if k not in ("icc_half_0.143_angstrom", "reached_edge")
+        }
     number = shown.pop("number", None)
     head = event if number is None else f"{event} {number}"
     return head, " " + "  ".join(_say(name, value) for name, value in shown.items())

@@ -9,7 +9,6 @@ from torch import Tensor
 from xrai import outliers
 from xrai.checkpoint import State
 from xrai.draw import Posterior
-from xrai.halves import Agreement, agreement, members
 from xrai.march import March, Proposals
 from xrai.monitor import Monitor
 from xrai.plan import reads_once
@@ -19,6 +18,7 @@ from xrai.round_figures import cells, disconcurrence, figures, lit_rows, rivals
 from xrai.round_volumes import renew_volumes
 from xrai.rounds import FINAL, MARCH, MOVED, ONLINE, REHEAT, RELOCATE, Round
 from xrai.sampling import choose_oversampling
+from xraisim.core.halves import Agreement, agreement, members
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.misfit import goodness
 from xraisim.core.random import generator
@@ -80,7 +80,7 @@ def run_round(
         )
     monitor.log(
         "round",
-        **figures(state, round_, verdict),
+        **figures(march, state, round_, verdict),
         patterns_per_s=(round_.stop - first) / seconds,
         disconcurrence_deg=disconcurrence(march, state, round_, last),
         rivals=state.rivals if asked else None,
@@ -135,7 +135,8 @@ def _block(
         posterior = Posterior(references[which], pixels, chosen, modes, lever)
         _merge(march, state, round_, state.sums[which], index, posterior)
     turned = march.apart(before, state.columns["orientations"][rows])
-    state.columns["turned_deg"][rows] = torch.rad2deg(turned)
+    # A pattern that had no pose has turned as far as can be.
+    state.columns["turned_deg"][rows] = torch.rad2deg(turned).nan_to_num(180.0)
 
 
 def _posed(
@@ -242,6 +243,7 @@ def _renew(march: March, state: State, round_: Round) -> Agreement | None:
         return None
     verdict = agreement(state.volumes, float(march.pixels.radius[0]), round_.s_next)
     state.agreed = _agreed(march, verdict)
+    state.resolution = None if verdict is None else verdict.resolution
     stands = round_.kind == MARCH and round_.s_now <= state.limit * MOVED
     state.stalled = state.stalled + 1 if stands else 0
     state.limit = round_.s_now
@@ -250,7 +252,7 @@ def _renew(march: March, state: State, round_: Round) -> Agreement | None:
 
 def _agreed(march: March, verdict: Agreement | None) -> float:
     """Return the |s| to which the limit may move; what was not compared does not hold it back."""
-    return march.s_edge if verdict is None or verdict.reached_edge else verdict.s_agreed
+    return march.s_edge if verdict is None or verdict.resolution.reached_edge else verdict.s_agreed
 
 
 def _gather(march: March, state: State, round_: Round) -> None:

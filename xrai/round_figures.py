@@ -7,18 +7,18 @@ from torch import Tensor
 
 from xrai import outliers
 from xrai.checkpoint import State
-from xrai.halves import RULE, Agreement
 from xrai.march import March, Proposals
 from xrai.poses import angle_modulo_mate
 from xrai.proposals import CellProposals
-from xrai.rounds import FINAL, Round
+from xrai.rounds import FINAL, MOVED, Round
+from xraisim.core.halves import Agreement
 from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons
 
 _PROBE = 256  # patterns that are posed against both halves, and searched again
 
 
-def figures(state: State, round_: Round, verdict: Agreement | None) -> dict[str, Any]:
+def figures(march: March, state: State, round_: Round, verdict: Agreement | None) -> dict[str, Any]:
     """Return a round's figures for the monitor: medians of the patterns that have photons."""
     rows = slice(round_.first, round_.stop)
     lit = lit_rows(state, rows)
@@ -41,7 +41,11 @@ def figures(state: State, round_: Round, verdict: Agreement | None) -> dict[str,
             "fluence_spread": float(columns["fluence"].std()),
         }
     if verdict is not None:
-        found[f"{RULE}_angstrom"] = verdict.angstrom
+        resolution = verdict.resolution
+        found[f"{resolution.rule}_angstrom"] = resolution.angstrom
+        found["reached_edge"] = resolution.reached_edge
+        growing = round_.s_next * MOVED < march.s_edge
+        found["resolution"] = f"{resolution.rule} {resolution.text(growing=growing)}"
         found["s_per_angstrom"] = [round(s, 7) for s in verdict.s_per_angstrom.tolist()]
         found["icc_half"] = [round(value, 5) for value in verdict.correlation.tolist()]
     return found

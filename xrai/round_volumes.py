@@ -6,7 +6,6 @@ import torch
 
 from xrai.checkpoint import State
 from xrai.decoder import ImplicitDecoder, fit_sums, for_look_up, profile_of, volume_from_sums
-from xrai.halves import combined
 from xrai.march import March
 from xraisim.core.merge import Accumulator
 from xraisim.core.random import generator
@@ -23,7 +22,7 @@ def renew_volumes(march: March, state: State, *, sets: bool) -> None:
         state.volume = _mean(found)
     else:
         found = [_closed_form(march, one) for one in state.sums] if sets else []
-        state.volume = _closed_form(march, combined(state.sums))
+        state.volume = _closed_form(march, Accumulator.total(state.sums))
     if sets:
         state.volumes = found
 

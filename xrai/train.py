@@ -6,7 +6,6 @@ was found. Each step's random numbers depend on the seed and its name alone, and
 the state alone, so a resumed run takes the same path.
 """
 
-import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,13 +32,16 @@ from xrai.start import robust_start
 from xrai.stream import PatternStream
 from xrai.verdict import doubts
 from xrai.watch import Watch
+from xraisim import __version__
 from xraisim.core import config as configuration
+from xraisim.core import machine
 from xraisim.core.device import choose_device
 from xraisim.core.errors import DivergedError, SamplingError, UserError
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.types import PatternSource
 from xraisim.files.atomic import write_text
 from xraisim.files.lock import new_directory, only_writer
+from xraisim.files.result import Result
 
 CONFIG, METRICS = "config.toml", "metrics.jsonl"
 
@@ -51,8 +53,8 @@ def train(
     *,
     quiet: bool = False,
     processes: Processes = ALONE,
-) -> dict[str, float | int | str]:
-    """Reconstruct ``patterns`` into a new run directory; return the summary written there.
+) -> Result:
+    """Reconstruct ``patterns`` into a new run directory; return what it says of itself there.
 
     ``patterns`` is a file, or gives patterns without one (``xraisim.stream``); such a run cannot be
     resumed from its directory alone. ``processes`` share the patterns, and the first of them
@@ -93,7 +95,7 @@ def resume(
     quiet: bool = False,
     processes: Processes = ALONE,
     token: bytes | None = None,
-) -> dict[str, float | int | str]:
+) -> Result:
     """Continue an interrupted run from its last checkpoint.
 
     Patterns that were pushed are awaited again, from the first one that the run has not kept;
@@ -138,7 +140,7 @@ def _run(
     device: torch.device,
     quiet: bool,
     processes: Processes,
-) -> dict[str, float | int | str]:
+) -> Result:
     metrics = directory / METRICS if processes.is_leader else None
     monitor = Monitor(metrics, quiet or not processes.is_leader)
     march = March(stream, config, device, processes)
@@ -156,8 +158,10 @@ def _run(
         irregular = [stream.warning] if stream.warning else []
         for reason in [*irregular, *doubts(march, state)]:
             warn(state, monitor, reason)
-        summary = _summary(march, state)
-        return export.write(state, directory, summary) if processes.is_leader else summary
+        result = _result(march, state)
+        if processes.is_leader:
+            export.write(state, directory, result)
+        return result
 
 
 def _diverged(error: DivergedError, state: State, directory: Path) -> str:
@@ -251,27 +255,33 @@ def _start(march: March, state: State, monitor: Monitor) -> None:
 
 
 def warn(state: State, monitor: Monitor, reason: str) -> None:
-    """Record why the result may not be trusted, in the metrics and in the summary."""
+    """Record why the result may not be trusted, in the metrics and in the result."""
     if reason not in state.warnings:
         state.warnings.append(reason)
         monitor.log("warning", reason=reason)
 
 
-def _summary(march: March, state: State) -> dict[str, float | int | str]:
+def _result(march: March, state: State) -> Result:
     seconds = sum(state.seconds.values())
-    return {
-        "method": "xrai",
-        "patterns": state.seen,
-        "rounds": state.rounds,
-        "seconds": seconds,
-        "patterns_per_s": state.seen / seconds,
-        "d_min_angstrom": 1 / march.s_edge,
-        "pose_limit_angstrom": 1 / (state.limit or march.s_edge),
-        "outliers": state.outliers,
-        "without_photons": int((~state.lit).sum()),
-        "device": str(march.device),
-        "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-        **{f"seconds_{kind}": value for kind, value in state.seconds.items()},
-        **state.figures,
-        "warnings": "; ".join(state.warnings),
-    }
+    return Result(
+        method="xrai",
+        method_version=__version__,
+        patterns=state.seen,
+        seconds=seconds,
+        patterns_per_s=state.seen / seconds,
+        d_min_angstrom=1 / march.s_edge,
+        resolution=state.resolution,
+        warnings=tuple(state.warnings),
+        seed=march.config.seed,
+        peak_memory_gib=machine.peak_gib(),
+        device=str(march.device),
+        hardware=machine.hardware(march.device),
+        figures={
+            "rounds": state.rounds,
+            "pose_limit_angstrom": 1 / (state.limit or march.s_edge),
+            "outliers": state.outliers,
+            "without_photons": int((~state.lit).sum()),
+            **{f"seconds_{kind}": value for kind, value in state.seconds.items()},
+            **state.figures,
+        },
+    )

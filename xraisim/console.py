@@ -8,10 +8,10 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import typer
 from rich.console import Console
@@ -113,6 +113,24 @@ def say(message: str, head: str = "", style: str = "bold") -> None:
     told: list[str | tuple[str, str]] = [(time.strftime("%H:%M:%S"), "dim"), (head, style), message]
     parts = [Text.assemble(part) for part in told if part and part[0]]
     err.print(Text(" ").join(parts), soft_wrap=True)
+
+
+def results(rows: Mapping[str, Any]) -> None:
+    """Print names and values on stdout, one pair a line."""
+    for name, value in rows.items():
+        out.print(f"  {name:40s} {_shown(value)}", highlight=False, soft_wrap=True)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(map(_shown, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def next_commands(*commands: str) -> None:
+    """Say what may be typed next."""
+    for command in commands:
+        say(command, "next:")
 
 
 @contextmanager

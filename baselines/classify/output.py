@@ -17,7 +17,7 @@ from baselines.classify.selection import CLASSES, CLASSES_FORMAT
 from baselines.classify.sheet import write_sheet
 from baselines.classify.stage import Stage
 from xraisim.core.json_text import to_json
-from xraisim.files.atomic import whole_file
+from xraisim.files.atomic import whole_file, write_text
 from xraisim.files.patterns import PatternReader
 from xraisim.files.texts import describe, fixed
 
@@ -58,8 +58,7 @@ def write_results(
     _write_classes(directory / CLASSES, reader, found, rows)
     _write_averages(directory / "averages.h5", images, stage)
     write_sheet(directory / "averages.png", images, stage.pixels, rows, reader.files[0])
-    with whole_file(directory / "summary.json") as partial:
-        partial.write_text(to_json(asdict(summary), indent=2) + "\n")
+    write_text(directory / "summary.json", to_json(asdict(summary), indent=2) + "\n")
     return summary
 
 

@@ -1,15 +1,15 @@
 """``xrai-baseline dragonfly``: EMC by another program, where it is installed."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from baselines.external.dragonfly import DragonflyConfig, reconstruct
-from xraisim.console import out, progress, say
+from xraisim.console import next_commands, out, progress, results
 from xraisim.core.config import given_or_default
-from xraisim.core.json_text import to_json
+from xraisim.files.result import INTENSITY
+from xraisim.files.result import as_json as as_json_text
 
 
 def dragonfly(
@@ -35,8 +35,10 @@ def dragonfly(
     with progress("Dragonfly iterations", settings.iterations) as advance:
         done = reconstruct(patterns, out_dir, settings, progress=advance)
     if as_json:
-        out.print_json(to_json(dataclasses.asdict(done)))
+        out.print_json(as_json_text(done))
         return
-    ended = "" if done.complete else ", stopped by the time limit"
-    say(f"{done.patterns:,} patterns to {done.d_min_angstrom:.1f} Å, {done.iterations} iterations "
-        f"in {done.seconds:.0f} s{ended}; intensity in {out_dir / 'intensity.mrc'}")  # fmt: skip
+    results(done.rows())
+    next_commands(
+        f"xrai-baseline report {out_dir} --patterns {patterns}",
+        f"xrai-baseline phase {out_dir / INTENSITY} --out {out_dir / 'phasing'}",
+    )

@@ -1,6 +1,5 @@
 """``xrai-baseline emc``."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -8,10 +7,11 @@ import typer
 
 from baselines.classify.selection import read_selection
 from baselines.emc import EmcConfig, reconstruct
-from xraisim.console import out, progress, say
+from xraisim.console import next_commands, out, progress, results
 from xraisim.core.config import given_or_default
-from xraisim.core.json_text import to_json
 from xraisim.core.processes import processes_of
+from xraisim.files.result import INTENSITY
+from xraisim.files.result import as_json as as_json_text
 
 
 def emc(
@@ -53,7 +53,10 @@ def emc(
     if not processes.is_leader:
         return
     if as_json:
-        out.print_json(to_json(dataclasses.asdict(done)))
+        out.print_json(as_json_text(done))
         return
-    say(f"{done.patterns:,} patterns to {done.d_min_angstrom:.1f} Å in {done.seconds:.0f} s; "
-        f"intensity in {out_dir / 'intensity.mrc'}")  # fmt: skip
+    results(done.rows())
+    next_commands(
+        f"xrai-baseline report {out_dir} --patterns {patterns}",
+        f"xrai-baseline phase {out_dir / INTENSITY} --out {out_dir / 'phasing'}",
+    )

@@ -7,29 +7,20 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from baselines.emc.iterate import Estimate
-from xraisim.core.fsc import first_crossing, intensity_correlation, shell_s
-
-RULE = "icc_half_0.143"
+from xraisim.core.fsc import Resolution
+from xraisim.core.halves import agreement, members
 
 
 def half_members(chosen: Bool[Tensor, "N"], sets: int) -> list[Bool[Tensor, "N"]]:
     """Return the patterns of each of ``sets`` estimates: all of them, or every other one."""
-    number = torch.arange(len(chosen))
-    return [chosen & (number % sets == which) for which in range(sets)]
+    every = members(slice(0, len(chosen)), sets)
+    return [torch.zeros_like(chosen).index_fill(0, some, True) & chosen for some in every]
 
 
-def half_resolution(estimates: list[Estimate], s_max: float) -> float | None:
-    """Return where the first class of two halves stops to correlate (Å); None for one estimate.
-
-    Pearson's correlation per shell, its mean removed, below 0.143: half the data then correlate
-    with the truth by 0.5, were they free of a common error.
-    """
-    if len(estimates) != 2:
-        return None
-    first, second = (one.models[0].volume for one in estimates)
-    curve = intensity_correlation(first.values.cpu(), second.values.cpu())
-    s = shell_s(first.grid, first.spacing)
-    return first_crossing(curve, s, 0.143, RULE, (0.0, s_max)).angstrom
+def half_resolution(estimates: list[Estimate], s_max: float) -> Resolution | None:
+    """Return how far the first classes of two halves correlate; None for one estimate."""
+    found = agreement([one.models[0].volume for one in estimates], 0.0, s_max)
+    return None if found is None else found.resolution
 
 
 def combined(estimates: list[Estimate], chosen: Bool[Tensor, "N"]) -> Estimate:
@@ -44,7 +35,7 @@ def combined(estimates: list[Estimate], chosen: Bool[Tensor, "N"]) -> Estimate:
         exposure = torch.stack(merged).sum(0) if merged else None
         models.append(replace(alike[0], volume=volume, share=share, exposure=exposure))
     fluence = first.fluence.clone()
-    members = half_members(chosen, len(estimates))
-    for one, some in zip(estimates, members, strict=True):
+    halves = half_members(chosen, len(estimates))
+    for one, some in zip(estimates, halves, strict=True):
         fluence[some] = one.fluence[some]
     return replace(first, models=models, fluence=fluence)

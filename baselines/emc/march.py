@@ -23,6 +23,7 @@ from baselines.emc.output import Log
 from baselines.emc.stage import Stage, make_stage
 from xraisim.console import Advance
 from xraisim.core.errors import SamplingError
+from xraisim.core.fsc import Resolution
 from xraisim.core.processes import Processes
 from xraisim.core.random import generator
 from xraisim.core.types import PatternSource
@@ -159,7 +160,7 @@ class March:
             d_min_angstrom=stage.d_min_angstrom,
             judged_to_angstrom=1 / before[0].known,
             rotations=len(stage.orientations),
-            icc_half_angstrom=resolution,
+            **_reached(resolution),
             seconds=seconds,
         )
 
@@ -230,3 +231,11 @@ def _joined(poses: list[Poses], members: list[Tensor]) -> Poses:
         for name in first.__dataclass_fields__:
             getattr(first, name)[some] = getattr(other, name)[some]
     return first
+
+
+def _reached(resolution: Resolution | None) -> dict[str, float | bool | None]:
+    """Return a resolution as the log has it: nothing without half-sets."""
+    if resolution is None:
+        return {}
+    angstrom = resolution.angstrom
+    return {f"{resolution.rule}_angstrom": angstrom, "reached_edge": resolution.reached_edge}

@@ -10,7 +10,7 @@ from baselines.emc import checkpoint
 from baselines.emc.checkpoint import State
 from baselines.emc.config import EmcConfig
 from baselines.emc.march import March
-from baselines.emc.output import Summary, summarise, write_results
+from baselines.emc.output import result_of, write_results
 from xraisim.console import Advance
 from xraisim.core import config as toml
 from xraisim.core.device import choose_device
@@ -19,6 +19,7 @@ from xraisim.core.processes import ALONE, Processes
 from xraisim.files.atomic import write_text
 from xraisim.files.lock import new_directory
 from xraisim.files.patterns import PatternReader
+from xraisim.files.result import Result
 
 
 def reconstruct(
@@ -30,11 +31,11 @@ def reconstruct(
     resume: bool = False,
     progress: Advance | None = None,
     processes: Processes = ALONE,
-) -> Summary:
+) -> Result:
     """Reconstruct an intensity volume (electrons²) and orientations from a pattern file.
 
     Writes ``config.toml``, ``metrics.jsonl``, ``intensity.h5`` and ``.mrc``, ``poses.h5`` and
-    ``summary.json`` into ``directory``. ``chosen``: which patterns take part; the others have no
+    ``result.json`` into ``directory``. ``chosen``: which patterns take part; the others have no
     pose. ``resume`` goes on from the checkpoint that an interrupted run left there. Several
     ``processes`` share the patterns, and the first of them writes. Raises the :class:`UserError`
     family for input that cannot be used; a :class:`SamplingError` before the first iteration leaves
@@ -56,8 +57,8 @@ def reconstruct(
                     for name in ("config.toml", "metrics.jsonl"):
                         (directory / name).unlink(missing_ok=True)
                 raise
-            summary = summarise(stage, state, device)
+            result = result_of(stage, state, config, device)
             if leads:
-                write_results(directory, reader, stage, state, summary)
+                write_results(directory, reader, stage, state, result)
                 (directory / checkpoint.NAME).unlink(missing_ok=True)
-    return summary
+    return result

@@ -10,7 +10,7 @@ from baselines.phasing.figure import figure
 from baselines.phasing.run import PhasingResult
 from xraisim.core import config as toml
 from xraisim.core.json_text import to_json
-from xraisim.files.atomic import disk_errors, partial_path
+from xraisim.files.atomic import disk_errors, write_bytes, write_text
 from xraisim.files.volumes import write_volume
 
 
@@ -43,13 +43,13 @@ def write_result(directory: Path, result: PhasingResult, config: PhasingConfig, 
         directory.mkdir(parents=True, exist_ok=True)
         write_volume(directory / "density.h5", result.density, {"seed": seed})
         write_volume(directory / "density.mrc", result.density)
-        _write_text(directory / "prtf.csv", _shells(result))
+        write_text(directory / "prtf.csv", _shells(result))
         picture = io.BytesIO()
         figure(result).savefig(picture, format="png", dpi=110)
-        _write(directory / "phasing.png", picture.getvalue())
-        _write_text(directory / "config.toml", f"# seed {seed}\n{toml.dumps(config)}")
+        write_bytes(directory / "phasing.png", picture.getvalue())
+        write_text(directory / "config.toml", f"# seed {seed}\n{toml.dumps(config)}")
         figures = {"seed": seed, **summary(result)}
-        _write_text(directory / "summary.json", to_json(figures, indent=2) + "\n")
+        write_text(directory / "summary.json", to_json(figures, indent=2) + "\n")
 
 
 def _shells(result: PhasingResult) -> str:
@@ -65,13 +65,3 @@ def _shells(result: PhasingResult) -> str:
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     lines = [",".join(columns), *(",".join(f"{value:.6g}" for value in row) for row in rows)]
     return "\n".join(lines) + "\n"
-
-
-def _write_text(path: Path, text: str) -> None:
-    _write(path, text.encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = partial_path(path)
-    partial.write_bytes(content)
-    partial.replace(path)

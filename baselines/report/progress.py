@@ -6,7 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from baselines.report.run import Run
+from xraisim.core.halves import RULE
 from xraisim.figure_axes import COLOURS
+from xraisim.report_figures.resolution import LOGGED
 
 _PANELS = (
     ("log_likelihood_per_photon", "log-likelihood per photon (nats)", "linear"),
@@ -78,10 +80,9 @@ def _draw(axes: Axes, run: Run, name: str) -> None:
 
 
 def _measured(axes: Axes, run: Run) -> None:
-    measured = run.measured()
-    if measured is not None:
-        found, rule = measured
-        axes.plot(np.arange(1, len(found) + 1), found, "x", color=COLOURS[1], label=rule)
+    found = run.column(LOGGED)
+    if np.isfinite(found).any():
+        axes.plot(np.arange(1, len(found) + 1), found, "x", color=COLOURS[1], label=RULE)
         axes.plot([], [], ".-", color=_LATER, label="edge of the level")
         axes.legend(frameon=False, fontsize=8)
 

@@ -10,20 +10,20 @@ import numpy as np
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Volume
+from xraisim.files.poses import read_poses
+from xraisim.files.result import POSES, Result, read_result
 from xraisim.report_figures.patterns import Predictor
+from xraisim.report_figures.resolution import LOGGED
 from xraisim.report_figures.run_files import (
     figure_of,
-    read_columns,
     read_config,
     read_events,
     read_halves,
     read_intensity,
-    read_object,
     read_s_range,
 )
 
-# Resolutions that a run may have measured in every iteration, and the rule of each.
-_MEASURED = {"fsc_half_0.143_angstrom": "fsc_half_0.143", "icc_half_angstrom": "icc_half_0.143"}
+_FORMER = {"icc_half_angstrom": LOGGED}  # of runs that stated no version
 _NEEDED = {"iteration", "level", "restart", "log_likelihood_per_photon"}
 
 
@@ -31,15 +31,15 @@ _NEEDED = {"iteration", "level", "restart", "log_likelihood_per_photon"}
 class Run:
     """An EMC run.
 
-    ``iterations``: the lines of metrics.jsonl. ``summary``: summary.json, empty while the run is
-    unfinished. ``config``: TOML text. ``volumes``: intensities by class number, a single one under
-    0. ``halves``: intensities of two half-sets, or None. ``s_range``: (|s| of the innermost and
+    ``iterations``: the lines of metrics.jsonl. ``result``: None while the run is unfinished.
+    ``config``: TOML text. ``volumes``: intensities by class number, a single one under 0.
+    ``halves``: intensities of two half-sets, or None. ``s_range``: (|s| of the innermost and
     outermost pixel used, Å⁻¹). ``poses``: columns over patterns.
     """
 
     directory: Path
     iterations: tuple[dict[str, Any], ...]
-    summary: dict[str, Any]
+    result: Result | None
     config: str
     volumes: dict[int, Volume]
     halves: tuple[Volume, Volume] | None
@@ -49,13 +49,6 @@ class Run:
     def column(self, name: str) -> np.ndarray:
         """Return a figure of every iteration, float64; NaN where it is not known."""
         return figure_of(self.iterations, name)
-
-    def measured(self) -> tuple[np.ndarray, str] | None:
-        """Return the resolution of the half-sets (Å, every iteration) and its rule, if known."""
-        for name, rule in _MEASURED.items():
-            if np.isfinite(self.column(name)).any():
-                return self.column(name), rule
-        return None
 
     def named_volumes(self) -> dict[str, Volume]:
         """Return the volumes by what they are called: a class has a number."""
@@ -88,12 +81,12 @@ def read_run(directory: Path) -> Run:
     return Run(
         directory=directory,
         iterations=iterations,
-        summary=read_object(directory / "summary.json"),
+        result=read_result(directory),
         config=read_config(directory / "config.toml"),
         volumes=volumes,
-        halves=read_halves(*(directory / f"intensity_half{number}.h5" for number in (1, 2))),
+        halves=read_halves(directory),
         s_range=read_s_range(first, volumes.values()) if first else (0.0, math.inf),
-        poses=read_columns(directory / "poses.h5"),
+        poses=read_poses(directory / POSES),
     )
 
 
@@ -107,6 +100,7 @@ def _read_metrics(directory: Path) -> tuple[dict[str, Any], ...]:
     found = read_events(path)
     if not found:
         raise FormatError(f"{path} holds no iteration yet; try again when the run has made one")
+    found = tuple({_FORMER.get(name, name): value for name, value in one.items()} for one in found)
     missing = sorted(_NEEDED - set(found[0]))
     if missing:
         raise FormatError(

@@ -94,7 +94,7 @@ def _columns(run: Run, scores: Scores | None) -> dict[str, np.ndarray]:
         "class_probability": "probability of the class",
     }
     found = {label: run.poses[name] for name, label in labels.items() if name in run.poses}
-    likelihood = run.poses.get("likelihood")
+    likelihood = run.poses.get("loglik")
     if scores is not None:
         if likelihood is not None:
             bright = np.where(scores.photons > 0, scores.photons, np.nan)

@@ -6,12 +6,9 @@ resolution, the pose errors of the single hits, and what weight was given to eac
 again, it goes on where it was stopped.
 """
 
-import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-import h5py
 import numpy as np
 import torch
 import typer
@@ -23,9 +20,12 @@ from benchmarks.perf import perf_record
 from benchmarks.task import Task, from_mapping
 from xraisim.console import say
 from xraisim.core import config as configuration
+from xraisim.core.config import read_toml
 from xraisim.core.errors import ConfigError
 from xraisim.core.json_text import to_json
 from xraisim.core.symmetry import point_group
+from xraisim.files.poses import read_poses
+from xraisim.files.result import POSES, read_result
 from xraisim.files.truth import Truth, read_truth, truth_path
 from xraisim.files.volumes import read_volume
 from xraisim.formats.subset import write_subset
@@ -97,8 +97,8 @@ def figures(
             "median": error.median_modulo_mate_deg,
             "p90": error.p90_modulo_mate_deg,
         },
-        "weights": weight_figures(directory / "poses.h5", hits),
-        "warnings": json.loads((directory / "summary.json").read_text()).get("warnings", ""),
+        "weights": weight_figures(directory / POSES, hits),
+        "warnings": told.warnings if (told := read_result(directory)) else (),
     }
 
 
@@ -115,10 +115,10 @@ def weight_figures(poses: Path, hits: np.ndarray) -> dict[str, Any] | None:
     ``purity``: the share of all weight that single hits got. ``kept``: of each kind, how many have
     a weight above a half.
     """
-    with h5py.File(poses) as file:
-        if "weight" not in file:
-            return None
-        weight = file["weight"][()].astype(float)
+    columns = read_poses(poses)
+    if "weight" not in columns:
+        return None
+    weight = columns["weight"].astype(float)
     kinds = range(len(HIT_NAMES))
     return {
         "purity": float(weight[hits == SINGLE].sum() / weight.sum()),
@@ -141,7 +141,7 @@ def main(
     ] = None,
 ) -> None:
     """Run the comparison and print it."""
-    mapping = tomllib.loads(config.read_text(encoding="utf-8"))
+    mapping = read_toml(config)
     if patterns is not None:
         mapping["simulate"]["patterns"] = patterns
     task = from_mapping({"name": config.stem, "summary": "", **mapping})

@@ -24,6 +24,7 @@ from xraisim.core.fourier import radius, to_density
 from xraisim.core.json_text import to_json
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Volume
+from xraisim.files.result import read_result
 from xraisim.files.truth import Truth, read_truth, truth_path
 from xraisim.files.volumes import read_volume
 from xraisim.photons.hits import HIT_NAMES, SINGLE
@@ -38,6 +39,8 @@ def run(settings: ExperimentSettings, directory: Path, seed: int = 0) -> dict[st
     patterns = stages.simulated(settings.simulate, directory / "patterns.h5")
     chosen = stages.selected(settings, patterns, directory)
     found = stages.trained(directory / "single.h5", directory / "xrai", settings.xrai)
+    result = read_result(found)
+    assert result is not None
     density = read_volume(stages.phased(found, settings.phase, seed) / "density.h5")
     truth = read_truth(truth_path(patterns))
     s_range = stages.measured_range(patterns)
@@ -48,7 +51,7 @@ def run(settings: ExperimentSettings, directory: Path, seed: int = 0) -> dict[st
         "patterns": settings.simulate.patterns,
         "s_range_per_angstrom": s_range,
         "selection": selection_figures(truth.hits, chosen),
-        "xrai": json.loads((found / "summary.json").read_text()),
+        "xrai": dataclasses.asdict(result),
         "rounds": rounds(found / "metrics.jsonl"),
         "resolutions": [dataclasses.asdict(one) for one in compared.resolutions],
         "curves": [dataclasses.asdict(one) for one in compared.curves],

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 
@@ -18,6 +17,8 @@ from xrai.config import TrainConfig
 from xrai.train import resume, train
 from xraisim.console import progress, say
 from xraisim.files.patterns import PatternReader
+from xraisim.files.poses import read_poses
+from xraisim.files.result import INTENSITY, POSES, is_finished
 from xraisim.files.volumes import read_attributes, read_volume
 from xraisim.simulation import make
 from xraisim.simulation.config import SimulationConfig
@@ -47,7 +48,7 @@ def selected(settings: ExperimentSettings, patterns: Path, directory: Path) -> n
 
 def trained(patterns: Path, directory: Path, config: TrainConfig) -> Path:
     """Return ``directory`` with a finished reconstruction in it."""
-    if not (directory / "summary.json").exists():
+    if not is_finished(directory):
         if (directory / checkpoint.NAME).exists():
             resume(directory)
         else:
@@ -57,7 +58,7 @@ def trained(patterns: Path, directory: Path, config: TrainConfig) -> Path:
 
 def phased(run: Path, config: PhasingConfig, seed: int) -> Path:
     """Return the directory of the density of a reconstruction."""
-    directory, intensity = run / "phasing", run / "intensity.h5"
+    directory, intensity = run / "phasing", run / INTENSITY
     if not (directory / "summary.json").exists():
         settings = config.completed(read_attributes(intensity))
         with progress("phasing iterations", settings.iterations) as advance:
@@ -75,5 +76,4 @@ def measured_range(patterns: Path) -> tuple[float, float]:
 
 def orientations(run: Path) -> torch.Tensor:
     """Return the orientations that a reconstruction found, float32 [N, 4]."""
-    with h5py.File(run / "poses.h5") as file:
-        return torch.from_numpy(file["orientations"][()])
+    return torch.from_numpy(read_poses(run / POSES)["orientations"])

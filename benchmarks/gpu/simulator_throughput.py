@@ -23,12 +23,13 @@ import numpy as np
 import torch
 from scipy import stats
 
-from benchmarks import environment
-from benchmarks.record import write_text
+from benchmarks import revision
+from xraisim.core import machine
 from xraisim.core.device import choose_device
 from xraisim.core.errors import UserError
 from xraisim.core.json_text import to_json
 from xraisim.core.rotations import to_matrix
+from xraisim.files.atomic import write_text
 from xraisim.files.patterns import PatternWriter
 from xraisim.instrument.beam import FluenceSpread
 from xraisim.instrument.detector import Geometry, geometry
@@ -198,7 +199,7 @@ def make_file(experiment: Experiment, arguments: argparse.Namespace) -> dict[str
         "photons_per_pattern": photons / total,
         "file_gib": size / 2**30,
         "bytes_per_photon": size / photons,
-        "peak_host_gib": environment.peak_gib(),
+        "peak_host_gib": machine.peak_gib(),
     }
 
 
@@ -223,9 +224,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = {name: str(value) for name, value in vars(arguments).items()}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": environment.commit(),
-        "versions": environment.versions(),
-        "hardware": dataclasses.asdict(environment.hardware(arguments.device)),
+        "commit": revision.commit(),
+        "versions": machine.versions(),
+        "hardware": dataclasses.asdict(machine.hardware(arguments.device)),
         "settings": settings,
         "voxels_per_edge": experiment.volume.grid,
         "usable_pixels": pixels,

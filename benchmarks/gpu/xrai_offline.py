@@ -31,10 +31,10 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     write(arguments, {"offline": whole, **costs})
-    summary = whole["summary"]
+    found = whole["result"]
     print(
-        f"{summary['patterns']} patterns, {summary['rounds']} rounds, {summary['seconds']:.0f} s, "
-        f"poses to {summary['pose_limit_angstrom']:.1f} Å"
+        f"{found['patterns']} patterns, {found['figures']['rounds']} rounds, "
+        f"{found['seconds']:.0f} s, poses to {found['figures']['pose_limit_angstrom']:.1f} Å"
     )
 
 

@@ -49,8 +49,8 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     write(arguments, {"pilot": first, "online": long, **costs})
-    summary = long["summary"]
-    print(f"{summary['patterns']} patterns, {summary['patterns_per_s']:.0f} patterns/s")
+    found = long["result"]
+    print(f"{found['patterns']} patterns, {found['patterns_per_s']:.0f} patterns/s")
 
 
 if __name__ == "__main__":

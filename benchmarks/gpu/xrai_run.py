@@ -4,19 +4,18 @@ import argparse
 import dataclasses
 import json
 import time
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import environment
 from benchmarks.gpu.xrai_steps import Block, differences, measure, measure_peaks
 from benchmarks.perf import perf_record
 from benchmarks.task import load_task
 from xrai.config import TrainConfig
 from xrai.train import train
-from xraisim.core import so3
+from xraisim.core import machine, so3
+from xraisim.core.config import read_toml
 from xraisim.core.merge import intensity_grid, resample
 from xraisim.core.types import PatternSource, Photons
 from xraisim.files.volumes import read_volume
@@ -69,7 +68,7 @@ def source(arguments: argparse.Namespace, patterns: int) -> TimedSource:
         kept = dataclasses.replace(wanted.detector, s_max_per_angstrom=1 / arguments.resolution)
         wanted = dataclasses.replace(wanted, detector=kept)
     else:
-        wanted = from_mapping(tomllib.loads(arguments.simulate.read_text(encoding="utf-8")))
+        wanted = from_mapping(read_toml(arguments.simulate))
     config: SimulationConfig = dataclasses.replace(
         wanted, patterns=patterns, engine=engine, seed=_SEED
     )
@@ -77,11 +76,11 @@ def source(arguments: argparse.Namespace, patterns: int) -> TimedSource:
 
 
 def run(patterns: TimedSource, directory: Path, config: TrainConfig) -> dict[str, Any]:
-    """Train on ``patterns``; return the summary, the rounds and when each resolution was reached.
+    """Train on ``patterns``; return its result, the rounds and when each resolution was reached.
 
     ``elapsed_s`` counts from the start of the training; the set-up of the simulation is not in it.
     """
-    summary = train(patterns, directory, config, quiet=True)
+    found = train(patterns, directory, config, quiet=True)
     lines = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
     rounds = [
         {name: value for name, value in line.items() if name not in _CURVES}
@@ -89,7 +88,7 @@ def run(patterns: TimedSource, directory: Path, config: TrainConfig) -> dict[str
         if line["event"] == "round"
     ]
     return {
-        "summary": summary,
+        "result": dataclasses.asdict(found),
         "drawing_s": patterns.seconds,
         "rounds": rounds,
         "time_to_resolution": time_to_resolution(rounds),
@@ -143,9 +142,9 @@ def step_costs(
 def write(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
     """Write the record: circumstances, settings, memory, and ``figures``."""
     record = perf_record.circumstances()
-    record["hardware"] = dataclasses.asdict(environment.hardware(arguments.device))
+    record["hardware"] = dataclasses.asdict(machine.hardware(arguments.device))
     record["settings"] = {name: str(value) for name, value in vars(arguments).items()}
-    record["peak_host_gib"] = environment.peak_gib()
+    record["peak_host_gib"] = machine.peak_gib()
     if arguments.device.startswith("cuda"):
         record["peak_device_gib"] = torch.cuda.max_memory_allocated() / 2**30
     perf_record.write(arguments.record, record | figures)

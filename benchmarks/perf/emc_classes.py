@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import h5py
 import numpy as np
 import typer
 
@@ -17,6 +16,8 @@ from baselines.emc import EmcConfig, Level, reconstruct
 from benchmarks.perf import perf_record
 from xraisim import console
 from xraisim.core.json_text import to_json
+from xraisim.files.poses import read_poses
+from xraisim.files.result import POSES
 from xraisim.files.truth import Truth, read_truth, truth_path
 from xraisim.photons.hits import HIT_NAMES, SINGLE
 from xraisim.simulation.config import from_mapping
@@ -50,9 +51,9 @@ def main(
         truth = read_truth(truth_path(path))
         for seed in range(seeds):
             run = out / f"{light}-{seed}"
-            summary = reconstruct(path, run, replace(_SETTINGS, seed=seed))
-            found = {"light": light, "seed": seed, "seconds": round(summary.seconds, 1)}
-            runs.append(found | {"shots": counted(run / "poses.h5", truth)})
+            done = reconstruct(path, run, replace(_SETTINGS, seed=seed))
+            found = {"light": light, "seed": seed, "seconds": round(done.seconds, 1)}
+            runs.append(found | {"shots": counted(run / POSES, truth)})
             console.say(to_json(runs[-1]))
     perf_record.write(out / "record.json", record | {"patterns": patterns, "runs": runs})
 
@@ -76,8 +77,7 @@ def _experiment(patterns: int, photons_per_pulse: float) -> dict[str, Any]:
 
 def counted(poses: Path, truth: Truth) -> dict[str, list[int]]:
     """Return, for each kind of shot, how many went to each class."""
-    with h5py.File(poses) as file:
-        number = file["class_id"][()]
+    number = read_poses(poses)["class_id"]
     first = truth.particles.offsets[:-1]
     species = truth.particles.model[np.minimum(first, len(truth.particles.model) - 1)]
     kinds = {

@@ -17,6 +17,7 @@ from benchmarks.perf.measured_command import CommandError, thread_limit
 from xraisim.core import config as toml
 from xraisim.core.json_text import to_json
 from xraisim.core.types import Volume
+from xraisim.files.result import is_finished
 from xraisim.files.volumes import read_volume
 
 _COMMAND = "from baselines.cli import main; main()"
@@ -78,7 +79,7 @@ def run_ours(
     patterns: Path, folder: Path, config: EmcConfig | Path, *, threads: int, seed: int = 0
 ) -> OursRun:
     """Run the command in ``folder`` with a configuration, or a file of one; a run there is read."""
-    if not (folder / "summary.json").exists():
+    if not is_finished(folder):
         (folder / "volumes").mkdir(parents=True, exist_ok=True)
         settings = folder / "settings.toml"
         text = config.read_text() if isinstance(config, Path) else toml.dumps(config)

@@ -16,14 +16,12 @@ the encoder alone says the poses of another file.
 """
 
 import argparse
-import dataclasses
 import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -47,6 +45,8 @@ from xraisim.core.merge import Accumulator
 from xraisim.core.symmetry import nearest_mate, point_group
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
+from xraisim.files.poses import read_poses
+from xraisim.files.result import INTENSITY, POSES
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_volume
 from xraisim.photons.hits import HIT_NAMES
@@ -85,7 +85,7 @@ def reference(path: Path, like: Volume) -> tuple[Volume, float]:
 
 def judged(run: Path, path: Path, symmetry: str, unseen: Path | None) -> dict[str, Any]:
     """Return the figures of one run."""
-    found = read_volume(run / "intensity.h5")
+    found = read_volume(run / INTENSITY)
     best, least_deg = reference(path, found)
     with PatternReader(path) as reader:
         s_max = min(float(reader.pixels.radius[-1]), (found.grid // 2 - 2) * found.spacing)
@@ -112,8 +112,7 @@ def _encoder_alone(run: Path, unseen: Path, alignment: Alignment, symmetry: str)
     began = time.monotonic()
     infer(run, unseen, out, encoder_only=True)
     seconds = time.monotonic() - began
-    with h5py.File(out) as file:
-        poses = torch.from_numpy(file["orientations"][()]).float()
+    poses = torch.from_numpy(read_poses(out)["orientations"]).float()
     true = torch.from_numpy(read_truth(truth_path(unseen)).orientations).float()
     error = pose_error(poses, true, alignment, point_group(symmetry).float())
     return {
@@ -153,8 +152,7 @@ def _frame_of(turn: Tensor) -> Alignment:
 
 def _single_hits(run: Path, path: Path) -> tuple[Tensor, Tensor]:
     """Return found and true poses of single hits, of many at most."""
-    with h5py.File(run / "poses.h5") as file:
-        poses = torch.from_numpy(file["orientations"][()])
+    poses = torch.from_numpy(read_poses(run / POSES)["orientations"])
     truth = read_truth(truth_path(path))
     n = len(poses)
     good = torch.from_numpy(truth.hits[:n] == 1) & poses.isfinite().all(1)
@@ -163,11 +161,10 @@ def _single_hits(run: Path, path: Path) -> tuple[Tensor, Tensor]:
 
 
 def _poses(run: Path, path: Path, alignment: Alignment, symmetry: str) -> dict[str, Any]:
-    with h5py.File(run / "poses.h5") as file:
-        poses = torch.from_numpy(file["orientations"][()])
-        n = len(poses)
-        weight = torch.from_numpy(file["weight"][()]) if "weight" in file else torch.ones(n)
-        fluence = torch.from_numpy(file["fluence"][()])
+    columns = {name: torch.from_numpy(one) for name, one in read_poses(run / POSES).items()}
+    poses, fluence = columns["orientations"], columns["fluence"]
+    n = len(poses)
+    weight = columns.get("weight", torch.ones(n))
     truth = read_truth(truth_path(path))
     true, group = torch.from_numpy(truth.orientations[:n]).float(), point_group(symmetry).float()
     hit = torch.from_numpy(truth.hits[:n] == 1)
@@ -208,14 +205,15 @@ def measure(path: Path, config: TrainConfig, symmetry: str, unseen: Path | None)
     """Return the figures of one seed."""
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory) / "run"
-        summary = train(path, run, config)
+        found = train(path, run, config)
         starts = _events(run, "start")
-        kept = ("patterns", "patterns_per_s", "peak_memory_gib", "warnings", "rounds")
+        kept = ("patterns", "patterns_per_s", "seconds", "peak_memory_gib", "warnings")
         return {
             "seed": config.seed,
             "mode": config.mode,
-            **{name: summary[name] for name in kept},
-            **{name: value for name, value in summary.items() if name.startswith("seconds")},
+            **{name: getattr(found, name) for name in kept},
+            "rounds": found.figures["rounds"],
+            **{name: value for name, value in found.figures.items() if name.startswith("seconds")},
             "restarts": starts[-1]["restart"] if starts else 0,
             "start_ended_s": starts[-1]["elapsed_s"] if starts else None,
             **judged(run, path, symmetry, unseen),
@@ -226,12 +224,13 @@ def measure_emc(path: Path, config: EmcConfig) -> dict[str, Any]:
     """Return the figures of one seed of EMC."""
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory) / "run"
-        summary = dataclasses.asdict(emc.reconstruct(path, run, config))
-        kept = ("patterns", "patterns_per_s", "peak_memory_gib", "iterations", "seconds")
+        found = emc.reconstruct(path, run, config)
+        kept = ("patterns", "patterns_per_s", "seconds", "peak_memory_gib")
         return {
             "seed": config.seed,
             "mode": "emc",
-            **{name: summary[name] for name in kept},
+            **{name: getattr(found, name) for name in kept},
+            "iterations": found.figures["iterations"],
             **judged(run, path, config.symmetry, None),
         }
 

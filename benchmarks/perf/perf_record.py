@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environment
-from benchmarks.record import write_text
+from benchmarks import revision
+from xraisim.core import machine
 from xraisim.core.json_text import to_json
+from xraisim.files.atomic import write_text
 
 
 def circumstances() -> dict[str, Any]:
@@ -22,9 +23,9 @@ def circumstances() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "commit": environment.commit(),
-        "versions": environment.versions(),
-        "hardware": dataclasses.asdict(environment.hardware()),
+        "commit": revision.commit(),
+        "versions": machine.versions(),
+        "hardware": dataclasses.asdict(machine.hardware()),
         "load_average": round(os.getloadavg()[0], 2),
     }
 

@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import statistics
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,6 +30,7 @@ from xrai.sources.push import PushConfig, push
 from xrai.sources.pushed import PushedPatterns
 from xrai.stream import PatternStream
 from xraisim import console
+from xraisim.core.config import read_toml
 from xraisim.files.patterns import PatternReader, PatternWriter
 from xraisim.files.shards import Shard
 from xraisim.instrument.detector import geometry
@@ -131,7 +131,7 @@ def pushed(path: Path, options: argparse.Namespace) -> Rate:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Make the patterns and read them from every source; return the record."""
     record: dict[str, Any] = perf_record.circumstances()
-    mapping = tomllib.loads(TASK.read_text())["simulate"] | {"patterns": options.patterns}
+    mapping = read_toml(TASK)["simulate"] | {"patterns": options.patterns}
     config, path = from_mapping(mapping), options.out / f"quick-{options.patterns}.h5"
     if not path.exists():
         simulate(config, path)

@@ -29,7 +29,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import torch
 
 from benchmarks.leaderboard import ICC
@@ -45,6 +44,8 @@ from xrai.rounds import ONLINE
 from xraisim import console
 from xraisim.core.symmetry import point_group
 from xraisim.files.patterns import PatternReader
+from xraisim.files.poses import read_poses
+from xraisim.files.result import INTENSITY, POSES
 from xraisim.files.volumes import read_volume
 from xraisim.simulation import make
 
@@ -129,7 +130,7 @@ def _reconstruct(task: Task, name: str, seed: int, patterns: Path, run: Path) ->
         run.mkdir(parents=True, exist_ok=True)
         oracle(patterns, run, task.merge)
         return {}
-    return xrai.train(patterns, run, VARIANTS[name](replace(task.xrai, seed=seed)))
+    return xrai.train(patterns, run, VARIANTS[name](replace(task.xrai, seed=seed))).rows()
 
 
 def _online_rate(run: Path) -> float | None:
@@ -143,10 +144,9 @@ def _online_rate(run: Path) -> float | None:
 
 def scores(task: Task, truth: Truth, run: Path) -> dict[str, Any]:
     """Return how near a run's intensity and poses are to the truth."""
-    volume = read_volume(run / "intensity.h5")
+    volume = read_volume(run / INTENSITY)
     frame, _, curve = match_intensity(volume, truth, task.score, 0)
-    with h5py.File(run / "poses.h5") as file:
-        poses = torch.from_numpy(file["orientations"][()])
+    poses = torch.from_numpy(read_poses(run / POSES)["orientations"])
     return {
         "resolution": dataclasses.asdict(resolution(curve, ICC, 0.5)),
         "icc_truth_outermost": curve.value[-1],

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.record import Curve, Hardware, PoseError, Record
+from benchmarks.record import Curve, PoseError, Record
 from xraisim.core.fsc import Resolution
+from xraisim.core.machine import Hardware
 
 _S = (0.01, 0.03, 0.05)
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from benchmarks import band, check, cli, pipeline, said
-from benchmarks.record import Curve, Effort, Hardware, PoseError, Record
+from benchmarks.record import Curve, Effort, PoseError, Record
 from xraisim.core.errors import ConfigError, FormatError
 from xraisim.core.fsc import Resolution
+from xraisim.core.machine import Hardware
 
 S = (0.01, 0.03, 0.05)
 RULES = ("icc_truth_0.5", "fsc_truth_0.5", "prtf_1/e")
@@ -183,9 +184,8 @@ def test_the_committed_bands_are_those_in_the_docs(repository: Path) -> None:
     assert band.markdown(bands) in (repository / "docs" / "guard.md").read_text()
 
 
-def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
+def test_the_effort_is_what_was_looked_at_until_the_halves_agreed(tmp_path: Path) -> None:
     assert said.effort(tmp_path, 40.0, 100.0) is None
-    assert said.summary(tmp_path) == {}
     rounds = ({"patterns": 500, "icc_half_0.143_angstrom": d} for d in (60.0, None, 35.0))
     events = [{"event": "start"}, *({"event": "round", **one} for one in rounds)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events))
@@ -193,5 +193,3 @@ def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
         angstrom=40.0, patterns=1500, photons=150_000.0
     )
     assert said.effort(tmp_path, 20.0, 100.0) == Effort(angstrom=20.0, patterns=None, photons=None)
-    assert said.warnings({"warnings": "a; b"}) == ("a", "b")
-    assert said.warnings({"warnings": ""}) == ()

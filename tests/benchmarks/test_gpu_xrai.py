@@ -93,7 +93,7 @@ def test_a_script_runs_end_to_end(script, name, mode, tmp_path: Path, monkeypatc
     monkeypatch.setattr(sys, "argv", [*arguments.split(), "--record", str(record)])
     script.main()
     found = json.loads(record.read_text())
-    assert found[name]["summary"]["patterns"] == 600
+    assert found[name]["result"]["patterns"] == 600
     assert found[name]["rounds"][0]["patterns_per_s"] > 0
     steps = {line["step"] for line in found["steps"]}
     assert steps == {"grid search", "two candidates", "scores", "misfit", "merge"}

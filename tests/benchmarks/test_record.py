@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import environment, record
+from benchmarks import record
 from benchmarks.record import Curve, Record
+from xraisim.core import machine
 from xraisim.core.errors import ConfigError, FormatError, UserError
 
 MakeRecord = Callable[..., Record]
@@ -74,7 +75,7 @@ def test_records_are_found_in_collections_and_in_runs(
     early, late = make_record(date="2026-01-01"), make_record(date="2026-02-01", method="emc")
     record.write(tmp_path / record.file_name(late), late)
     record.write(tmp_path / "quick" / "xrai-0" / "record.json", early)
-    (tmp_path / "quick" / "xrai-0" / "summary.json").write_text("{}")
+    (tmp_path / "quick" / "xrai-0" / "result.json").write_text("{}")
     assert record.read_all(tmp_path) == [early, late]
     assert record.read_all(tmp_path / record.file_name(late)) == [late]
 
@@ -93,9 +94,9 @@ def test_a_file_in_the_way_leaves_one_message(make_record: MakeRecord, tmp_path:
 
 
 def test_the_environment_is_told() -> None:
-    hardware = environment.hardware()
+    hardware = machine.hardware()
     assert hardware.cores >= 1
     assert hardware.memory_gib > 0.5
     assert hardware.cpu
-    assert environment.versions()["torch"].startswith("2.")
-    assert 0.05 < environment.peak_gib() < hardware.memory_gib
+    assert machine.versions()["torch"].startswith("2.")
+    assert 0.05 < machine.peak_gib() < hardware.memory_gib

@@ -189,7 +189,6 @@ def _run(path: Path) -> None:
     run = read_run(path.parent)
     for name in ("loglik_per_pattern", "outliers"):
         run.column(name)
-    run.measured()
     for volume in (run.intensity, *(run.halves or ())):
         if volume is not None:
             check_volume(volume)
@@ -202,7 +201,6 @@ def _run(path: Path) -> None:
 
 def _emc_run(path: Path) -> None:
     run = read_emc_run(path.parent)
-    run.measured()
     run.column("level")
 
 
@@ -286,7 +284,7 @@ READERS: dict[str, Reader] = {
     "settings-phase": Reader(sample="phase.toml", read=_toml(PhasingConfig), damages=TEXT),
     "run-config": Reader(sample="run/config.toml", read=_run, damages=TEXT),
     "run-metrics": Reader(sample="run/metrics.jsonl", read=_run, damages=_TABLES),
-    "run-summary": Reader(sample="run/summary.json", read=_run, damages=_TABLES),
+    "run-result": Reader(sample="run/result.json", read=_run, damages=_TABLES),
     "run-poses": Reader(sample="run/poses.h5", read=_run, damages=_HDF5),
     "run-intensity": Reader(sample="run/intensity.h5", read=_run, damages=_HDF5),
     "run-checkpoint": Reader(sample="unfinished/checkpoint.pt", read=_run, damages=_ARCHIVE),

@@ -14,20 +14,23 @@ from baselines.emc.checkpoint import State as EmcState
 from baselines.emc.config import EmcConfig
 from baselines.phasing.config import PhasingConfig
 from benchmarks import record
-from benchmarks.record import Curve, Hardware, Record
+from benchmarks.record import Curve, Record
 from benchmarks.slices import Slices
-from xrai import checkpoint, export
+from xrai import checkpoint
 from xrai.checkpoint import State
 from xrai.config import TrainConfig
 from xrai.monitor import Monitor
 from xrai.sources import messages
 from xraisim.core import config
 from xraisim.core.fsc import Resolution
+from xraisim.core.machine import Hardware
 from xraisim.core.merge import Accumulator
 from xraisim.core.types import Photons, Volume
 from xraisim.files import truth
 from xraisim.files.atomic import partial_path
 from xraisim.files.patterns import PatternWriter
+from xraisim.files.poses import write_poses
+from xraisim.files.result import Result, write_result
 from xraisim.files.shards import Shard
 from xraisim.files.truth import write_truth
 from xraisim.files.volumes import write_volume
@@ -221,9 +224,16 @@ def run(directory: Path) -> None:
         "orientations": turns, "encoder_orientations": turns[::-1], "fluence": np.ones(PATTERNS),
         "loglik": -np.ones(PATTERNS), "misfit": np.zeros(PATTERNS), "weight": np.ones(PATTERNS),
     }  # fmt: skip
-    export.write_poses(directory / "poses.h5", columns)
-    summary = {"patterns": PATTERNS, "seconds": 3.0, "patterns_per_s": 3.0, "device": "cpu"}
-    (directory / "summary.json").write_text(json.dumps(summary) + "\n")
+    write_poses(directory / "poses.h5", columns)
+    write_result(directory, _result("xrai"))
+
+
+def _result(method: str) -> Result:
+    return Result(
+        method=method, patterns=PATTERNS, seconds=3.0, patterns_per_s=3.0, d_min_angstrom=20.0,
+        resolution=Resolution(rule="icc_half_0.143", angstrom=20.0, reached_edge=True),
+        hardware=Hardware(cpu="x", cores=2, memory_gib=1.0), figures={"rounds": 3},
+    )  # fmt: skip
 
 
 def write_record(path: Path) -> None:
@@ -246,7 +256,7 @@ def emc_run(directory: Path) -> None:
          "beta": 0.1, "seconds": 0.5, "d_min_angstrom": 90.0} for i in range(4)
     ]  # fmt: skip
     (directory / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (directory / "summary.json").write_text(json.dumps({"patterns": PATTERNS, "seconds": 2.0}))
+    write_result(directory, _result("emc"))
     (directory / "config.toml").write_text("seed = 0\n")
 
 

@@ -248,7 +248,7 @@ def _register_emc(name: str, changes: dict[str, Any], *options: str) -> None:
         settings = {"levels": _LEVELS, "restarts": 1, **changes}
         path, out = _settings(directory / "emc.toml", settings), directory / "run"
         run("xrai-baseline emc", inputs / PATTERNS, "--out", out, "--config", path, *options)
-        summary = read.summary(out)
+        summary = read.result(out)
         wanted = ("log_likelihood_per_photon", "occupancy", "rotations", "iterations")
         return {
             "orientations": turned_poses(

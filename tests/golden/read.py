@@ -87,5 +87,10 @@ def events(path: Path, kind: str) -> list[dict[str, Any]]:
 
 
 def summary(directory: Path) -> dict[str, Any]:
-    """Return the summary of a run."""
+    """Return the summary of a classification or of a phasing."""
     return json.loads((directory / "summary.json").read_text())
+
+
+def result(directory: Path) -> dict[str, Any]:
+    """Return the figures of a reconstruction."""
+    return json.loads((directory / "result.json").read_text())["figures"]

@@ -191,14 +191,14 @@ def _classified(run, path: Path, out: Path) -> None:
 
 def _reconstructed(run, path: Path, out: Path) -> None:
     if run("xrai-baseline", "emc", path, "--out", out / "emc", "--json"):
-        _strict(out / "emc" / "summary.json")
+        _strict(out / "emc" / "result.json")
         assert run("xrai-baseline", "report", out / "emc", "--patterns", path)
         run("xrai-baseline", "phase", out / "emc" / "intensity.h5", "--out", out / "phase")
 
 
 def _trained(run, path: Path, out: Path) -> None:
     if run("xrai", "train", path, "--out", out / "run", "--json"):
-        _strict(out / "run" / "summary.json")
+        _strict(out / "run" / "result.json")
         run("xrai", "poses", out / "run", "--out", out / "poses.h5")
         assert run("xrai", "report", out / "run", "--patterns", path)
 

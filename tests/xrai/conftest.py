@@ -144,6 +144,7 @@ def assert_same() -> Callable[[Path, Path], None]:
     def same(first: Path, second: Path) -> None:
         for name in ("poses.h5", "intensity.h5", "half_1.h5"):
             with h5py.File(first / name) as one, h5py.File(second / name) as other:
-                assert all(np.array_equal(one[key], other[key]) for key in one), name
+                for key in one:
+                    np.testing.assert_array_equal(one[key], other[key], err_msg=f"{name}, {key}")
 
     return same

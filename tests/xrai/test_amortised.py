@@ -58,9 +58,9 @@ def test_nothing_is_searched_for_new_patterns(patterns, config, tmp_path, monkey
     monkeypatch.setattr(GridSearch, "best", best)
     once = dataclasses.replace(config, single_pass=True)
     summary = train(patterns, tmp_path / "run", once, quiet=True)
-    assert summary["patterns"] == 900
+    assert summary.patterns == 900
     # A search is asked for a probe alone, which doubts the volume at the end of each round.
-    assert sum(asked) <= 256 * summary["rounds"]
+    assert sum(asked) <= 256 * summary.figures["rounds"]
 
 
 def test_a_run_that_is_stopped_goes_on_to_the_same_result(config, run, stop_after, assert_same):

@@ -1,7 +1,6 @@
 """Patterns without photons among the data: they weigh nothing, and have no orientation."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +23,7 @@ from xraisim.core.errors import DivergedError, FormatError, UserError
 from xraisim.core.types import Photons, Volume
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
 from xraisim.files.patterns import PatternReader
+from xraisim.files.result import read_result
 from xraisim.files.volumes import read_volume
 
 PATTERNS = 320
@@ -92,8 +92,8 @@ def test_dark_patterns_weigh_nothing_and_have_no_orientation(run):
     with h5py.File(path) as file:
         assert not file["weight"][()][run.dark].any()
         assert not file["fluence"][()][run.dark].any()
-    summary = json.loads((run.directory / "summary.json").read_text())
-    assert summary["without_photons"] == len(run.dark)
+    result = read_result(run.directory)
+    assert result.figures["without_photons"] == len(run.dark)
     assert read_volume(run.directory / "intensity.h5").values.isfinite().all()
 
 

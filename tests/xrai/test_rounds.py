@@ -11,11 +11,11 @@ import torch
 from xrai import outliers
 from xrai.checkpoint import State
 from xrai.config import RoundsConfig, TrainConfig
-from xrai.halves import agreement, combined, members
 from xrai.plan import next_round
 from xrai.rounds import ladder
 from xrai.verdict import doubts
 from xraisim.core.errors import ConfigError
+from xraisim.core.halves import agreement, members
 from xraisim.core.merge import Accumulator
 from xraisim.core.processes import ALONE
 from xraisim.core.random import generator
@@ -171,6 +171,7 @@ def test_what_was_posed_too_early_is_located_again_where_it_can_be_had(
 def test_what_stays_early_has_no_orientation():
     state = State(patterns="", extent={})
     state.grow(5)
+    state.columns["orientations"][:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
     state = replace(state, seen=5, early=2)
     lost = state.outcome()["orientations"].isnan().all(1)
     assert lost.tolist() == [True, True, False, False, False]
@@ -213,19 +214,20 @@ def volumes_with_noise_beyond(s_true):
 def test_halves_agree_as_far_as_they_share_speckles():
     found = agreement(volumes_with_noise_beyond(0.012), 0.003, 0.019)
     assert found.s_agreed == pytest.approx(0.012, abs=0.001)
-    assert found.angstrom == pytest.approx(1 / found.s_agreed)
-    assert not found.reached_edge
-    assert agreement(volumes_with_noise_beyond(0.03), 0.003, 0.019).reached_edge
-    assert agreement(volumes_with_noise_beyond(0.0), 0.003, 0.019).angstrom is None
+    assert found.resolution.angstrom == pytest.approx(1 / found.s_agreed)
+    assert not found.resolution.reached_edge
+    assert agreement(volumes_with_noise_beyond(0.03), 0.003, 0.019).resolution.reached_edge
+    nowhere = agreement(volumes_with_noise_beyond(0.0), 0.003, 0.019)
+    assert (nowhere.resolution.angstrom, nowhere.s_agreed) == (None, 0.0)
     assert agreement(volumes_with_noise_beyond(0.03)[:1], 0.003, 0.019) is None
 
 
-def test_combined_sums_are_those_of_all():
+def test_sums_together_are_those_of_all():
     sums = [Accumulator.empty(5, 0.1), Accumulator.empty(5, 0.1)]
     sums[0].photons += 2
     sums[1].photons += 3
     sums[1].exposure += 1
-    both = combined(sums)
+    both = Accumulator.total(sums)
     assert float(both.photons[0, 0, 0]) == 5
     assert float(both.exposure[0, 0, 0]) == 1
 
@@ -285,3 +287,14 @@ def test_ladder_rises_in_equal_ratios():
     assert float(ratios.max()) <= 1.1
     assert torch.allclose(ratios, ratios[0])
     assert ladder(0.05, 0.03, 1.1) == [0.03]
+
+
+def test_patterns_that_nobody_has_looked_at_have_no_pose_yet():
+    state = State(patterns="patterns.h5", extent={}, seen=4)
+    state.grow(4)
+    state.columns["orientations"][:2] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    assert state.outcome()["orientations"].isfinite().all(1).tolist() == [True, True, False, False]
+    assert not state.outcome()["encoder_orientations"].isfinite().any()
+    assert "half" not in state.outcome()
+    state.volumes = [Volume(values=torch.ones(3, 3, 3), spacing=1.0, kind="intensity")] * 2
+    assert state.outcome()["half"].tolist() == [1, 2, 1, 2]

@@ -22,6 +22,7 @@ from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
+from xraisim.files.result import read_result
 from xraisim.files.texts import attribute
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_volume
@@ -66,13 +67,14 @@ def events_of(directory) -> list[dict]:
 
 
 def test_run_directory_is_complete(run, patterns):
-    directory, summary = run
+    directory, result = run
     names = {path.name for path in directory.iterdir()}
     assert names == {
         "config.toml", "checkpoint.pt", "metrics.jsonl", "poses.h5", "intensity.h5",
-        "intensity.mrc", "half_1.h5", "half_2.h5", "summary.json",
+        "intensity.mrc", "half_1.h5", "half_2.h5", "result.json",
     }  # fmt: skip
-    assert json.loads((directory / "summary.json").read_text()) == summary
+    assert read_result(directory) == result
+    assert result.resolution.reached_edge
     events = events_of(directory)
     assert events[0]["event"] == "start"
     kinds = [event["kind"] for event in events if event["event"] == "round"]

@@ -56,7 +56,7 @@ def test_export_poses_and_resume_of_a_finished_run(finished, run, tmp_path):
     assert code == 0
     with h5py.File(tmp_path / "p.h5") as file:
         assert len(file["orientations"]) == json.loads(out)["patterns"]
-    before = json.loads((finished / "summary.json").read_text())
+    before = json.loads((finished / "result.json").read_text())
     code, out, _ = run("resume", finished, "--json")
     assert code == 0
     assert json.loads(out)["seconds"] == before["seconds"]  # nothing was left to do

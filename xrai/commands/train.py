@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from xrai import export
 from xrai import train as training
 from xrai.commands import options
 from xrai.config import TrainConfig
@@ -18,8 +17,9 @@ from xrai.sources.pushed import listen as listen_at
 from xrai.sources.seal import read_token
 from xraisim import console
 from xraisim.core import config as configuration
-from xraisim.core.json_text import to_json
 from xraisim.core.processes import processes_of
+from xraisim.files.result import INTENSITY, Result
+from xraisim.files.result import as_json as as_json_text
 
 
 def train(
@@ -57,7 +57,7 @@ def train(
     """Reconstruct the intensity and every orientation from a pattern file.
 
     The run directory gets config.toml, checkpoint.pt, metrics.jsonl, poses.h5, intensity.h5,
-    intensity.mrc, the half-sets' volumes and summary.json. An interrupted run continues with `xrai
+    intensity.mrc, the half-sets' volumes and result.json. An interrupted run continues with `xrai
     resume`.
     """
     given = {
@@ -76,9 +76,9 @@ def train(
         processes_of(settings.device) as processes,
         served(live and processes.is_leader, out, live_port, live_host),
     ):
-        summary = training.train(source, out, settings, processes=processes)
+        result = training.train(source, out, settings, processes=processes)
     if processes.is_leader:
-        _report(summary, out, as_json)
+        _report(result, out, as_json)
 
 
 def resume(
@@ -95,11 +95,11 @@ def resume(
         processes_of(device or "auto") as processes,
         served(live and processes.is_leader, run, live_port, live_host),
     ):
-        summary = training.resume(
+        result = training.resume(
             run, device=device, processes=processes, token=read_token(token_file)
         )
     if processes.is_leader:
-        _report(summary, run, as_json)
+        _report(result, run, as_json)
 
 
 def _source(
@@ -118,11 +118,12 @@ def _source(
     return FollowedFiles(patterns, config) if follow else patterns
 
 
-def _report(summary: export.Summary, directory: Path, as_json: bool) -> None:
+def _report(result: Result, directory: Path, as_json: bool) -> None:
     if as_json:
-        typer.echo(to_json(summary))
+        typer.echo(as_json_text(result))
         return
-    for name, value in summary.items():
-        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-        console.out.print(f"  {name:40s} {shown}", highlight=False)
-    console.say(f"intensity in {directory / 'intensity.mrc'}, poses in {directory / 'poses.h5'}")
+    console.results(result.rows())
+    console.next_commands(
+        f"xrai report {directory}",
+        f"xrai-baseline phase {directory / INTENSITY} --out {directory / 'phasing'}",
+    )

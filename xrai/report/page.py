@@ -9,10 +9,10 @@ from markupsafe import Markup
 from xrai.report import viewer
 from xrai.report.run import Run, read_run
 from xrai.report.sections import resolution, sections_of
-from xraisim.files.atomic import whole_file
+from xraisim.files.atomic import write_text
 from xraisim.html_page import render
 from xraisim.report_figures import wording
-from xraisim.report_figures.run_files import figure_of, number_of
+from xraisim.report_figures.run_files import figure_of
 
 
 def write_report(
@@ -28,8 +28,7 @@ def write_report(
     """
     run = read_run(directory, density)
     page = page_of(run, patterns or own_patterns(run))
-    with whole_file(path) as partial:
-        partial.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def page_of(run: Run, patterns: Path | None, refresh_s: float = 0.0) -> str:
@@ -48,7 +47,7 @@ def page_of(run: Run, patterns: Path | None, refresh_s: float = 0.0) -> str:
         surfaces=Markup(viewer.packed(cubes)) if cubes else "",
         sections=sections,
         missing=missing,
-        summary=[(name, wording.text(value)) for name, value in run.summary.items()],
+        summary=_rows(run),
         config=run.config,
         refresh_s=refresh_s,
     )
@@ -68,11 +67,10 @@ def status(run: Run) -> str:
 
 def head(run: Run) -> list[tuple[str, str]]:
     """Return the figures that come first, as (name, value)."""
-    known, found = run.summary, resolution(run)
-    seen = _first(number_of(known, "patterns"), _last(run.column("patterns_seen")))
-    told = _last(figure_of(run.events[-1:], "elapsed_s"))
-    elapsed = _first(number_of(known, "seconds"), told)
-    speed = _first(number_of(known, "patterns_per_s"), _last(run.column("patterns_per_s")))
+    known, found = run.result, resolution(run)
+    seen = known.patterns if known else _last(run.column("patterns_seen"))
+    elapsed = known.seconds if known else _last(figure_of(run.events[-1:], "elapsed_s"))
+    speed = known.patterns_per_s if known else _last(run.column("patterns_per_s"))
     figures = [
         ("patterns", wording.figure(seen, "{:,.0f}")),
         ("taken in, repeats counted", wording.figure(_last(run.patterns_taken()), "{:,.0f}")),
@@ -84,8 +82,8 @@ def head(run: Run) -> list[tuple[str, str]]:
         ("outliers", wording.figure(_last(run.column("outliers")), "{:.1%}")),
         ("time", "" if elapsed is None else wording.duration(elapsed)),
         ("patterns per second", wording.figure(speed, "{:,.0f}")),
-        ("peak memory", wording.figure(number_of(known, "peak_memory_gib"), "{:.2f} GiB")),
-        ("device", str(known.get("hardware", known.get("device", "")))),
+        ("peak memory", wording.figure(known.peak_memory_gib if known else None, "{:.2f} GiB")),
+        ("hardware", str(known.hardware or known.device) if known else ""),
     ]
     return [(name, value) for name, value in figures if value]
 
@@ -95,9 +93,9 @@ def own_patterns(run: Run) -> Path | None:
     return run.patterns if run.patterns is not None and run.patterns.is_file() else None
 
 
-def _first(*figures: float | None) -> float | None:
-    """Return the first figure that is known."""
-    return next((figure for figure in figures if figure is not None), None)
+def _rows(run: Run) -> list[tuple[str, str]]:
+    rows = run.result.rows() if run.result else {}
+    return [(name, wording.text(value)) for name, value in rows.items()]
 
 
 def _last(values: np.ndarray) -> float | None:

@@ -10,13 +10,16 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
-from xrai.report.run import RULES, Run
+from xrai.report.run import Run
 from xraisim.core.errors import FormatError
+from xraisim.core.halves import RULE
 from xraisim.figure_axes import COLOURS
+from xraisim.report_figures.resolution import LOGGED
 from xraisim.report_figures.run_files import curve_of, figure_of
 from xraisim.report_figures.volumes import half_set_axes
 
 _MOST_CURVES = 9
+_CURVE = "icc_half"
 _TICKS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # of a logarithmic axis shorter than a decade
 
 
@@ -39,7 +42,7 @@ _PANELS = (
     ),
     Panel(
         ylabel="resolution d (Å)",
-        lines={"d_min_angstrom": "limit of the round", **{f"{r}_angstrom": r for r in RULES}},
+        lines={"d_min_angstrom": "limit of the round", LOGGED: RULE},
         scale="log",
     ),
     Panel(
@@ -139,14 +142,11 @@ def half_set_curves(run: Run) -> Figure | None:
 
     Of many rounds nine are drawn, the last in black.
     """
-    for name in ("fsc_half", "icc_half"):
-        rounds = [event for event in run.rounds if event.get(name) and event.get("s_per_angstrom")]
-        if rounds:
-            return _curves(rounds, name)
-    return None
+    told = [event for event in run.rounds if event.get(_CURVE) and event.get("s_per_angstrom")]
+    return _curves(told) if told else None
 
 
-def _curves(rounds: list[dict], name: str) -> Figure:
+def _curves(rounds: list[dict]) -> Figure:
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
     shown = np.unique(np.linspace(0, len(rounds) - 1, _MOST_CURVES).round().astype(int))
@@ -154,9 +154,9 @@ def _curves(rounds: list[dict], name: str) -> Figure:
     colours = ListedColormap(mpl.colormaps["viridis"](np.linspace(0.25, 0.9, 256)))
     norm = Normalize(1, len(rounds))
     for number in shown:
-        s, curve = (curve_of(rounds[number], key) for key in ("s_per_angstrom", name))
+        s, curve = (curve_of(rounds[number], key) for key in ("s_per_angstrom", _CURVE))
         if len(s) != len(curve):
-            raise FormatError(f"metrics.jsonl: {len(s)} s_per_angstrom, but {len(curve)} {name}")
+            raise FormatError(f"metrics.jsonl: {len(s)} s_per_angstrom, but {len(curve)} {_CURVE}")
         last = number == len(rounds) - 1
         colour = "black" if last else colours(norm(number + 1))
         axes.plot(
@@ -164,7 +164,7 @@ def _curves(rounds: list[dict], name: str) -> Figure:
             zorder=3 if last else 2,
         )  # fmt: skip
     half_set_axes(axes, max(np.nanmax(curve_of(event, "s_per_angstrom")) for event in rounds))
-    axes.set_ylabel(f"{name} between the half-sets")
+    axes.set_ylabel(f"{_CURVE} between the half-sets")
     scale = mpl.cm.ScalarMappable(norm, colours)
     figure.colorbar(scale, ax=axes, label="round with curves (the last in bold)", pad=0.02)
     return figure
@@ -174,7 +174,7 @@ def seconds(run: Run) -> Figure | None:
     """Return the seconds of every part of a finished run, None if it does not tell."""
     found = {
         name.removeprefix("seconds_").replace("_", " "): value
-        for name, value in run.summary.items()
+        for name, value in (run.result.figures if run.result else {}).items()
         if name.startswith("seconds_") and isinstance(value, int | float) and value >= 0
     }
     if not found:

@@ -11,25 +11,22 @@ import numpy as np
 from xrai import checkpoint
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Volume
+from xraisim.files.poses import check_columns, read_poses
+from xraisim.files.result import INTENSITY, POSES, Result, read_result
 from xraisim.files.volumes import read_volume
 from xraisim.report_figures.patterns import Predictor
 from xraisim.report_figures.run_files import (
-    check_columns,
     figure_of,
-    read_columns,
     read_config,
     read_events,
     read_halves,
     read_intensity,
-    read_object,
     read_s_range,
     s_range,
 )
 
 # Events that take in patterns and move the limit: today's, and those of runs without half-sets.
 _ROUNDS = ("round", "refine")
-# Of densities and of intensities: the rule that a run measures its resolution by.
-RULES = ("fsc_half_0.143", "icc_half_0.143")
 _MADE_BY_PHASING = "phasing/density.mrc"
 
 
@@ -37,15 +34,15 @@ _MADE_BY_PHASING = "phasing/density.mrc"
 class Run:
     """A run, finished or not; what is not there yet is None or empty.
 
-    ``events``: the lines of metrics.jsonl. ``summary``: summary.json. ``config``: TOML text.
-    ``patterns``: the file it was made from, as the run says. ``s_range``: (|s| of the innermost and
-    outermost pixel used, Å⁻¹). ``poses``: columns over patterns; orientations of patterns that were
-    never seen are NaN.
+    ``events``: the lines of metrics.jsonl. ``result``: None while it has not ended. ``config``:
+    TOML text. ``patterns``: the file it was made from, as the run says. ``s_range``: (|s| of the
+    innermost and outermost pixel used, Å⁻¹). ``poses``: columns over patterns; orientations of
+    patterns that were never seen are NaN.
     """
 
     directory: Path
     events: tuple[dict[str, Any], ...]
-    summary: dict[str, Any]
+    result: Result | None
     config: str
     patterns: Path | None
     intensity: Volume | None
@@ -77,7 +74,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the run has ended by itself."""
-        return bool(self.summary)
+        return self.result is not None
 
     def column(self, name: str) -> np.ndarray:
         """Return a figure of every round, float64; NaN where it is not known."""
@@ -86,14 +83,6 @@ class Run:
     def patterns_taken(self) -> np.ndarray:
         """Return how many patterns had been taken in after each round, repeats counted."""
         return np.cumsum(np.nan_to_num(self.column("patterns")))
-
-    def measured(self) -> tuple[np.ndarray, str] | None:
-        """Return the resolution of the half-sets after each round (Å) and its rule, if known."""
-        for rule in RULES:
-            found = self.column(f"{rule}_angstrom")
-            if np.isfinite(found).any():
-                return found, rule
-        return None
 
     def predictor(self, patterns: int) -> Predictor | None:
         """Return what predicts the patterns of a file, or None while volume or poses are missing.
@@ -137,7 +126,7 @@ def read_run(directory: Path, density: Path | None = None) -> Run:
     return Run(
         directory=directory,
         events=events,
-        summary=read_object(directory / "summary.json"),
+        result=read_result(directory),
         config=read_config(config),
         density=_read_density(directory, density),
         **_results(directory),
@@ -146,14 +135,14 @@ def read_run(directory: Path, density: Path | None = None) -> Run:
 
 def _results(directory: Path) -> dict[str, Any]:
     """Return patterns, volumes, their range and poses: what was written, or the checkpoint's."""
-    path, poses = directory / "intensity.h5", read_columns(directory / "poses.h5")
+    path, poses = directory / INTENSITY, read_poses(directory / POSES)
     if path.exists() and poses:
         intensity = read_intensity(path)
         return {
             "patterns": None,
-            "poses": _of_seen(poses),
+            "poses": poses,
             "intensity": intensity,
-            "halves": read_halves(directory / "half_1.h5", directory / "half_2.h5"),
+            "halves": read_halves(directory),
             "s_range": read_s_range(path, [intensity]),
         }
     if not (directory / checkpoint.NAME).exists():
@@ -164,23 +153,11 @@ def _results(directory: Path) -> dict[str, Any]:
     check_columns(directory / checkpoint.NAME, columns)
     return {
         "patterns": Path(state.patterns),
-        "poses": _of_seen(columns),
+        "poses": columns,
         "intensity": state.volume,
         "halves": (state.volumes[0], state.volumes[1]) if len(state.volumes) == 2 else None,
         "s_range": s_range(state.extent, [state.volume]) if state.volume else (0.0, math.inf),
     }
-
-
-def _of_seen(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the columns with NaN where a pattern has not been seen: its likelihood is still 0."""
-    if "loglik" not in columns:
-        return columns
-    unseen = columns["loglik"] == 0
-    return {name: np.where(_like(unseen, c), np.nan, c) for name, c in columns.items()}
-
-
-def _like(rows: np.ndarray, column: np.ndarray) -> np.ndarray:
-    return rows.reshape(-1, *[1] * (column.ndim - 1))
 
 
 def _read_density(directory: Path, given: Path | None) -> Volume | None:

@@ -9,11 +9,11 @@ from xrai.report import poses as pose_figures
 from xrai.report import progress
 from xrai.report.density import density_slices
 from xrai.report.run import Run
-from xraisim.core.errors import SamplingError
 from xraisim.files.patterns import PatternReader
 from xraisim.report_figures import sections as shared
 from xraisim.report_figures import volumes
 from xraisim.report_figures.patterns import Scores, score
+from xraisim.report_figures.resolution import resolution_of
 from xraisim.report_figures.sections import HALVES, Picture, Section
 
 Found = tuple[list[Section], list[str]]
@@ -165,16 +165,9 @@ def _beside(run: Run) -> list[Section]:
 
 def resolution(run: Run) -> tuple[str, str] | None:
     """Return the resolution reached and the rule that gave it, the half-sets' if there are any."""
-    measured = run.measured()
-    if measured is not None:
-        found, rule = measured
-        return f"{found[np.isfinite(found)][-1]:.1f} Å", rule
-    if run.halves is not None:
-        try:
-            halves = volumes.half_set_resolution(run.halves, run.s_range)
-        except SamplingError:
-            return None
-        return str(halves), halves.rule
+    found = resolution_of(run.result, run.rounds, run.halves, run.s_range)
+    if found is not None:
+        return found.text(growing=not run.finished), found.rule
     limits = run.column("d_min_angstrom")
     known = limits[np.isfinite(limits)]
     return (f"{known[-1]:.1f} Å", "limit of the last round, unmeasured") if len(known) else None

@@ -28,7 +28,7 @@ _LEAST_S = 3.0  # between two drawings
 _MOST_SHARE = 0.1  # of one core's time may go into drawing beside a run
 _WATCHED = (
     "config.toml", "metrics.jsonl", "checkpoint.pt", "poses.h5", "intensity.h5", "half_1.h5",
-    "half_2.h5", "phasing/density.mrc", "summary.json",
+    "half_2.h5", "phasing/density.mrc", "result.json",
 )  # fmt: skip
 _EVERYWHERE = {"0.0.0.0", ""}
 _LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}

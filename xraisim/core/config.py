@@ -6,7 +6,6 @@ settings' ranges are declared there too (:mod:`xraisim.core.settings`).
 """
 
 import dataclasses
-import difflib
 import tomllib
 import types
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
-from xraisim.core.errors import ConfigError, reads
+from xraisim.core.errors import ConfigError, did_you_mean, reads
 from xraisim.core.settings import check_ranges
 
 Config = TypeVar("Config")
@@ -53,9 +52,8 @@ def from_mapping(cls: type[Config], mapping: dict[str, Any], prefix: str = "") -
     values = {}
     for key, value in mapping.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known: {', '.join(known)}"
-            raise ConfigError(f"unknown configuration key {prefix}{key}{hint}")
+            hint = did_you_mean(key, known, prefix)
+            raise ConfigError(f"unknown configuration key {prefix}{key}; {hint}")
         values[key] = _convert(hints[key], value, prefix + key)
     check_ranges(cls, values, prefix)
     try:

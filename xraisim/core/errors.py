@@ -3,6 +3,7 @@
 :func:`reading` is the one place where what a library raises on bad input becomes such an error.
 """
 
+import difflib
 import functools
 import os
 import pickle
@@ -10,7 +11,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,6 +99,13 @@ def reads(
         return read  # type: ignore[return-value]
 
     return decorate
+
+
+def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return what to say of a name that is none of those ``known``: the nearest one, or all."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(names)}"
 
 
 def _short(error: BaseException) -> str:

@@ -114,9 +114,15 @@ class Resolution:
     reached_edge: bool = False
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, *, growing: bool = False) -> str:
+        """Return it in words; ``growing``: what is compared will reach farther."""
         if self.angstrom is None:
             return "not resolved"
-        return f"{'≤ ' if self.reached_edge else ''}{self.angstrom:.1f} Å"
+        if not self.reached_edge:
+            return f"{self.angstrom:.1f} Å"
+        return f"≤ {self.angstrom:.1f} Å{' so far' if growing else ''}"
 
 
 def first_crossing(

@@ -5,6 +5,7 @@ photons / exposure, both scattered into the volume with the slice's trilinear we
 step of Loh & Elser 2009, eq. 12). Friedel's law averages s with −s, a point group s with g·s.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,15 @@ class Accumulator:
         """Return an accumulator with nothing in it."""
         zeros = torch.zeros(grid, grid, grid, device=device)
         return cls(photons=zeros, exposure=zeros.clone(), spacing=spacing)
+
+    @classmethod
+    def total(cls, sums: Sequence["Accumulator"]) -> "Accumulator":
+        """Return the sums of several sets of patterns, on one grid, together."""
+        return cls(
+            photons=torch.stack([one.photons for one in sums]).sum(0),
+            exposure=torch.stack([one.exposure for one in sums]).sum(0),
+            spacing=sums[0].spacing,
+        )
 
     def to(self, device: str | torch.device) -> "Accumulator":
         """Return the same sums on ``device``."""

@@ -5,10 +5,7 @@ format is told by a file's first bytes, not by its name: ``.map`` and ``.ccp4`` 
 written under a temporary name and renamed when complete, so one under its final name is whole.
 """
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,7 @@ from torch import Tensor
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Volume
 from xraisim.files import volume_arrays, volume_hdf5, volume_mrc
-from xraisim.files.atomic import require_space
+from xraisim.files.atomic import require_space, whole_file
 from xraisim.files.volume_grid import Raw, Stated, check_volume, to_volume
 
 read_exposure = volume_hdf5.read_exposure
@@ -40,7 +37,7 @@ def write_volume(
     path = Path(path)
     check_volume(volume, f"volume for {path}")
     size = 4 * volume.values.numel() * (1 if exposure is None else 2)
-    with _replaced(path) as temporary:
+    with whole_file(path) as temporary:
         require_space(path, size)
         if path.suffix in volume_mrc.SUFFIXES:
             volume_mrc.write(temporary, volume)
@@ -92,24 +89,3 @@ def _reader(path: Path, head: bytes) -> Callable[[Path], Raw]:
         f"{path} is not a readable volume file: it does not start as HDF5, MRC (.mrc, .map, "
         ".ccp4), .npy or .npz do, or is truncated"
     )
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """Give a temporary file in the same directory to fill, then give it its final name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -1,12 +1,11 @@
 """The formats by name, and which of them a file is: told by what it holds, not by its name."""
 
-import difflib
 from functools import partial
 from pathlib import Path
 
 import h5py
 
-from xraisim.core.errors import FormatError, reading
+from xraisim.core.errors import FormatError, did_you_mean, reading
 from xraisim.core.types import Photons
 from xraisim.files.pattern_schema import FORMAT
 from xraisim.files.texts import attribute
@@ -58,8 +57,7 @@ def known_format(name: str) -> str:
     names = [*FORMATS, DETECTOR]
     if name in names:
         return name
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+    hint = did_you_mean(name, names)
     raise FormatError(f"unknown format {name!r}; {hint}")
 
 

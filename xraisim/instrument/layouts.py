@@ -6,10 +6,9 @@ off by several pixels, and the apertures of some are motorised. Read the experim
 numbers, x + iy, so that a turn by 90° is a factor i; looking downstream, x runs to the left.
 """
 
-import difflib
 from collections.abc import Callable
 
-from xraisim.core.errors import ConfigError
+from xraisim.core.errors import ConfigError, did_you_mean
 from xraisim.instrument.panels import Panel
 
 
@@ -116,8 +115,7 @@ def check_layout(name: str) -> None:
     """Raise :class:`ConfigError` that names the nearest layout unless ``name`` is one."""
     known = ["flat", *LAYOUTS]
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+        hint = did_you_mean(name, known)
         raise ConfigError(f"detector.layout is {name!r}; {hint}")
 
 

@@ -6,12 +6,11 @@ still samples the speckles of a 400 Å particle. Read the experiment's ``.geom``
 geometry, and give the fluence that was measured.
 """
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
 
-from xraisim.core.errors import ConfigError
+from xraisim.core.errors import ConfigError, did_you_mean
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Detector, read_layout
 
@@ -74,8 +73,7 @@ def preset(name: str) -> Instrument:
     """Return a preset; raises :class:`ConfigError` that names the nearest one."""
     if isinstance(name, str) and name in PRESETS:
         return PRESETS[name]
-    near = difflib.get_close_matches(str(name), PRESETS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(PRESETS)}"
+    hint = did_you_mean(str(name), PRESETS)
     raise ConfigError(f"unknown instrument {name!r}; {hint}")
 
 

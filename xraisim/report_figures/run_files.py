@@ -1,6 +1,5 @@
 """Files of a run directory, read while the run may still be writing them."""
 
-import json
 import math
 import sys
 import tomllib
@@ -8,20 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Volume
-from xraisim.files.held import read_whole
+from xraisim.files.result import half_paths, object_of
 from xraisim.files.volumes import read_attributes, read_volume
-
-_KNOWN_COLUMNS = {
-    "orientations", "encoder_orientations", "fluence", "loglik", "likelihood", "misfit", "weight",
-    "error_deg", "turned_deg", "probability", "occupancy", "mutual_information", "class_id",
-    "class_probability",
-}  # fmt: skip
-_UNIT = 1e-2  # how far from 1 the length of a quaternion may be
 
 
 def read_events(path: Path) -> tuple[dict[str, Any], ...]:
@@ -31,24 +22,7 @@ def read_events(path: Path) -> tuple[dict[str, Any], ...]:
     """
     with reading(path, "file of JSON lines"):
         lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return tuple(_object(f"{path}, line {number}", line) for number, line in enumerate(lines, 1))
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a file of one JSON object, empty if there is no file."""
-    if not path.exists():
-        return {}
-    with reading(path, "JSON file"):
-        text = path.read_text(encoding="utf-8")
-    return _object(str(path), text)
-
-
-def _object(where: str, text: str) -> dict[str, Any]:
-    with reading(where, "JSON object"):
-        found = json.loads(text)
-        if not isinstance(found, dict):
-            raise FormatError(f"{where}: found JSON of {text[:40]!r}; expected a JSON object")
-        return found
+    return tuple(object_of(f"{path}, line {number}", line) for number, line in enumerate(lines, 1))
 
 
 def read_config(path: Path) -> str:
@@ -61,40 +35,6 @@ def read_config(path: Path) -> str:
         return text
 
 
-def read_columns(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of numbers over patterns of an HDF5 file, none if there is no file.
-
-    Raises :class:`FormatError` for a damaged file, for columns of different lengths, and for
-    orientations that are no unit quaternions (or NaN: none).
-    """
-    if not path.exists():
-        return {}
-    with reading(path, "file of poses"), h5py.File(path, "r") as file:
-        # A name that is no text (damage) comes as bytes: no column of ours.
-        named = {name: item for name, item in file.items() if isinstance(name, str)}
-        data = {name: item for name, item in named.items() if isinstance(item, h5py.Dataset)}
-        numbers = {name: item for name, item in data.items() if item.dtype.kind in "biuf"}
-        found = {name: read_whole(item) for name, item in numbers.items() if item.ndim}
-    check_columns(path, found)
-    return found
-
-
-def check_columns(path: Path, columns: Mapping[str, np.ndarray]) -> None:
-    """Raise :class:`FormatError` for columns of poses that do not fit together or cannot be."""
-    lengths = {name: len(values) for name, values in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise FormatError(f"{path} holds columns of different lengths: {lengths}")
-    for name, values in columns.items():
-        shape = (len(values), 4) if name.endswith("orientations") else (len(values),)
-        if name in _KNOWN_COLUMNS and values.shape != shape:
-            raise FormatError(f"{path} holds {name} of shape {values.shape}; expected {shape}")
-        if name in _KNOWN_COLUMNS and len(shape) == 2:
-            norm = np.linalg.norm(values.astype(float), axis=1)
-            wrong = int((np.isinf(norm) | (np.abs(norm - 1) > _UNIT)).sum())
-            if wrong:
-                raise FormatError(f"{path}: {wrong} of the {name} are no unit quaternions")
-
-
 def read_intensity(path: Path) -> Volume:
     """Read a volume; raises :class:`FormatError` if it is no intensity."""
     volume = read_volume(path)
@@ -103,8 +43,9 @@ def read_intensity(path: Path) -> Volume:
     return volume
 
 
-def read_halves(first: Path, second: Path) -> tuple[Volume, Volume] | None:
-    """Read the intensities of two half-sets; None unless both are there."""
+def read_halves(directory: Path) -> tuple[Volume, Volume] | None:
+    """Read the intensities of a run's two half-sets; None unless both are there."""
+    first, second = half_paths(directory)
     if not (first.exists() and second.exists()):
         return None
     halves = read_intensity(first), read_intensity(second)
@@ -133,11 +74,6 @@ def s_range(known: dict[str, Any], volumes: Iterable[Volume]) -> tuple[float, fl
             f"the volume is of |s| from {inner:g} to {outer:g} Å⁻¹; expected a range of positive s"
         )
     return inner, outer
-
-
-def number_of(summary: Mapping[str, Any], name: str) -> float | None:
-    """Return a figure of a summary, None where it is not known."""
-    return _number(summary, name, "summary.json")
 
 
 def figure_of(events: Iterable[Mapping[str, Any]], name: str) -> np.ndarray:

@@ -8,17 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xraisim.core.fourier import radius
-from xraisim.core.fsc import (
-    Resolution,
-    first_crossing,
-    intensity_correlation,
-    shell_s,
-    shell_sums,
-)
+from xraisim.core.fsc import shell_s, shell_sums
+from xraisim.core.halves import LEVEL, agreement
 from xraisim.core.types import Volume
 from xraisim.figure_axes import COLOURS, resolution_axis, resolution_ticks
 
-HALF_THRESHOLD = 0.143
 _MOST_CLASSES = 6
 _RING_ROOM = 0.2  # of the reach, between two rings
 PLANES = (("x", "y", 2), ("x", "z", 1), ("y", "z", 0))
@@ -70,36 +64,24 @@ def profile(volumes: Mapping[str, Volume], s_range: tuple[float, float]) -> Figu
     return figure
 
 
-def half_set_resolution(halves: tuple[Volume, Volume], s_range: tuple[float, float]) -> Resolution:
-    """Return where the half-sets' intensities part, by the rule ``icc_half_0.143``."""
-    s, curve = _half_curve(halves)
-    return first_crossing(curve, s, HALF_THRESHOLD, f"icc_half_{HALF_THRESHOLD}", s_range)
-
-
 def half_sets(halves: tuple[Volume, Volume], s_range: tuple[float, float]) -> Figure:
     """Return the correlation of the half-sets' intensities, shell by shell."""
     figure = Figure(figsize=(6, 3.8), layout="constrained")
     axes = figure.subplots()
-    s, curve = _half_curve(halves)
-    use = (s >= s_range[0]) & (s <= s_range[1])
-    axes.plot(s[use].numpy(), curve[use].numpy(), color=COLOURS[0])
+    found = agreement(halves, *s_range)
+    assert found is not None
+    axes.plot(found.s_per_angstrom.numpy(), found.correlation.numpy(), color=COLOURS[0])
     half_set_axes(axes, s_range[1])
     return figure
 
 
 def half_set_axes(axes: Axes, s_max: float) -> None:
     """Finish the axes of correlations between half-sets over s, up to ``s_max`` (Å⁻¹)."""
-    axes.axhline(HALF_THRESHOLD, color="0.5", lw=0.8, ls="--")
+    axes.axhline(LEVEL, color="0.5", lw=0.8, ls="--")
     axes.axhline(0, color="0.6", lw=0.8)
     axes.set(xlabel="s = 1/d (1/Å)", ylabel="correlation of the half-sets", ylim=(-0.2, 1.02))
     axes.set_xlim(0, s_max)
     resolution_axis(axes)
-
-
-def _half_curve(halves: tuple[Volume, Volume]) -> tuple[torch.Tensor, torch.Tensor]:
-    first, second = halves
-    s = shell_s(first.grid, first.spacing)
-    return s, intensity_correlation(first.values, second.values)
 
 
 def _log_measured(volume: Volume, s_range: tuple[float, float]) -> np.ndarray:

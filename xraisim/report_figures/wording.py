@@ -21,6 +21,6 @@ def text(value: Any) -> str:
     """Return a value of a summary: numbers short, lists with commas, the rest as JSON."""
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(text(item) for item in value)
     return value if isinstance(value, str) else to_json(value)

@@ -20,7 +20,7 @@ _NAMES = ("intens", "orientations", "quaternions", "likelihood", "mutual_info")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Estimate:
     """The volume (electrons²) and, per pattern, what was found.
 
     ``orientations`` float32 [N, 4]; ``fluence``, ``likelihood`` (nats, without the constant
@@ -39,7 +39,7 @@ def output_path(folder: Path, iteration: int) -> Path:
     return folder / OUTPUT / f"output_{iteration:03d}.h5"
 
 
-def read_result(folder: Path, iteration: int, given: Input) -> Result:
+def read_iteration(folder: Path, iteration: int, given: Input) -> Estimate:
     """Read an iteration's output; raises :class:`FormatError` if it is of no use."""
     path = output_path(folder, iteration)
     found = _datasets(path)
@@ -58,7 +58,7 @@ def read_result(folder: Path, iteration: int, given: Input) -> Result:
             "has diverged; try fewer voxels (oversampling), more patterns, a larger d_min_angstrom"
         )
     values = torch.from_numpy(found["intens"][0] * given.electrons2).float()
-    return Result(
+    return Estimate(
         volume=Volume(values=values, spacing=given.spacing, kind="intensity"),
         orientations=found["quaternions"][best, :4].astype(np.float32),
         fluence=found.get("scale", np.ones(given.patterns)),

@@ -1,60 +1,36 @@
 """A run of Dragonfly from pattern file to the run directory that every method leaves."""
 
 import os
-import resource
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from baselines.external.dragonfly import program
 from baselines.external.dragonfly.config import DragonflyConfig
 from baselines.external.dragonfly.program import LogLine
-from baselines.external.dragonfly.read import Result, log_likelihood, output_path, read_result
+from baselines.external.dragonfly.read import Estimate, log_likelihood, output_path, read_iteration
 from baselines.external.dragonfly.write import OUTPUT, Input, write_input
 from xraisim.console import Advance
 from xraisim.core import config as toml
-from xraisim.core import so3
+from xraisim.core import machine, so3
 from xraisim.core.errors import UserError
 from xraisim.core.json_text import to_json
-from xraisim.files.atomic import disk_errors, whole_file
-from xraisim.files.texts import describe
+from xraisim.files.atomic import disk_errors
+from xraisim.files.poses import write_poses
+from xraisim.files.result import INTENSITY, POSES, Result, write_result
 from xraisim.files.volumes import write_volume
 
 FOLDER = "dragonfly"  # of the run directory: what it read and wrote
-_POSES = "x-rai poses 1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """A run in figures; ``complete`` is false where the time limit ended it.
-
-    ``seconds`` is the program's wall time; ``log_likelihood_per_photon`` as in ``metrics.jsonl``.
-    """
-
-    version: str
-    patterns: int
-    iterations: int
-    complete: bool
-    seconds: float
-    patterns_per_s: float
-    d_min_angstrom: float
-    rotations: int
-    grid_spacing_deg: float
-    log_likelihood_per_photon: float
-    peak_memory_gib: float
-    device: str = "cpu"
 
 
 def reconstruct(
     patterns: Path, directory: Path, config: DragonflyConfig, *, progress: Advance | None = None
-) -> Summary:
+) -> Result:
     """Run Dragonfly on a pattern file and leave its result as our reconstructions leave theirs.
 
     Writes ``config.toml``, ``metrics.jsonl``, ``intensity.h5`` and ``.mrc``, ``poses.h5`` and
-    ``summary.json`` into ``directory``; what the program itself read and wrote stays in its
+    ``result.json`` into ``directory``; what the program itself read and wrote stays in its
     subdirectory ``dragonfly``. Raises :class:`NotInstalledError` where there is no Dragonfly, and
     the :class:`UserError` family for input that cannot be used, or if it fails.
     """
@@ -66,22 +42,28 @@ def reconstruct(
     given = write_input(patterns, folder, config)
     log = _Metrics(directory / "metrics.jsonl", folder, given, progress)
     complete, seconds = _run(executable, folder, config, log)
-    result = read_result(folder, log.iterations, given)
-    summary = Summary(
-        version=program.version(executable),
+    estimate = read_iteration(folder, log.iterations, given)
+    found = Result(
+        method="dragonfly",
+        method_version=program.version(executable),
         patterns=given.patterns,
-        iterations=log.iterations,
-        complete=complete,
         seconds=seconds,
         patterns_per_s=given.patterns / seconds,
         d_min_angstrom=1 / given.s_range[1],
-        rotations=config.rotations,
-        grid_spacing_deg=float(np.rad2deg(so3.spacing(config.rotations))),
-        log_likelihood_per_photon=float(result.likelihood.sum() / given.photons.sum()),
-        peak_memory_gib=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20,
+        warnings=() if complete else ("stopped by the time limit (time_limit_s)",),
+        seed=config.seed,
+        peak_memory_gib=machine.peak_gib_of_children(),
+        hardware=machine.hardware(),
+        figures={
+            "iterations": log.iterations,
+            "complete": complete,
+            "rotations": config.rotations,
+            "grid_spacing_deg": float(np.rad2deg(so3.spacing(config.rotations))),
+            "log_likelihood_per_photon": float(estimate.likelihood.sum() / given.photons.sum()),
+        },
     )
-    write_results(directory, given, result, summary)
-    return summary
+    write_results(directory, given, estimate, found, str(patterns))
+    return found
 
 
 def _run(
@@ -141,8 +123,10 @@ class _Metrics:
             self._advance(1, f"β {line.beta:.3g}, {likelihood:,.1f} nats per pattern")
 
 
-def write_results(directory: Path, given: Input, result: Result, summary: Summary) -> None:
-    """Write volume, poses and summary of a finished run."""
+def write_results(
+    directory: Path, given: Input, estimate: Estimate, result: Result, patterns: str
+) -> None:
+    """Write volume, poses and the result of a finished run."""
     attributes = {
         "method": "dragonfly",
         "particle_diameter_angstrom": given.diameter_angstrom,
@@ -150,15 +134,13 @@ def write_results(directory: Path, given: Input, result: Result, summary: Summar
         "s_max_per_angstrom": given.s_range[1],
     }
     with disk_errors(directory):
-        write_volume(directory / "intensity.h5", result.volume, attributes)
-        write_volume(directory / "intensity.mrc", result.volume)
-    with whole_file(directory / "poses.h5") as whole, h5py.File(whole, "w") as file:
-        describe(file, {"format": _POSES})
-        file["orientations"] = result.orientations
-        describe(file["orientations"], {"convention": "quaternion w x y z, particle to lab"})
-        file["fluence"] = result.fluence.astype(np.float32)
-        file["likelihood"] = result.likelihood.astype(np.float32)
-        describe(file["likelihood"], {"units": "nats, without the constant sum of log k!"})
-        file["mutual_information"] = result.information.astype(np.float32)
-    with whole_file(directory / "summary.json") as whole:
-        whole.write_text(to_json(asdict(summary), indent=2) + "\n")
+        write_volume(directory / INTENSITY, estimate.volume, attributes)
+        write_volume((directory / INTENSITY).with_suffix(".mrc"), estimate.volume)
+    columns = {
+        "orientations": estimate.orientations,
+        "fluence": estimate.fluence.astype(np.float32),
+        "loglik": estimate.likelihood.astype(np.float32),
+        "mutual_information": estimate.information.astype(np.float32),
+    }
+    write_poses(directory / POSES, columns, patterns)
+    write_result(directory, result)

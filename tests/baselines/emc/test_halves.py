@@ -36,8 +36,10 @@ def test_the_resolution_is_where_halves_cease_to_agree(cube, pixels):
         for n in noise
     ]
     found = half_resolution(halves, edge)
-    assert 1 / found == pytest.approx(0.6 * edge, rel=0.15)
-    assert half_resolution([halves[0], halves[0]], edge) == pytest.approx(1 / edge, rel=0.1)
+    assert 1 / found.angstrom == pytest.approx(0.6 * edge, rel=0.15)
+    alike = half_resolution([halves[0], halves[0]], edge)
+    assert alike.reached_edge
+    assert alike.angstrom == pytest.approx(1 / edge, rel=0.1)
     assert half_resolution(halves[:1], edge) is None
 
 

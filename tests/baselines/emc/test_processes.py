@@ -117,8 +117,8 @@ def test_three_processes_resume_what_one_began(patterns, tmp_path, torchrun):
     config = ("--config", tmp_path / "run" / "config.toml", "--resume", "--json")
     done = torchrun(3, "-c", MODULE, "emc", patterns, "--out", tmp_path / "run", *config)
     assert done.returncode == 0, done.stderr
-    summary = json.loads(done.stdout)  # printed once
-    assert (summary["iterations"], summary["processes"]) == (expected.iterations, 3)
+    figures = json.loads(done.stdout)["figures"]  # printed once
+    assert (figures["iterations"], figures["processes"]) == (expected.figures["iterations"], 3)
     whole, made = (read_volume(tmp_path / run / "intensity.h5").values for run in ("whole", "run"))
     torch.testing.assert_close(made, whole, rtol=1e-3, atol=1e-3 * float(whole.max()))
     assert {p.name for p in (tmp_path / "run").iterdir()} == {

@@ -105,14 +105,14 @@ def _errors(poses, truth):
 
 
 def test_a_random_start_converges_to_the_truth(case, finished):
-    directory, summary = finished
+    directory, result = finished
     intensity = read_volume(directory / "intensity.h5")
-    curve, truth, found = _correlation(intensity, case[1], 1 / summary.d_min_angstrom)
+    curve, truth, found = _correlation(intensity, case[1], 1 / result.d_min_angstrom)
     s = shell_s(intensity.grid, intensity.spacing)
-    known = (s > 0.008) & (s < 0.9 / summary.d_min_angstrom)
+    known = (s > 0.008) & (s < 0.9 / result.d_min_angstrom)
     assert curve[known].mean() > 0.9
     near = coordinates(intensity.grid, intensity.spacing).norm(dim=-1)
-    near = (near > 0.008) & (near < 0.8 / summary.d_min_angstrom)
+    near = (near > 0.008) & (near < 0.8 / result.d_min_angstrom)
     scale = float(intensity.values[near].sum() / truth[near].sum())
     # electrons², at mean fluence 1; over five seeds it was measured as 1.047 ± 0.026
     assert scale == pytest.approx(1.045, abs=0.055)
@@ -126,31 +126,31 @@ def test_a_random_start_converges_to_the_truth(case, finished):
 
 
 def test_the_run_directory_is_complete(finished):
-    directory, summary = finished
+    directory, result = finished
     assert {p.name for p in directory.iterdir()} == {
-        "config.toml", "metrics.jsonl", "intensity.h5", "intensity.mrc", "poses.h5", "summary.json",
+        "config.toml", "metrics.jsonl", "intensity.h5", "intensity.mrc", "poses.h5", "result.json",
     }  # fmt: skip
     assert toml.load(EmcConfig, directory / "config.toml") == CONFIG
     entries = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    assert [e["iteration"] for e in entries] == list(range(1, summary.iterations + 1))
-    assert json.loads((directory / "summary.json").read_text())["patterns"] == PATTERNS
-    assert len(summary.starts) == CONFIG.restarts
-    assert summary.icc_half_angstrom is None
+    assert [e["iteration"] for e in entries] == list(range(1, result.figures["iterations"] + 1))
+    assert json.loads((directory / "result.json").read_text())["patterns"] == PATTERNS
+    assert len(result.figures["starts"]) == CONFIG.restarts
+    assert result.resolution is None
     assert b"GCOL" not in (directory / "poses.h5").read_bytes()  # no text of variable length
     with h5py.File(directory / "poses.h5") as file:
-        assert all(len(file[n]) == PATTERNS for n in ("likelihood", "occupancy", "fluence"))
+        assert all(len(file[n]) == PATTERNS for n in ("loglik", "occupancy", "fluence"))
         assert file["fluence"][()].mean() == pytest.approx(1, abs=1e-3)
         assert (file["class_id"][()] == 1).all()
 
 
 def test_the_exposure_says_where_photons_were_measured(case, finished):
-    directory, summary = finished
+    directory, result = finished
     exposure, volume = (read(directory / "intensity.h5") for read in (read_exposure, read_volume))
     r = radius(volume.grid, volume.spacing)
     assert (exposure >= 0).all()
-    assert not exposure[r > 1 / summary.d_min_angstrom + 2 * volume.spacing].any()
+    assert not exposure[r > 1 / result.d_min_angstrom + 2 * volume.spacing].any()
     with PatternReader(case[0]) as reader:
-        inside = reader.pixels.count_below((1 + 1e-6) / summary.d_min_angstrom)
+        inside = reader.pixels.count_below((1 + 1e-6) / result.d_min_angstrom)
         photons = reader.read(0, PATTERNS).totals(inside).sum()
     assert float(exposure.sum()) == pytest.approx(photons, rel=0.02)
 
@@ -171,12 +171,14 @@ def test_shards_are_reconstructed_as_one_file(case, tmp_path):
 def test_classes_and_halves_are_written_by_name(case, tmp_path):
     level = Level(speckles=2.0, rotations=100, iterations=2)
     config = EmcConfig(levels=(level, level), restarts=1, classes=2, junk=1, halves=True)
-    summary = reconstruct(case[0], tmp_path, config)
+    result = reconstruct(case[0], tmp_path, config)
     volumes = {p.stem for p in tmp_path.glob("*.h5")} - {"poses"}
     numbered = {f"intensity_{number}" for number in (1, 2, 3)}
-    assert volumes == {"intensity", "intensity_half1", "intensity_half2"} | numbered
-    assert sum(summary.shares) == pytest.approx(1, abs=1e-4)
-    best = read_volume(tmp_path / f"intensity_{1 + int(np.argmax(summary.shares[:2]))}.h5")
+    assert volumes == {"intensity", "half_1", "half_2"} | numbered
+    assert sum(result.figures["shares"]) == pytest.approx(1, abs=1e-4)
+    best = read_volume(
+        tmp_path / f"intensity_{1 + int(np.argmax(result.figures['shares'][:2]))}.h5"
+    )
     assert read_volume(tmp_path / "intensity.h5").values.equal(best.values)
     with h5py.File(tmp_path / "poses.h5") as file:
         assert set(file["class_id"][()].tolist()) <= {1, 2, 3}
@@ -207,8 +209,9 @@ def whole(case, tmp_path_factory):
 def test_resuming_gives_the_same_as_not_stopping(case, whole, tmp_path, stop):
     """Stopped within the first start, within the second, and at the later levels."""
     _interrupted(case, tmp_path, BRIEF, stop)
-    summary = reconstruct(case[0], tmp_path, BRIEF, resume=True)
-    assert (summary.iterations, len(summary.starts)) == (whole[1].iterations, 2)
+    result = reconstruct(case[0], tmp_path, BRIEF, resume=True)
+    assert result.figures["iterations"] == whole[1].figures["iterations"]
+    assert len(result.figures["starts"]) == 2
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == list(range(1, len(lines) + 1))
     expected = read_volume(whole[0] / "intensity.h5").values
@@ -224,8 +227,8 @@ def test_a_level_that_had_converged_is_not_begun_again(case, tmp_path):
     level = Level(speckles=2.0, rotations=100, iterations=9)
     config = EmcConfig(levels=(level, level), restarts=1, tolerance=1e9)
     _interrupted(case, tmp_path, config, 3)
-    summary = reconstruct(case[0], tmp_path, config, resume=True)
-    assert summary.iterations == 2 * 3
+    result = reconstruct(case[0], tmp_path, config, resume=True)
+    assert result.figures["iterations"] == 2 * 3
 
 
 def test_resuming_another_run_is_refused(case, tmp_path):
@@ -239,13 +242,13 @@ def test_known_background_is_taken_out(tmp_path):
     path = tmp_path / "patterns.h5"
     structure = _simulate(path, background=0.2)
     single = dataclasses.replace(CONFIG, restarts=1, engine="harmonic")
-    summary = reconstruct(path, tmp_path / "run", single)
+    result = reconstruct(path, tmp_path / "run", single)
     intensity = read_volume(tmp_path / "run" / "intensity.h5")
-    curve, truth, _ = _correlation(intensity, structure, 1 / summary.d_min_angstrom)
+    curve, truth, _ = _correlation(intensity, structure, 1 / result.d_min_angstrom)
     s = shell_s(intensity.grid, intensity.spacing)
     radius = coordinates(intensity.grid, intensity.spacing).norm(dim=-1)
-    rim = (radius > 0.7 / summary.d_min_angstrom) & (radius < 0.95 / summary.d_min_angstrom)
-    assert curve[(s > 0.008) & (s < 0.9 / summary.d_min_angstrom)].mean() > 0.8
+    rim = (radius > 0.7 / result.d_min_angstrom) & (radius < 0.95 / result.d_min_angstrom)
+    assert curve[(s > 0.008) & (s < 0.9 / result.d_min_angstrom)].mean() > 0.8
     assert float(intensity.values[rim].mean() / truth[rim].mean()) == pytest.approx(1, abs=0.15)
 
 
@@ -287,7 +290,7 @@ def test_bad_input_ends_in_one_line_and_code_2(case, tmp_path, invoke):
     assert not (tmp_path / "run" / "intensity.h5").exists()
 
 
-def test_the_command_prints_its_summary(case, tmp_path, invoke):
+def test_the_command_prints_its_result(case, tmp_path, invoke):
     small = tmp_path / "small.toml"
     small.write_text("[[levels]]\nspeckles = 2.5\nrotations = 50\niterations = 2\n")
     code, said = invoke(

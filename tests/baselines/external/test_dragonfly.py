@@ -12,7 +12,7 @@ from scipy.special import gammaln
 from baselines import cli
 from baselines.external.dragonfly import DragonflyConfig, NotInstalledError, reconstruct
 from baselines.external.dragonfly.program import find_program, read_log, why_not_installed
-from baselines.external.dragonfly.read import read_result
+from baselines.external.dragonfly.read import read_iteration
 from baselines.external.dragonfly.write import write_input
 from xraisim.core.errors import ConfigError, FormatError, SamplingError, UserError
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
@@ -106,7 +106,9 @@ def test_the_configuration_says_what_was_written(write_patterns, tmp_path, backg
 def test_a_run_leaves_what_our_reconstructions_leave(patterns, install, tmp_path):
     install()
     done = reconstruct(patterns, tmp_path / "run", CONFIG)
-    assert (done.patterns, done.iterations, done.complete, done.rotations) == (11, 4, True, 420)
+    assert done.patterns == 11
+    wanted = {"iterations": 4, "complete": True, "rotations": 420}
+    assert {name: done.figures[name] for name in wanted} == wanted
     given = write_input(patterns, tmp_path, CONFIG)  # the same once more
     volume = read_volume(tmp_path / "run/intensity.h5")
     with h5py.File(tmp_path / "start.h5") as file:
@@ -130,14 +132,14 @@ def test_a_run_leaves_what_our_reconstructions_leave(patterns, install, tmp_path
         # Σ log k! and K log φ, which Dragonfly's likelihood lacks, are back in it
         counted = given.log_factorials + given.photons * np.log(fluence)
         likelihood = counted - np.arange(11)
-        np.testing.assert_allclose(poses["likelihood"], likelihood, rtol=1e-5)
+        np.testing.assert_allclose(poses["loglik"], likelihood, rtol=1e-5)
     lines = [json.loads(one) for one in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
     assert [line["rms_change"] for line in lines] == [0.1, None, 0.1, 0.1]
     assert lines[-1]["log_likelihood"] == pytest.approx(likelihood.mean())
     assert lines[-1]["seconds"] == 0.5
-    summary = json.loads((tmp_path / "run/summary.json").read_text())
-    assert summary["log_likelihood_per_photon"] == pytest.approx(
+    figures = json.loads((tmp_path / "run/result.json").read_text())["figures"]
+    assert figures["log_likelihood_per_photon"] == pytest.approx(
         likelihood.sum() / given.photons.sum()
     )
     kept = sorted(path.name for path in (tmp_path / "run/dragonfly/data").iterdir())
@@ -148,7 +150,8 @@ def test_the_time_limit_takes_the_last_whole_iteration(patterns, install, tmp_pa
     install(after="time.sleep(600 if iteration == 2 else 0)")
     config = DragonflyConfig(num_div=2, iterations=9, time_limit_s=3.0)
     done = reconstruct(patterns, tmp_path / "run", config)
-    assert (done.iterations, done.complete) == (2, False)
+    assert (done.figures["iterations"], done.figures["complete"]) == (2, False)
+    assert "time limit" in done.warnings[0]
     install(before="time.sleep(600)")
     config = DragonflyConfig(num_div=2, time_limit_s=0.5)
     with pytest.raises(UserError, match=r"made no iteration within time_limit_s = 0 s; raise it"):
@@ -188,7 +191,7 @@ def test_output_of_no_use_is_named(patterns, install, tmp_path, change, message)
     with h5py.File(folder / "data/output_004.h5", "r+") as file:
         change(file)
     with pytest.raises(FormatError, match=message):
-        read_result(folder, 4, write_input(patterns, tmp_path, CONFIG))
+        read_iteration(folder, 4, write_input(patterns, tmp_path, CONFIG))
 
 
 @pytest.mark.usefixtures("nowhere")
@@ -236,5 +239,5 @@ def test_the_command(patterns, install, tmp_path, monkeypatch, capsys):
         cli.main()
     assert not stopped.value.code
     shown = json.loads(capsys.readouterr().out)
-    assert (shown["iterations"], shown["rotations"]) == (3, 420)
+    assert (shown["figures"]["iterations"], shown["figures"]["rotations"]) == (3, 420)
     assert "num_div = 2" in (tmp_path / "run/config.toml").read_text()

@@ -10,7 +10,7 @@ import torch
 
 from baselines.external.dragonfly import DragonflyConfig, why_not_installed
 from baselines.external.dragonfly.program import find_program, run
-from baselines.external.dragonfly.read import read_result
+from baselines.external.dragonfly.read import read_iteration
 from baselines.external.dragonfly.write import write_input
 from xraisim.core import rotations, so3
 from xraisim.core.fourier import coordinates
@@ -70,7 +70,10 @@ def test_from_the_truth_it_finds_the_true_orientations(installed, tmp_path):
     # photons measured over photons expected of the truth in our units
     measured = re.search(r"rescale.*\(= (\S+)\)", (folder / "console.log").read_text())
     assert float(measured[1]) == pytest.approx(1.0, abs=0.03)
-    known, found = read_truth(truth_path(tmp_path / "patterns.h5")), read_result(folder, 2, given)
+    known, found = (
+        read_truth(truth_path(tmp_path / "patterns.h5")),
+        read_iteration(folder, 2, given),
+    )
     true, orientations = (
         torch.from_numpy(values) for values in (known.orientations, found.orientations)
     )

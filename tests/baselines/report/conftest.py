@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from xraisim.files.result import Result, write_result
 from xraisim.files.volumes import write_volume
 
 
@@ -61,8 +62,11 @@ def case(tmp_path: Path, lumps) -> Case:
     write_metrics(run, metrics())
     (run / "config.toml").write_text('restarts = 2\ndevice = "<cpu>"\n')
     count = len(lumps.poses)
-    summary = {"patterns": count, "seconds": 4000.0, "peak_memory_gib": 1.25, "device": "cpu"}
-    (run / "summary.json").write_text(json.dumps(summary))
+    result = Result(
+        method="emc", patterns=count, seconds=4000.0, patterns_per_s=300.0,
+        d_min_angstrom=20.0, peak_memory_gib=1.25,
+    )  # fmt: skip
+    write_result(run, result)
     reach = {"s_max_per_angstrom": 1.001 * lumps.s_max_per_angstrom}
     write_volume(run / "intensity.h5", lumps.volume, reach)
     with h5py.File(run / "poses.h5", "w") as file:

@@ -1,6 +1,5 @@
 """Runs of known volume and poses: of the new kind with rounds, of the old kind, just begun."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from xrai import export
 from xrai.monitor import Monitor
 from xrai.report import write_report
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
+from xraisim.files.poses import write_poses
+from xraisim.files.result import Result, write_result
 from xraisim.files.volumes import write_volume
 
 ROUNDS = 6
@@ -56,7 +56,7 @@ def begin(directory: Path) -> Monitor:
 
 
 def write_results(directory: Path, lumps, **columns: np.ndarray) -> None:
-    """Write the true volume and poses as if the run had found them, and its summary."""
+    """Write the true volume and poses as if the run had found them, and its result."""
     known = {"s_max_per_angstrom": 1.001 * lumps.s_max_per_angstrom}
     write_volume(directory / "intensity.h5", lumps.volume, known)
     count = len(lumps.poses)
@@ -66,12 +66,12 @@ def write_results(directory: Path, lumps, **columns: np.ndarray) -> None:
         "loglik": np.linspace(-700, -500, count),
         **columns,
     }
-    export.write_poses(directory / "poses.h5", found)
-    summary = {
-        "method": "xrai", "patterns": count, "seconds": 90.5, "patterns_per_s": 2100.0,
-        "device": "cpu", "peak_memory_gib": 1.25, "seconds_start": 20.0, "seconds_rounds": 70.5,
-    }  # fmt: skip
-    (directory / "summary.json").write_text(json.dumps(summary))
+    write_poses(directory / "poses.h5", found)
+    result = Result(
+        method="xrai", patterns=count, seconds=90.5, patterns_per_s=2100.0, d_min_angstrom=20.0,
+        peak_memory_gib=1.25, figures={"seconds_start": 20.0, "seconds_rounds": 70.5},
+    )  # fmt: skip
+    write_result(directory, result)
 
 
 def ball(radius_angstrom: float = 40.0) -> Volume:

@@ -4,6 +4,7 @@ import json
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import h5py
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from xrai.report.page import head
 from xrai.report.run import read_run
 from xraisim.core.errors import FormatError
 
-_FILES = ("config.toml", "metrics.jsonl", "poses.h5", "summary.json", "intensity.h5", "half_1.h5")
+_FILES = ("config.toml", "metrics.jsonl", "poses.h5", "result.json", "intensity.h5", "half_1.h5")
 
 
 @pytest.fixture
@@ -69,19 +70,24 @@ def test_figures_that_are_none_are_named(rounds_run, values):
         _told(run)
 
 
-@pytest.mark.parametrize("summary", [{"patterns": "x"}, {"seconds": []}, {"peak_memory_gib": {}}])
-def test_a_summary_of_something_else_is_named(rounds_run, quick, summary):
-    (rounds_run / "summary.json").write_text(json.dumps(summary))
-    with pytest.raises(FormatError, match=r"summary\.json: \w+ is .*; expected a number"):
+@pytest.mark.parametrize("name", ["result.json", "summary.json"])
+@pytest.mark.parametrize("wrong", [{"patterns": "x"}, {"seconds": []}, {"peak_memory_gib": {}}])
+def test_a_result_of_something_else_is_named(rounds_run, quick, name, wrong):
+    content = json.loads((rounds_run / "result.json").read_text())
+    (rounds_run / "result.json").unlink()
+    (rounds_run / name).write_text(json.dumps(content | wrong))
+    with pytest.raises(FormatError, match=r"\.json is not a whole result: \w+ must be of type"):
         write_report(rounds_run, rounds_run / "report.html")
 
 
 def test_poses_that_are_no_rotations_are_refused(rounds_run, quick, write_results, lumps):
-    orientations = lumps.poses.numpy().copy()
-    orientations[3] *= 2
-    write_results(rounds_run, lumps, orientations=orientations)
+    write_results(rounds_run, lumps)
+    with h5py.File(rounds_run / "poses.h5", "r+") as file:
+        file["orientations"][3] *= 2
     with pytest.raises(FormatError, match="1 of the orientations are no unit quaternions"):
         write_report(rounds_run, rounds_run / "report.html")
-    write_results(rounds_run, lumps, fluence=np.ones((len(lumps.poses), 2)))
+    with h5py.File(rounds_run / "poses.h5", "r+") as file:
+        del file["fluence"]
+        file["fluence"] = np.ones((len(lumps.poses), 2))
     with pytest.raises(FormatError, match=r"holds fluence of shape \(300, 2\)"):
         write_report(rounds_run, rounds_run / "report.html")

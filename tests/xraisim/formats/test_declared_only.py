@@ -8,9 +8,9 @@ import pytest
 
 from xraisim.core.errors import FormatError
 from xraisim.files.held import require_readable
+from xraisim.files.poses import read_poses
 from xraisim.formats import hdf5, skopi
 from xraisim.formats.dragonfly_detector import read_detector
-from xraisim.report_figures.run_files import read_columns
 
 
 def test_a_virtual_data_set_of_endless_rows_is_refused(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_column_whose_name_is_no_text_is_left_out(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["fluence"] = np.ones(3)
         file[b"\xff\xfe"] = np.ones(2)
-    assert list(read_columns(path)) == ["fluence"]
+    assert list(read_poses(path)) == ["fluence"]
 
 
 def test_offsets_in_other_files_are_not_read_by_the_billion(tmp_path: Path) -> None:

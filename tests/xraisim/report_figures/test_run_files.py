@@ -1,6 +1,5 @@
 """Files of runs, while they are written and when they are damaged."""
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -21,19 +20,10 @@ def test_a_line_that_is_being_written_is_left(tmp_path):
 
 
 def test_what_is_not_there_is_empty(tmp_path):
-    assert run_files.read_object(tmp_path / "summary.json") == {}
-    assert run_files.read_columns(tmp_path / "poses.h5") == {}
-    assert run_files.read_halves(tmp_path / "a.h5", tmp_path / "b.h5") is None
+    assert run_files.read_halves(tmp_path) is None
     np.testing.assert_array_equal(
         run_files.figure_of([{"a": 1}, {}, {"a": None}], "a"), [1, *[np.nan] * 2]
     )
-
-
-def test_columns_have_one_length(tmp_path):
-    with h5py.File(tmp_path / "poses.h5", "w") as file:
-        file["a"], file["b"] = np.ones(3), np.ones(4)
-    with pytest.raises(FormatError, match="different lengths"):
-        run_files.read_columns(tmp_path / "poses.h5")
 
 
 def test_the_range_is_what_is_stated_within_the_volume(tmp_path, lumps):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from xraisim.core.fourier import radius
+from xraisim.core.halves import agreement
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 from xraisim.report_figures import volumes
@@ -31,12 +32,12 @@ def test_half_sets_part_where_they_differ(lumps):
     s_range = (0.0, lumps.s_max_per_angstrom)
     s = 0.6 * s_range[1]
     halves = halves_that_part_at(lumps.volume, s)
-    found = volumes.half_set_resolution(halves, s_range)
+    found = agreement(halves, *s_range).resolution
     assert found.rule == "icc_half_0.143"
     assert 1 / found.angstrom == pytest.approx(s, abs=1.5 * lumps.volume.spacing)
     assert volumes.half_sets(halves, s_range).axes
     same = (lumps.volume, lumps.volume)
-    assert volumes.half_set_resolution(same, s_range).reached_edge
+    assert agreement(same, *s_range).resolution.reached_edge
 
 
 def test_slices_leave_out_what_was_not_measured(lumps):

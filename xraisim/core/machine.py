@@ -1,17 +1,29 @@
-"""Where a run happened: versions, commit, hardware, peak memory."""
+"""Where a run happens: versions, hardware, the most memory used."""
 
 import os
 import platform
 import resource
-import subprocess
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
-from benchmarks.record import Hardware
-
 _PACKAGES = ("x-rai", "torch", "numpy", "numba", "scipy", "finufft", "gemmi", "h5py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """The machine; ``gpu`` is empty where none was used."""
+
+    cpu: str
+    cores: int
+    memory_gib: float
+    gpu: str = ""
+
+    def __str__(self) -> str:
+        gpu = f", {self.gpu}" if self.gpu else ""
+        return f"{self.cpu}, {self.cores} cores, {self.memory_gib:g} GiB{gpu}"
 
 
 def versions() -> dict[str, str]:
@@ -19,28 +31,10 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
-def commit() -> str:
-    """Return the git commit of the checkout that runs, "+" appended if changed; empty if none."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return ""
-    try:
-        head = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return head + ("+" if changed else "")
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def hardware(device: str = "cpu") -> Hardware:
+def hardware(device: str | torch.device = "cpu") -> Hardware:
     """Return the processor, the cores this process may use, the memory and the GPU if used."""
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    on_gpu = device.startswith("cuda")
+    on_gpu = torch.device(device).type == "cuda"
     return Hardware(
         cpu=_cpu_model(),
         cores=_cores(),
@@ -77,5 +71,13 @@ def peak_gib() -> float:
                 return int(line.split()[1]) / 2**20
     except OSError:
         pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**30 if platform.system() == "Darwin" else peak / 2**20
+    return _gib(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def peak_gib_of_children() -> float:
+    """Return the largest resident memory of a program that this process started and saw end."""
+    return _gib(resource.getrusage(resource.RUSAGE_CHILDREN))
+
+
+def _gib(usage: resource.struct_rusage) -> float:
+    return usage.ru_maxrss / (2**30 if platform.system() == "Darwin" else 2**20)
