@@ -179,7 +179,7 @@ def make_file(experiment: Experiment, arguments: argparse.Namespace) -> dict[str
         beam=beam,
         background=0.0,
         particle_diameter_angstrom=experiment.diameter_angstrom,
-        provenance={"structure": arguments.structure, "seed": _SEED},
+        provenance={"structure": arguments.structure},
     )
     written: Future[None] | None = None
     with writer, ThreadPoolExecutor(1) as thread:

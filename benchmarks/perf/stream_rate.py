@@ -85,7 +85,7 @@ def copy(path: Path, config: SimulationConfig, out: Path, rows: range) -> None:
             beam=config.beam,
             background=0.0,
             particle_diameter_angstrom=reader.info["particle_diameter_angstrom"],
-            provenance={"config": reader.info["provenance"]["config"]},
+            provenance={"commitment": reader.info["provenance"]["commitment"]},
         ) as writer,
     ):
         for start in range(rows.start, rows.stop, _APPENDED):

@@ -160,7 +160,7 @@ def patterns(directory: Path) -> None:
     beam = Beam()
     detector = geometry(Detector(rows=ROWS, columns=COLUMNS, pixel_size_mm=9.0), beam)
     detector.reasons[0] = 1
-    about = {"config": "patterns = 9\n", "versions": {"x-rai": "0"}, "structures_sha256": {}}
+    about = {"commitment": "0" * 64, "patterns": PATTERNS, "versions": {"x-rai": "0"}}
     places = [directory / "patterns.h5", *(Shard(k, 2).path(directory / "s.h5") for k in (1, 2))]
     for path in places:
         with PatternWriter(
@@ -185,7 +185,7 @@ def patterns(directory: Path) -> None:
         orientation=np.tile(np.array([1, 0, 0, 0], np.float32), (PATTERNS, 1)), fluence=one,
         strength=one, energy=one, hit=np.ones(PATTERNS, np.uint8),
     )  # fmt: skip
-    known = {"seed": 0, "species": ["x"], "structures_sha256": {}, "config": ""}
+    known = {"seed": 0, "species": ["x"], "structures_sha256": {}, "config": "", "salt": ""}
     with patch.object(truth, "_CHUNK", PATTERNS):  # else damage would mostly hit what is not used
         write_truth(directory / "t.truth.h5", [shots], known, np.zeros(ROWS * COLUMNS, np.uint8))
 

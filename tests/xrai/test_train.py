@@ -21,7 +21,6 @@ from xraisim.core import rotations, so3
 from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
-from xraisim.files.patterns import PatternReader
 from xraisim.files.result import read_result
 from xraisim.files.texts import attribute
 from xraisim.files.truth import read_truth, truth_path
@@ -171,8 +170,7 @@ def test_a_single_pass_that_is_stopped_while_it_locates_again_goes_on_to_the_sam
 
 
 def test_patterns_without_a_file_are_those_of_the_file(patterns):
-    with PatternReader(patterns) as reader:
-        made = xraisim.stream(tomllib.loads(reader.info["provenance"]["config"]))
+    made = xraisim.stream(tomllib.loads(read_truth(truth_path(patterns)).config))
     with PatternStream(patterns, 400, 1.0) as stored, PatternStream(made, 400, 1.0) as drawn:
         assert len(stored) == len(drawn)
         assert stored.diameter_angstrom == drawn.diameter_angstrom
@@ -183,8 +181,7 @@ def test_patterns_without_a_file_are_those_of_the_file(patterns):
 
 
 def test_a_reconstruction_needs_no_file(patterns, brief_config, brief_run, tmp_path):
-    with PatternReader(patterns) as reader:
-        made = xraisim.stream(tomllib.loads(reader.info["provenance"]["config"]))
+    made = xraisim.stream(tomllib.loads(read_truth(truth_path(patterns)).config))
     train(made, tmp_path / "run", brief_config, quiet=True)
     found = found_orientations(tmp_path / "run/poses.h5")
     assert torch.equal(found, found_orientations(brief_run / "poses.h5"))

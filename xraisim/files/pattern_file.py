@@ -21,6 +21,7 @@ from xraisim.files.pattern_schema import (
     LARGEST_COUNT,
     OFFSETS,
     PIXEL,
+    READ_VERSIONS,
     SCALARS,
     TABLES,
     VERSION,
@@ -75,7 +76,10 @@ class PatternFile:
                 np.array_equal(self._detector[n], other._detector[n], equal_nan=True)
                 for n in _DETECTOR
             )
-            and self.info["provenance"].get("config") == other.info["provenance"].get("config")
+            and all(
+                self.info["provenance"].get(name) == other.info["provenance"].get(name)
+                for name in ("commitment", "config")
+            )
             and all(self.info[key] == other.info[key] for key in SCALARS)
         )
 
@@ -186,7 +190,7 @@ def _open(path: Path, growing: bool) -> h5py.File:
     with reading(path, "HDF5 file", advice):
         file = open_growing(path) if growing else h5py.File(path, "r")
         found, version = attribute(file, "format"), attribute(file, "version")
-        ours = bool(found == FORMAT and version == VERSION)
+        ours = bool(found == FORMAT and version in READ_VERSIONS)
     if not ours:
         file.close()
         what = f"format {found!r}, version {version}" if found else "an HDF5 file without a format"

@@ -1,7 +1,8 @@
 """Names, version and units of the pattern file: one page for writer, reader and validator."""
 
 FORMAT = "x-rai patterns"
-VERSION = 1
+VERSION = 2
+READ_VERSIONS = (1, 2)  # version 1 kept recipe and seed, now in the truth file
 LARGEST_COUNT = 255  # of a uint8; a larger count is stored as repeated entries of its pixel
 
 OFFSETS, PIXEL, COUNT = "photons/offsets", "photons/pixel", "photons/count"

@@ -13,6 +13,8 @@ from xraisim.files.atomic import partial_path
 from xraisim.files.patterns import PatternReader, PatternWriter
 
 _BLOCK = 2**13
+# What a commitment is over, in words.
+_NAMED = {"commitment": "settings, another seed or other structures"}
 
 
 def interrupted_path(path: Path) -> Path:
@@ -59,10 +61,10 @@ def copy_patterns(source: Path, writer: PatternWriter, provenance: dict[str, Any
 
 def check_same(path: Path, found: dict[str, Any], expected: dict[str, Any]) -> None:
     """Raise :class:`ConfigError` if two provenances differ."""
-    differing = [key for key in expected if found.get(key) != expected[key]]
+    differing = [_NAMED.get(key, key) for key in expected if found.get(key) != expected[key]]
     if differing:
         raise ConfigError(
-            f"{path} was made with another {', '.join(differing)}; resume it with the settings and "
+            f"{path} was made with other {', '.join(differing)}; resume it with the settings and "
             "versions that it was begun with, or write elsewhere (--out)"
         )
 

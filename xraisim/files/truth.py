@@ -16,12 +16,13 @@ from xraisim.core.json_text import to_json
 from xraisim.files.atomic import require_space, whole_file
 from xraisim.files.held import read_whole
 from xraisim.files.shards import files_of
-from xraisim.files.texts import attribute, describe, plain
+from xraisim.files.texts import attribute, describe
 from xraisim.photons.hits import HIT_NAMES
 from xraisim.photons.particles import Particles
 from xraisim.photons.shots import Shots
 
-FORMAT, VERSION = "x-rai truth", 2
+FORMAT, VERSION = "x-rai truth", 3
+_READ, _UNSALTED = (2, 3), '""'  # version 2 had no salt
 
 _SHOT: dict[str, tuple[type, str]] = {
     "fluence": (np.float32, "relative to the mean, summed over the particles hit"),
@@ -40,7 +41,7 @@ _COLUMNS: dict[str, tuple[type, tuple[int, ...], str]] = {
     **{f"particles/{name}": column for name, column in _PARTICLE.items()},
     "particles/offsets": (np.int64, (), "particles"),
 }
-_ABOUT = {"seed": int, "species": list, "structures_sha256": dict, "config": str}
+_ABOUT = {"seed": int, "species": list, "structures_sha256": dict, "config": str, "salt": str}
 _BYTES = {"shot": 21, "particle": 28}
 _CHUNK = 2**14
 
@@ -51,7 +52,8 @@ class Truth:
 
     ``fluence``, ``strength``, ``energy`` float32 [N] and ``hits`` uint8 [N] as in
     :class:`Shots`; ``particles``: those in each shot. ``species``: their names.
-    ``structures_sha256``: of their files; ``seed``; ``config``: the whole configuration as TOML.
+    ``structures_sha256``: of their files; ``seed``; ``config``: the whole configuration as TOML;
+    ``salt``: of the pattern file's commitment (:mod:`xraisim.files.commitment`).
     ``defect`` uint8 [P]: each detector pixel's state
     (:mod:`xraisim.instrument.defects`).
     """
@@ -65,6 +67,7 @@ class Truth:
     seed: int
     structures_sha256: dict[str, str]
     config: str
+    salt: str
     defect: np.ndarray
 
     @cached_property
@@ -87,8 +90,8 @@ def write_truth(
 ) -> None:
     """Write the shots of ``blocks`` to a truth file, whole or not at all.
 
-    ``about``: ``seed``, ``species``, ``structures_sha256`` and ``config``; they and ``defect`` as
-    in :class:`Truth`.
+    ``about``: ``seed``, ``species``, ``structures_sha256``, ``config`` and ``salt``; they and
+    ``defect`` as in :class:`Truth`.
     """
     path = Path(path)
     with whole_file(path) as partial, h5py.File(partial, "w", libver="v110") as file:
@@ -135,16 +138,25 @@ def read_truth(path: Path | str) -> Truth:
 
 
 @reads("truth file", "make the data set again")
+def salt_of(path: Path) -> str:
+    """Return the salt in a truth file; empty where it has none."""
+    with h5py.File(path, "r") as file:
+        return str(json.loads(attribute(file, "salt", _UNSALTED)))
+
+
+@reads("truth file", "make the data set again")
 def _read(path: Path) -> Truth:
     with h5py.File(path, "r") as file:
         found = attribute(file, "format"), attribute(file, "version")
-        if found != (FORMAT, VERSION):
+        if found[0] != FORMAT or found[1] not in _READ:
             raise FormatError(
                 f"{path}: found {found}, expected {FORMAT!r}, version {VERSION}; make the data "
                 "set again"
             )
         columns = {name: read_whole(file[name]) for name in _COLUMNS}
-        about = {name: json.loads(plain(file.attrs[name])) for name in _ABOUT}
+        default = {"salt": _UNSALTED}
+        texts = {name: attribute(file, name, default.get(name)) for name in _ABOUT}
+        about = {name: json.loads(text) for name, text in texts.items()}
         defect = read_whole(file["detector/defect"])
     _check(path, columns, about, defect)
     about["species"] = tuple(about["species"])

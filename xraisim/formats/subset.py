@@ -32,7 +32,12 @@ def write_subset(source: Path, numbers: np.ndarray, out: Path) -> int:
             pixels=opened.known.pixels,
             shape=experiment.detector.shape,
             experiment=experiment,
-            provenance={**provenance, "subset_of": source.name, "subset_from": opened.patterns},
+            provenance={
+                **provenance,
+                "patterns": len(numbers),
+                "subset_of": source.name,
+                "subset_from": opened.patterns,
+            },
         )
         with create_xrai(out, target) as append:
             for start in range(0, opened.patterns, _BLOCK):

@@ -10,6 +10,7 @@ from typing import Any
 
 from xraisim.core import config as configuration
 from xraisim.files.atomic import whole_file
+from xraisim.files.commitment import commitment, salted
 from xraisim.files.patterns import PatternReader, PatternWriter
 from xraisim.files.resume import check_same, copy_patterns, recover, refuse_leftovers
 from xraisim.files.shards import Shard
@@ -61,21 +62,35 @@ def simulate(
     unless both files are whole.
     """
     started = time.perf_counter()
-    shard = shard or Shard()
-    out, mine = shard.path(Path(out)), shard.patterns(config.patterns)
+    shard, whole = shard or Shard(), Path(out)
     if not resume:
-        refuse_leftovers(out)
+        refuse_leftovers(shard.path(whole))
     simulator = Simulator(config, structures=structures)
-    provenance = _provenance(simulator, shard)
+    with salted(whole, shard, resume=resume) as salt:
+        return _simulated(simulator, whole, shard, salt, resume, progress, started)
+
+
+def _simulated(
+    simulator: Simulator,
+    whole: Path,
+    shard: Shard,
+    salt: str,
+    resume: bool,
+    progress: Progress | None,
+    started: float,
+) -> Summary:
+    out, mine = shard.path(whole), shard.patterns(simulator.config.patterns)
+    provenance = _provenance(simulator, shard, mine, salt)
+    about = {**_recipe(simulator), "salt": salt}
     if resume and out.exists():
-        return _finish(simulator, out, mine, provenance, started)
+        return _finish(simulator, out, mine, provenance, about, started)
     left = recover(out) if resume else None
     simulator.photons(mine.start, 1)  # compiles the kernels, so that the rate below is the rate
     ready = time.perf_counter()
     writer = PatternWriter(
         out,
         detector=simulator.geometry,
-        beam=config.beam,
+        beam=simulator.config.beam,
         background=simulator.background,
         particle_diameter_angstrom=simulator.diameter_angstrom,
         provenance=provenance,
@@ -86,7 +101,7 @@ def simulate(
         if progress is not None and done:
             progress(done)
         _draw_and_write(simulator, writer, mine[done:], progress)
-        write_truth(truth_file, _shots(simulator, mine), _about(simulator), simulator.defect)
+        write_truth(truth_file, _shots(simulator, mine), about, simulator.defect)
     if left:
         left.unlink()
     seconds = time.perf_counter() - ready
@@ -112,7 +127,12 @@ def _draw_and_write(
 
 
 def _finish(
-    simulator: Simulator, out: Path, mine: range, provenance: dict[str, Any], started: float
+    simulator: Simulator,
+    out: Path,
+    mine: range,
+    provenance: dict[str, Any],
+    about: dict[str, Any],
+    started: float,
 ) -> Summary:
     """Summarise a file that is whole; write its truth if the run was killed just before that."""
     with PatternReader(out) as reader:
@@ -121,7 +141,7 @@ def _finish(
         photons = sum(int(block.count.sum()) for block in blocks)
     if not truth_path(out).exists():
         shots = _shots(simulator, mine)
-        write_truth(truth_path(out), shots, _about(simulator), simulator.defect)
+        write_truth(truth_path(out), shots, about, simulator.defect)
     return _summary(out, len(mine), len(mine), photons, time.perf_counter() - started, 0.0)
 
 
@@ -150,7 +170,8 @@ def _shots(simulator: Simulator, numbers: range) -> Iterator[Shots]:
     return (simulator.shots(block.start, len(block)) for block in _blocks(numbers))
 
 
-def _about(simulator: Simulator) -> dict[str, Any]:
+def _recipe(simulator: Simulator) -> dict[str, Any]:
+    """Return what the photons follow from."""
     return {
         "seed": simulator.config.seed,
         "species": simulator.species,
@@ -159,13 +180,10 @@ def _about(simulator: Simulator) -> dict[str, Any]:
     }
 
 
-def _provenance(simulator: Simulator, shard: Shard) -> dict[str, Any]:
-    config = simulator.config
+def _provenance(simulator: Simulator, shard: Shard, mine: range, salt: str) -> dict[str, Any]:
     about = {
-        "structure": ", ".join(simulator.species),
-        "structures_sha256": simulator.checksums,
-        "config": configuration.dumps(config),
-        "seed": config.seed,
+        "commitment": commitment(_recipe(simulator), salt),
+        "patterns": len(mine),
         "versions": {name: version(name) for name in _PACKAGES},
     }
     return about if shard.total == 1 else {**about, "shard": f"{shard.index}/{shard.total}"}

@@ -47,7 +47,7 @@ def good(tmp_path_factory):
         beam=beam,
         background=0.1,
         particle_diameter_angstrom=80.0,
-        provenance={"config": f"patterns = {PATTERNS}\n", "versions": {}},
+        provenance={"patterns": PATTERNS, "versions": {}},
     ) as writer:
         writer.append(photons)
     return path
@@ -206,12 +206,17 @@ def _dead_pixel(file):
         (
             "patterns_made",
             lambda file: _entries(file, lambda rows: rows[:100]),
-            "100 patterns, and the configuration asked for 120",
+            "100 patterns, and the provenance says 120",
         ),
         (
             "no_truth",
             lambda file: file.create_dataset("extra/orientations", data=np.eye(4)),
             "extra/orientations looks like truth",
+        ),
+        (
+            "no_seed",
+            lambda file: file["provenance"].attrs.create("seed", 3),
+            "holds the seed of the simulation",
         ),
         ("beam", lambda file: file["beam/fluence"].write_direct(np.array(np.nan)), "is nan"),
         ("beam", lambda f: f["beam/wavelength"].write_direct(np.array(1.0)), "does not belong"),

@@ -147,7 +147,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 def test_a_newer_version_is_refused(whole):
     with h5py.File(whole, "r+") as file:
         file.attrs["version"] = 99
-    with pytest.raises(FormatError, match="version 99; expected 'x-rai patterns', version 1"):
+    with pytest.raises(FormatError, match="version 99; expected 'x-rai patterns', version 2"):
         PatternReader(whole)
 
 
@@ -241,3 +241,12 @@ def test_counts_have_bounds_in_a_pixel_and_in_a_pattern(tmp_path):
         file[COUNT][-1] = 255
     with PatternReader(path) as reader, pytest.raises(FormatError, match="hold impossible entries"):
         reader.read(0, 1)
+
+
+def test_version_1_is_read(whole):
+    with h5py.File(whole, "r+") as file:
+        file.attrs["version"] = 1
+        file["provenance"].attrs["seed"] = 3
+    with PatternReader(whole) as reader:
+        assert reader.n_patterns > 0
+        assert reader.info["provenance"]["seed"] == 3

@@ -95,7 +95,7 @@ def test_what_a_failed_run_wrote_is_kept(tmp_path):
         assert reader.n_patterns > 500_000
         provenance = reader.info["provenance"]
     with writer(tmp_path / "p.h5") as file:
-        with pytest.raises(ConfigError, match="made with another structure"):
+        with pytest.raises(ConfigError, match="made with other structure"):
             copy_patterns(kept, file, {**provenance, "structure": "other"})
         done = copy_patterns(kept, file, provenance)
         file.append(many.take(np.arange(done, 600_000) % 5000))

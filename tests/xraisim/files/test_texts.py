@@ -63,7 +63,8 @@ def test_no_file_holds_a_global_heap(written):
 
 def test_a_long_recipe_fits(tmp_path):
     """Attributes beyond 64 kB, where a file of an older HDF5 would not hold them."""
-    known = {"seed": 0, "species": ["x"], "structures_sha256": {}, "config": "# \n" * 100_000}
+    known = {"seed": 0, "species": ["x"], "structures_sha256": {}, "salt": "s"}
+    known["config"] = "# \n" * 100_000
     samples.write_truth(tmp_path / "t.truth.h5", [], known, np.zeros(3, np.uint8))
     assert read_truth(tmp_path / "t.truth.h5").config == known["config"]
     recipe = {"config": known["config"], "versions": {"x-rai": "0"}}

@@ -13,6 +13,7 @@ import tomli_w
 
 import xraisim
 from xraisim.core.errors import ConfigError
+from xraisim.files.commitment import salt_path
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
 from xraisim.files.patterns import PatternReader
 from xraisim.files.shards import Shard
@@ -93,7 +94,7 @@ def test_a_killed_run_resumes_to_the_same_file(mapping, uninterrupted, tmp_path)
     assert _kill_when(arguments, holds_patterns)
     with pytest.raises(ConfigError, match="continue it with --resume"):
         simulate(from_mapping(mapping), out)
-    with pytest.raises(ConfigError, match="was made with another"):
+    with pytest.raises(ConfigError, match="was made with other settings, another seed"):
         simulate(from_mapping({**mapping, "seed": 6}), out, resume=True)
     assert _kill_when(arguments, lambda: out.with_name("killed.h5.interrupted.partial").exists())
     summary = simulate(from_mapping(mapping), out, resume=True)
@@ -101,10 +102,16 @@ def test_a_killed_run_resumes_to_the_same_file(mapping, uninterrupted, tmp_path)
     assert_same(photons(out), photons(uninterrupted))
     assert_same_truth(read_truth(truth_path(out)), read_truth(truth_path(uninterrupted)))
     assert not list(tmp_path.glob("killed*.partial"))
-    truth_path(out).unlink()  # as if it had been killed between the two files
+    # As if it had been killed between the two files.
+    salt_path(out).write_text(read_truth(truth_path(out)).salt)
+    truth_path(out).unlink()
     again = simulate(from_mapping(mapping), out, resume=True)
     assert (again.resumed, again.photons_per_pattern) == (PATTERNS, summary.photons_per_pattern)
     assert_same_truth(read_truth(truth_path(out)), read_truth(truth_path(uninterrupted)))
+    assert not salt_path(out).exists()
+    truth_path(out).unlink()
+    with pytest.raises(ConfigError, match="neither its truth file nor"):
+        simulate(from_mapping(mapping), out, resume=True)
 
 
 def test_shards_are_the_parts_of_the_whole(mapping, uninterrupted, tmp_path):
