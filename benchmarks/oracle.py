@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xrai.decoder import VolumeConfig, volume_from_sums
 from xraisim import __version__
 from xraisim.console import Advance, progress
 from xraisim.core import machine, so3
 from xraisim.core.axes import group_in_frame
+from xraisim.core.closed_form import ClosedFormConfig, volume_from_sums
 from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.random import generator
@@ -42,7 +42,7 @@ class MergeConfig(Settings, table="merge"):
     """
 
     oversampling: Annotated[float, Range(least=2, most=16)] = 3.2
-    volume: VolumeConfig = field(default_factory=VolumeConfig)
+    volume: ClosedFormConfig = field(default_factory=ClosedFormConfig)
     rounds: Annotated[int, Range(least=1, most=1000)] = 2
     symmetry: str = "C1"
 
@@ -115,7 +115,7 @@ def _merge_once(
     reader: PatternReader,
     poses: Tensor,
     current: Volume,
-    config: VolumeConfig,
+    config: ClosedFormConfig,
     group: Tensor | None,
     advance: Advance,
 ) -> Volume:

@@ -113,7 +113,7 @@ class RefineConfig(Settings, table="refine"):
     tried too, until it is beyond doubt which of the two is right. ``max_step``: longest step, in
     1/(s·D) radians (an edge atom then moves by half a speckle); ``oversampling``: voxels per 1/D of
     the volumes (at least 4 beside a known background); unset, as many as the photons ask for
-    (:mod:`xrai.sampling`).
+    (:mod:`xrai.rounds.sampling`).
     """
 
     iterations: Annotated[int, Range(least=1, most=1000)] = 2
@@ -151,12 +151,12 @@ class TrainConfig(Settings):
 
     ``mode``: ``hybrid`` (search and encoder propose, the likelihood decides), ``amortised`` (the
     encoder alone proposes, of a particle without a point group from the first pattern on:
-    :mod:`xrai.amortised`) or ``paper`` (encoder
-    and implicit decoder trained end to end, as published: :mod:`xrai.end_to_end`). ``device``:
-    ``auto``, ``cpu`` or ``cuda``; ``single_pass``: every pattern is read once and seen at the
-    resolution reached so far; ``symmetry``: the particle's point group (C1 … I); ``block``:
-    patterns read at a time; ``memory_gib``: photons kept in memory between rounds;
-    ``checkpoint_s``: seconds between checkpoints within a round.
+    :mod:`xrai.rounds.amortised_start`) or ``paper`` (encoder and implicit decoder trained end to
+    end, as published: :mod:`xrai.rounds.end_to_end`). ``device``: ``auto``, ``cpu`` or ``cuda``;
+    ``single_pass``: every pattern is read once and seen at the resolution reached so far;
+    ``symmetry``: the particle's point group (C1 … I); ``block``: patterns read at a time;
+    ``memory_gib``: photons kept in memory between rounds; ``checkpoint_s``: seconds between
+    checkpoints within a round.
     """
 
     mode: Annotated[str, OneOf("hybrid", "amortised", "paper")] = "hybrid"

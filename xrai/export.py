@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from xrai.checkpoint import State
+from xrai.state.state import State
 from xraisim.files.atomic import disk_errors
 from xraisim.files.poses import write_poses
 from xraisim.files.result import HALVES, INTENSITY, POSES, Result, write_result

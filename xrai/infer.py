@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from xrai import checkpoint
 from xrai.config import TrainConfig
 from xrai.encoder import Encoder
-from xrai.lessons import encoder_of, pixels_of
-from xrai.march import March
-from xrai.poses import prune, refine_hypotheses
-from xrai.rounds import ladder
+from xrai.poses.finder import March, ladder
+from xrai.poses.mates import refine_hypotheses
+from xrai.poses.search import prune
+from xrai.rounds.encoder_training import encoder_of, pixels_of
 from xrai.sources.reopen import path_of
-from xrai.stream import PatternStream
+from xrai.sources.stream import PatternStream
+from xrai.state import checkpoint
 from xrai.train import CONFIG
 from xraisim import console
 from xraisim.core import config as configuration

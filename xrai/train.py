@@ -14,24 +14,25 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from xrai import checkpoint, export
-from xrai.amortised import amortised_start
-from xrai.checkpoint import State
+from xrai import export
 from xrai.config import TrainConfig
-from xrai.encoder_check import check_encoder
-from xrai.end_to_end import EndToEnd
-from xrai.lessons import lesson
-from xrai.march import March
-from xrai.monitor import Monitor
-from xrai.one_round import begin, run_round
-from xrai.pedestal import background_doubt
-from xrai.plan import more_may_come, next_round, reads_once
+from xrai.poses.finder import March
+from xrai.rounds.amortised_start import amortised_start
+from xrai.rounds.background import background_doubt
+from xrai.rounds.encoder_check import check_encoder
+from xrai.rounds.encoder_training import lesson
+from xrai.rounds.end_to_end import EndToEnd
+from xrai.rounds.one_round import begin, run_round
+from xrai.rounds.schedule import more_may_come, next_round, reads_once
+from xrai.rounds.start import robust_start
+from xrai.rounds.warnings import doubts
 from xrai.sources.live import LiveSource
 from xrai.sources.reopen import name_of, reopen
-from xrai.start import robust_start
-from xrai.stream import PatternStream
-from xrai.verdict import doubts
-from xrai.watch import Watch
+from xrai.sources.stream import PatternStream
+from xrai.state import checkpoint
+from xrai.state.autosave import Watch
+from xrai.state.monitor import Monitor
+from xrai.state.state import State
 from xraisim import __version__
 from xraisim.core import config as configuration
 from xraisim.core import machine

@@ -12,8 +12,8 @@ from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
 from benchmarks.experiments.settings import ExperimentSettings
-from xrai import checkpoint
 from xrai.config import TrainConfig
+from xrai.state import checkpoint
 from xrai.train import resume, train
 from xraisim.console import progress, say
 from xraisim.files.patterns import PatternReader

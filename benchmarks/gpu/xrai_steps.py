@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.traffic import Traffic
-from xrai.poses import GridSearch
+from xrai.poses.search import GridSearch
 from xraisim.core import so3
 from xraisim.core.dispatch import torch_forms
 from xraisim.core.likelihood import (

@@ -19,9 +19,9 @@ from benchmarks.perf.one_pass import frame
 from benchmarks.score import pose_error
 from xrai.decoder import DecoderConfig
 from xrai.encoder.config import EndToEndConfig
-from xrai.end_to_end import EndToEnd
-from xrai.monitor import Monitor
-from xrai.stream import PatternStream
+from xrai.rounds.end_to_end import EndToEnd
+from xrai.sources.stream import PatternStream
+from xrai.state.monitor import Monitor
 from xraisim.core.json_text import to_json
 from xraisim.core.symmetry import point_group
 from xraisim.files.truth import read_truth, truth_path

@@ -24,11 +24,10 @@ from xrai.decoder import (
     ImplicitDecoder,
     VolumeConfig,
     fit_sums,
-    for_look_up,
     profile_of,
-    volume_from_sums,
 )
 from xraisim import console
+from xraisim.core.closed_form import for_look_up, volume_from_sums
 from xraisim.core.merge import Accumulator
 from xraisim.core.random import generator
 from xraisim.core.types import Volume

@@ -21,10 +21,12 @@ from benchmarks.oracle import MergeConfig, oracle
 from benchmarks.perf import perf_record
 from benchmarks.perf.encoder_forms import ImageForm, PolarForm
 from xrai.encoder import EncoderConfig
-from xrai.poses import GridSearch, angle_modulo_mate, refine_hypotheses
-from xrai.teach import encoder_pixels
+from xrai.encoder.training import encoder_pixels
+from xrai.poses.mates import refine_hypotheses
+from xrai.poses.search import GridSearch
 from xraisim import console
 from xraisim.core.random import generator
+from xraisim.core.symmetry import angle_modulo_mate
 from xraisim.core.types import Photons, Pixels, Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from benchmarks.perf.head_loss import encoder_loss
 from xrai.encoder import EncoderConfig
 from xrai.encoder.image import ImageEncoder
-from xrai.losses import encoder_loss
-from xrai.teach import Synthesis, Teacher
+from xrai.encoder.training import Synthesis, Teacher
 from xraisim.core import rotations
 from xraisim.core.random import generator
 from xraisim.core.types import Pixels, Volume

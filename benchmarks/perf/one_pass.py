@@ -31,14 +31,15 @@ from baselines.emc import EmcConfig
 from benchmarks.perf import perf_record
 from benchmarks.score import pose_error
 from xrai.config import TrainConfig
-from xrai.decoder import VolumeConfig, volume_from_sums
+from xrai.decoder import VolumeConfig
 from xrai.infer import infer
-from xrai.poses import refine
-from xrai.rounds import ONLINE, RELOCATE
+from xrai.poses.refine import refine
+from xrai.state.round import ONLINE, RELOCATE
 from xrai.train import train
 from xraisim.core import config as configuration
 from xraisim.core import rotations, so3
 from xraisim.core.align import Alignment, rotate_volume
+from xraisim.core.closed_form import volume_from_sums
 from xraisim.core.fsc import intensity_correlation, shell_s
 from xraisim.core.json_text import to_json
 from xraisim.core.merge import Accumulator

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.leaderboard import ICC
 from benchmarks.score import ScoreConfig, Truth, match_intensity, resolution
-from xrai import checkpoint
+from xrai.state import checkpoint
 
 _POLL_S = 0.05
 

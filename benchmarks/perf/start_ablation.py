@@ -19,18 +19,18 @@ import torch
 from benchmarks.perf import perf_record
 from benchmarks.perf.one_pass import frame
 from benchmarks.score import pose_error
-from xrai.amortised import Start, amortised_start
 from xrai.config import AmortisedConfig, DecoderConfig, EncoderConfig, TrainConfig
 from xrai.encoder import Encoder
-from xrai.lessons import pixels_of
-from xrai.march import March
-from xrai.monitor import Monitor
-from xrai.poses import angle_modulo_mate, refine
-from xrai.proposals import CellProposals
-from xrai.stream import PatternStream
-from xrai.teach import load
+from xrai.encoder.training import load
+from xrai.poses.cells import CellProposals
+from xrai.poses.finder import March
+from xrai.poses.refine import refine
+from xrai.rounds.amortised_start import Start, amortised_start
+from xrai.rounds.encoder_training import pixels_of
+from xrai.sources.stream import PatternStream
+from xrai.state.monitor import Monitor
 from xraisim.core.json_text import to_json
-from xraisim.core.symmetry import point_group
+from xraisim.core.symmetry import angle_modulo_mate, point_group
 from xraisim.files.truth import read_truth, truth_path
 
 JUDGED, STEPS = 2048, 3

@@ -28,7 +28,7 @@ from xrai.sources.follow import FollowedFiles
 from xrai.sources.link import Link
 from xrai.sources.push import PushConfig, push
 from xrai.sources.pushed import PushedPatterns
-from xrai.stream import PatternStream
+from xrai.sources.stream import PatternStream
 from xraisim import console
 from xraisim.core.config import read_toml
 from xraisim.files.patterns import PatternReader, PatternWriter

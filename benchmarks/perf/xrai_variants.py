@@ -40,7 +40,7 @@ from benchmarks.task import Task, load_task
 from benchmarks.worker import truth_of
 from xrai import train as xrai
 from xrai.config import TrainConfig
-from xrai.rounds import ONLINE
+from xrai.state.round import ONLINE
 from xraisim import console
 from xraisim.core.symmetry import point_group
 from xraisim.files.patterns import PatternReader

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xrai import checkpoint
+from xrai.state import checkpoint
 
 from .conftest import same_data
 

@@ -16,11 +16,11 @@ from baselines.phasing.config import PhasingConfig
 from benchmarks import record
 from benchmarks.record import Curve, Record
 from benchmarks.slices import Slices
-from xrai import checkpoint
-from xrai.checkpoint import State
 from xrai.config import TrainConfig
-from xrai.monitor import Monitor
 from xrai.sources import messages
+from xrai.state import checkpoint
+from xrai.state.monitor import Monitor
+from xrai.state.state import State
 from xraisim.core import config
 from xraisim.core.fsc import Resolution
 from xraisim.core.machine import Hardware

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from xrai.poses import angle_modulo_mate
 from xrai.train import train
 from xraisim.core import rotations
+from xraisim.core.symmetry import angle_modulo_mate
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.formats.convert import convert

@@ -21,8 +21,8 @@ from xrai.config import (
     StartConfig,
     TrainConfig,
 )
+from xrai.state.autosave import Watch
 from xrai.train import train
-from xrai.watch import Watch
 from xraisim.simulation import make
 from xraisim.simulation.config import from_mapping
 from xraisim.stopping import Stopped

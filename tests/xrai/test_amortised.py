@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tests.xrai.test_train import found_orientations, share_within, true_orientations
-from xrai import checkpoint
 from xrai.config import AmortisedConfig
-from xrai.poses import GridSearch
+from xrai.poses.search import GridSearch
+from xrai.state import checkpoint
 from xrai.train import resume, train
 
 

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from xrai import proposals
 from xrai.encoder import Encoder
-from xrai.lessons import pixels_of
-from xrai.march import March
-from xrai.proposals import CellProposals
-from xrai.stream import PatternStream
+from xrai.poses.cells import CellProposals
+from xrai.poses.finder import March
+from xrai.rounds import proposals
+from xrai.rounds.encoder_training import pixels_of
+from xrai.sources.stream import PatternStream
 from xrai.train import train
 from xraisim.core import rotations
 from xraisim.files.volumes import read_volume

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from xrai import checkpoint
 from xrai.config import RoundsConfig, TrainConfig
+from xrai.encoder.training import Teacher
 from xrai.infer import infer
-from xrai.losses import photon_nll
-from xrai.sanity import require_finite_state, require_photons
-from xrai.stream import PatternStream
-from xrai.teach import Teacher
+from xrai.rounds.photons import require_photons
+from xrai.sources.stream import PatternStream
+from xrai.state import checkpoint
+from xrai.state.autosave import Watch
+from xrai.state.checkpoint import require_finite_state
 from xrai.train import resume, train
-from xrai.watch import Watch
 from xraisim.core.errors import DivergedError, FormatError, UserError
+from xraisim.core.likelihood import photon_nll
 from xraisim.core.types import Photons, Volume
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
 from xraisim.files.patterns import PatternReader

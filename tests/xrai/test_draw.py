@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.core.conftest import draw_experiment
-from xrai.draw import Posterior
-from xrai.poses import refine
+from xrai.poses.posterior import Posterior
+from xrai.poses.refine import refine
 from xraisim.core import rotations, so3
 from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.random import generator

@@ -11,12 +11,12 @@ from xrai.config import DecoderConfig
 from xrai.decoder import ImplicitDecoder
 from xrai.encoder.config import EndToEndConfig
 from xrai.encoder.image import ImageEncoder
-from xrai.end_to_end import EndToEnd, spread, symmetric_loss
-from xrai.losses import photon_nll
-from xrai.monitor import Monitor
-from xrai.stream import PatternStream
+from xrai.rounds.end_to_end import EndToEnd, spread, symmetric_loss
+from xrai.sources.stream import PatternStream
+from xrai.state.monitor import Monitor
 from xraisim.core import rotations, so3
 from xraisim.core.errors import ConfigError
+from xraisim.core.likelihood import photon_nll
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Pixels

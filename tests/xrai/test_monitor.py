@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from xrai.monitor import Monitor, line
+from xrai.state.monitor import Monitor, line
 from xraisim import console
 
 ROUND = {

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from xrai import checkpoint
 from xrai.encoder.config import EndToEndConfig
-from xrai.end_to_end import EndToEnd
+from xrai.rounds.end_to_end import EndToEnd
+from xrai.state import checkpoint
 from xrai.train import resume, train
 from xraisim.core.errors import ConfigError
 from xraisim.files.volumes import read_volume

@@ -7,8 +7,8 @@ from pathlib import Path
 import h5py
 import pytest
 
-from xrai.pedestal import background_doubt
-from xrai.stream import PatternStream
+from xrai.rounds.background import background_doubt
+from xrai.sources.stream import PatternStream
 from xrai.train import train
 from xraisim.files.patterns import PatternReader
 from xraisim.simulation import make

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from xrai.config import AmortisedConfig
-from xrai.poses import angle_modulo_mate
 from xraisim.core import config as toml
+from xraisim.core.symmetry import angle_modulo_mate
 from xraisim.files.volumes import read_volume
 
 _COMMAND = "from xrai.cli import main; main()"

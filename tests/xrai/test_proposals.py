@@ -9,7 +9,7 @@ import h5py
 import pytest
 
 from xrai import train
-from xrai.poses import GridSearch
+from xrai.poses.search import GridSearch
 
 
 @pytest.fixture

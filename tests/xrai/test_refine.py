@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from xrai import poses
+from xrai.poses import refine as poses
 from xraisim.core import rotations, so3
 from xraisim.core.likelihood import PoseScores
 from xraisim.core.random import generator

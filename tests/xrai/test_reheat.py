@@ -5,16 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from xrai import checkpoint
-from xrai.march import March
-from xrai.monitor import Monitor
-from xrai.one_round import begin, run_round
-from xrai.poses import Poses, angle_modulo_mate, refine, score_mates
-from xrai.rounds import MARCH, REHEAT, Round
-from xrai.stream import PatternStream
+from xrai.poses.finder import March
+from xrai.poses.mates import score_mates
+from xrai.poses.refine import Poses, refine
+from xrai.rounds.one_round import begin, run_round
+from xrai.sources.stream import PatternStream
+from xrai.state import checkpoint
+from xrai.state.monitor import Monitor
+from xrai.state.round import MARCH, REHEAT, Round
 from xraisim.core import rotations, so3
 from xraisim.core.random import generator
-from xraisim.core.symmetry import point_group
+from xraisim.core.symmetry import angle_modulo_mate, point_group
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.xrai.test_train import found_orientations, share_within, true_orientations
-from xrai import checkpoint
 from xrai.decoder import FitConfig, VolumeConfig
+from xrai.state import checkpoint
 from xrai.train import resume, train
 
 

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from xrai import outliers
-from xrai.checkpoint import State
 from xrai.config import RoundsConfig, TrainConfig
-from xrai.plan import next_round
-from xrai.rounds import ladder
-from xrai.verdict import doubts
+from xrai.poses.finder import ladder
+from xrai.rounds import outliers
+from xrai.rounds.schedule import next_round
+from xrai.rounds.warnings import doubts
+from xrai.state.state import State
 from xraisim.core.errors import ConfigError
 from xraisim.core.halves import agreement, members
 from xraisim.core.merge import Accumulator

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from xrai.stream import PatternStream
+from xrai.sources.stream import PatternStream
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons, Pixels
 from xraisim.files.patterns import PatternReader

@@ -5,14 +5,14 @@ import dataclasses
 import pytest
 import torch
 
-from xrai.amortised import _Attempt
 from xrai.config import AmortisedConfig
-from xrai.draw import Posterior
-from xrai.lessons import pixels_of
-from xrai.march import March
-from xrai.monitor import Monitor
-from xrai.proposals import CellProposals
-from xrai.stream import PatternStream
+from xrai.poses.cells import CellProposals
+from xrai.poses.finder import March
+from xrai.poses.posterior import Posterior
+from xrai.rounds.amortised_start import _Attempt
+from xrai.rounds.encoder_training import pixels_of
+from xrai.sources.stream import PatternStream
+from xrai.state.monitor import Monitor
 from xraisim.core.dispatch import torch_forms
 from xraisim.core.random import generator
 

@@ -11,15 +11,16 @@ import pytest
 import torch
 
 import xraisim
-from xrai import checkpoint
-from xrai.checkpoint import State
 from xrai.infer import infer
-from xrai.poses import angle_modulo_mate, refine
-from xrai.stream import PatternStream
+from xrai.poses.refine import refine
+from xrai.sources.stream import PatternStream
+from xrai.state import checkpoint
+from xrai.state.state import State
 from xrai.train import resume, train
 from xraisim.core import rotations, so3
 from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
+from xraisim.core.symmetry import angle_modulo_mate
 from xraisim.core.types import Volume
 from xraisim.files.result import read_result
 from xraisim.files.texts import attribute

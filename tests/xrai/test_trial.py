@@ -8,9 +8,9 @@ import torch
 from benchmarks.experiments.compare import structure_factors
 from benchmarks.experiments.pr772 import SETTINGS
 from benchmarks.experiments.settings import load
-from xrai.march import March
-from xrai.stream import PatternStream
-from xrai.trial import likelier_sign, opposite
+from xrai.poses.finder import March
+from xrai.rounds.sign_test import likelier_sign, opposite
+from xrai.sources.stream import PatternStream
 from xraisim.core.fourier import coordinates, radius
 from xraisim.core.types import Volume
 from xraisim.photons.hits import Hits

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from xrai.wake import Draws, dense_loglik, propose
+from xrai.rounds.wake import Draws, dense_loglik, propose
 from xraisim.core import rotations, so3
 from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.random import generator

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from xrai import checkpoint, infer
 from xrai import export as exporting
+from xrai import infer
 from xrai.commands import options
 from xrai.sources import push as pushing
 from xrai.sources.seal import read_token
+from xrai.state import checkpoint
 from xraisim import console, stopping
 from xraisim.core.json_text import to_json
 from xraisim.files.lock import only_writer

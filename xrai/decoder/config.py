@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from xraisim.core.closed_form import ClosedFormConfig
 from xraisim.core.errors import ConfigError
 from xraisim.core.settings import Count, OneOf, Positive, Range, Settings
 from xraisim.core.symmetry import point_group
@@ -59,19 +60,11 @@ class FitConfig(Settings, table="volume.fit"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VolumeConfig(Settings, table="volume"):
-    """The volume made of sums: ``form`` ``"closed_form"`` (:mod:`xrai.decoder.closed_form`), or
-    ``"implicit"``, the network of the decoder's settings, trained on by ``fit`` in every round.
-
-    Of the closed form: ``spectrum`` of the speckles, ``"measured"`` in the data, the ``"overlap"``
-    of two spheres, or ``"ball"``, nothing but the limit. ``margin``: how much farther than D the
-    autocorrelation may reach, as a fraction of D. ``steps`` of conjugate gradients; ``photons``:
-    more in a voxel than these count as these, so that few steps suffice.
+class VolumeConfig(ClosedFormConfig, table="volume"):
+    """The volume made of sums: ``form`` ``"closed_form"`` (:mod:`xraisim.core.closed_form`, whose
+    settings these are too), or ``"implicit"``, the network of the decoder's settings, trained on by
+    ``fit`` in every round.
     """
 
     form: Annotated[str, OneOf("closed_form", "implicit")] = "closed_form"
-    spectrum: Annotated[str, OneOf("measured", "overlap", "ball")] = "measured"
-    margin: Annotated[float, Range(least=0, most=10)] = 0.1
-    steps: Annotated[int, Range(least=1, most=10000)] = 12
-    photons: Positive = 20.0
     fit: FitConfig = field(default_factory=FitConfig)

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xrai.decoder.closed_form import smooth_radial_mean
 from xrai.decoder.config import FitConfig
 from xrai.decoder.implicit import ImplicitDecoder
+from xraisim.core.closed_form.volume import smooth_radial_mean
 from xraisim.core.fourier import coordinates
 from xraisim.core.merge import Accumulator
 

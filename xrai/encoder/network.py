@@ -11,7 +11,7 @@ from xrai.encoder.cells import Cells
 from xrai.encoder.config import EncoderConfig
 from xrai.encoder.modes import mean_angle, modes
 from xrai.encoder.polar import PolarPattern
-from xrai.poses import angle_modulo_mate
+from xraisim.core.symmetry import angle_modulo_mate
 from xraisim.core.types import Pixels
 
 _TOP_CELLS = 32  # of the posterior, from which the modes are made

@@ -7,8 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from scipy.spatial import cKDTree
 
-from xrai.poses import angle_modulo_mate
-from xraisim.core.symmetry import point_group
+from xraisim.core.symmetry import angle_modulo_mate, point_group
 from xraisim.figure_axes import COLOURS
 
 _MOST_POSES = 20_000

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xrai import checkpoint
+from xrai.state import checkpoint
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Volume
 from xraisim.files.poses import check_columns, read_poses

@@ -14,7 +14,7 @@ import zmq
 from xrai.sources.link import Link
 from xrai.sources.live import LiveSource, cut
 from xrai.sources.messages import INFO, End, Experiment, Message, Patterns, encode
-from xrai.stream import PatternStream
+from xrai.sources.stream import PatternStream
 from xraisim.core.errors import UserError
 from xraisim.core.settings import Count, NotNegative, Range, Settings, Whole
 from xraisim.core.types import PatternSource, Photons, Pixels

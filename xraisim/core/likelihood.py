@@ -29,6 +29,7 @@ from xraisim.core.types import Photons, Pixels, Volume
 
 _TINY = 1e-12
 _FLUENCE_ROUNDS = 12
+_FAINTEST = 1e-9  # photons expected: what is added so that a logarithm is finite
 
 
 @dataclass(frozen=True)
@@ -192,3 +193,21 @@ def kernel_arguments(
         photons.count,
         pixels.has_background,
     )
+
+
+def photon_nll(
+    counts: Float[Tensor, "n P"], rates: Float[Tensor, "n P"], background: Float[Tensor, "P"]
+) -> Float[Tensor, "n"]:
+    """Return the negative Poisson log-likelihood per photon, the fluence profiled out.
+
+    ``rates`` are the photons expected at unit fluence. A pattern without photons has none to
+    explain: 0, and no gradient. By the envelope theorem the gradient at the
+    best fluence is that of the profiled likelihood, so the fluence carries no gradient.
+    """
+    rates = rates + _FAINTEST
+    with torch.no_grad():
+        fluence = best_fluence(counts, rates, background)
+    expected = fluence[:, None] * rates + background
+    logarithm = expected.clamp_min(torch.finfo(expected.dtype).tiny).log()
+    total = counts.sum(1)
+    return (expected.sum(1) - (counts * logarithm).sum(1)) / total.clamp_min(1)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xraisim.core import rotations
+from xraisim.core import rotations, so3
 from xraisim.core.errors import ConfigError
 from xraisim.core.fourier import coordinates, radius, require_odd
 from xraisim.core.sampling import slice_volume
@@ -153,3 +153,25 @@ def nearest_mate(
     best = (relative @ group.T).abs().argmax(-1)
     mate = rotations.normalize(rotations.multiply(quaternion, group[best]))
     return mate, rotations.angle_between(mate, reference)
+
+
+def angle_modulo_mate(
+    left: Float[Tensor, "n 4"],
+    right: Float[Tensor, "n 4"],
+    group: Float[Tensor, "m 4"] | None = None,
+) -> Float[Tensor, "n"]:
+    """Return the angle in degrees between poses, or to the in-plane mate if that is nearer.
+
+    With the point group of the particle, the smallest of all those between equivalent poses.
+    """
+    both = (angle_modulo(group, left, one) for one in (right, so3.in_plane_mate(right)))
+    return torch.rad2deg(torch.minimum(*both))
+
+
+def angle_modulo(
+    group: Float[Tensor, "m 4"] | None, left: Float[Tensor, "n 4"], right: Float[Tensor, "n 4"]
+) -> Float[Tensor, "n"]:
+    """Return the smallest angle (radians) between poses that are equivalent by a point group."""
+    if group is None:
+        return rotations.angle_between(left, right)
+    return nearest_mate(left, right, group)[1]

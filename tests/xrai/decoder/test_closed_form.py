@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from xrai.decoder import VolumeConfig, for_look_up, volume_from_sums
-from xrai.decoder.closed_form import smooth_radial_mean
+from xrai.decoder import VolumeConfig
+from xraisim.core.closed_form import for_look_up, volume_from_sums
+from xraisim.core.closed_form.volume import smooth_radial_mean
 from xraisim.core.errors import ConfigError, SamplingError
 from xraisim.core.fourier import radius
 from xraisim.core.fsc import intensity_correlation

@@ -12,8 +12,8 @@ from xrai.decoder import (
     VolumeConfig,
     fit_sums,
     profile_of,
-    volume_from_sums,
 )
+from xraisim.core.closed_form import volume_from_sums
 from xraisim.core.errors import ConfigError
 from xraisim.core.fourier import crop_or_pad
 from xraisim.core.fsc import intensity_correlation

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from xrai.decoder.look_up import look_up_variance
+from xraisim.core.closed_form.look_up import look_up_variance
 from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Volume
 

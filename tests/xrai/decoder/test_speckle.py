@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from xrai.decoder.blur import sharpened, taps
-from xrai.decoder.lattice import Lattice
-from xrai.decoder.speckle import Speckle, measured_spectrum, overlap
+from xraisim.core.closed_form.blur import sharpened, taps
+from xraisim.core.closed_form.lattice import Lattice
+from xraisim.core.closed_form.speckle import Speckle, measured_spectrum, overlap
 from xraisim.core.random import generator
 
 REACH = 1 / 2.7

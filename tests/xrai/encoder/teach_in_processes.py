@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from xrai.encoder import EncoderConfig
-from xrai.teach import Teacher
+from xrai.encoder.training import Teacher
 from xraisim.core import so3
 from xraisim.core.processes import Processes, processes_of
 from xraisim.core.random import generator

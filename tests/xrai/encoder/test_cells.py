@@ -7,10 +7,9 @@ import torch
 
 from xrai.encoder.cells import Cells, about_beam, view_frames, views_in_use
 from xrai.encoder.modes import modes
-from xrai.poses import angle_modulo_mate
 from xraisim.core import rotations, so3
 from xraisim.core.random import generator
-from xraisim.core.symmetry import point_group
+from xraisim.core.symmetry import angle_modulo_mate, point_group
 
 
 @pytest.fixture

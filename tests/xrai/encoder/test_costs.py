@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from xrai.encoder import Encoder
-from xrai.proposals import HeadProposals
+from xrai.poses.heads import HeadProposals
 
 
 def test_the_encoder_counts_its_multiply_adds_as_torch_does(make_pixels, small):

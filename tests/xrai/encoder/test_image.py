@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from benchmarks.perf.head_loss import encoder_loss, pose_distance
 from xrai.encoder.image import ImageEncoder, PatternImage
-from xrai.losses import encoder_loss, pose_distance
 from xraisim.core import rotations, so3
 from xraisim.core.random import generator
 from xraisim.core.types import Pixels

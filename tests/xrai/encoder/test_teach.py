@@ -11,13 +11,12 @@ import pytest
 import torch
 
 from xrai.encoder import EncoderConfig
-from xrai.poses import angle_modulo_mate
-from xrai.teach import Teacher, encoder_pixels, load
+from xrai.encoder.training import Teacher, encoder_pixels, load
 from xraisim.core import rotations, so3
 from xraisim.core.errors import ConfigError, UserError
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
-from xraisim.core.symmetry import point_group, symmetrize
+from xraisim.core.symmetry import angle_modulo_mate, point_group, symmetrize
 from xraisim.core.types import Pixels
 
 

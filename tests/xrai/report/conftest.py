@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from xrai.monitor import Monitor
 from xrai.report import write_report
+from xrai.state.monitor import Monitor
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 from xraisim.files.poses import write_poses

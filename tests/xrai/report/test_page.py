@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from xrai import checkpoint
 from xrai.report.page import head, own_patterns, page_of, status
 from xrai.report.run import Run, read_run
 from xrai.report.sections import sections_of
+from xrai.state import checkpoint
 from xraisim.core.errors import FormatError
 from xraisim.files.volumes import write_volume
 

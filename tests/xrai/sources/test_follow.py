@@ -6,7 +6,7 @@ import time
 import pytest
 
 from xrai.sources.follow import FollowedFiles
-from xrai.stream import PatternStream
+from xrai.sources.stream import PatternStream
 from xraisim.core.errors import FormatError
 from xraisim.files.patterns import PatternReader
 from xraisim.files.shards import Shard

@@ -13,7 +13,7 @@ from xrai.sources.messages import End, Patterns, encode
 from xrai.sources.push import PushConfig, experiment_of, push
 from xrai.sources.pushed import PushedPatterns
 from xrai.sources.seal import opened, read_token, sealed
-from xrai.stream import PatternStream
+from xrai.sources.stream import PatternStream
 from xraisim.core.errors import ConfigError, FormatError, UserError
 from xraisim.core.types import Photons
 from xraisim.files.patterns import PatternReader

@@ -1,0 +1,82 @@
+"""The file of a state: written whole under a new name, then renamed."""
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xrai.state.round import Round
+from xrai.state.state import State, Usual
+from xraisim.core.errors import FormatError, reading
+from xraisim.core.finite import require_finite
+from xraisim.core.fsc import Resolution
+from xraisim.core.merge import Accumulator
+from xraisim.core.types import Volume
+from xraisim.files import saved
+
+NAME = "checkpoint.pt"
+_FORMAT = "x-rai checkpoint 3"
+
+
+def save(state: State, directory: Path) -> None:
+    """Write the state so that an interruption or a full disk leaves the previous one whole."""
+    content: dict[str, Any] = {**vars(state), "format": _FORMAT}
+    content["volumes"] = [vars(volume.to("cpu")) for volume in state.volumes]
+    content["volume"] = None if state.volume is None else vars(state.volume.to("cpu"))
+    content["sums"] = [vars(one.to("cpu")) for one in state.sums]
+    content["round"] = None if state.round is None else asdict(state.round)
+    content["usual"] = None if state.usual is None else asdict(state.usual)
+    content["resolution"] = None if state.resolution is None else asdict(state.resolution)
+    saved.save(content, directory / NAME)
+
+
+def load(directory: Path) -> State:
+    """Read the state of a run directory onto the CPU; raises :class:`FormatError` without one."""
+    path = directory / NAME
+    if not path.exists():
+        raise FormatError(f"{directory} holds no {NAME}; expected a run directory of `xrai train`")
+    with reading(path, "checkpoint", "train again"):
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        if content.pop("format") != _FORMAT:
+            raise KeyError("format")
+        state = State(**_typed(content))
+        state.outcome()  # whose columns have to be there, and as long as there are patterns
+        return state
+
+
+def _typed(content: dict[str, Any]) -> dict[str, Any]:
+    typed = dict(content)
+    typed.pop("heads_cheaper", None)  # of runs whose choice was timed
+    typed["columns"] = {name: one.detach() for name, one in content["columns"].items()}
+    typed["volumes"] = [_volume(one) for one in content["volumes"]]
+    typed["volume"] = None if content["volume"] is None else _volume(content["volume"])
+    typed["sums"] = [Accumulator(**one) for one in content["sums"]]
+    typed["usual"] = None if content["usual"] is None else Usual(**content["usual"])
+    reached = content.get("resolution")  # runs of before did not keep it
+    typed["resolution"] = None if reached is None else Resolution(**reached)
+    typed["round"] = None if content["round"] is None else Round(**content["round"])
+    return typed
+
+
+def _volume(content: dict[str, Any]) -> Volume:
+    shape = tuple(content["values"].shape)
+    if len(shape) != 3 or len(set(shape)) != 1:
+        raise ValueError(f"a volume of shape {shape} is no cube")
+    volume = Volume(**content)
+    if not (torch.isfinite(volume.values).all() and 0 < volume.spacing < math.inf):
+        raise ValueError("a volume holds values that are not finite")
+    return volume
+
+
+def require_finite_state(state: State) -> None:
+    """Raise :class:`DivergedError` if volumes, sums or poses of a state are not finite."""
+    where = f"round {state.rounds + bool(state.round)}"
+    volumes: list[Volume] = [*state.volumes, *([state.volume] if state.volume else [])]
+    for volume in volumes:
+        require_finite(f"the volume after {where}", volume.values)
+    for sums in state.sums:
+        require_finite(f"the sums of photons in {where}", sums.photons)
+        require_finite(f"the sums of exposure in {where}", sums.exposure)
+    require_finite(f"an orientation in {where}", state.column("orientations"))
