@@ -7,7 +7,7 @@ import torch
 
 from xrai.config import TrainConfig
 from xrai.encoder import Encoder
-from xrai.poses.finder import March, ladder
+from xrai.poses.finder import PoseFinder, ladder
 from xrai.poses.mates import refine_hypotheses
 from xrai.poses.search import prune
 from xrai.rounds.encoder_training import encoder_of, pixels_of
@@ -49,15 +49,15 @@ def infer(
     with PatternStream(
         patterns or path_of(state.patterns), config.block, config.memory_gib
     ) as stream:
-        march = March(stream, config, chosen)
+        finder = PoseFinder(stream, config, chosen)
         volume = state.require_volume().to(chosen)
-        encoder = encoder_of(march, state)
+        encoder = encoder_of(finder, state)
         if encoder is None:
             raise UserError(f"{directory} has no trained encoder yet; finish it with `xrai resume`")
         parts = []
         with console.progress("poses", len(stream)) as advance:
             for _, photons in stream.blocks():
-                parts.append(_block(march, encoder, volume, photons, encoder_only))
+                parts.append(_block(finder, encoder, volume, photons, encoder_only))
                 advance(len(photons))
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     posed = np.isfinite(columns["probability"])
@@ -74,21 +74,21 @@ def infer(
 
 
 def _block(
-    march: March, encoder: Encoder, volume: Volume, photons: Photons, encoder_only: bool
+    finder: PoseFinder, encoder: Encoder, volume: Volume, photons: Photons, encoder_only: bool
 ) -> dict[str, np.ndarray]:
     """Return the columns of the file for a block of patterns; NaN where there are no photons."""
-    pixels = pixels_of(march)
-    found = encoder.propose(photons.dense(len(pixels)).to(march.device))
+    pixels = pixels_of(finder)
+    found = encoder.propose(photons.dense(len(pixels)).to(finder.device))
     columns = {"probability": found.probability[:, 0]}
     if encoder_only:
         columns |= {"orientations": found.heads[:, 0], "error_deg": found.error_deg}
     else:
-        edge = min(march.s_edge, (volume.grid // 2 - 1) * volume.spacing)
+        edge = min(finder.s_edge, (volume.grid // 2 - 1) * volume.spacing)
         limit = min(float(pixels.radius[-1]), edge)
-        within = march.pixels_within(limit)
+        within = finder.pixels_within(limit)
         likely = prune(volume, within, photons, found.heads, min(_KEPT_HEADS, encoder.heads))
-        poses = refine_hypotheses(volume, within, photons, likely, 3, march.max_step(limit))
-        poses = march.descend(volume, photons, poses, ladder(limit, edge, 1.2)[1:])
+        poses = refine_hypotheses(volume, within, photons, likely, 3, finder.max_step(limit))
+        poses = finder.refine_outwards(volume, photons, poses, ladder(limit, edge, 1.2)[1:])
         columns |= {"orientations": poses.quaternion, "loglik": poses.loglik}
         columns["error_deg"] = torch.rad2deg(poses.error_rad)
     arrays = {name: values.cpu().numpy() for name, values in columns.items()}

@@ -1,7 +1,7 @@
 """A reconstruction from a pattern stream to an intensity volume and every orientation.
 
 A robust low-resolution start, then rounds: patterns get poses and are merged, two half-sets are
-compared, the resolution marches outwards as far as they agree, and the encoder is taught by what
+compared, the resolution marches outwards as far as they agree, and the encoder learns from what
 was found. Each step's random numbers depend on the seed and its name alone, and what comes next on
 the state alone, so a resumed run takes the same path.
 """
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from xrai import export
 from xrai.config import TrainConfig
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.rounds.amortised_start import amortised_start
 from xrai.rounds.background import background_doubt
 from xrai.rounds.encoder_check import check_encoder
-from xrai.rounds.encoder_training import lesson
+from xrai.rounds.encoder_training import train_encoder
 from xrai.rounds.end_to_end import EndToEnd
 from xrai.rounds.one_round import begin, run_round
 from xrai.rounds.schedule import more_may_come, next_round, reads_once
@@ -30,7 +30,7 @@ from xrai.sources.live import LiveSource
 from xrai.sources.reopen import name_of, reopen
 from xrai.sources.stream import PatternStream
 from xrai.state import checkpoint
-from xrai.state.autosave import Watch
+from xrai.state.autosave import Autosave
 from xrai.state.monitor import Monitor
 from xrai.state.state import State
 from xraisim import __version__
@@ -144,22 +144,22 @@ def _run(
 ) -> Result:
     metrics = directory / METRICS if processes.is_leader else None
     monitor = Monitor(metrics, quiet or not processes.is_leader)
-    march = March(stream, config, device, processes)
+    finder = PoseFinder(stream, config, device, processes)
     state.to(device)
-    watch = Watch(directory, config.checkpoint_s, processes)
+    autosave = Autosave(directory, config.checkpoint_s, processes)
     advance = _as_published if config.mode == "paper" else _in_rounds
-    with watch.keeping():
+    with autosave.keeping():
         try:
-            advance(march, state, monitor, watch)
+            advance(finder, state, monitor, autosave)
         except DivergedError as error:
             raise DivergedError(_diverged(error, state, directory)) from error
         dark = int((~state.lit).sum())
         if dark:
             monitor.log("dark", without_photons=dark, patterns=state.seen)
         irregular = [stream.warning] if stream.warning else []
-        for reason in [*irregular, *doubts(march, state)]:
+        for reason in [*irregular, *doubts(finder, state)]:
             warn(state, monitor, reason)
-        result = _result(march, state)
+        result = _result(finder, state)
         if processes.is_leader:
             export.write(state, directory, result)
         return result
@@ -174,7 +174,7 @@ def _diverged(error: DivergedError, state: State, directory: Path) -> str:
     )
 
 
-def _in_rounds(march: March, state: State, monitor: Monitor, watch: Watch) -> None:
+def _in_rounds(finder: PoseFinder, state: State, monitor: Monitor, autosave: Autosave) -> None:
     """Modes ``hybrid`` and ``amortised``: the start, then one round after another.
 
     The encoder learns while new patterns come, for which it proposes, and where they can be read
@@ -182,31 +182,31 @@ def _in_rounds(march: March, state: State, monitor: Monitor, watch: Watch) -> No
     """
     if state.volume is None:
         with _timed(state, "start"):
-            _start(march, state, monitor)
-        watch.save(state)
-    while (round_ := state.round or next_round(march, state)) is not None:
+            _start(finder, state, monitor)
+        autosave.save(state)
+    while (round_ := state.round or next_round(finder, state)) is not None:
         if state.round is None:
-            begin(march, state, round_)
-        with _timed(state, round_.kind), watch.round():
-            run_round(march, state, round_, monitor, watch.after_block)
-        if more_may_come(march, state, round_):
+            begin(finder, state, round_)
+        with _timed(state, round_.kind), autosave.round():
+            run_round(finder, state, round_, monitor, autosave.after_block)
+        if more_may_come(finder, state, round_):
             with _timed(state, "encoder"):
-                lesson(march, state, monitor)
-        watch.save(state)
-    if not (reads_once(march) or state.figures):
+                train_encoder(finder, state, monitor)
+        autosave.save(state)
+    if not (reads_once(finder) or state.figures):
         with _timed(state, "encoder"):
-            lesson(march, state, monitor, last=True)
-            check_encoder(march, state, monitor)
-        watch.save(state)
+            train_encoder(finder, state, monitor, last=True)
+            check_encoder(finder, state, monitor)
+        autosave.save(state)
 
 
-def _as_published(march: March, state: State, monitor: Monitor, watch: Watch) -> None:
+def _as_published(finder: PoseFinder, state: State, monitor: Monitor, autosave: Autosave) -> None:
     """Mode ``paper``: both networks end to end, the encoder's poses as they are."""
-    config = march.config
+    config = finder.config
     if state.volume is not None and not state.networks:  # finished before passes were kept
         return
     learner = EndToEnd(
-        march.stream, config.end_to_end, march.device, decoder=config.decoder, seed=config.seed
+        finder.stream, config.end_to_end, finder.device, decoder=config.decoder, seed=config.seed
     )
     if state.networks:
         learner.load_state_dict(state.networks[0])
@@ -215,7 +215,7 @@ def _as_published(march: March, state: State, monitor: Monitor, watch: Watch) ->
             poses = learner.one_pass(monitor)
         state.volume, state.networks = learner.decoder.volume(), [learner.state_dict()]
         _keep(state, poses)
-        watch.save(state)
+        autosave.save(state)
 
 
 def _keep(state: State, poses: Tensor) -> None:
@@ -237,15 +237,15 @@ def _timed(state: State, kind: str) -> Iterator[None]:
     state.seconds[kind] = state.seconds.get(kind, 0.0) + time.monotonic() - began
 
 
-def _start(march: March, state: State, monitor: Monitor) -> None:
-    if (doubt := background_doubt(march.stream)) is not None:
+def _start(finder: PoseFinder, state: State, monitor: Monitor) -> None:
+    if (doubt := background_doubt(finder.stream)) is not None:
         warn(state, monitor, doubt)
-    if march.config.mode == "amortised" and march.group is None:
-        start = amortised_start(march, monitor)
-        volume, settled, state.teacher = start.volume, start.settled, start.teacher
+    if finder.config.mode == "amortised" and finder.group is None:
+        start = amortised_start(finder, monitor)
+        volume, settled, state.trainer = start.volume, start.settled, start.trainer
     else:
-        volume, settled = robust_start(march, monitor)
-    state.volume, state.volumes = volume, [volume] * march.sets
+        volume, settled = robust_start(finder, monitor)
+    state.volume, state.volumes = volume, [volume] * finder.sets
     if not settled:
         warn(
             state,
@@ -262,7 +262,7 @@ def warn(state: State, monitor: Monitor, reason: str) -> None:
         monitor.log("warning", reason=reason)
 
 
-def _result(march: March, state: State) -> Result:
+def _result(finder: PoseFinder, state: State) -> Result:
     seconds = sum(state.seconds.values())
     return Result(
         method="xrai",
@@ -270,16 +270,16 @@ def _result(march: March, state: State) -> Result:
         patterns=state.seen,
         seconds=seconds,
         patterns_per_s=state.seen / seconds,
-        d_min_angstrom=1 / march.s_edge,
+        d_min_angstrom=1 / finder.s_edge,
         resolution=state.resolution,
         warnings=tuple(state.warnings),
-        seed=march.config.seed,
+        seed=finder.config.seed,
         peak_memory_gib=machine.peak_gib(),
-        device=str(march.device),
-        hardware=machine.hardware(march.device),
+        device=str(finder.device),
+        hardware=machine.hardware(finder.device),
         figures={
             "rounds": state.rounds,
-            "pose_limit_angstrom": 1 / (state.limit or march.s_edge),
+            "pose_limit_angstrom": 1 / (state.limit or finder.s_edge),
             "outliers": state.outliers,
             "without_photons": int((~state.lit).sum()),
             **{f"seconds_{kind}": value for kind, value in state.seconds.items()},

@@ -6,7 +6,7 @@ from torch import Tensor
 from benchmarks.perf.head_loss import encoder_loss
 from xrai.encoder import EncoderConfig
 from xrai.encoder.image import ImageEncoder
-from xrai.encoder.training import Synthesis, Teacher
+from xrai.encoder.training import EncoderTrainer, Synthesis
 from xraisim.core import rotations
 from xraisim.core.random import generator
 from xraisim.core.types import Pixels, Volume
@@ -21,7 +21,7 @@ class PolarForm:
 
     def __init__(self, volume: Volume, pixels: Pixels, config: EncoderConfig) -> None:
         self._volume, self._pixels = volume, pixels
-        self._teacher = Teacher(pixels, config, seed=0)
+        self._teacher = EncoderTrainer(pixels, config, seed=0)
 
     @property
     def steps(self) -> int:

@@ -23,7 +23,7 @@ from xrai.config import AmortisedConfig, DecoderConfig, EncoderConfig, TrainConf
 from xrai.encoder import Encoder
 from xrai.encoder.training import load
 from xrai.poses.cells import CellProposals
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.poses.refine import refine
 from xrai.rounds.amortised_start import Start, amortised_start
 from xrai.rounds.encoder_training import pixels_of
@@ -57,27 +57,27 @@ def measure(path: Path, config: TrainConfig) -> dict[str, Any]:
     """Return how a start of these settings ends."""
     began = time.monotonic()
     with PatternStream(path, config.block, config.memory_gib) as stream:
-        march = March(stream, config, torch.device("cpu"))
-        start = amortised_start(march, Monitor(None, quiet=True))
+        finder = PoseFinder(stream, config, torch.device("cpu"))
+        start = amortised_start(finder, Monitor(None, quiet=True))
         return {
             "seed": config.seed,
-            "steps": start.teacher["steps"],
+            "steps": start.trainer["steps"],
             "seconds": time.monotonic() - began,
             "settled": start.settled,
             "unexplained": start.unexplained,
             "loglik_per_pattern": start.loglik,
-            **_errors(march, start, path),
+            **_errors(finder, start, path),
         }
 
 
-def _errors(march: March, start: Start, path: Path) -> dict[str, float]:
-    encoder = Encoder(pixels_of(march).to("cpu"), march.config.network, march.group)
-    load(encoder, start.teacher["encoder"])
-    low = march.pixels_within(march.s_search)
-    ((_, photons),) = march.stream.blocks(0, JUDGED)
-    cells = CellProposals(start.volume, low, encoder, pixels_of(march))
+def _errors(finder: PoseFinder, start: Start, path: Path) -> dict[str, float]:
+    encoder = Encoder(pixels_of(finder).to("cpu"), finder.config.network, finder.group)
+    load(encoder, start.trainer["encoder"])
+    low = finder.pixels_within(finder.s_search)
+    ((_, photons),) = finder.stream.blocks(0, JUDGED)
+    cells = CellProposals(start.volume, low, encoder, pixels_of(finder))
     first = cells.best(photons, 1)[:, 0].contiguous()
-    step = march.max_step(float(low.radius[-1]))
+    step = finder.max_step(float(low.radius[-1]))
     found = refine(start.volume, low, photons, first, STEPS, step).quaternion
     true = torch.from_numpy(read_truth(truth_path(path)).orientations[:JUDGED]).float()
     group = point_group("C1").float()

@@ -21,7 +21,7 @@ from xrai.config import (
     StartConfig,
     TrainConfig,
 )
-from xrai.state.autosave import Watch
+from xrai.state.autosave import Autosave
 from xrai.train import train
 from xraisim.simulation import make
 from xraisim.simulation.config import from_mapping
@@ -121,7 +121,7 @@ def stop_after(patterns, tmp_path, monkeypatch) -> Callable[[TrainConfig, int], 
     """Return a function: a run that SIGTERM stops after some blocks → its directory."""
 
     def stopped(config: TrainConfig, after_blocks: int) -> Path:
-        blocks, original = itertools.count(1), Watch.after_block
+        blocks, original = itertools.count(1), Autosave.after_block
 
         def told_to_stop(self, state):
             if next(blocks) == after_blocks:
@@ -129,7 +129,7 @@ def stop_after(patterns, tmp_path, monkeypatch) -> Callable[[TrainConfig, int], 
             original(self, state)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Watch, "after_block", told_to_stop)
+            patch.setattr(Autosave, "after_block", told_to_stop)
             with pytest.raises(Stopped, match="xrai resume"):
                 train(patterns, tmp_path / "stopped", config, quiet=True)
         return tmp_path / "stopped"

@@ -7,7 +7,7 @@ import torch
 
 from xrai.config import AmortisedConfig
 from xrai.poses.cells import CellProposals
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.poses.posterior import Posterior
 from xrai.rounds.amortised_start import _Attempt
 from xrai.rounds.encoder_training import pixels_of
@@ -28,16 +28,16 @@ def config(quick_config):
 def steps_and_poses(patterns, config):
     """Return what the first steps end with, and modes and draws of some patterns."""
     with PatternStream(patterns, config.block, config.memory_gib) as stream:
-        march = March(stream, config, torch.device("cpu"))
+        finder = PoseFinder(stream, config, torch.device("cpu"))
         (_, photons), *_ = stream.blocks(0, _PATTERNS)
-        pixels = march.pixels_within(march.s_search)
-        counts = photons.dense(max(len(pixels), len(pixels_of(march))))
-        attempt = _Attempt(march, counts, photons, pixels, 0)
+        pixels = finder.pixels_within(finder.s_search)
+        counts = photons.dense(max(len(pixels), len(pixels_of(finder))))
+        attempt = _Attempt(finder, counts, photons, pixels, 0)
         start = attempt.run(Monitor(None, quiet=True))
         cells = CellProposals(
-            start.volume, pixels, attempt._step.encoder, pixels_of(march), gap=5.0
+            start.volume, pixels, attempt._step.encoder, pixels_of(finder), gap=5.0
         )
-        modes = march.follow(start.volume, photons, cells, march.s_search)
+        modes = finder.locate_in_cells(start.volume, photons, cells, finder.s_search)
         posterior = Posterior(start.volume, pixels, photons, modes, 6.0)
         return start, posterior.likeliest, posterior.draw(generator(0, "draw"))
 

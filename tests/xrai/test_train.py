@@ -130,7 +130,7 @@ def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_result(
 def test_an_interrupted_start_begins_again(
     patterns, brief_config, brief_run, tmp_path, monkeypatch
 ):
-    def fail(march, monitor):
+    def fail(finder, monitor):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("xrai.train.robust_start", fail)

@@ -16,8 +16,8 @@ class EncoderConfig(Settings, table="encoder"):
 
     A step learns ``batch`` patterns, a fraction ``synthetic`` of them drawn from the current volume
     at known poses, the rest measured ones with their searched poses. The learning rate falls with
-    the root of the steps beyond ``hold``. The first lesson has ``steps``, those after further
-    rounds of new patterns ``steps_per_round``, and the one when the volume is done ``steps`` again.
+    the root of the steps beyond ``hold``. It takes ``steps`` first, ``steps_per_round`` after
+    further rounds of new patterns, and ``steps`` again when the volume is done.
     """
 
     reach: Annotated[float, Range(above=0, most=200)] = 8.0

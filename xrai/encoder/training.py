@@ -1,6 +1,6 @@
-"""Teach the encoder while a reconstruction runs, a little after every round.
+"""Training of the encoder while a reconstruction runs, a little after every round.
 
-The search is the teacher: measured patterns carry the poses it found, and the volume it led to
+The search says what is right: measured patterns carry the poses it found, and the volume it led to
 yields any number of synthesised patterns whose poses are known.
 """
 
@@ -28,7 +28,7 @@ _INPUT_PATTERNS = 4096  # that set the scale of the input
 _ERROR_PATTERNS = 1024  # that calibrate the stated error
 
 
-class Teacher:
+class EncoderTrainer:
     """An encoder, its optimiser and schedule; it learns in increments that may be interrupted.
 
     Step i draws its batch from (seed, i) alone, so the number of finished steps is the whole random
@@ -68,7 +68,7 @@ class Teacher:
         """Take ``steps`` steps on measured and synthesised patterns; return their mean loss (nat).
 
         ``counts``: measured patterns on the encoder's ``pixels``, with their searched poses and
-        relative fluences; all on the teacher's device. ``volume`` may end before the encoder's
+        relative fluences; all on the trainer's device. ``volume`` may end before the encoder's
         reach: rings beyond it are not looked at.
         """
         reach = min((volume.grid // 2 - 1) * volume.spacing, float(pixels.radius[-1]))
@@ -130,7 +130,7 @@ class Teacher:
         self._processes.agree(self.encoder.score_knots, self.encoder.error_knots)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a continued teacher needs: weights, optimiser, finished steps."""
+        """Return all that a continued trainer needs: weights, optimiser, finished steps."""
         return {
             "encoder": self.encoder.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -138,7 +138,7 @@ class Teacher:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where the teacher of ``state`` stood; raises :class:`UserError` as ``load``."""
+        """Continue where the trainer of ``state`` stood; raises :class:`UserError` as ``load``."""
         load(self.encoder, state["encoder"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.steps = state["steps"]

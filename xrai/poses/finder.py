@@ -47,7 +47,7 @@ class Cells(Proposals, Protocol):
         """Return pattern numbers [m] and quaternions [m, 4] to start from, first those of all."""
 
 
-class March:
+class PoseFinder:
     """One stream of patterns and how its poses are found."""
 
     def __init__(
@@ -114,9 +114,9 @@ class March:
             3,
             self.max_step(low),
         )
-        return self.descend(volume, photons, poses, ladder(low, s_max, _DESCENT)[1:])
+        return self.refine_outwards(volume, photons, poses, ladder(low, s_max, _DESCENT)[1:])
 
-    def follow(
+    def locate_in_cells(
         self, volume: Volume, photons: Photons, proposals: "Cells", s_max: float
     ) -> list[Poses]:
         """Lead the likeliest cells to the resolution ``s_max``.
@@ -143,14 +143,14 @@ class March:
     def _led(
         self, volume: Volume, photons: Photons, start: Tensor, low: float, s_max: float
     ) -> Poses:
-        poses = self.again(volume, photons, start, low)
+        poses = self.refine(volume, photons, start, low)
         for limit in ladder(low, s_max, _DESCENT)[1:] or [s_max]:
             mate = so3.in_plane_mate(poses.quaternion)
             both = torch.stack([poses.quaternion, mate], 1)
             loglik, _ = candidate_loglik(volume, self.pixels_within(limit), photons, both)
             likelier = torch.where((loglik[:, 1] > loglik[:, 0])[:, None], mate, poses.quaternion)
             margin = (loglik[:, 1] - loglik[:, 0]).abs()
-            poses = self.again(volume, photons, likelier, limit, margin=margin)
+            poses = self.refine(volume, photons, likelier, limit, margin=margin)
         return poses
 
     def apart(self, first: Tensor, second: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class March:
         far = self.apart(rivals, held) > _FAR * self.max_step(s_max)
         return torch.nonzero(far)[:, 0]
 
-    def contest(
+    def likelier(
         self,
         volume: Volume,
         photons: Photons,
@@ -181,10 +181,10 @@ class March:
         some, mine = photons.take(index.cpu().numpy()), held.at(index)
         unknown = torch.zeros_like(mine.mate_margin)
         found = replace(mine, quaternion=rivals[index].contiguous(), mate_margin=unknown)
-        found = self.descend(volume, some, found, ladder(s_low, s_max, _DESCENT))
+        found = self.refine_outwards(volume, some, found, ladder(s_low, s_max, _DESCENT))
         return held.changed(index, mine.better(found))
 
-    def again_from_nothing(
+    def search_again(
         self, volume: Volume, photons: Photons, held: Poses, proposals: Proposals, s_max: float
     ) -> Poses:
         """Search again for poses held at ``s_max``; a rival has to be likelier, low and high."""
@@ -194,20 +194,22 @@ class March:
         found = refine_hypotheses(volume, pixels, photons, best, 3, self.max_step(low))
         both = torch.stack([held.quaternion, found.quaternion], 1)
         rivals = prune(volume, pixels, photons, both, 1)[:, 0]
-        return self.contest(volume, photons, held, rivals, low, s_max)
+        return self.likelier(volume, photons, held, rivals, low, s_max)
 
-    def descend(self, volume: Volume, photons: Photons, poses: Poses, limits: list[float]) -> Poses:
+    def refine_outwards(
+        self, volume: Volume, photons: Photons, poses: Poses, limits: list[float]
+    ) -> Poses:
         """Refine poses, and mates not decided, through rising limits against a finished volume."""
         for s_max in limits:
             margin = poses.mate_margin
-            poses = self.again(volume, photons, poses.quaternion, s_max, margin=margin, mates=True)
+            poses = self.refine(volume, photons, poses.quaternion, s_max, margin=margin, mates=True)
         return poses
 
     def at_rest(self, turned_deg: float, s_max: float) -> bool:
         """Whether a round turned the poses so little that they need hardly be refined again."""
         return math.radians(turned_deg) < _AT_REST * self.max_step(s_max)
 
-    def again(
+    def refine(
         self,
         volume: Volume,
         photons: Photons,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from xrai.encoder import Encoder
 from xrai.poses.cells import CellProposals
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.poses.refine import refine
 from xrai.rounds.encoder_training import pixels_of
 from xrai.rounds.photons import require_photons
@@ -46,34 +46,34 @@ _REFINE = 3  # Newton steps of a probe
 class Start:
     """A volume, the encoder that sees it, and how well they fit a probe.
 
-    ``teacher``: the encoder's weights, its optimiser and steps, for further lessons;
+    ``trainer``: the encoder's weights, its optimiser and steps, to go on from;
     ``unexplained``: the share of the probe's variation (median); ``loglik``: nats per pattern.
     """
 
     volume: Volume
-    teacher: dict[str, Any]
+    trainer: dict[str, Any]
     unexplained: float
     loglik: float
     settled: bool
 
 
-def amortised_start(march: March, monitor: Monitor) -> Start:
+def amortised_start(finder: PoseFinder, monitor: Monitor) -> Start:
     """Return the first start that settles, else the likeliest.
 
     Raises :class:`UserError` where there are no photons to go by, :class:`DivergedError` for a loss
     that is not finite.
     """
-    config, stream = march.config.amortised, march.stream
-    pixels = march.pixels_within(min(config.reach / stream.diameter_angstrom, march.s_edge))
+    config, stream = finder.config.amortised, finder.stream
+    pixels = finder.pixels_within(min(config.reach / stream.diameter_angstrom, finder.s_edge))
     blocks = list(stream.blocks(0, stream.wait_for(config.buffer)))
-    require_photons(blocks, march.sets, len(pixels))
+    require_photons(blocks, finder.sets, len(pixels))
     lit = [photons.take(photons.lit(len(pixels))) for _, photons in blocks]
-    width = max(len(pixels), len(pixels_of(march)))
-    counts = torch.cat([_compact(photons.dense(width)) for photons in lit]).to(march.device)
+    width = max(len(pixels), len(pixels_of(finder)))
+    counts = torch.cat([_compact(photons.dense(width)) for photons in lit]).to(finder.device)
     some = next(photons for photons in lit if len(photons))
     best: Start | None = None
     for restart in range(config.restarts):
-        found = _Attempt(march, counts, some, pixels, restart).run(monitor)
+        found = _Attempt(finder, counts, some, pixels, restart).run(monitor)
         if best is None or found.settled or found.loglik > best.loglik:
             best = found
         if found.settled:
@@ -93,17 +93,17 @@ class _Attempt:
     """One start from one set of random weights."""
 
     def __init__(
-        self, march: March, counts: Tensor, some: Photons, pixels: Pixels, restart: int
+        self, finder: PoseFinder, counts: Tensor, some: Photons, pixels: Pixels, restart: int
     ) -> None:
-        self.march, self.config, self.pixels = march, march.config.amortised, pixels
+        self.finder, self.config, self.pixels = finder, finder.config.amortised, pixels
         self._counts, self._some, self._name = counts, some, f"start/{restart}"
         self._restart, self._steps = restart, 0
         first = counts[:_INPUT_PATTERNS].float()
         mean = first[:, : len(pixels)].mean(0)
-        decoder = fresh_decoder(march, march.config.decoder, mean, pixels, self._name)
+        decoder = fresh_decoder(finder, finder.config.decoder, mean, pixels, self._name)
         encoder = self._encoder(first)
         self._step = WakeStep(encoder, decoder, pixels, self.config)
-        self._model = march.processes.parallel(self._step)
+        self._model = finder.processes.parallel(self._step)
         self._optimizers = [
             torch.optim.Adam(one.parameters(), lr=self.config.learning_rate, betas=_BETAS, eps=_EPS)
             for one in (encoder, decoder)
@@ -144,11 +144,11 @@ class _Attempt:
         return min(1.0, self._cold * self.config.growth**self._steps)
 
     def _take_step(self) -> float:
-        march, size = self.march, min(self.config.batch, len(self._counts))
-        random = generator(march.config.seed, f"{self._name}/{self._steps}", march.device)
-        rows = torch.randint(len(self._counts), (size,), generator=random, device=march.device)
+        finder, size = self.finder, min(self.config.batch, len(self._counts))
+        random = generator(finder.config.seed, f"{self._name}/{self._steps}", finder.device)
+        rows = torch.randint(len(self._counts), (size,), generator=random, device=finder.device)
         draws = Draws.of(size, self.config.candidates, random)
-        mine = march.processes.share(size)
+        mine = finder.processes.share(size)
         loss = self._model(self._counts[rows[mine]].float(), self._beta, draws.share(mine))
         for optimizer in self._optimizers:
             optimizer.zero_grad()
@@ -163,36 +163,36 @@ class _Attempt:
     @torch.no_grad()
     def _look(self, monitor: Monitor) -> Start:
         """Judge the volume by a probe at refined poses, which no cells limit."""
-        march, encoder = self.march, self._step.encoder
+        finder, encoder = self.finder, self._step.encoder
         volume = self._step.decoder.volume()
         probe = self._some.take(np.arange(min(_PROBE, len(self._some))))
-        cells = CellProposals(volume, self.pixels, encoder, pixels_of(march))
-        steps = (_REFINE, march.max_step(float(self.pixels.radius[-1])))
+        cells = CellProposals(volume, self.pixels, encoder, pixels_of(finder))
+        steps = (_REFINE, finder.max_step(float(self.pixels.radius[-1])))
         starts = cells.best(probe, 1)[:, 0].contiguous()
         poses = refine(volume, self.pixels, probe, starts, *steps)
         fit = goodness(volume, self.pixels, probe, poses.quaternion)
         if self.pixels.has_background:
-            volume = scaled(volume, march.processes.agreed(float(fit.fluence.mean())))
-        unexplained = march.processes.agreed(float(fit.unexplained.median()))
-        loglik = march.processes.agreed(float(poses.loglik.mean()))
+            volume = scaled(volume, finder.processes.agreed(float(fit.fluence.mean())))
+        unexplained = finder.processes.agreed(float(fit.unexplained.median()))
+        loglik = finder.processes.agreed(float(poses.loglik.mean()))
         settled = unexplained < self.config.settled
         monitor.log(
             "start", restart=self._restart, step=self._steps, beta=self._beta,
             loglik_per_pattern=loglik, unexplained=unexplained, settled=int(settled),
         )  # fmt: skip
-        teacher = {
+        trainer = {
             "encoder": encoder.state_dict(),
             "optimizer": self._optimizers[0].state_dict(),
             "steps": self._steps,
         }
-        return Start(volume, teacher, unexplained, loglik, settled)
+        return Start(volume, trainer, unexplained, loglik, settled)
 
     def _encoder(self, counts: Float[Tensor, "n P"]) -> Encoder:
-        march, pixels = self.march, pixels_of(self.march)
+        finder, pixels = self.finder, pixels_of(self.finder)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(march.config.seed + self._restart)
-            encoder = Encoder(pixels.to("cpu"), march.config.network)
-        encoder.to(march.device)
+            torch.manual_seed(finder.config.seed + self._restart)
+            encoder = Encoder(pixels.to("cpu"), finder.config.network)
+        encoder.to(finder.device)
         encoder.pattern.calibrate(counts[:, : len(pixels)], float(self.pixels.radius[-1]))
-        march.processes.agree(*encoder.pattern.calibration)
+        finder.processes.agree(*encoder.pattern.calibration)
         return encoder

@@ -5,14 +5,14 @@ from functools import partial
 import torch
 
 from xrai.encoder.cells import views_in_use
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.rounds.encoder_training import encoder_of, pixels_of
 from xrai.state.monitor import Monitor
 from xrai.state.state import State
 from xraisim.core.symmetry import angle_modulo_mate
 
 
-def check_encoder(march: March, state: State, monitor: Monitor) -> None:
+def check_encoder(finder: PoseFinder, state: State, monitor: Monitor) -> None:
     """Let the encoder propose for every pattern, and keep its first choice beside the pose found.
 
     Records how far from the poses its first choice is, the error that it states for that, and how
@@ -20,19 +20,19 @@ def check_encoder(march: March, state: State, monitor: Monitor) -> None:
     how many view directions its choices spread, over those of the poses: much below one, the
     encoder has collapsed.
     """
-    encoder = encoder_of(march, state)
+    encoder = encoder_of(finder, state)
     if encoder is None or not state.lit.any():
         return
-    off = partial(angle_modulo_mate, group=march.group)
-    width = len(pixels_of(march))
+    off = partial(angle_modulo_mate, group=finder.group)
+    width = len(pixels_of(finder))
     first, stated, nearest = [], [], []
-    for rows, block in march.stream.blocks():
+    for rows, block in finder.stream.blocks():
         lit = torch.nonzero(state.columns["fluence"][rows] > 0)[:, 0]
         if not len(lit):
             continue
         index, photons = rows.start + lit, block.take(lit.numpy())
-        found = encoder.propose(photons.dense(width).to(march.device))
-        pose = state.columns["orientations"][index].to(march.device)
+        found = encoder.propose(photons.dense(width).to(finder.device))
+        pose = state.columns["orientations"][index].to(finder.device)
         angles = torch.stack([off(head, pose) for head in found.heads.unbind(1)], 1)
         first.append(angles[:, 0])
         stated.append(found.error_deg)
@@ -43,11 +43,11 @@ def check_encoder(march: March, state: State, monitor: Monitor) -> None:
         "encoder_first_choice_deg_p90": float(torch.cat(first).quantile(0.9)),
         "encoder_stated_error_deg_median": float(torch.cat(stated).median()),
         "encoder_nearest_head_deg_median": float(torch.cat(nearest).median()),
-        "encoder_views_over_poses": _views(march, state, "encoder_orientations")
-        / _views(march, state, "orientations"),
+        "encoder_views_over_poses": _views(finder, state, "encoder_orientations")
+        / _views(finder, state, "orientations"),
     }
     monitor.log("encoder", **state.figures)
 
 
-def _views(march: March, state: State, name: str) -> float:
-    return views_in_use(state.column(name)[state.lit], march.group)
+def _views(finder: PoseFinder, state: State, name: str) -> float:
+    return views_in_use(state.column(name)[state.lit], finder.group)

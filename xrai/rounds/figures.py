@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from xrai.poses.cells import CellProposals
-from xrai.poses.finder import March, Proposals
+from xrai.poses.finder import PoseFinder, Proposals
 from xrai.rounds import outliers
 from xrai.state.round import FINAL, MOVED, Round
 from xrai.state.state import State
@@ -18,7 +18,9 @@ from xraisim.core.types import Photons
 _PROBE = 256  # patterns that are posed against both halves, and searched again
 
 
-def figures(march: March, state: State, round_: Round, verdict: Agreement | None) -> dict[str, Any]:
+def figures(
+    finder: PoseFinder, state: State, round_: Round, verdict: Agreement | None
+) -> dict[str, Any]:
     """Return a round's figures for the monitor: medians of the patterns that have photons."""
     rows = slice(round_.first, round_.stop)
     lit = lit_rows(state, rows)
@@ -44,7 +46,7 @@ def figures(march: March, state: State, round_: Round, verdict: Agreement | None
         resolution = verdict.resolution
         found[f"{resolution.rule}_angstrom"] = resolution.angstrom
         found["reached_edge"] = resolution.reached_edge
-        growing = round_.s_next * MOVED < march.s_edge
+        growing = round_.s_next * MOVED < finder.s_edge
         found["resolution"] = f"{resolution.rule} {resolution.text(growing=growing)}"
         found["s_per_angstrom"] = [round(s, 7) for s in verdict.s_per_angstrom.tolist()]
         found["icc_half"] = [round(value, 5) for value in verdict.correlation.tolist()]
@@ -59,24 +61,26 @@ def cells(propose: Proposals | None) -> dict[str, float]:
 
 
 def disconcurrence(
-    march: March, state: State, round_: Round, last: tuple[slice, Photons] | None
+    finder: PoseFinder, state: State, round_: Round, last: tuple[slice, Photons] | None
 ) -> float | None:
     """Return the median angle (degrees) between poses of the same patterns against both halves.
 
     The orientation disconcurrence of Shen et al. (2021), on some patterns of the last block.
     """
-    if last is None or march.sets != 2 or round_.kind == FINAL:
+    if last is None or finder.sets != 2 or round_.kind == FINAL:
         return None
-    some, start = _probe(march, state, *last)
+    some, start = _probe(finder, state, *last)
     if not len(some):
         return None
     first, second = (
-        march.again(volume, some, start, round_.s_now).quaternion for volume in state.volumes
+        finder.refine(volume, some, start, round_.s_now).quaternion for volume in state.volumes
     )
-    return float(torch.rad2deg(march.apart(first, second)).median())
+    return float(torch.rad2deg(finder.apart(first, second)).median())
 
 
-def rivals(march: March, state: State, round_: Round, last: tuple[slice, Photons] | None) -> float:
+def rivals(
+    finder: PoseFinder, state: State, round_: Round, last: tuple[slice, Photons] | None
+) -> float:
     """Return for how many of some patterns a search from nothing finds a likelier pose elsewhere.
 
     A share. Near-symmetric mates, which compete in other rounds, do not count, nor do patterns that
@@ -85,23 +89,25 @@ def rivals(march: March, state: State, round_: Round, last: tuple[slice, Photons
     if last is None:
         return 0.0
     volume, s_max = state.volumes[0], round_.s_now
-    some, start = _probe(march, state, *last)
+    some, start = _probe(finder, state, *last)
     if not len(some):
         return 0.0
-    held = march.again(volume, some, start, s_max)
-    grid = march.grid(volume, f"probe/{round_.number}")
-    found = march.again_from_nothing(volume, some, held, grid, s_max)
-    turned = torch.deg2rad(angle_modulo_mate(found.quaternion, held.quaternion, march.group))
-    fit = goodness(volume, march.pixels_within(s_max), some, found.quaternion)
+    held = finder.refine(volume, some, start, s_max)
+    grid = finder.grid(volume, f"probe/{round_.number}")
+    found = finder.search_again(volume, some, held, grid, s_max)
+    turned = torch.deg2rad(angle_modulo_mate(found.quaternion, held.quaternion, finder.group))
+    fit = goodness(volume, finder.pixels_within(s_max), some, found.quaternion)
     fits = outliers.weights(fit.misfit, fit.unexplained, state.usual) > 0.5
-    return float(((turned > march.max_step(s_max)) & fits).double().mean())
+    return float(((turned > finder.max_step(s_max)) & fits).double().mean())
 
 
-def _probe(march: March, state: State, rows: slice, photons: Photons) -> tuple[Photons, Tensor]:
+def _probe(
+    finder: PoseFinder, state: State, rows: slice, photons: Photons
+) -> tuple[Photons, Tensor]:
     """Return the first patterns of a block that have photons, and their poses."""
     lit = lit_rows(state, rows)[:_PROBE]
     some = photons.take((lit - rows.start).numpy())
-    return some, state.columns["orientations"][lit].to(march.device)
+    return some, state.columns["orientations"][lit].to(finder.device)
 
 
 def lit_rows(state: State, rows: slice) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from xrai.poses.cells import FEWEST_CELLS, CellProposals
-from xrai.poses.finder import March, Proposals
+from xrai.poses.finder import PoseFinder, Proposals
 from xrai.poses.heads import HeadProposals
 from xrai.rounds.encoder_training import encoder_of, pixels_of
 from xrai.state.monitor import Monitor
@@ -34,39 +34,43 @@ class Costed(Proposals, Protocol):
 
 
 def proposals(
-    march: March, state: State, round_: Round, photons: Photons, monitor: Monitor
+    finder: PoseFinder, state: State, round_: Round, photons: Photons, monitor: Monitor
 ) -> Proposals:
     """Return where to look in the round at hand, judged on the first of its ``photons``."""
     volume = state.require_volume()
     if round_.kind == REHEAT:
-        return march.wide_grid(volume, f"search/{round_.number}", round_.s_now)
-    grid = march.grid(volume, f"search/{state.rounds + 1}")
-    encoder = encoder_of(march, state)
+        return finder.wide_grid(volume, f"search/{round_.number}", round_.s_now)
+    grid = finder.grid(volume, f"search/{state.rounds + 1}")
+    encoder = encoder_of(finder, state)
     if encoder is None:
         return grid
-    low = march.pixels_within(march.s_search)
-    if march.config.mode == "amortised":
-        return _cells(march, state, CellProposals(volume, low, encoder, pixels_of(march)), photons)
-    heads = HeadProposals(volume, low, encoder, pixels_of(march))
+    low = finder.pixels_within(finder.s_search)
+    if finder.config.mode == "amortised":
+        return _cells(
+            finder, state, CellProposals(volume, low, encoder, pixels_of(finder)), photons
+        )
+    heads = HeadProposals(volume, low, encoder, pixels_of(finder))
     if not state.proposing:
-        state.proposing = _choice(march, state, grid, heads, photons, monitor)
+        state.proposing = _choice(finder, state, grid, heads, photons, monitor)
     return heads if state.proposing == "heads" else grid
 
 
-def _cells(march: March, state: State, cells: CellProposals, photons: Photons) -> CellProposals:
+def _cells(
+    finder: PoseFinder, state: State, cells: CellProposals, photons: Photons
+) -> CellProposals:
     """Return proposals of as many cells as a probe of the round asks for."""
     if not state.proposing:
         probe = photons.take(photons.lit()[:_PROBE])
-        how = march.config.refine.iterations, march.max_step(cells.s_max)
+        how = finder.config.refine.iterations, finder.max_step(cells.s_max)
         ranked, gap = cells.enough(probe, *how) if len(probe) else (FEWEST_CELLS, 0.0)
-        agreed = march.processes.agreed
+        agreed = finder.processes.agreed
         state.proposing = f"{agreed(ranked):.0f}/{agreed(gap):.1f}"
     kept = state.proposing.split("/")
     return replace(cells, ranked=int(kept[0]), gap=float(kept[1]))
 
 
 def _choice(
-    march: March,
+    finder: PoseFinder,
     state: State,
     grid: Costed,
     heads: Costed,
@@ -79,8 +83,8 @@ def _choice(
     probe = photons.take(np.arange(min(_PROBE, len(photons))))
     volume = state.require_volume()
     of_grid, of_heads = (
-        march.locate(volume, probe, source, march.s_search).loglik for source in (grid, heads)
+        finder.locate(volume, probe, source, finder.s_search).loglik for source in (grid, heads)
     )
-    as_good = march.processes.agreed(float((of_heads >= of_grid - _TIE).double().mean()))
+    as_good = finder.processes.agreed(float((of_heads >= of_grid - _TIE).double().mean()))
     monitor.log("proposals", cost_heads_over_grid=ratio, heads_as_good=as_good)
     return "heads" if as_good >= _AS_GOOD else "grid"

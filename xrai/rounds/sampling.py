@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xraisim.core.closed_form.look_up import look_up_variance
 from xraisim.core.merge import intensity_grid
 from xraisim.core.types import Pixels, Volume
@@ -29,44 +29,44 @@ _BESIDE_BACKGROUND = 4.0
 _MOST_VOXELS = 2**24  # a finer cube costs more memory and time than the poses are worth
 
 
-def choose_oversampling(march: March, volume: Volume) -> float:
+def choose_oversampling(finder: PoseFinder, volume: Volume) -> float:
     """Return voxels per 1/D: the configured ones, or the fewest whose error is negligible.
 
     ``volume``: any of the particle, whose speckles say how fast the intensity varies. Of a cube
     that would be too large, the finest choice that is not.
     """
-    wanted = march.config.refine.oversampling
+    wanted = finder.config.refine.oversampling
     if wanted is None:
-        mean = _mean_pattern(march)
-        variances = look_up_variance(volume, march.stream.diameter_angstrom, _CHOICES)
-        most = _NEGLIGIBLE * _noise(march.pixels, mean)
+        mean = _mean_pattern(finder)
+        variances = look_up_variance(volume, finder.stream.diameter_angstrom, _CHOICES)
+        most = _NEGLIGIBLE * _noise(finder.pixels, mean)
         fine = [o for o, v in zip(_CHOICES, variances, strict=True) if v <= most]
-        wanted = max(min(fine, default=_CHOICES[-1]), for_fringes(march, _CHOICES))
-        fits = [o for o in _CHOICES if _voxels(march, o) <= _MOST_VOXELS]
-        wanted = march.processes.agreed(min(wanted, max(fits, default=_CHOICES[0])))
-    return max(wanted, _BESIDE_BACKGROUND) if march.pixels.has_background else wanted
+        wanted = max(min(fine, default=_CHOICES[-1]), for_fringes(finder, _CHOICES))
+        fits = [o for o in _CHOICES if _voxels(finder, o) <= _MOST_VOXELS]
+        wanted = finder.processes.agreed(min(wanted, max(fits, default=_CHOICES[0])))
+    return max(wanted, _BESIDE_BACKGROUND) if finder.pixels.has_background else wanted
 
 
-def for_fringes(march: March, choices: tuple[float, ...]) -> float:
+def for_fringes(finder: PoseFinder, choices: tuple[float, ...]) -> float:
     """Return the first of rising choices (voxels per 1/D) that holds the radial mean, or the last.
 
     The error of a look-up, h²/12 ∇²V̄ on average, from the mean of some patterns.
     """
-    pixels = march.pixels_within(march.s_search)
-    mean = _mean_pattern(march)[: len(pixels)]
-    curvature = _relative_curvature(pixels, mean, march.stream.diameter_angstrom)
+    pixels = finder.pixels_within(finder.s_search)
+    mean = _mean_pattern(finder)[: len(pixels)]
+    curvature = _relative_curvature(pixels, mean, finder.stream.diameter_angstrom)
     enough = (12 * _ROUND / max(curvature, 1e-30)) ** -0.5
-    finest = march.processes.agreed(enough)
+    finest = finder.processes.agreed(enough)
     return next((one for one in choices if one >= finest), choices[-1])
 
 
-def _mean_pattern(march: March) -> Tensor:
+def _mean_pattern(finder: PoseFinder) -> Tensor:
     """Return the mean of the patterns with photons in the first block that has any.
 
     Photons per pixel, float64 on the CPU.
     """
-    size = len(march.pixels)
-    for _, photons in march.stream.blocks(0, len(march.stream)):
+    size = len(finder.pixels)
+    for _, photons in finder.stream.blocks(0, len(finder.stream)):
         lit = photons.lit(size)
         if len(lit):
             return photons.take(lit).dense(size).mean(0).double()
@@ -95,8 +95,8 @@ def _relative_curvature(pixels: Pixels, mean: Tensor, diameter_angstrom: float) 
     return float(np.median(np.abs(curvature / level)[shell]))
 
 
-def _voxels(march: March, oversampling: float) -> int:
-    return int(intensity_grid(march.s_edge, march.stream.diameter_angstrom, oversampling)[0] ** 3)
+def _voxels(finder: PoseFinder, oversampling: float) -> int:
+    return int(intensity_grid(finder.s_edge, finder.stream.diameter_angstrom, oversampling)[0] ** 3)
 
 
 def _noise(pixels: Pixels, mean: Tensor) -> float:

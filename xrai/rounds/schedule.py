@@ -2,7 +2,7 @@
 
 import math
 
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.state.round import FINAL, MARCH, MOVED, ONLINE, REHEAT, RELOCATE, Round
 from xrai.state.state import State
 
@@ -11,64 +11,64 @@ _GROWTH = 8  # to how many times as many patterns a round grows
 RIVALS = 0.03  # of a probe: if a search finds likelier poses for more, all are searched again
 
 
-def next_round(march: March, state: State) -> Round | None:
+def next_round(finder: PoseFinder, state: State) -> Round | None:
     """Return the next round; None when the run is complete.
 
     New patterns come first. Where the stream can be read again and is not too long, rounds over all
     patterns follow until the limit is at the detector's edge, or the halves agree no farther; then
     the final ones.
     """
-    rounds = march.config.rounds
-    size = online_size(march, state)
-    stop = int(march.processes.agreed(march.stream.wait_for(state.seen + size)))
+    rounds = finder.config.rounds
+    size = online_size(finder, state)
+    stop = int(finder.processes.agreed(finder.stream.wait_for(state.seen + size)))
     if stop > state.seen:
-        return _online(march, state, stop)
-    if reads_once(march):
-        return _relocation(march, state)
-    kind = _kind(march, state)
+        return _online(finder, state, stop)
+    if reads_once(finder):
+        return _relocation(finder, state)
+    kind = _kind(finder, state)
     if kind == FINAL and state.finals >= rounds.final:
         return None
-    s_now = state.limit if state.finals else next_limit(march, state)
-    s_next = march.s_edge if kind == FINAL else min(s_now * rounds.ratio, march.s_edge)
+    s_now = state.limit if state.finals else next_limit(finder, state)
+    s_next = finder.s_edge if kind == FINAL else min(s_now * rounds.ratio, finder.s_edge)
     return Round(
         number=state.rounds + 1, kind=kind, first=0, stop=state.seen, s_now=s_now, s_next=s_next
     )
 
 
-def reads_once(march: March) -> bool:
+def reads_once(finder: PoseFinder) -> bool:
     """Whether every pattern is looked at once only."""
-    rounds, stream = march.config.rounds, march.stream
+    rounds, stream = finder.config.rounds, finder.stream
     too_long = len(stream) > rounds.read_once_above
-    return march.config.single_pass or too_long or not stream.rereadable
+    return finder.config.single_pass or too_long or not stream.rereadable
 
 
-def more_may_come(march: March, state: State, after: Round) -> bool:
+def more_may_come(finder: PoseFinder, state: State, after: Round) -> bool:
     """Whether patterns that nobody has seen may follow a round of such."""
-    stream = march.stream
-    all_seen = stream.ended and state.seen >= len(stream) and not reads_once(march)
+    stream = finder.stream
+    all_seen = stream.ended and state.seen >= len(stream) and not reads_once(finder)
     return after.kind == ONLINE and not all_seen
 
 
-def online_size(march: March, state: State) -> int:
+def online_size(finder: PoseFinder, state: State) -> int:
     """Return how many new patterns make a round, a whole number of blocks where there are many.
 
     A data set of known length that is read once is cut into as many rounds as the march has rungs.
     Once the limit is at the edge and the volume no longer gets sharper, what is new changes little:
     rounds grow with what has been seen.
     """
-    config, stream = march.config, march.stream
+    config, stream = finder.config, finder.stream
     size = config.rounds.patterns
-    if stream.ended and reads_once(march):
-        rungs = math.log(march.s_edge / march.s_search) / math.log(config.rounds.ratio)
+    if stream.ended and reads_once(finder):
+        rungs = math.log(finder.s_edge / finder.s_search) / math.log(config.rounds.ratio)
         size = min(size, max(_SMALLEST_ROUND, math.ceil(len(stream) / (rungs + 2))))
-    if reads_once(march) and state.limit >= march.s_edge / MOVED and not state.sharper:
+    if reads_once(finder) and state.limit >= finder.s_edge / MOVED and not state.sharper:
         size = max(size, min(state.seen // 2, _GROWTH * config.rounds.patterns))
     return max(1, round(size / config.block)) * config.block if size > config.block else size
 
 
-def _online(march: March, state: State, stop: int) -> Round:
-    rounds = march.config.rounds
-    s_now = next_limit(march, state) if state.rounds and reads_once(march) else march.s_search
+def _online(finder: PoseFinder, state: State, stop: int) -> Round:
+    rounds = finder.config.rounds
+    s_now = next_limit(finder, state) if state.rounds and reads_once(finder) else finder.s_search
     moving = s_now > state.limit * MOVED
     return Round(
         number=state.rounds + 1,
@@ -76,14 +76,14 @@ def _online(march: March, state: State, stop: int) -> Round:
         first=state.seen,
         stop=stop,
         s_now=s_now,
-        s_next=min(s_now * rounds.ratio, march.s_edge),
+        s_next=min(s_now * rounds.ratio, finder.s_edge),
         keep=(rounds.keep if moving or state.sharper else 1.0) if state.rounds else 0.0,
     )
 
 
-def _relocation(march: March, state: State) -> Round | None:
+def _relocation(finder: PoseFinder, state: State) -> Round | None:
     """Return the round over the patterns posed too early, if they can be had again."""
-    stream = march.stream
+    stream = finder.stream
     if state.early == 0 or not (stream.rereadable or stream.keeps(state.early)):
         return None
     return Round(
@@ -92,21 +92,21 @@ def _relocation(march: March, state: State) -> Round | None:
     )  # fmt: skip
 
 
-def next_limit(march: March, state: State) -> float:
+def next_limit(finder: PoseFinder, state: State) -> float:
     """Return the next |s| limit: a rung farther, but not beyond where the halves agree."""
-    farther = min(state.limit * march.config.rounds.ratio, march.s_edge)
-    return max(march.s_search, min(farther, state.agreed))
+    farther = min(state.limit * finder.config.rounds.ratio, finder.s_edge)
+    return max(finder.s_search, min(farther, state.agreed))
 
 
-def _kind(march: March, state: State) -> str:
+def _kind(finder: PoseFinder, state: State) -> str:
     """Return what is done with all patterns: poses are doubtful, the limit moves, or does not."""
-    rounds = march.config.rounds
-    at_edge = state.limit >= march.s_edge * (1 - 1e-6)
+    rounds = finder.config.rounds
+    at_edge = state.limit >= finder.s_edge * (1 - 1e-6)
     if state.finals:
         return FINAL
     if state.rivals is None:  # nobody has looked since they were searched: not the end
         return MARCH
     if state.rivals > RIVALS and state.reheats < rounds.reheats:
         return REHEAT
-    at_rest = at_edge and march.at_rest(state.turned, state.limit)
+    at_rest = at_edge and finder.at_rest(state.turned, state.limit)
     return FINAL if at_rest or state.stalled >= rounds.patience else MARCH

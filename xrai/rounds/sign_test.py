@@ -1,4 +1,4 @@
-"""A trial of first volumes: which one stays likely when the resolution moves on.
+"""The test of the opposite sign: which of two first volumes stays likely farther out.
 
 A particle of a point group is nearly round at the low resolution of a start, and its angular part
 with the opposite sign explains the patterns nearly as well. Two rungs farther out it does not.
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.rounds.sampling import choose_oversampling
 from xraisim.core.closed_form import volume_from_sums
 from xraisim.core.merge import Accumulator, intensity_grid, radius_in_voxels
@@ -21,15 +21,15 @@ _RUNGS = 2
 
 
 def likelier_sign(
-    march: March, volume: Volume, log_profile: Float[Tensor, "G G G"], photons: Photons
+    finder: PoseFinder, volume: Volume, log_profile: Float[Tensor, "G G G"], photons: Photons
 ) -> tuple[Volume, bool]:
-    """Return the volume or its opposite, whichever a trial finds likelier, and if the latter.
+    """Return the volume or its opposite, whichever turns out likelier, and if the latter.
 
     ``log_profile``: see :func:`opposite`.
     """
     other = opposite(volume, log_profile)
-    gain = trial(march, other, photons) - trial(march, volume, photons)
-    turned = march.processes.agreed(gain) > 0
+    gain = loglik_led_on(finder, other, photons) - loglik_led_on(finder, volume, photons)
+    turned = finder.processes.agreed(gain) > 0
     return (other if turned else volume), turned
 
 
@@ -47,22 +47,22 @@ def opposite(volume: Volume, log_profile: Float[Tensor, "G G G"]) -> Volume:
     return replace(volume, values=volume.values * torch.exp(-2 * angular))
 
 
-def trial(march: March, volume: Volume, photons: Photons) -> float:
+def loglik_led_on(finder: PoseFinder, volume: Volume, photons: Photons) -> float:
     """Return the log-likelihood per pattern (nats) of patterns that a volume was led on by.
 
     They get poses from nothing, are merged, and posed again against the merge a rung farther out.
     """
-    stream, config, s_now = march.stream, march.config, march.s_search
-    poses = march.locate(volume, photons, march.grid(volume, "start/trial"), s_now)
-    oversampling = choose_oversampling(march, volume)
+    stream, config, s_now = finder.stream, finder.config, finder.s_search
+    poses = finder.locate(volume, photons, finder.grid(volume, "start/trial"), s_now)
+    oversampling = choose_oversampling(finder, volume)
     for _ in range(_RUNGS):
-        s_next = min(s_now * config.rounds.ratio, march.s_edge)
-        fluence = goodness(volume, march.pixels_within(s_now), photons, poses.quaternion).fluence
+        s_next = min(s_now * config.rounds.ratio, finder.s_edge)
+        fluence = goodness(volume, finder.pixels_within(s_now), photons, poses.quaternion).fluence
         place = intensity_grid(s_next, stream.diameter_angstrom, oversampling)
-        sums = Accumulator.empty(*place, march.device)
-        reach, alike = march.pixels_within(s_next), torch.ones_like(fluence).float()
+        sums = Accumulator.empty(*place, finder.device)
+        reach, alike = finder.pixels_within(s_next), torch.ones_like(fluence).float()
         sums.add(reach, photons, poses.quaternion, fluence.float(), volume, alike)
-        volume = volume_from_sums(sums, stream.diameter_angstrom, config.volume, march.group)
-        poses = march.descend(volume, photons, poses, [s_next])
+        volume = volume_from_sums(sums, stream.diameter_angstrom, config.volume, finder.group)
+        poses = finder.refine_outwards(volume, photons, poses, [s_next])
         s_now = s_next
     return float(poses.loglik.mean())

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from xrai.config import DecoderConfig
 from xrai.decoder import ImplicitDecoder, radial_profile
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.poses.mates import refine_hypotheses
 from xrai.rounds.photons import require_photons
 from xrai.rounds.sampling import for_fringes
@@ -35,31 +35,31 @@ _PROBE = 256  # patterns by which a start is judged
 _TRIAL = 2048  # by which the sign of what is not round about it is
 
 
-def robust_start(march: March, monitor: Monitor) -> tuple[Volume, bool]:
+def robust_start(finder: PoseFinder, monitor: Monitor) -> tuple[Volume, bool]:
     """Return the first volume, and whether it explains the patterns it was made of.
 
     Restarts follow one another until one settles; if none does, the likeliest is returned. Of a
     particle with a point group, each is tried with either sign of its angular part.
     """
-    config, stream = march.config, march.stream
-    s_max = min(config.start.reach / stream.diameter_angstrom, march.s_edge)
-    pixels = march.pixels_within(s_max)
+    config, stream = finder.config, finder.stream
+    s_max = min(config.start.reach / stream.diameter_angstrom, finder.s_edge)
+    pixels = finder.pixels_within(s_max)
     blocks = list(stream.blocks(0, stream.wait_for(config.start.buffer)))
-    require_photons(blocks, march.sets, len(pixels))
-    counts = torch.cat([photons.dense(len(pixels)) for _, photons in blocks]).to(march.device)
+    require_photons(blocks, finder.sets, len(pixels))
+    counts = torch.cat([photons.dense(len(pixels)) for _, photons in blocks]).to(finder.device)
     counts = counts[counts.sum(1) > 0]
     probe, some = (_first_lit(blocks, most, len(pixels)) for most in (_PROBE, _TRIAL))
     best, best_nll = None, float("inf")
     for restart in range(config.start.restarts):
-        decoder, nll = _online(counts, pixels, march, restart, monitor)
-        volume, turned = _symmetric(march, decoder.volume()), False
-        if march.group is not None:
-            volume, turned = likelier_sign(march, volume, decoder.base, some)
-        fit = _fit(march, volume, pixels, probe)
+        decoder, nll = _online(counts, pixels, finder, restart, monitor)
+        volume, turned = _symmetric(finder, decoder.volume()), False
+        if finder.group is not None:
+            volume, turned = likelier_sign(finder, volume, decoder.base, some)
+        fit = _fit(finder, volume, pixels, probe)
         unexplained = float(fit.unexplained.median())
         if pixels.has_background:
-            volume = scaled(volume, march.processes.agreed(float(fit.fluence.mean())))
-        settled = march.processes.agreed(unexplained) < config.start.settled
+            volume = scaled(volume, finder.processes.agreed(float(fit.fluence.mean())))
+        settled = finder.processes.agreed(unexplained) < config.start.settled
         monitor.log(
             "start",
             restart=restart,
@@ -84,10 +84,10 @@ def _first_lit(blocks: list[tuple[slice, Photons]], most: int, pixels: int) -> P
     return photons.take(numbers[:most])
 
 
-def _symmetric(march: March, volume: Volume) -> Volume:
-    if march.group is None:
+def _symmetric(finder: PoseFinder, volume: Volume) -> Volume:
+    if finder.group is None:
         return volume
-    return replace(volume, values=symmetrize(volume.values, march.group))
+    return replace(volume, values=symmetrize(volume.values, finder.group))
 
 
 def scaled(volume: Volume, scale: float) -> Volume:
@@ -98,23 +98,23 @@ def scaled(volume: Volume, scale: float) -> Volume:
     return volume if scale == 1 else replace(volume, values=volume.values * scale)
 
 
-def _fit(march: March, volume: Volume, pixels: Pixels, probe: Photons) -> Goodness:
+def _fit(finder: PoseFinder, volume: Volume, pixels: Pixels, probe: Photons) -> Goodness:
     """Return how well the volume fits a probe at refined poses, which no coarse grid limits."""
-    grid = march.grid(volume, "start/probe")
-    hypotheses = grid.best(probe, march.config.search.hypotheses)
-    steps = (3, march.max_step(float(pixels.radius[-1])))
+    grid = finder.grid(volume, "start/probe")
+    hypotheses = grid.best(probe, finder.config.search.hypotheses)
+    steps = (3, finder.max_step(float(pixels.radius[-1])))
     poses = refine_hypotheses(volume, pixels, probe, hypotheses, *steps)
     return goodness(volume, pixels, probe, poses.quaternion)
 
 
 def _online(
-    counts: Tensor, pixels: Pixels, march: March, restart: int, monitor: Monitor
+    counts: Tensor, pixels: Pixels, finder: PoseFinder, restart: int, monitor: Monitor
 ) -> tuple[ImplicitDecoder, float]:
     """Run one start; return its decoder and the negative log-likelihood per photon it reached."""
-    config, device = march.config, counts.device
+    config, device = finder.config, counts.device
     start, stream = config.start, f"start/{restart}"
-    decoder = fresh_decoder(march, config.decoder, counts.mean(0), pixels, stream)
-    model = march.processes.parallel(decoder)
+    decoder = fresh_decoder(finder, config.decoder, counts.mean(0), pixels, stream)
+    model = finder.processes.parallel(decoder)
     optimizer = torch.optim.Adam(decoder.parameters(), lr=config.decoder.learning_rate)
     random = generator(config.seed, stream, device)
     grid = so3.super_fibonacci(start.rotations).to(device)
@@ -127,20 +127,20 @@ def _online(
             if step % start.templates_every == 0:
                 # A fresh global rotation each time: the volume must not learn one fixed grid.
                 turned = rotations.multiply(so3.haar(1, random), grid)
-                volume = scaled(_symmetric(march, decoder.volume()), scale)
+                volume = scaled(_symmetric(finder, decoder.volume()), scale)
                 templates = log_templates(volume, pixels, turned).contiguous()
             if cursor + size > len(order):
                 order = torch.randperm(len(counts), generator=random, device=device)
                 cursor = 0
             uniform = torch.rand(size, generator=random, device=device)
-            mine = march.processes.share(size)
+            mine = finder.processes.share(size)
             batch = counts[order[cursor : cursor + size][mine]]
             cursor += size
             loglik = grid_loglik(batch, templates)
             pose = turned[_tempered_draw(loglik, beta, uniform[mine])]
             loss, fluence = _decoder_step(model, optimizer, batch, pixels, pose)
             if pixels.has_background:
-                scale = march.processes.agreed(fluence)
+                scale = finder.processes.agreed(fluence)
             require_finite(f"the loss in step {step + 1} of start {restart + 1}", loss)
             beta = min(1.0, beta * start.growth)
             advance(1, f"nll/photon {loss:.4f}  β {beta:.3f}")
@@ -148,22 +148,22 @@ def _online(
 
 
 def fresh_decoder(
-    march: March, settings: DecoderConfig, mean: Float[Tensor, "P"], pixels: Pixels, name: str
+    finder: PoseFinder, settings: DecoderConfig, mean: Float[Tensor, "P"], pixels: Pixels, name: str
 ) -> ImplicitDecoder:
     """Return an untrained decoder around the radial mean of a ``mean`` pattern.
 
     Its grid holds the pixels and what is searched, as finely as the radial mean asks for.
     """
-    diameter, s_max = march.stream.diameter_angstrom, float(pixels.radius[-1])
+    diameter, s_max = finder.stream.diameter_angstrom, float(pixels.radius[-1])
     choices = (settings.oversampling, *(o for o in _FINER if o > settings.oversampling))
-    settings = replace(settings, oversampling=for_fringes(march, choices))
+    settings = replace(settings, oversampling=for_fringes(finder, choices))
     spacing = 1 / (settings.oversampling * diameter)
-    if intensity_grid(s_max, diameter, settings.oversampling)[0] // 2 <= march.s_search / spacing:
-        s_max = march.s_search - spacing
+    if intensity_grid(s_max, diameter, settings.oversampling)[0] // 2 <= finder.s_search / spacing:
+        s_max = finder.s_search - spacing
     shells = int(s_max * diameter * settings.oversampling) + 3
     profile = radial_profile(mean, pixels, spacing, shells).cpu()
-    random = generator(march.config.seed, f"{name}/decoder")
-    return ImplicitDecoder(settings, diameter, s_max, profile, random).to(march.device)
+    random = generator(finder.config.seed, f"{name}/decoder")
+    return ImplicitDecoder(settings, diameter, s_max, profile, random).to(finder.device)
 
 
 def _tempered_draw(loglik: Tensor, beta: float, uniform: Tensor) -> Tensor:

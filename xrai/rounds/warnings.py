@@ -2,7 +2,7 @@
 
 import math
 
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.rounds.schedule import RIVALS
 from xrai.state.state import State
 
@@ -11,16 +11,16 @@ _JUNK = 0.3
 _COLLAPSED = 0.5  # of the poses' spread over view directions
 
 
-def doubts(march: March, state: State) -> list[str]:
+def doubts(finder: PoseFinder, state: State) -> list[str]:
     """Return in words why the result of the rounds so far may be wrong; empty if nothing is odd."""
     found = []
-    if march.sets == 2 and state.rounds and state.agreed < march.s_search * 0.98:
+    if finder.sets == 2 and state.rounds and state.agreed < finder.s_search * 0.98:
         reach = f"only to {1 / state.agreed:.0f} Å" if state.agreed > 0 else "nowhere"
         found.append(
             f"the half-sets agree {reach}, less far than poses were searched to "
-            f"({1 / march.s_search:.0f} Å): too few photons or patterns, or a start that is wrong"
+            f"({1 / finder.s_search:.0f} Å): too few photons or patterns, or a start that is wrong"
         )
-    speckle = 1 / (state.limit * march.stream.diameter_angstrom) if state.limit else math.inf
+    speckle = 1 / (state.limit * finder.stream.diameter_angstrom) if state.limit else math.inf
     error = float(state.column("error_deg")[state.lit].median()) if state.lit.any() else 0.0
     if state.limit and math.radians(error) > _FLAT * speckle:
         found.append(

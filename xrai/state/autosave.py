@@ -15,7 +15,7 @@ from xraisim.core.processes import ALONE, Processes
 _BEFORE_ROUNDS = "the last checkpoint is kept"
 
 
-class Watch:
+class Autosave:
     """Writes the state of a run: every ``interval_s`` seconds, and before it stops for a signal.
 
     Several processes hold a round's sums in parts, so they write between rounds only.

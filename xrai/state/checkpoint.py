@@ -49,6 +49,8 @@ def load(directory: Path) -> State:
 def _typed(content: dict[str, Any]) -> dict[str, Any]:
     typed = dict(content)
     typed.pop("heads_cheaper", None)  # of runs whose choice was timed
+    if "teacher" in typed:  # its name before
+        typed["trainer"] = typed.pop("teacher")
     typed["columns"] = {name: one.detach() for name, one in content["columns"].items()}
     typed["volumes"] = [_volume(one) for one in content["volumes"]]
     typed["volume"] = None if content["volume"] is None else _volume(content["volume"])

@@ -62,9 +62,9 @@ class State:
     ``oversampling``: voxels per 1/D of the sums, 0 before it is chosen.
     ``usual``: medians and spreads in the last round, by which outliers are told; ``sharper``:
     whether patterns fitted clearly better than in the round before.
-    ``teacher``: the encoder and its lessons so far; ``proposing``: who proposes in the round being
-    worked on, ``grid`` or ``heads``, or how many cells are ranked and to what gap followed
-    (``ranked/gap``).
+    ``trainer``: the encoder, its optimiser and finished steps; ``proposing``: who proposes in the
+    round being worked on, ``grid`` or ``heads``, or how many cells are ranked and to what gap
+    followed (``ranked/gap``).
     """
 
     patterns: str
@@ -93,7 +93,7 @@ class State:
     oversampling: float = 0.0
     usual: Usual | None = None
     sharper: bool = False
-    teacher: dict[str, Any] | None = None
+    trainer: dict[str, Any] | None = None
     proposing: str = ""
     figures: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

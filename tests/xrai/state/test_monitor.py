@@ -62,6 +62,13 @@ def test_a_round_in_a_line():
     )
 
 
+def test_a_resolution_is_said_in_words_alone():
+    figures = {"icc_half_0.143_angstrom": 35.3, "reached_edge": True}
+    said = line("round", ROUND | figures | {"resolution": "icc_half_0.143 ≤ 35.3 Å"})[1]
+    assert said.count("35.3") == 1
+    assert "reached_edge" not in said
+
+
 def test_unknown_figures_are_named():
     assert line("start", {"restart": 1, "nll_per_photon": 4.5994436})[1].endswith(
         "restart 1  nll_per_photon 4.5994"
@@ -83,11 +90,11 @@ def test_progress_tells_likelihood_and_resolution_so_far(path, capsys, monkeypat
     said = capsys.readouterr().err
     assert "round 4: 500 of 1,000  β 0.5  log-likelihood -1,612.3 per pattern  to 32.1 Å" in said
     assert "s left)" in said
-    monitor.log("round", **ROUND | {"fsc_half_0.143_angstrom": 35.3})
+    monitor.log("round", **ROUND | {"resolution": "icc_half_0.143 ≤ 35.3 Å so far"})
     capsys.readouterr()
     with monitor.progress("round 5", 1000) as advance:
         advance(1)
-    assert "fsc_half_0.143 35.3 Å  (" in capsys.readouterr().err
+    assert "icc_half_0.143 ≤ 35.3 Å so far  (" in capsys.readouterr().err
 
 
 def test_quiet_is_quiet(path, capsys):

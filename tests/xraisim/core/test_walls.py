@@ -165,8 +165,8 @@ def test_a_pattern_without_photons_tells_nothing(request, name):
 
 SCRIPT = """
 import torch
-from tests.core.conftest import draw_experiment
-from tests.core.test_walls import damaged, entry_points
+from tests.xraisim.core.conftest import draw_experiment
+from tests.xraisim.core.test_walls import damaged, entry_points
 from xraisim.core.errors import UserError
 
 given = draw_experiment(4)

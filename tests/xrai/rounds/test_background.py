@@ -77,7 +77,7 @@ def test_only_unknown_background_is_doubted(tmp_path, write_lumps, lumps, seed):
 
 
 def test_a_run_warns_of_it_before_the_start(tmp_path, write_lumps, quick_config, monkeypatch):
-    def fail(march, monitor):
+    def fail(finder, monitor):
         raise KeyboardInterrupt
 
     particle = write_lumps(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from xrai.encoder import EncoderConfig
-from xrai.encoder.training import Teacher, encoder_pixels, load
+from xrai.encoder.training import EncoderTrainer, encoder_pixels, load
 from xraisim.core import rotations, so3
 from xraisim.core.errors import ConfigError, UserError
 from xraisim.core.random import generator
@@ -35,14 +35,14 @@ def taught(volume, make_pixels, small):
     """Return a teacher after some steps, its pixels and new patterns with their poses."""
     pixels = make_pixels(64, background=0.05)
     counts, pose, fluence = measured(volume, pixels, 600, 0)
-    teacher = Teacher(pixels, small, seed=1)
-    teacher.learn(volume, pixels, counts, pose, fluence, 70)
-    return teacher, pixels, measured(volume, pixels, 800, 1)
+    trainer = EncoderTrainer(pixels, small, seed=1)
+    trainer.learn(volume, pixels, counts, pose, fluence, 70)
+    return trainer, pixels, measured(volume, pixels, 800, 1)
 
 
 def test_new_patterns_are_oriented_in_one_pass(taught):
-    teacher, _, (counts, pose, _) = taught
-    found = teacher.encoder.propose(counts)
+    trainer, _, (counts, pose, _) = taught
+    found = trainer.encoder.propose(counts)
     error = angle_modulo_mate(found.heads[:, 0].contiguous(), pose)
     # A random pose would be some 60° off; the cells are 20° apart.
     assert float(error.median()) < 7
@@ -51,8 +51,8 @@ def test_new_patterns_are_oriented_in_one_pass(taught):
 
 def test_the_stated_error_covers(taught):
     """On patterns that it never saw, for the doubtful and the certain half alike."""
-    teacher, _, (counts, pose, _) = taught
-    found = teacher.encoder.propose(counts)
+    trainer, _, (counts, pose, _) = taught
+    found = trainer.encoder.propose(counts)
     error = angle_modulo_mate(found.heads[:, 0].contiguous(), pose)
     assert float(error.mean()) == pytest.approx(float(found.error_deg.mean()), rel=0.25)
     doubtful = found.error_deg > found.error_deg.median()
@@ -69,11 +69,11 @@ def test_a_particle_with_symmetry_is_oriented_modulo_its_group(volume, make_pixe
     values = symmetrize(volume.values, group)
     pixels = make_pixels(64)
     particle = dataclasses.replace(volume, values=values)
-    lesson = measured(particle, pixels, 600, 0)
-    teacher = Teacher(pixels, small, seed=1, group=group)
-    teacher.learn(particle, pixels, *lesson, 70)
+    train_encoder = measured(particle, pixels, 600, 0)
+    trainer = EncoderTrainer(pixels, small, seed=1, group=group)
+    trainer.learn(particle, pixels, *train_encoder, 70)
     counts, pose, _ = measured(particle, pixels, 400, 1)
-    found = teacher.encoder.propose(counts)
+    found = trainer.encoder.propose(counts)
     error = angle_modulo_mate(found.heads[:, 0].contiguous(), pose, group)
     assert float(error.median()) < 7
     assert float(error.mean()) == pytest.approx(float(found.error_deg.mean()), rel=0.25)
@@ -81,14 +81,14 @@ def test_a_particle_with_symmetry_is_oriented_modulo_its_group(volume, make_pixe
 
 def test_learning_in_increments_continues_bit_for_bit(volume, make_pixels, small):
     pixels = make_pixels(33)
-    lesson = (volume, pixels, *measured(volume, pixels, 200, 0))
-    whole = Teacher(pixels, small, seed=3)
-    whole.learn(*lesson, 3)
+    train_encoder = (volume, pixels, *measured(volume, pixels, 200, 0))
+    whole = EncoderTrainer(pixels, small, seed=3)
+    whole.learn(*train_encoder, 3)
     state = {name: _copied(value) for name, value in whole.state_dict().items()}
-    expected = whole.learn(*lesson, 4)
-    resumed = Teacher(pixels, small, seed=3)
+    expected = whole.learn(*train_encoder, 4)
+    resumed = EncoderTrainer(pixels, small, seed=3)
     resumed.load_state_dict(state)
-    assert resumed.learn(*lesson, 4) == expected
+    assert resumed.learn(*train_encoder, 4) == expected
     for name, weight in whole.encoder.state_dict().items():
         assert torch.equal(resumed.encoder.state_dict()[name], weight), name
 
@@ -105,27 +105,27 @@ def test_a_teacher_leaves_the_global_generator_alone(volume, make_pixels, small)
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    teacher = Teacher(pixels, small, seed=3)
-    teacher.learn(volume, pixels, *measured(volume, pixels, 50, 0), 1)
+    trainer = EncoderTrainer(pixels, small, seed=3)
+    trainer.learn(volume, pixels, *measured(volume, pixels, 50, 0), 1)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_volume_that_ends_early_limits_what_is_looked_at(volume, make_pixels, small):
     pixels = make_pixels(33)
-    lesson = measured(volume, pixels, 50, 0)
+    train_encoder = measured(volume, pixels, 50, 0)
     inner = dataclasses.replace(volume, values=volume.values[6:-6, 6:-6, 6:-6].contiguous())
-    teacher = Teacher(pixels, small, seed=3)
-    teacher.learn(inner, pixels, *lesson, 1)
-    assert float(teacher.encoder.pattern.limit) == pytest.approx(9 * volume.spacing)
-    teacher.learn(volume, pixels, *lesson, 1)
-    assert float(teacher.encoder.pattern.limit) == pytest.approx(float(pixels.radius[-1]))
+    trainer = EncoderTrainer(pixels, small, seed=3)
+    trainer.learn(inner, pixels, *train_encoder, 1)
+    assert float(trainer.encoder.pattern.limit) == pytest.approx(9 * volume.spacing)
+    trainer.learn(volume, pixels, *train_encoder, 1)
+    assert float(trainer.encoder.pattern.limit) == pytest.approx(float(pixels.radius[-1]))
 
 
 def test_weights_of_another_detector_are_refused(taught, make_pixels, small):
-    teacher, _, _ = taught
-    other = Teacher(make_pixels(64, mask=False), small, seed=1)
+    trainer, _, _ = taught
+    other = EncoderTrainer(make_pixels(64, mask=False), small, seed=1)
     with pytest.raises(UserError, match="another detector geometry"):
-        load(other.encoder, teacher.encoder.state_dict())
+        load(other.encoder, trainer.encoder.state_dict())
 
 
 def test_encoder_pixels_end_at_its_reach(make_pixels, small):
@@ -141,7 +141,7 @@ def test_settings_out_of_range_are_refused():
 
 def test_two_processes_learn_what_one_learns(repository, tmp_path):
     """Each takes shares of the same batches; torch averages the gradients."""
-    worker = Path(__file__).with_name("teach_in_processes.py")
+    worker = Path(__file__).with_name("train_in_processes.py")
     for count in (1, 2):
         launcher = [
             sys.executable, "-m", "torch.distributed.run", "--standalone",

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from xrai.encoder import Encoder
+from xrai.poses import cells as cells_of
 from xrai.poses.cells import CellProposals
-from xrai.poses.finder import March
-from xrai.rounds import proposals
+from xrai.poses.finder import PoseFinder
 from xrai.rounds.encoder_training import pixels_of
 from xrai.sources.stream import PatternStream
 from xrai.train import train
@@ -18,18 +18,18 @@ from xraisim.files.volumes import read_volume
 
 @pytest.fixture(scope="module")
 def setting(patterns, quick_config, tmp_path_factory):
-    """Return (cells of an untaught encoder over a good volume, some patterns, the march)."""
+    """Return (cells of an untaught encoder over a good volume, some patterns, the finder)."""
     directory = tmp_path_factory.mktemp("cells") / "run"
     train(patterns, directory, quick_config, quiet=True)
     with PatternStream(patterns, quick_config.block, quick_config.memory_gib) as stream:
-        march = March(stream, quick_config, torch.device("cpu"))
+        finder = PoseFinder(stream, quick_config, torch.device("cpu"))
         (_, photons), *_ = stream.blocks(0, 64)
         torch.manual_seed(0)
-        encoder = Encoder(pixels_of(march), quick_config.encoder)
-        encoder.pattern.calibrate(photons.dense(len(pixels_of(march))))
+        encoder = Encoder(pixels_of(finder), quick_config.encoder)
+        encoder.pattern.calibrate(photons.dense(len(pixels_of(finder))))
         volume = read_volume(directory / "intensity.h5")
-        pixels = march.pixels_within(march.s_search)
-        return CellProposals(volume, pixels, encoder, pixels_of(march)), photons, march
+        pixels = finder.pixels_within(finder.s_search)
+        return CellProposals(volume, pixels, encoder, pixels_of(finder)), photons, finder
 
 
 def test_cells_apart_come_likeliest_first_and_are_no_neighbours(setting):
@@ -56,8 +56,8 @@ def test_where_all_cells_are_neighbours_the_first_stands_for_them(setting):
 
 
 def test_what_a_probe_asks_for_is_finite_and_leads_every_pattern_somewhere(setting):
-    cells, photons, march = setting
-    ranked, gap = cells.enough(photons, 2, march.max_step(cells.s_max))
+    cells, photons, finder = setting
+    ranked, gap = cells.enough(photons, 2, finder.max_step(cells.s_max))
     assert 4 <= ranked <= 64
     assert math.isfinite(gap)
     assert gap >= 0
@@ -71,27 +71,27 @@ def test_what_a_probe_asks_for_is_finite_and_leads_every_pattern_somewhere(setti
 def test_a_probe_with_fewer_cells_apart_than_are_followed_asks_for_a_finite_gap(
     setting, monkeypatch
 ):
-    cells, photons, march = setting
+    cells, photons, finder = setting
     two = cells.encoder.cells.grid[[0, len(cells.encoder.cells.grid) // 2]]
     monkeypatch.setattr(
         CellProposals,
         "_cells",
         lambda _, some, number: two.repeat(number // 2, 1).expand(len(some), -1, -1),
     )
-    monkeypatch.setattr(proposals, "POSSIBLE", 1e6)  # as to patterns of few photons
-    ranked, gap = cells.enough(photons, 2, march.max_step(cells.s_max))
+    monkeypatch.setattr(cells_of, "POSSIBLE", 1e6)  # as to patterns of few photons
+    ranked, gap = cells.enough(photons, 2, finder.max_step(cells.s_max))
     assert ranked == 4
     assert math.isfinite(gap)
 
 
 def test_following_more_cells_never_finds_less_likely_poses(setting):
-    cells, photons, march = setting
+    cells, photons, finder = setting
     few, many = (
-        march.follow(
+        finder.locate_in_cells(
             cells.volume,
             photons,
             CellProposals(cells.volume, cells.pixels, cells.encoder, cells.encoder_pixels, 64, gap),
-            march.s_edge,
+            finder.s_edge,
         )
         for gap in (0.0, 1e4)
     )

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from xrai.config import RoundsConfig, TrainConfig
-from xrai.encoder.training import Teacher
+from xrai.encoder.training import EncoderTrainer
 from xrai.infer import infer
 from xrai.rounds.photons import require_photons
 from xrai.sources.stream import PatternStream
 from xrai.state import checkpoint
-from xrai.state.autosave import Watch
+from xrai.state.autosave import Autosave
 from xrai.state.checkpoint import require_finite_state
 from xrai.train import resume, train
 from xraisim.core.errors import DivergedError, FormatError, UserError
@@ -99,7 +99,7 @@ def test_dark_patterns_weigh_nothing_and_have_no_orientation(run):
 
 
 def test_poses_are_found_of_files_with_dark_patterns(run, tmp_path):
-    if checkpoint.load(run.directory).teacher is None:
+    if checkpoint.load(run.directory).trainer is None:
         return  # mode paper leaves no encoder
     for encoder_only in (False, True):
         out = tmp_path / "poses.h5"
@@ -145,7 +145,7 @@ def test_a_dark_pattern_has_no_loss_and_no_gradient():
 
 
 def test_a_run_that_diverges_stops_and_can_go_on(patterns, short_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(Teacher, "_step", lambda *_: float("nan"))
+    monkeypatch.setattr(EncoderTrainer, "_step", lambda *_: float("nan"))
     with pytest.raises(DivergedError, match=r"loss in step 0 is not finite: .* `xrai resume"):
         train(patterns, tmp_path / "run", short_config, quiet=True)
     state = checkpoint.load(tmp_path / "run")
@@ -160,7 +160,7 @@ def test_a_state_that_is_not_finite_is_not_written(tmp_path):
     checkpoint.save(state, tmp_path)
     state.volumes = [Volume(values=torch.full((3, 3, 3), torch.nan), spacing=1.0, kind="intensity")]
     with pytest.raises(DivergedError, match="volume after round 0 is not finite"):
-        Watch(tmp_path, 60.0).save(state)
+        Autosave(tmp_path, 60.0).save(state)
     assert not checkpoint.load(tmp_path).volumes
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.core.conftest import draw_experiment
+from tests.xraisim.core.conftest import draw_experiment
 from xrai.poses.posterior import Posterior
 from xrai.poses.refine import refine
 from xraisim.core import rotations, so3

@@ -1,4 +1,4 @@
-"""One of the processes of test_teach.py: torchrun starts it, and it saves what it learned."""
+"""One of the processes of test_training.py: torchrun starts it, and it saves what it learned."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from xrai.encoder import EncoderConfig
-from xrai.encoder.training import Teacher
+from xrai.encoder.training import EncoderTrainer
 from xraisim.core import so3
 from xraisim.core.processes import Processes, processes_of
 from xraisim.core.random import generator
@@ -26,9 +26,9 @@ def learn(processes: Processes) -> dict[str, Tensor]:
     volume = Volume(values=values + values.flip(0, 1, 2), spacing=1e-3, kind="intensity")
     counts = torch.poisson(4 * torch.rand(100, 400, generator=random), generator=random)
     config = EncoderConfig(rings=6, azimuths=8, directions=60, channels=16, batch=36)
-    teacher = Teacher(pixels, config, 2, "cpu", processes)
-    teacher.learn(volume, pixels, counts, so3.haar(100, random), torch.ones(100), 5)
-    return teacher.encoder.state_dict()
+    trainer = EncoderTrainer(pixels, config, 2, "cpu", processes)
+    trainer.learn(volume, pixels, counts, so3.haar(100, random), torch.ones(100), 5)
+    return trainer.encoder.state_dict()
 
 
 def main(directory: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from benchmarks.experiments.compare import structure_factors
 from benchmarks.experiments.pr772 import SETTINGS
 from benchmarks.experiments.settings import load
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.rounds.sign_test import likelier_sign, opposite
 from xrai.sources.stream import PatternStream
 from xraisim.core.fourier import coordinates, radius
@@ -36,22 +36,22 @@ def virus(tmp_path_factory):
     path = tmp_path_factory.mktemp("virus") / "patterns.h5"
     make.simulate(replace(settings.simulate, patterns=300, hits=Hits()), path)
     with PatternStream(path, 300, 1.0) as stream:
-        march = March(stream, settings.xrai, torch.device("cpu"))
+        finder = PoseFinder(stream, settings.xrai, torch.device("cpu"))
         ((_, photons),) = stream.blocks(0, 300)
         diameter = stream.diameter_angstrom
         grid, spacing = 33, 1 / (2.5 * diameter)
         values = structure_factors(settings.body, grid, spacing).abs().square().float()
         values = values.clamp_min(1e-5 * float(values.max()))
-        yield march, photons, Volume(values=values, spacing=spacing, kind="intensity")
+        yield finder, photons, Volume(values=values, spacing=spacing, kind="intensity")
 
 
 def test_a_trial_tells_which_sign_is_right(virus):
-    march, photons, truth = virus
+    finder, photons, truth = virus
     flat = torch.zeros_like(truth.values)
     wrong = opposite(truth, flat)
-    kept, turned = likelier_sign(march, truth, flat, photons)
+    kept, turned = likelier_sign(finder, truth, flat, photons)
     assert not turned
     assert kept is truth
-    righted, turned = likelier_sign(march, wrong, flat, photons)
+    righted, turned = likelier_sign(finder, wrong, flat, photons)
     assert turned
     torch.testing.assert_close(righted.values, truth.values, rtol=1e-2, atol=0)

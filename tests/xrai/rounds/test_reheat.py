@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from xrai.poses.finder import March
+from xrai.poses.finder import PoseFinder
 from xrai.poses.mates import score_mates
 from xrai.poses.refine import Poses, refine
 from xrai.rounds.one_round import begin, run_round
@@ -35,13 +35,13 @@ def errors_after(kind, finished, patterns, config, tmp_path, share=4):
     random = so3.haar(int(scrambled.sum()), generator(0, "scrambled"))
     state.columns["orientations"][: len(before)][scrambled] = random
     with PatternStream(patterns, config.block, config.memory_gib) as stream:
-        march = March(stream, config, torch.device("cpu"))
-        limit = march.s_edge
+        finder = PoseFinder(stream, config, torch.device("cpu"))
+        limit = finder.s_edge
         round_ = Round(
             number=state.rounds + 1, kind=kind, first=0, stop=state.seen, s_now=limit, s_next=limit
         )
-        begin(march, state, round_)
-        run_round(march, state, round_, Monitor(tmp_path / "m", quiet=True), lambda _: None)
+        begin(finder, state, round_)
+        run_round(finder, state, round_, Monitor(tmp_path / "m", quiet=True), lambda _: None)
     off = angle_modulo_mate(state.column("orientations"), before)
     return off[scrambled], off[~scrambled], state
 
@@ -79,10 +79,10 @@ def posed(finished, patterns, quick_config):
     """Return arguments of the likelihood, and refined poses that are likelier than their mates."""
     state = checkpoint.load(finished)
     with PatternStream(patterns, quick_config.block, quick_config.memory_gib) as stream:
-        march = March(stream, quick_config, torch.device("cpu"))
+        finder = PoseFinder(stream, quick_config, torch.device("cpu"))
         rows, photons = next(iter(stream.blocks()))
-        arguments = (state.require_volume(), march.pixels, photons)
-        step = march.max_step(march.s_edge)
+        arguments = (state.require_volume(), finder.pixels, photons)
+        step = finder.max_step(finder.s_edge)
         held = refine(*arguments, state.columns["orientations"][rows], 4, step)
         return arguments, step, score_mates(*arguments, held, 4, step)
 
@@ -116,8 +116,10 @@ def test_equivalent_poses_of_a_point_group_are_not_elsewhere(patterns, quick_con
     equivalent = rotations.multiply(pose, group)
     with PatternStream(patterns, quick_config.block, quick_config.memory_gib) as stream:
         for symmetry, expected in (("O", 0), ("C1", len(group) - 1)):
-            march = March(stream, replace(quick_config, symmetry=symmetry), torch.device("cpu"))
-            assert len(march.elsewhere(equivalent, pose, march.s_edge)) == expected
+            finder = PoseFinder(
+                stream, replace(quick_config, symmetry=symmetry), torch.device("cpu")
+            )
+            assert len(finder.elsewhere(equivalent, pose, finder.s_edge)) == expected
 
 
 def test_poses_are_chosen_pattern_by_pattern():

@@ -72,9 +72,9 @@ def worked(state, round_, agreed=S_EDGE, turned=0.1, rivals=0.0):
     )
 
 
-def all_rounds(march, agreed=S_EDGE, rivals=0.0):
+def all_rounds(finder, agreed=S_EDGE, rivals=0.0):
     state, found = State(patterns="", extent={}), []
-    while (following := next_round(march, state)) is not None:
+    while (following := next_round(finder, state)) is not None:
         found.append(following)
         state = worked(state, following, agreed, rivals=rivals)
         assert len(found) < 200
@@ -95,9 +95,9 @@ def test_a_small_data_set_is_searched_then_marched_then_finished():
 
 
 def test_without_final_rounds_the_limit_still_marches():
-    march = march_of(5000)
-    march.config = replace(march.config, rounds=replace(march.config.rounds, final=0))
-    found = all_rounds(march)
+    finder = march_of(5000)
+    finder.config = replace(finder.config, rounds=replace(finder.config.rounds, final=0))
+    found = all_rounds(finder)
     assert found[-1].kind == "march"
     assert found[-1].s_now == S_EDGE
 
@@ -118,8 +118,8 @@ def test_the_limit_stays_where_the_halves_agree_and_the_run_still_ends():
 
 @pytest.mark.parametrize("reheats", [0, 1, 2])
 def test_all_are_searched_again_as_often_as_a_probe_asks_for_it(reheats):
-    march = march_of(5000, rounds=RoundsConfig(reheats=reheats))
-    found = all_rounds(march, rivals=0.2)
+    finder = march_of(5000, rounds=RoundsConfig(reheats=reheats))
+    found = all_rounds(finder, rivals=0.2)
     kinds = [one.kind for one in found]
     assert kinds.count("reheat") == reheats
     assert kinds[-2:] == ["final", "final"]
@@ -133,8 +133,8 @@ def test_a_few_rivals_are_no_reason_to_search_again():
 
 
 def test_a_long_stream_is_read_once_and_older_sums_fade_while_the_limit_moves():
-    march = march_of(300_000, rounds=RoundsConfig(patterns=8192))
-    found = all_rounds(march)
+    finder = march_of(300_000, rounds=RoundsConfig(patterns=8192))
+    found = all_rounds(finder)
     assert {one.kind for one in found} == {"online"}
     assert [one.first for one in found[1:]] == [one.stop for one in found[:-1]]
     assert found[-1].stop == 300_000
@@ -157,15 +157,15 @@ def test_what_cannot_or_must_not_be_read_again_is_read_once(settings):
 def test_what_was_posed_too_early_is_located_again_where_it_can_be_had(
     rereadable, in_memory, again
 ):
-    march = march_of(20_000, rereadable=rereadable, in_memory=in_memory, single_pass=True)
+    finder = march_of(20_000, rereadable=rereadable, in_memory=in_memory, single_pass=True)
     state = State(patterns="", extent={}, seen=20_000, rounds=9, limit=0.027, early=4096)
-    found = next_round(march, state)
+    found = next_round(finder, state)
     if again:
         assert (found.kind, found.first, found.stop) == ("relocate", 0, 4096)
         assert (found.number, found.s_now) == (10, 0.027)
     else:
         assert found is None
-    assert next_round(march, replace(state, early=0)) is None
+    assert next_round(finder, replace(state, early=0)) is None
 
 
 def test_what_stays_early_has_no_orientation():
@@ -267,16 +267,16 @@ def state_with(**changes):
 
 
 def test_a_run_doubts_itself_where_it_should():
-    march = march_of(100)
-    assert doubts(march, state_with()) == []
-    assert "half-sets agree only to 100 Å" in doubts(march, state_with(agreed=0.01))[0]
-    assert "half-sets agree nowhere" in doubts(march, state_with(agreed=0.0))[0]
+    finder = march_of(100)
+    assert doubts(finder, state_with()) == []
+    assert "half-sets agree only to 100 Å" in doubts(finder, state_with(agreed=0.01))[0]
+    assert "half-sets agree nowhere" in doubts(finder, state_with(agreed=0.0))[0]
     speckle = math.degrees(1 / (0.03 * 300))
-    assert "flat posteriors" in doubts(march, state_with(error_deg=1.1 * speckle))[0]
-    assert "fit no pose" in doubts(march, state_with(weight=0.0))[0]
-    assert "likelier poses for 20% of a probe" in doubts(march, state_with(rivals=0.2))[0]
+    assert "flat posteriors" in doubts(finder, state_with(error_deg=1.1 * speckle))[0]
+    assert "fit no pose" in doubts(finder, state_with(weight=0.0))[0]
+    assert "likelier poses for 20% of a probe" in doubts(finder, state_with(rivals=0.2))[0]
     collapsed = state_with(figures={"encoder_views_over_poses": 0.1})
-    assert "collapsed: its choices spread over 10%" in doubts(march, collapsed)[0]
+    assert "collapsed: its choices spread over 10%" in doubts(finder, collapsed)[0]
 
 
 def test_ladder_rises_in_equal_ratios():
