@@ -1,3 +1,26 @@
-"""The benchmark: simulate, reconstruct with every method, phase, score, keep the leaderboard."""
+"""The benchmark: simulate, reconstruct with every method, phase, score, keep the leaderboard.
 
-import xraisim  # noqa: F401  (before torch: it sets how threads wait)
+What is listed in ``__all__`` is public, and loaded when it is asked for.
+"""
+
+from typing import TYPE_CHECKING
+
+from xraisim.public import lazy  # and xraisim before torch: it sets how threads wait
+
+if TYPE_CHECKING:
+    from benchmarks.pipeline import run as run
+    from benchmarks.record import Record as Record
+    from benchmarks.score import pose_error as pose_error
+    from benchmarks.task import Task as Task
+    from benchmarks.task import load_task as load_task
+
+__getattr__, __all__ = lazy(
+    "benchmarks",
+    {
+        "Record": "benchmarks.record",
+        "Task": "benchmarks.task",
+        "load_task": "benchmarks.task",
+        "pose_error": "benchmarks.score",
+        "run": "benchmarks.pipeline",
+    },
+)

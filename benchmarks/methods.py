@@ -29,7 +29,7 @@ class Method:
 
 
 def _xrai(task: Task, patterns: Path, directory: Path, seed: int) -> None:
-    xrai.train(patterns, directory, dataclasses.replace(task.xrai, seed=seed))
+    xrai.reconstruct(patterns, directory, dataclasses.replace(task.xrai, seed=seed))
 
 
 def _emc(task: Task, patterns: Path, directory: Path, seed: int) -> None:

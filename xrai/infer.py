@@ -25,7 +25,7 @@ from xraisim.files.poses import write_poses
 _KEPT_HEADS = 3
 
 
-def infer(
+def find_poses(
     run_directory: Path | str,
     patterns: Path | str | None,
     out: Path,

@@ -47,7 +47,7 @@ from xraisim.files.result import Result
 CONFIG, METRICS = "config.toml", "metrics.jsonl"
 
 
-def train(
+def reconstruct(
     patterns: Path | str | PatternSource | LiveSource,
     run_directory: Path | str,
     config: TrainConfig,

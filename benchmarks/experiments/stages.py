@@ -14,7 +14,7 @@ from baselines.phasing.run import phase
 from benchmarks.experiments.settings import ExperimentSettings
 from xrai.config import TrainConfig
 from xrai.state import checkpoint
-from xrai.train import resume, train
+from xrai.train import reconstruct, resume
 from xraisim.console import progress, say
 from xraisim.files.patterns import PatternReader
 from xraisim.files.poses import read_poses
@@ -52,7 +52,7 @@ def trained(patterns: Path, directory: Path, config: TrainConfig) -> Path:
         if (directory / checkpoint.NAME).exists():
             resume(directory)
         else:
-            train(patterns, directory, config)
+            reconstruct(patterns, directory, config)
     return directory
 
 

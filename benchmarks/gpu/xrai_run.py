@@ -13,7 +13,7 @@ from benchmarks.gpu.xrai_steps import Block, differences, measure, measure_peaks
 from benchmarks.perf import perf_record
 from benchmarks.task import load_task
 from xrai.config import TrainConfig
-from xrai.train import train
+from xrai.train import reconstruct
 from xraisim.core import machine, so3
 from xraisim.core.config import read_toml
 from xraisim.core.merge import intensity_grid, resample
@@ -80,7 +80,7 @@ def run(patterns: TimedSource, directory: Path, config: TrainConfig) -> dict[str
 
     ``elapsed_s`` counts from the start of the training; the set-up of the simulation is not in it.
     """
-    found = train(patterns, directory, config, quiet=True)
+    found = reconstruct(patterns, directory, config, quiet=True)
     lines = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
     rounds = [
         {name: value for name, value in line.items() if name not in _CURVES}

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 
 from benchmarks.perf import perf_record
-from benchmarks.perf.one_pass import frame
 from benchmarks.score import pose_error
 from xrai.decoder import DecoderConfig
 from xrai.encoder.config import EndToEndConfig
 from xrai.rounds.end_to_end import EndToEnd
 from xrai.sources.stream import PatternStream
 from xrai.state.monitor import Monitor
+from xraisim.core.align_poses import align_poses
 from xraisim.core.json_text import to_json
 from xraisim.core.symmetry import point_group
 from xraisim.files.truth import read_truth, truth_path
@@ -34,7 +34,7 @@ def error_deg(poses: torch.Tensor, path: Path) -> float:
     """Return the median pose error in degrees of the last patterns of a file."""
     true = torch.from_numpy(read_truth(truth_path(path)).orientations).float()[-_JUDGED:]
     found, group = poses[-_JUDGED:].float(), point_group("C1").float()
-    return pose_error(found, true, frame(found, true, group), group).median_modulo_mate_deg
+    return pose_error(found, true, align_poses(found, true, group), group).median_modulo_mate_deg
 
 
 def measure(

@@ -32,18 +32,18 @@ from benchmarks.perf import perf_record
 from benchmarks.score import pose_error
 from xrai.config import TrainConfig
 from xrai.decoder import VolumeConfig
-from xrai.infer import infer
+from xrai.infer import find_poses
 from xrai.poses.refine import refine
 from xrai.state.round import ONLINE, RELOCATE
-from xrai.train import train
+from xrai.train import reconstruct
 from xraisim.core import config as configuration
-from xraisim.core import rotations, so3
 from xraisim.core.align import Alignment, rotate_volume
+from xraisim.core.align_poses import align_poses
 from xraisim.core.closed_form import volume_from_sums
 from xraisim.core.fsc import intensity_correlation, shell_s
 from xraisim.core.json_text import to_json
 from xraisim.core.merge import Accumulator
-from xraisim.core.symmetry import nearest_mate, point_group
+from xraisim.core.symmetry import angle_modulo_mate, point_group
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.poses import read_poses
@@ -55,7 +55,6 @@ from xraisim.photons.hits import HIT_NAMES
 _BLOCK = 4096
 _MERGED = 40_000  # patterns of the reference volume: more hardly change it
 _JUDGED = 20_000  # patterns behind the start, and the last ones
-_ANCHORS, _POLISH = 300, 6  # poses that give a frame each, and how often the best is improved
 _GROUPED = 0.5  # of s·D between the shells told
 
 
@@ -78,10 +77,8 @@ def reference(path: Path, like: Volume) -> tuple[Volume, float]:
         true = torch.from_numpy(truth.orientations[rows]).float()
         step = 1 / (float(within.radius[-1]) * diameter)
         found = refine(volume, within, photons, true, 6, step).quaternion
-    turned = pose_error(
-        found, true, _frame_of(torch.tensor([1.0, 0.0, 0.0, 0.0])), point_group("C1").float()
-    )
-    return volume, turned.median_modulo_mate_deg
+    turned = angle_modulo_mate(found, true)
+    return volume, float(turned.median())
 
 
 def judged(run: Path, path: Path, symmetry: str, unseen: Path | None) -> dict[str, Any]:
@@ -91,7 +88,7 @@ def judged(run: Path, path: Path, symmetry: str, unseen: Path | None) -> dict[st
     with PatternReader(path) as reader:
         s_max = min(float(reader.pixels.radius[-1]), (found.grid // 2 - 2) * found.spacing)
         diameter = float(reader.info["particle_diameter_angstrom"])
-    alignment = frame(*_single_hits(run, path), point_group(symmetry).float())
+    alignment = align_poses(*_single_hits(run, path), point_group(symmetry).float())
     turned = rotate_volume(best, alignment.quaternion, found.grid, found.spacing)
     curve, s = (
         intensity_correlation(found.values, turned.values),
@@ -111,7 +108,7 @@ def _encoder_alone(run: Path, unseen: Path, alignment: Alignment, symmetry: str)
     """Return the encoder's first choices of patterns that the run has not seen."""
     out = run / "unseen.h5"
     began = time.monotonic()
-    infer(run, unseen, out, encoder_only=True)
+    find_poses(run, unseen, out, encoder_only=True)
     seconds = time.monotonic() - began
     poses = torch.from_numpy(read_poses(out)["orientations"]).float()
     true = torch.from_numpy(read_truth(truth_path(unseen)).orientations).float()
@@ -120,35 +117,6 @@ def _encoder_alone(run: Path, unseen: Path, alignment: Alignment, symmetry: str)
         "encoder_only_error_deg": [error.median_modulo_mate_deg, error.p90_modulo_mate_deg],
         "encoder_only_patterns_per_s": len(poses) / seconds,
     }
-
-
-def frame(found: Tensor, true: Tensor, group: Tensor) -> Alignment:
-    """Return the rotation A with R_found ≈ R_true·A for most poses, modulo mate and group.
-
-    The best of those that some poses give each, then the mean over the better half of all.
-    """
-    few = torch.linspace(0, len(found) - 1, min(_ANCHORS, len(found))).long()
-    turns = rotations.multiply(rotations.conjugate(true[few]), found[few])
-    median = [
-        pose_error(found[few], true[few], _frame_of(one), group).median_modulo_mate_deg
-        for one in turns
-    ]
-    turn = turns[int(np.argmin(median))]
-    for _ in range(_POLISH):
-        back = _frame_of(turn).to_reference_frame(found)
-        both = torch.stack([true, so3.in_plane_mate(true)], 1)
-        mates = torch.stack([nearest_mate(one, back, group)[0] for one in both.unbind(1)], 1)
-        cosine = (mates * back[:, None]).sum(-1).abs()
-        nearest = mates[torch.arange(len(back)), cosine.argmax(1)]
-        inner = cosine.max(1).values >= cosine.max(1).values.median()
-        each = rotations.multiply(rotations.conjugate(nearest[inner]), found[inner])
-        each = each * torch.sign((each * turn).sum(1, keepdim=True))
-        turn = torch.nn.functional.normalize(each.mean(0), dim=0)
-    return _frame_of(turn)
-
-
-def _frame_of(turn: Tensor) -> Alignment:
-    return Alignment(quaternion=turn, score=1.0)
 
 
 def _single_hits(run: Path, path: Path) -> tuple[Tensor, Tensor]:
@@ -206,7 +174,7 @@ def measure(path: Path, config: TrainConfig, symmetry: str, unseen: Path | None)
     """Return the figures of one seed."""
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory) / "run"
-        found = train(path, run, config)
+        found = reconstruct(path, run, config)
         starts = _events(run, "start")
         kept = ("patterns", "patterns_per_s", "seconds", "peak_memory_gib", "warnings")
         return {

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 
 from benchmarks.perf import perf_record
-from benchmarks.perf.one_pass import frame
 from benchmarks.score import pose_error
 from xrai.config import AmortisedConfig, DecoderConfig, EncoderConfig, TrainConfig
 from xrai.encoder import Encoder
@@ -29,6 +28,7 @@ from xrai.rounds.amortised_start import Start, amortised_start
 from xrai.rounds.encoder_training import pixels_of
 from xrai.sources.stream import PatternStream
 from xrai.state.monitor import Monitor
+from xraisim.core.align_poses import align_poses
 from xraisim.core.json_text import to_json
 from xraisim.core.symmetry import angle_modulo_mate, point_group
 from xraisim.files.truth import read_truth, truth_path
@@ -81,7 +81,7 @@ def _errors(finder: PoseFinder, start: Start, path: Path) -> dict[str, float]:
     found = refine(start.volume, low, photons, first, STEPS, step).quaternion
     true = torch.from_numpy(read_truth(truth_path(path)).orientations[:JUDGED]).float()
     group = point_group("C1").float()
-    alignment = frame(found, true, group)
+    alignment = align_poses(found, true, group)
     error = pose_error(found, true, alignment, group)
     within = (angle_modulo_mate(alignment.to_reference_frame(found), true) < 10).float().mean()
     return {"error_deg": error.median_modulo_mate_deg, "within_10_deg": float(within)}

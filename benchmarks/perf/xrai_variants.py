@@ -130,7 +130,7 @@ def _reconstruct(task: Task, name: str, seed: int, patterns: Path, run: Path) ->
         run.mkdir(parents=True, exist_ok=True)
         oracle(patterns, run, task.merge)
         return {}
-    return xrai.train(patterns, run, VARIANTS[name](replace(task.xrai, seed=seed))).rows()
+    return xrai.reconstruct(patterns, run, VARIANTS[name](replace(task.xrai, seed=seed))).rows()
 
 
 def _online_rate(run: Path) -> float | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from xrai.train import train
+from xrai.train import reconstruct
 from xraisim.core import rotations
 from xraisim.core.symmetry import angle_modulo_mate
 from xraisim.files.patterns import PatternReader
@@ -49,7 +49,7 @@ def share_within(found: torch.Tensor, true: torch.Tensor, degrees: float) -> flo
 @pytest.fixture(scope="module")
 def native_run(native, small_config, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("run") / "native"
-    train(native, run, small_config, quiet=True)
+    reconstruct(native, run, small_config, quiet=True)
     true = torch.from_numpy(read_truth(truth_path(native)).orientations)
     assert share_within(orientations(run), true, 10.0) > 0.7
     return run
@@ -96,6 +96,6 @@ def test_what_a_reconstruction_reads_does_not_mind_the_format(native, there_and_
 def test_a_reconstruction_does_not_mind_the_format(
     native_run, there_and_back, small_config, tmp_path, name
 ):
-    train(there_and_back(name), tmp_path / "run", small_config, quiet=True)
+    reconstruct(there_and_back(name), tmp_path / "run", small_config, quiet=True)
     expected = orientations(native_run)
     assert share_within(orientations(tmp_path / "run"), expected, 10.0) > 0.8

@@ -17,8 +17,8 @@ from xrai.config import (
     StartConfig,
     TrainConfig,
 )
-from xrai.infer import infer
-from xrai.train import train
+from xrai.infer import find_poses
+from xrai.train import reconstruct
 from xraisim.core.symmetry import point_group, symmetrize
 from xraisim.files.volumes import read_volume
 from xraisim.formats.convert import convert
@@ -49,7 +49,7 @@ def test_measured_patterns_are_selected_encoded_and_reconstructed(measured, tmp_
         labels = file["labels"][()] == 1
     assert chosen[labels].mean() > 0.5
     write_selected(tmp_path / "selection.h5", single)
-    train(single, run, CONFIG, quiet=True)
+    reconstruct(single, run, CONFIG, quiet=True)
     with h5py.File(run / "poses.h5") as file:
         found, encoded = file["orientations"][()], file["encoder_orientations"][()]
     assert found.shape == encoded.shape == (chosen.sum(), 4)
@@ -62,6 +62,6 @@ def test_measured_patterns_are_selected_encoded_and_reconstructed(measured, tmp_
     # A sphere fitted to the mean of the single hits has 60.0 nm.
     diameter = shape.volume_diameter_angstrom(intensity, 600.0, 0.0007)
     assert diameter == pytest.approx(600, rel=0.1)
-    infer(run, single, tmp_path / "encoded.h5", encoder_only=True)
+    find_poses(run, single, tmp_path / "encoded.h5", encoder_only=True)
     with h5py.File(tmp_path / "encoded.h5") as file:
         assert torch.isfinite(torch.from_numpy(file["probability"][()])).all()

@@ -22,7 +22,7 @@ from xrai.config import (
     TrainConfig,
 )
 from xrai.state.autosave import Autosave
-from xrai.train import train
+from xrai.train import reconstruct
 from xraisim.simulation import make
 from xraisim.simulation.config import from_mapping
 from xraisim.stopping import Stopped
@@ -90,7 +90,7 @@ def quick_config() -> TrainConfig:
 def quick_run(patterns, quick_config, tmp_path_factory) -> tuple[Path, dict]:
     """A finished run of these settings, to be looked at only, and its summary."""
     directory = tmp_path_factory.mktemp("quick") / "run"
-    return directory, train(patterns, directory, quick_config, quiet=True)
+    return directory, reconstruct(patterns, directory, quick_config, quiet=True)
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +106,7 @@ def brief_config(quick_config) -> TrainConfig:
 def brief_run(patterns, brief_config, tmp_path_factory) -> Path:
     """A finished run of them, to be looked at only."""
     directory = tmp_path_factory.mktemp("brief") / "run"
-    train(patterns, directory, brief_config, quiet=True)
+    reconstruct(patterns, directory, brief_config, quiet=True)
     return directory
 
 
@@ -131,7 +131,7 @@ def stop_after(patterns, tmp_path, monkeypatch) -> Callable[[TrainConfig, int], 
         with monkeypatch.context() as patch:
             patch.setattr(Autosave, "after_block", told_to_stop)
             with pytest.raises(Stopped, match="xrai resume"):
-                train(patterns, tmp_path / "stopped", config, quiet=True)
+                reconstruct(patterns, tmp_path / "stopped", config, quiet=True)
         return tmp_path / "stopped"
 
     return stopped

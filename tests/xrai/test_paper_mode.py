@@ -12,7 +12,7 @@ import pytest
 from xrai.encoder.config import EndToEndConfig
 from xrai.rounds.end_to_end import EndToEnd
 from xrai.state import checkpoint
-from xrai.train import resume, train
+from xrai.train import reconstruct, resume
 from xraisim.core.errors import ConfigError
 from xraisim.files.volumes import read_volume
 from xraisim.stopping import Stopped
@@ -20,7 +20,9 @@ from xraisim.stopping import Stopped
 
 def test_mode_paper_leaves_what_the_other_mode_leaves(patterns, quick_config, tmp_path):
     run = tmp_path / "run"
-    summary = train(patterns, run, dataclasses.replace(quick_config, mode="paper"), quiet=True)
+    summary = reconstruct(
+        patterns, run, dataclasses.replace(quick_config, mode="paper"), quiet=True
+    )
     assert summary.patterns == 900
     assert summary.figures["rounds"] == 0
     events = [
@@ -41,7 +43,7 @@ def test_it_is_kept_after_every_pass_and_goes_on(patterns, quick_config, tmp_pat
         quick_config, mode="paper", end_to_end=EndToEndConfig(epochs=2, channels=4, reach=3.0)
     )
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    train(patterns, whole, config, quiet=True)
+    reconstruct(patterns, whole, config, quiet=True)
 
     def in_the_second_pass(self, counts, passes):
         if passes > 1:
@@ -52,7 +54,7 @@ def test_it_is_kept_after_every_pass_and_goes_on(patterns, quick_config, tmp_pat
     with monkeypatch.context() as patch:
         patch.setattr(EndToEnd, "step", in_the_second_pass)
         with pytest.raises(Stopped, match="xrai resume"):
-            train(patterns, stopped, config, quiet=True)
+            reconstruct(patterns, stopped, config, quiet=True)
     assert checkpoint.load(stopped).networks[0]["passes"] == 1
     resume(stopped, quiet=True)
     for name in ("poses.h5", "intensity.h5"):

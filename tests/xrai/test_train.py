@@ -11,12 +11,12 @@ import pytest
 import torch
 
 import xraisim
-from xrai.infer import infer
+from xrai.infer import find_poses
 from xrai.poses.refine import refine
 from xrai.sources.stream import PatternStream
 from xrai.state import checkpoint
 from xrai.state.state import State
-from xrai.train import resume, train
+from xrai.train import reconstruct, resume
 from xraisim.core import rotations, so3
 from xraisim.core.errors import DeviceError, FormatError, UserError
 from xraisim.core.random import generator
@@ -135,7 +135,7 @@ def test_an_interrupted_start_begins_again(
 
     monkeypatch.setattr("xrai.train.robust_start", fail)
     with pytest.raises(KeyboardInterrupt):
-        train(patterns, tmp_path / "run", brief_config, quiet=True)
+        reconstruct(patterns, tmp_path / "run", brief_config, quiet=True)
     monkeypatch.undo()
     resume(tmp_path / "run", quiet=True)
     whole = found_orientations(brief_run / "poses.h5")
@@ -145,7 +145,7 @@ def test_an_interrupted_start_begins_again(
 def test_single_pass_reads_every_pattern_once_and_the_first_again(patterns, quick_config, tmp_path):
     rounds = dataclasses.replace(quick_config.rounds, patterns=300)
     config = dataclasses.replace(quick_config, single_pass=True, rounds=rounds)
-    train(patterns, tmp_path / "run", config, quiet=True)
+    reconstruct(patterns, tmp_path / "run", config, quiet=True)
     *rounds, last = [event for event in events_of(tmp_path / "run") if event["event"] == "round"]
     assert [(one["kind"], one["patterns_seen"]) for one in rounds] == [
         ("online", 300), ("online", 600), ("online", 900),
@@ -162,7 +162,7 @@ def test_a_single_pass_that_is_stopped_while_it_locates_again_goes_on_to_the_sam
 ):
     rounds = dataclasses.replace(quick_config.rounds, patterns=300)
     config = dataclasses.replace(quick_config, single_pass=True, rounds=rounds)
-    train(patterns, tmp_path / "whole", config, quiet=True)
+    reconstruct(patterns, tmp_path / "whole", config, quiet=True)
     new = 5  # blocks of new patterns: 300 and 100, 200 and 300, ... of 400 a block
     stopped = stop_after(config, new + 1)
     assert checkpoint.load(stopped).round.kind == "relocate"
@@ -183,7 +183,7 @@ def test_patterns_without_a_file_are_those_of_the_file(patterns):
 
 def test_a_reconstruction_needs_no_file(patterns, brief_config, brief_run, tmp_path):
     made = xraisim.stream(tomllib.loads(read_truth(truth_path(patterns)).config))
-    train(made, tmp_path / "run", brief_config, quiet=True)
+    reconstruct(made, tmp_path / "run", brief_config, quiet=True)
     found = found_orientations(tmp_path / "run/poses.h5")
     assert torch.equal(found, found_orientations(brief_run / "poses.h5"))
 
@@ -198,7 +198,7 @@ def test_known_background_is_honoured(simulate, quick_config, tmp_path):
     # Background flattens the likelihood: this start anneals more gently than the others' here.
     start = dataclasses.replace(quick_config.start, steps=150, growth=1.05, restarts=2)
     config = dataclasses.replace(quick_config, start=start)
-    train(noisy, tmp_path / "run", config, quiet=True)
+    reconstruct(noisy, tmp_path / "run", config, quiet=True)
     found, true = found_orientations(tmp_path / "run/poses.h5"), true_orientations(noisy)
     assert share_within(found, true, 10.0) > 0.6
     with h5py.File(tmp_path / "run/poses.h5") as file:
@@ -208,10 +208,10 @@ def test_known_background_is_honoured(simulate, quick_config, tmp_path):
 
 def test_poses_of_new_patterns(run, patterns, tmp_path):
     directory, _ = run
-    infer(directory, None, tmp_path / "poses.h5")
+    find_poses(directory, None, tmp_path / "poses.h5")
     found, true = found_orientations(tmp_path / "poses.h5"), true_orientations(patterns)
     assert share_within(found, true, 10.0) > 0.6
-    infer(directory, patterns, tmp_path / "encoder.h5", encoder_only=True)
+    find_poses(directory, patterns, tmp_path / "encoder.h5", encoder_only=True)
     with h5py.File(tmp_path / "encoder.h5") as file:
         assert set(file) == {"orientations", "probability", "error_deg"}
         assert attribute(file["error_deg"], "units") == "degree"
@@ -251,9 +251,9 @@ def test_stream_blocks_cover_the_range_in_order(patterns):
 def test_unusable_input_is_refused(run, patterns, quick_config, tmp_path):
     directory, _ = run
     with pytest.raises(UserError, match="already holds a run"):
-        train(patterns, directory, quick_config)
+        reconstruct(patterns, directory, quick_config)
     with pytest.raises(FormatError, match="no such pattern file"):
-        train(tmp_path / "missing.h5", tmp_path / "new", quick_config)
+        reconstruct(tmp_path / "missing.h5", tmp_path / "new", quick_config)
     assert not (tmp_path / "new").exists()
     with pytest.raises(FormatError, match=r"holds no checkpoint.pt"):
         resume(tmp_path)
@@ -270,5 +270,5 @@ def test_unusable_input_is_refused(run, patterns, quick_config, tmp_path):
         resume(tmp_path)
     config = dataclasses.replace(quick_config, device="cuda:99")
     with pytest.raises(DeviceError, match="no compute device 'cuda:99'"):
-        train(patterns, tmp_path / "new", config)
+        reconstruct(patterns, tmp_path / "new", config)
     assert not (tmp_path / "new").exists()

@@ -45,7 +45,7 @@ def poses(
     """Find the orientations of patterns, old or new, against a finished run."""
     tell = f"no poses are written, the run is as it was; begin again with {stopping.again()}"
     with only_writer(out), stopping.keeping(lambda: tell):
-        found = infer.infer(run, patterns, out, encoder_only=encoder_only, device=device)
+        found = infer.find_poses(run, patterns, out, encoder_only=encoder_only, device=device)
     if as_json:
         typer.echo(to_json(found))
     else:

@@ -76,7 +76,7 @@ def train(
         processes_of(settings.device) as processes,
         served(live and processes.is_leader, out, live_port, live_host),
     ):
-        result = training.train(source, out, settings, processes=processes)
+        result = training.reconstruct(source, out, settings, processes=processes)
     if processes.is_leader:
         _report(result, out, as_json)
 

@@ -84,6 +84,17 @@ class PatternReader:
             raise ValueError(f"patterns {start} … {stop} asked for, there are {self.n_patterns}")
         return read_across(self._parts, start, stop)
 
+    def images(self, start: int, stop: int) -> np.ndarray:
+        """Return patterns ``start … stop − 1`` as photons per pixel, int32 [n, rows, columns].
+
+        All pixels, used or not; of a detector of several panels, as its file stores them.
+        """
+        rows, columns = self.detector_shape
+        photons = self.read_raw(start, stop)
+        found = np.zeros((len(photons), rows * columns), np.int32)
+        np.add.at(found, (photons.rows(), photons.pixel), photons.count)
+        return found.reshape(-1, rows, columns)
+
     def read(self, start: int, stop: int) -> Photons:
         """Return patterns ``start … stop − 1`` as numbers into ``pixels``; masked ones dropped."""
         return self._parts[0].order.ranked(self.read_raw(start, stop))

@@ -17,7 +17,7 @@ from xraisim.files.shards import Shard
 from xraisim.files.truth import truth_path, write_truth
 from xraisim.photons.shots import Shots
 from xraisim.sample.locate import sha256
-from xraisim.simulation.config import SimulationConfig
+from xraisim.simulation.config import SimulationConfig, from_mapping
 from xraisim.simulation.simulator import Simulator
 
 _BLOCK = 4096
@@ -46,7 +46,7 @@ class Summary:
 
 
 def simulate(
-    config: SimulationConfig,
+    config: SimulationConfig | dict[str, Any],
     out: Path | str,
     *,
     structures: Path | str | None = None,
@@ -56,12 +56,14 @@ def simulate(
 ) -> Summary:
     """Write ``out``, or a shard of it, and its truth file ``<stem>.truth.h5``.
 
-    ``structures`` is a directory to look for structures in; ``resume`` goes on with what an
+    ``config``: a configuration, or the mapping that a TOML file of one gives. ``structures`` is a
+    directory to look for structures in; ``resume`` goes on with what an
     interrupted run left, if anything; ``progress`` is called with the number of patterns just
     written. Raises the :class:`UserError` family; nothing is left behind under the final names
     unless both files are whole.
     """
     started = time.perf_counter()
+    config = config if isinstance(config, SimulationConfig) else from_mapping(config)
     shard, whole = shard or Shard(), Path(out)
     if not resume:
         refuse_leftovers(shard.path(whole))

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from xraisim.core import config as configuration
 from xraisim.core.types import Photons
 from xraisim.files.pixel_order import PixelOrder
+from xraisim.files.truth import Truth
 from xraisim.simulation.config import SimulationConfig, from_mapping
 from xraisim.simulation.simulator import Simulator
 
@@ -65,5 +67,36 @@ def stream(
     ``config``: a configuration, or the mapping that a TOML file of one gives. ``structures`` is a
     directory to look for structures in. Raises the :class:`UserError` family.
     """
+    return SimulatedPatterns(_simulator(config, structures))
+
+
+def stream_with_truth(
+    config: SimulationConfig | dict[str, Any], *, structures: Path | str | None = None
+) -> tuple[SimulatedPatterns, Truth]:
+    """Return the patterns as :func:`stream` does, and apart from them what they are made of.
+
+    The truth is what the truth file of such patterns would hold.
+    """
+    simulator = _simulator(config, structures)
+    shots = simulator.shots(0, simulator.config.patterns)
+    truth = Truth(
+        fluence=shots.fluence,
+        strength=shots.strength,
+        energy=shots.energy,
+        hits=shots.hit,
+        particles=shots.particles(),
+        species=tuple(simulator.species),
+        seed=simulator.config.seed,
+        structures_sha256=simulator.checksums,
+        config=configuration.dumps(simulator.config),
+        salt="",
+        defect=simulator.defect,
+    )
+    return SimulatedPatterns(simulator), truth
+
+
+def _simulator(
+    config: SimulationConfig | dict[str, Any], structures: Path | str | None
+) -> Simulator:
     settings = config if isinstance(config, SimulationConfig) else from_mapping(config)
-    return SimulatedPatterns(Simulator(settings, structures=structures))
+    return Simulator(settings, structures=structures)

@@ -11,7 +11,7 @@ from xrai.poses.cells import CellProposals
 from xrai.poses.finder import PoseFinder
 from xrai.rounds.encoder_training import pixels_of
 from xrai.sources.stream import PatternStream
-from xrai.train import train
+from xrai.train import reconstruct
 from xraisim.core import rotations
 from xraisim.files.volumes import read_volume
 
@@ -20,7 +20,7 @@ from xraisim.files.volumes import read_volume
 def setting(patterns, quick_config, tmp_path_factory):
     """Return (cells of an untaught encoder over a good volume, some patterns, the finder)."""
     directory = tmp_path_factory.mktemp("cells") / "run"
-    train(patterns, directory, quick_config, quiet=True)
+    reconstruct(patterns, directory, quick_config, quiet=True)
     with PatternStream(patterns, quick_config.block, quick_config.memory_gib) as stream:
         finder = PoseFinder(stream, quick_config, torch.device("cpu"))
         (_, photons), *_ = stream.blocks(0, 64)

@@ -10,7 +10,7 @@ from tests.xrai.test_train import found_orientations, share_within, true_orienta
 from xrai.config import AmortisedConfig
 from xrai.poses.search import GridSearch
 from xrai.state import checkpoint
-from xrai.train import resume, train
+from xrai.train import reconstruct, resume
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def config(quick_config):
 @pytest.fixture(scope="module")
 def run(patterns, config, tmp_path_factory):
     directory = tmp_path_factory.mktemp("amortised") / "run"
-    return directory, train(patterns, directory, config, quiet=True)
+    return directory, reconstruct(patterns, directory, config, quiet=True)
 
 
 def events_of(directory, kind) -> list[dict]:
@@ -57,7 +57,7 @@ def test_nothing_is_searched_for_new_patterns(patterns, config, tmp_path, monkey
 
     monkeypatch.setattr(GridSearch, "best", best)
     once = dataclasses.replace(config, single_pass=True)
-    summary = train(patterns, tmp_path / "run", once, quiet=True)
+    summary = reconstruct(patterns, tmp_path / "run", once, quiet=True)
     assert summary.patterns == 900
     # A search is asked for a probe alone, which doubts the volume at the end of each round.
     assert sum(asked) <= 256 * summary.figures["rounds"]
@@ -71,7 +71,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_result(config, run, stop_afte
 
 def test_with_a_point_group_a_search_makes_the_start(patterns, config, tmp_path):
     config = dataclasses.replace(config, symmetry="C2", single_pass=True)
-    train(patterns, tmp_path / "run", config, quiet=True)
+    reconstruct(patterns, tmp_path / "run", config, quiet=True)
     starts = events_of(tmp_path / "run", "start")
     assert all("opposite_sign" in one for one in starts), "both signs are tried"
     assert starts

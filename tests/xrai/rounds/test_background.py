@@ -9,7 +9,7 @@ import pytest
 
 from xrai.rounds.background import background_doubt
 from xrai.sources.stream import PatternStream
-from xrai.train import train
+from xrai.train import reconstruct
 from xraisim.files.patterns import PatternReader
 from xraisim.simulation import make
 from xraisim.simulation.config import from_mapping
@@ -87,7 +87,7 @@ def test_a_run_warns_of_it_before_the_start(tmp_path, write_lumps, quick_config,
     patterns = untold(told, tmp_path / "untold.h5")
     monkeypatch.setattr("xrai.train.robust_start", fail)
     with pytest.raises(KeyboardInterrupt):
-        train(patterns, tmp_path / "run", quick_config, quiet=True)
+        reconstruct(patterns, tmp_path / "run", quick_config, quiet=True)
     lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
     events = [json.loads(line) for line in lines]
     assert [one["event"] for one in events] == ["warning"]

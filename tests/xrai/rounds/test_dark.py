@@ -12,13 +12,13 @@ import torch
 
 from xrai.config import RoundsConfig, TrainConfig
 from xrai.encoder.training import EncoderTrainer
-from xrai.infer import infer
+from xrai.infer import find_poses
 from xrai.rounds.photons import require_photons
 from xrai.sources.stream import PatternStream
 from xrai.state import checkpoint
 from xrai.state.autosave import Autosave
 from xrai.state.checkpoint import require_finite_state
-from xrai.train import resume, train
+from xrai.train import reconstruct, resume
 from xraisim.core.errors import DivergedError, FormatError, UserError
 from xraisim.core.likelihood import photon_nll
 from xraisim.core.types import Photons, Volume
@@ -78,7 +78,7 @@ def run(request, patterns, short_config, tmp_path_factory) -> Run:
         config, dark = dataclasses.replace(config, single_pass=True, rounds=rounds), STRETCH
     directory = tmp_path_factory.mktemp("dark")
     source = darkened(patterns, directory / "patterns.h5", dark)
-    train(source, directory / "run", config, quiet=True)
+    reconstruct(source, directory / "run", config, quiet=True)
     return Run(directory / "run", source, dark)
 
 
@@ -103,7 +103,7 @@ def test_poses_are_found_of_files_with_dark_patterns(run, tmp_path):
         return  # mode paper leaves no encoder
     for encoder_only in (False, True):
         out = tmp_path / "poses.h5"
-        found = infer(run.directory, run.patterns, out, encoder_only=encoder_only)
+        found = find_poses(run.directory, run.patterns, out, encoder_only=encoder_only)
         assert found["without_photons"] == len(run.dark)
         assert np.isfinite(found["error_deg_median"])
         assert np.array_equal(without_orientation(out), run.dark)
@@ -117,7 +117,9 @@ def test_poses_are_found_of_files_with_dark_patterns(run, tmp_path):
 def test_data_without_photons_are_refused(patterns, short_config, tmp_path, mode, dark, most, said):
     source = darkened(patterns, tmp_path / "patterns.h5", dark, most=most)
     with pytest.raises(UserError, match=said):
-        train(source, tmp_path / "run", dataclasses.replace(short_config, mode=mode), quiet=True)
+        reconstruct(
+            source, tmp_path / "run", dataclasses.replace(short_config, mode=mode), quiet=True
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -147,7 +149,7 @@ def test_a_dark_pattern_has_no_loss_and_no_gradient():
 def test_a_run_that_diverges_stops_and_can_go_on(patterns, short_config, tmp_path, monkeypatch):
     monkeypatch.setattr(EncoderTrainer, "_step", lambda *_: float("nan"))
     with pytest.raises(DivergedError, match=r"loss in step 0 is not finite: .* `xrai resume"):
-        train(patterns, tmp_path / "run", short_config, quiet=True)
+        reconstruct(patterns, tmp_path / "run", short_config, quiet=True)
     state = checkpoint.load(tmp_path / "run")
     require_finite_state(state)
     assert state.volume is not None, "the start is kept"

@@ -19,7 +19,7 @@ def run(patterns, brief_config, tmp_path):
     def single_pass(name):
         rounds = replace(brief_config.rounds, patterns=300)
         config = replace(brief_config, single_pass=True, rounds=rounds)
-        train.train(patterns, tmp_path / name, config, quiet=True)
+        train.reconstruct(patterns, tmp_path / name, config, quiet=True)
         lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
         with h5py.File(tmp_path / name / "poses.h5") as file:
             return [json.loads(line) for line in lines], file["orientations"][()]

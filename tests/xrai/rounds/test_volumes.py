@@ -8,7 +8,7 @@ import torch
 from tests.xrai.test_train import found_orientations, share_within, true_orientations
 from xrai.decoder import FitConfig, VolumeConfig
 from xrai.state import checkpoint
-from xrai.train import resume, train
+from xrai.train import reconstruct, resume
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def config(quick_config):
 @pytest.fixture(scope="module")
 def run(patterns, config, tmp_path_factory):
     directory = tmp_path_factory.mktemp("implicit") / "run"
-    train(patterns, directory, config, quiet=True)
+    reconstruct(patterns, directory, config, quiet=True)
     return directory
 
 
