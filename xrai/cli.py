@@ -1,7 +1,5 @@
 """The command ``xrai``."""
 
-from xrai.commands import poses, train
-from xrai.report.command import report_command
 from xraisim import console
 
 app = console.make_app(
@@ -15,12 +13,13 @@ app = console.make_app(
     "xrai report run --patterns patterns.h5\n\n"
     "xrai poses run more_patterns.h5 --out more_poses.h5\n\n"
     "xrai export run --out volumes",
+    {
+        "train": "xrai.commands.train:train",
+        "resume": "xrai.commands.train:resume",
+        "push": "xrai.commands.poses:push",
+        "report": "xrai.commands.report:report_command",
+        "poses": "xrai.commands.poses:poses",
+        "export": "xrai.commands.poses:export",
+    },
 )
 main = console.entry_point(app)
-
-app.command("train")(train.train)
-app.command("resume")(train.resume)
-app.command("push")(poses.push)
-app.command("report")(report_command)
-app.command("poses")(poses.poses)
-app.command("export")(poses.export)

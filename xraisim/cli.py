@@ -1,12 +1,6 @@
 """``xrai-sim``: make, plan, convert, inspect and validate pattern files; list the instruments."""
 
 from xraisim import console
-from xraisim.commands.convert import convert_command
-from xraisim.commands.look import inspect_command, instruments_command, validate_command
-from xraisim.commands.make import make_command
-from xraisim.commands.mask import mask_command
-from xraisim.commands.plan import plan_command
-from xraisim.commands.rescue import rescue_command
 
 _EXAMPLES = """\
 xrai-sim plan --pdb 4v6x --instrument euxfel-agipd1m
@@ -25,16 +19,18 @@ xrai-sim validate patterns.h5
 
 xrai-sim rescue damaged.h5 --out rescued.h5"""
 
-app = console.make_app("Simulate X-ray single particle imaging.", _EXAMPLES)
-for name, command in (
-    ("make", make_command),
-    ("plan", plan_command),
-    ("convert", convert_command),
-    ("mask", mask_command),
-    ("inspect", inspect_command),
-    ("validate", validate_command),
-    ("rescue", rescue_command),
-    ("instruments", instruments_command),
-):
-    app.command(name)(command)
+app = console.make_app(
+    "Simulate X-ray single particle imaging.",
+    _EXAMPLES,
+    {
+        "make": "xraisim.commands.make:make_command",
+        "plan": "xraisim.commands.plan:plan_command",
+        "convert": "xraisim.commands.convert:convert_command",
+        "mask": "xraisim.commands.mask:mask_command",
+        "inspect": "xraisim.commands.look:inspect_command",
+        "validate": "xraisim.commands.look:validate_command",
+        "rescue": "xraisim.commands.rescue:rescue_command",
+        "instruments": "xraisim.commands.look:instruments_command",
+    },
+)
 main = console.entry_point(app)

@@ -28,6 +28,7 @@ from rich.text import Text
 
 from xraisim import stopping
 from xraisim.core.errors import UserError
+from xraisim.lazy_commands import LazyGroup
 
 out = Console(markup=False, emoji=False)
 err = Console(stderr=True, markup=False, emoji=False)
@@ -42,8 +43,13 @@ class Advance(Protocol):
         """Add ``units`` and show ``remark`` behind the bar."""
 
 
-def make_app(summary: str, examples: str) -> typer.Typer:
-    """Return a command group whose ``--help`` ends with examples."""
+def make_app(summary: str, examples: str, commands: Mapping[str, str] | None = None) -> typer.Typer:
+    """Return a command group whose ``--help`` ends with examples.
+
+    ``commands``: from names to ``module:function``, which is imported when its command is called,
+    so that ``--help`` need not wait for all of them.
+    """
+    group = type("Commands", (LazyGroup,), {"sources": dict(commands or {})})
     epilog = f"Examples:\n\n{examples}\n\nAdd --debug anywhere to see a traceback on an error."
     app = typer.Typer(
         help=summary,
@@ -52,6 +58,7 @@ def make_app(summary: str, examples: str) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
+        cls=group,
     )
 
     @app.callback()

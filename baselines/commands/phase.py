@@ -22,14 +22,6 @@ from xraisim.core.types import Volume
 from xraisim.files.lock import new_directory
 from xraisim.files.volumes import read_attributes, read_volume
 
-EXAMPLES = (
-    "xrai-baseline phase run/intensity.h5 --out run/phasing\n\n"
-    "xrai-baseline phase merged.mrc --out phased --diameter 270 --beamstop 250 --resolution 16 "
-    "--starts 20\n\n"
-    "xrai-baseline phase merged.npy --kind intensity --spacing 0.0012 --out phased "
-    "--support mask.mrc"
-)
-
 
 def phase(
     intensity: Annotated[Path, typer.Argument(help="Intensity volume: HDF5, MRC, .npy or .npz.")],

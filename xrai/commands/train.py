@@ -7,8 +7,8 @@ import typer
 
 from xrai import train as training
 from xrai.commands import options
+from xrai.commands.report import served
 from xrai.config import TrainConfig
-from xrai.report.command import served
 from xrai.report.server import DEFAULT_PORT, LOOPBACK
 from xrai.sources.config import SourceConfig
 from xrai.sources.follow import FollowedFiles

@@ -4,7 +4,7 @@ import urllib.request
 
 import pytest
 
-from xrai.report import command
+from xrai.commands import report as command
 from xraisim import console
 
 
