@@ -17,7 +17,7 @@ from xraisim.core.types import Photons, Pixels, Volume
 
 _MOST_CELLS = 64  # of the encoder's posterior that the likelihood ranks
 FEWEST_CELLS = 4
-_AMONG = 0.95
+AMONG = 0.95  # of the patterns: the cell that leads to the likeliest pose is among those ranked
 _MOST_FOLLOWED = 4
 _NEIGHBOURS = 1.2  # spacings of the view directions: cells nearer than that lead to one pose
 
@@ -86,9 +86,9 @@ class CellProposals:
         first = there.int().argmax(1)
         possible = ~there & (value > best[:, None] - POSSIBLE) & gap.isfinite()
         needed = torch.maximum(gap[every, first], gap.masked_fill(~possible, 0).max(1).values)
-        ranked = math.ceil(float(rank[every, first].double().quantile(_AMONG))) + 1
+        ranked = math.ceil(float(rank[every, first].double().quantile(AMONG))) + 1
         ranked = min(max(ranked, FEWEST_CELLS), _MOST_CELLS)
-        return ranked, float(needed.double().quantile(_AMONG))
+        return ranked, float(needed.double().quantile(AMONG))
 
     def _apart(
         self, cells: Float[Tensor, "n R 4"], loglik: Float[Tensor, "n R"], number: int

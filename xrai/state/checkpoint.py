@@ -81,4 +81,4 @@ def require_finite_state(state: State) -> None:
     for sums in state.sums:
         require_finite(f"the sums of photons in {where}", sums.photons)
         require_finite(f"the sums of exposure in {where}", sums.exposure)
-    require_finite(f"an orientation in {where}", state.column("orientations"))
+    require_finite(f"an orientation in {where}", state.column("orientations")[state.lit])

@@ -275,6 +275,9 @@ def test_a_run_doubts_itself_where_it_should():
     assert "flat posteriors" in doubts(finder, state_with(error_deg=1.1 * speckle))[0]
     assert "fit no pose" in doubts(finder, state_with(weight=0.0))[0]
     assert "likelier poses for 20% of a probe" in doubts(finder, state_with(rivals=0.2))[0]
+    amortised = SimpleNamespace(**vars(finder) | {"config": TrainConfig(mode="amortised")})
+    assert not doubts(amortised, state_with(rivals=0.07)), "as many are missed by design"
+    assert "likelier poses for 9%" in doubts(amortised, state_with(rivals=0.09))[0]
     collapsed = state_with(figures={"encoder_views_over_poses": 0.1})
     assert "collapsed: its choices spread over 10%" in doubts(finder, collapsed)[0]
 
