@@ -17,6 +17,7 @@ from xraisim.console import entry_point, make_app, out, say
 from xraisim.core.errors import ConfigError
 from xraisim.core.json_text import to_json
 from xraisim.files.atomic import write_text
+from xraisim.files.outputs import claim_picture
 
 app = make_app(
     "Simulate, reconstruct with every method, phase, score against the truth.",
@@ -112,6 +113,8 @@ def report_command(
 ) -> None:
     """Write the HTML page again from records, or one picture of the runs."""
     shown = report.load(runs)
+    for path in filter(None, (page, picture)):
+        claim_picture(path, [runs])
     if picture:
         report.write_picture(picture, shown)
         say(f"wrote {picture}")

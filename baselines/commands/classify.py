@@ -13,6 +13,7 @@ from baselines.classify.selection import select, write_selected
 from xraisim.console import out, progress, say
 from xraisim.core.config import given_or_default
 from xraisim.core.json_text import to_json
+from xraisim.files.outputs import claim
 
 _BRIGHTEST = "Leave out patterns above this many median fluences, such as 1.5: several particles."
 _KEEP = "Classes to keep: numbers such as 1,3, or auto for those taken for particles."
@@ -33,11 +34,13 @@ def classify_command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a run was interrupted.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Sort patterns into classes with averages on the detector, to select single hits."""
     given = {"classes": classes, "restarts": restarts, "device": device, "seed": seed}
     settings = given_or_default(ClassifyConfig, config, given)
+    claim(out_dir, replace=force or resume, advice="go on with --resume, ")
     with progress("iterations", settings.restarts * settings.iterations) as advance:
         done = classify(patterns, out_dir, settings, resume=resume, progress=advance)
     if as_json:
@@ -61,8 +64,12 @@ def select_command(
     patterns: Annotated[
         Path | None, typer.Option(help="The classified pattern file, if it was moved since.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
 ) -> None:
     """Write the numbers of the patterns that belong to some classes, or those patterns."""
+    claim(out_file, [patterns], replace=force)
+    if patterns_file is not None:
+        claim(patterns_file, [patterns, out_file], replace=force)
     _select(run, keep, out_file, brightest)
     if patterns_file is not None:
         count = write_selected(out_file, patterns_file, patterns)

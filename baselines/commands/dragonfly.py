@@ -8,6 +8,7 @@ import typer
 from baselines.external.dragonfly import DragonflyConfig, reconstruct
 from xraisim.console import next_commands, out, progress, results
 from xraisim.core.config import given_or_default
+from xraisim.files.outputs import claim
 from xraisim.files.result import INTENSITY
 from xraisim.files.result import as_json as as_json_text
 
@@ -21,6 +22,7 @@ def dragonfly(
     d_min: float | None = typer.Option(None, help="Leave out pixels beyond this many Å."),
     time_limit: float | None = typer.Option(None, help="Stop it after so many seconds."),
     seed: int | None = typer.Option(None, help="Seed of the random start."),
+    force: bool = typer.Option(False, "--force", help="Replace what is there."),
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Find orientations and intensity by Dragonfly (dragonfly-spi), if that is installed."""
@@ -32,6 +34,7 @@ def dragonfly(
         "seed": seed,
     }
     settings = given_or_default(DragonflyConfig, config, given)
+    claim(out_dir, replace=force)
     with progress("Dragonfly iterations", settings.iterations) as advance:
         done = reconstruct(patterns, out_dir, settings, progress=advance)
     if as_json:

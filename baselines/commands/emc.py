@@ -10,6 +10,7 @@ from baselines.emc import EmcConfig, reconstruct
 from xraisim.console import next_commands, out, progress, results
 from xraisim.core.config import given_or_default
 from xraisim.core.processes import processes_of
+from xraisim.files.outputs import claim
 from xraisim.files.result import INTENSITY
 from xraisim.files.result import as_json as as_json_text
 
@@ -30,6 +31,7 @@ def emc(
     device: str | None = typer.Option(None, help="cpu, cuda or auto."),
     seed: int | None = typer.Option(None, help="Seed of the random starts."),
     resume: bool = typer.Option(False, "--resume", help="Go on where a run was interrupted."),
+    force: bool = typer.Option(False, "--force", help="Replace what is there."),
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Find orientations and intensity by expand-maximize-compress (EMC)."""
@@ -42,6 +44,7 @@ def emc(
         "seed": seed,
     }
     settings = given_or_default(EmcConfig, config, given)
+    claim(out_dir, replace=force or resume, advice="go on with --resume, ")
     chosen = None if selection is None else read_selection(selection, patterns)
     with processes_of(settings.device) as processes:
         shown = processes.is_leader

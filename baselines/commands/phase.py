@@ -20,6 +20,7 @@ from xraisim.core.errors import FormatError
 from xraisim.core.json_text import to_json
 from xraisim.core.types import Volume
 from xraisim.files.lock import new_directory
+from xraisim.files.outputs import claim
 from xraisim.files.volumes import read_attributes, read_volume
 
 
@@ -50,12 +51,14 @@ def phase(
     positivity: bool | None = typer.Option(None, help="Allow no density below zero."),
     device: str | None = typer.Option(None, help="cpu, cuda or auto."),
     seed: int = typer.Option(0, help="Seed of the random starts."),
+    force: bool = typer.Option(False, "--force", help="Replace what is there."),
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Retrieve the phases of an intensity volume: its density, and how far it can be trusted.
 
     Told to stop once (Ctrl-C, SIGTERM), it averages and writes what it has; twice, it ends at once.
     """
+    claim(out_dir, replace=force)
     given: dict[str, Any] = {
         "diameter_angstrom": diameter,
         "s_max_per_angstrom": _inverse("resolution", resolution),

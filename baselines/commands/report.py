@@ -7,6 +7,7 @@ import typer
 
 from baselines.report import write_report
 from xraisim.console import say
+from xraisim.files.outputs import claim_picture
 
 
 def report_command(
@@ -20,5 +21,6 @@ def report_command(
 ) -> None:
     """Write one HTML page about an EMC run, finished or not; everything is inside the file."""
     path = out_file or run / "report.html"
+    claim_picture(path, [patterns])
     write_report(run, path, patterns)
     say(f"report in {path}")

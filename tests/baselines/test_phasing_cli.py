@@ -99,7 +99,7 @@ def test_a_mask_frees_what_it_covers_and_one_of_another_size_is_refused(
 
     small = Volume(values=torch.ones(9, 9, 9), spacing=spoilt.spacing, kind="intensity")
     write_volume(mask, small)
-    assert invoke(*asked) == 2
+    assert invoke(*asked, "--force") == 2
     assert "one weight per voxel" in " ".join(capfd.readouterr().err.split())
 
 
@@ -150,7 +150,7 @@ def test_a_foreign_intensity_is_phased_once_its_kind_is_stated(
     with mrcfile.new(foreign) as file:
         file.set_data(known.values.numpy().transpose(2, 1, 0).copy())
         file.voxel_size = known.spacing
-    common = ("--out", tmp_path / "out", "--config", quick, "--diameter", "62")
+    common = ("--out", tmp_path / "out", "--config", quick, "--diameter", "62", "--force")
     assert invoke("phase", foreign, *common) == 2
     assert "--kind intensity" in " ".join(capfd.readouterr().err.split())
     assert invoke("phase", foreign, *common, "--kind", "intensity") == 0
@@ -190,6 +190,8 @@ def test_negative_intensities_are_named_and_a_volume_out_of_centre_refused(
     rolled = replace(known, values=torch.fft.ifftshift(known.values))
     write_volume(intensity, rolled, {"particle_diameter_angstrom": 62.0})
     assert invoke(*asked) == 2
+    assert "is there already" in capfd.readouterr().err
+    assert invoke(*asked, "--force") == 2
     assert "symmetric about voxel (0, 0, 0)" in " ".join(capfd.readouterr().err.split())
 
 

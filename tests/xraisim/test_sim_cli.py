@@ -243,3 +243,18 @@ def test_a_notice_is_said_once(capsys):
             warnings.warn(text, stacklevel=1)
     said = capsys.readouterr().err
     assert (said.count("warning: one"), said.count("warning: other")) == (1, 1)
+
+
+def test_nothing_that_is_there_is_replaced_unasked(made, run):
+    out, _ = made
+    before = out.read_bytes()
+    for arguments in (
+        ("make", "--pdb", "x", "--n", "5", "--out", out),
+        ("convert", out, out),
+        ("inspect", out, "--html", out),
+        ("rescue", out, "--out", out),
+    ):
+        code, _, err = run(*arguments)
+        assert code == 2, arguments
+        assert "is there already" in err or "is what is read" in err
+    assert out.read_bytes() == before

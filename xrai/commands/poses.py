@@ -15,7 +15,9 @@ from xrai.state import checkpoint
 from xraisim import console, stopping
 from xraisim.core.json_text import to_json
 from xraisim.files.lock import only_writer
+from xraisim.files.outputs import claim
 from xraisim.files.patterns import PatternReader
+from xraisim.files.result import POSES
 
 
 def export(
@@ -40,9 +42,11 @@ def poses(
         bool, typer.Option("--encoder-only", help="One network pass, no likelihood.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda[:N].")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Find the orientations of patterns, old or new, against a finished run."""
+    claim(out, [patterns, run / POSES], replace=force)
     tell = f"no poses are written, the run is as it was; begin again with {stopping.again()}"
     with only_writer(out), stopping.keeping(lambda: tell):
         found = infer.find_poses(run, patterns, out, encoder_only=encoder_only, device=device)

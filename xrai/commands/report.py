@@ -11,6 +11,7 @@ import typer
 from xrai.report.page import write_report
 from xrai.report.server import DEFAULT_PORT, LOOPBACK, live
 from xraisim.console import say
+from xraisim.files.outputs import claim_picture
 from xraisim.stopping import Stopped
 
 
@@ -40,6 +41,7 @@ def report_command(
                 _wait()
         return
     path = out_file or run / "report.html"
+    claim_picture(path, [patterns, density])
     write_report(run, path, patterns=patterns, density=density)
     say(f"report in {path}")
 

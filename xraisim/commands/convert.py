@@ -12,6 +12,7 @@ from xraisim import console, stopping
 from xraisim.core import config as configuration
 from xraisim.core.json_text import to_json
 from xraisim.files.lock import only_writer
+from xraisim.files.outputs import claim
 from xraisim.formats.convert import convert
 from xraisim.formats.experiment import ExperimentConfig
 from xraisim.formats.registry import DETECTOR, FORMATS, open_source, recognise
@@ -39,12 +40,14 @@ def convert_command(
     dataset: Annotated[
         str | None, typer.Option(help="Path of the frames in an HDF5 or .npz file.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Convert pattern files from and to Dragonfly, CXI, skopi, HDF5 and NumPy stacks.
 
     Only photon counts are accepted. No orientations or other truth get into a pattern file.
     """
+    claim(out, [source, config, detector], replace=force)
     settings = configuration.load(ExperimentConfig, config) if config else ExperimentConfig()
     if diameter is not None:
         settings = dataclasses.replace(settings, particle_diameter_angstrom=diameter)

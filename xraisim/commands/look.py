@@ -12,6 +12,7 @@ from xraisim import console
 from xraisim.checks.validate import Finding, failed, listing, validate
 from xraisim.commands import options
 from xraisim.core.json_text import to_json
+from xraisim.files.outputs import claim_picture
 from xraisim.files.patterns import PatternReader
 from xraisim.inspection.inspect import inspect
 from xraisim.instrument.presets import PRESETS, describe
@@ -32,6 +33,8 @@ def inspect_command(
     At most 100,000 patterns are read, spread evenly over the file.
     """
     picture = png or (None if html else patterns.with_suffix(".png"))
+    for path in filter(None, (picture, html)):
+        claim_picture(path, [patterns])
     with PatternReader(patterns) as reader:
         total = min(reader.n_patterns, _SAMPLED)
     with console.progress("patterns", total) as advance:

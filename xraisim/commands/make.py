@@ -10,6 +10,7 @@ from xraisim import console, stopping
 from xraisim.commands import options
 from xraisim.core.json_text import to_json
 from xraisim.files.lock import only_writer
+from xraisim.files.outputs import claim
 from xraisim.files.resume import leftovers
 from xraisim.files.shards import Shard
 from xraisim.simulation.make import simulate
@@ -31,6 +32,7 @@ def make_command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what an interrupted run left, if anything.")
     ] = False,
+    force: options.Force = False,
     structures: options.Structures = None,
     config: options.Settings = None,
     as_json: options.JsonFlag = False,
@@ -46,6 +48,7 @@ def make_command(
     names = ", ".join(one.label for one in settings.sample)
     total = len(part.patterns(settings.patterns))
     target = part.path(out)
+    claim(target, [config], replace=force or resume, advice="check it with --resume, ")
     kept = stopping.keeping(lambda: _kept(target))
     with options.warnings_said(), only_writer(target), kept:
         console.say(f"simulating {names} on {settings.instrument}")

@@ -9,6 +9,7 @@ from rich.table import Table
 from xraisim import console
 from xraisim.commands import options
 from xraisim.core.json_text import to_json
+from xraisim.files.outputs import claim_picture
 from xraisim.planning.figure import plan_figure
 from xraisim.planning.plan import plan
 from xraisim.planning.table import cautions, mapping, shell_tables, summary
@@ -30,6 +31,7 @@ def plan_command(
     Nothing is simulated; the formulas and their sources are in docs/plan.md.
     """
     flags = {"structure": pdb, "chains": chains, "assembly": assembly, "instrument": instrument}
+    claim_picture(png, [config])
     with options.warnings_said():
         found = plan(options.settings(config, flags, resolution), structures=structures)
     plan_figure(found, png)

@@ -9,6 +9,7 @@ from xraisim import console
 from xraisim.commands import options
 from xraisim.core.json_text import to_json
 from xraisim.files.lock import only_writer
+from xraisim.files.outputs import claim
 from xraisim.files.rescue import rescue, survey
 
 _SHOWN = 20
@@ -17,6 +18,7 @@ _SHOWN = 20
 def rescue_command(
     damaged: Annotated[Path, typer.Argument(help="Damaged or truncated pattern file.")],
     out: Annotated[Path | None, typer.Option(help="File for the patterns that are whole.")] = None,
+    force: options.Force = False,
     as_json: options.JsonFlag = False,
 ) -> None:
     """Say which chunks of a pattern file are damaged, and write the other patterns to a new file.
@@ -27,6 +29,7 @@ def rescue_command(
     if out is None:
         found = survey(damaged)
     else:
+        claim(out, [damaged], replace=force)
         with only_writer(out):
             found = rescue(damaged, out)
     whole = int(found.whole.sum())

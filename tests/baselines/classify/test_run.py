@@ -125,8 +125,9 @@ def test_commands(mixture, classified, tmp_path, invoke):
     assert code == 0
     assert "patterns selected" in said.err
     wrong = {
-        ("select", directory, "--keep", "1,77", "--out", out): "numbers from 0 to 6",
-        ("select", tmp_path, "--keep", "1", "--out", out): "no such file",
+        ("select", directory, "--keep", "1", "--out", out): "is there already",
+        ("select", directory, "--keep", "1,77", "--out", out, "--force"): "numbers from 0 to 6",
+        ("select", tmp_path, "--keep", "1", "--out", out, "--force"): "no such file",
         ("emc", mixture, "--out", tmp_path / "run", "--selection", mixture): "found format",
         ("classify", mixture, "--out", tmp_path / "run", "--classes", "0"): "expected 1 to",
     }
@@ -162,7 +163,7 @@ def test_selected_patterns_become_a_file_of_their_own(mixture, classified, tmp_p
         assert np.array_equal(kept.count, all_.count)
     assert not truth_path(single).exists()
     code, said = invoke(
-        "select", classified[0], "--keep", "auto", "--out", selection, "--write", mixture
+        "select", classified[0], "--keep", "auto", "--out", selection, "--write", mixture, "--force"
     )
     assert code != 0
     assert "same file" in said.err
