@@ -13,92 +13,23 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+import tests.type_check  # noqa: F401  (looked up by the hook below)
 import xraisim  # noqa: F401  (before torch: it sets how threads wait)
 
-# Listed one by one: numba compiles the kernel modules, and a wrapped function is not compilable.
+REPOSITORY = Path(__file__).parent.parent
+# Shapes and types of every function that states them are checked in the tests.
 _SHAPED = [
-    "baselines.emc.anneal",
-    "baselines.emc.candidates",
-    "baselines.emc.compress",
-    "baselines.emc.correlate",
-    "baselines.emc.dense",
-    "baselines.emc.expand",
-    "baselines.emc.halves",
-    "baselines.emc.harmonic",
-    "baselines.emc.harmonics",
-    "baselines.emc.iterate",
-    "baselines.emc.maximize",
-    "baselines.emc.models",
-    "baselines.emc.orientations",
-    "baselines.emc.polar",
-    "baselines.emc.posterior",
-    "baselines.emc.stage",
-    "baselines.emc.stream",
-    "baselines.phasing.iterate",
-    "baselines.phasing.projections",
-    "baselines.phasing.prtf",
-    "baselines.phasing.run",
-    "baselines.phasing.stage",
-    "baselines.phasing.support",
-    "baselines.phasing.transforms",
-    "benchmarks.oracle",
-    "benchmarks.perf.head_loss",
-    "benchmarks.score",
-    "benchmarks.slices",
-    "xrai.decoder.encodings",
-    "xrai.decoder.fit",
-    "xrai.decoder.implicit",
-    "xrai.encoder.cells",
-    "xrai.encoder.image",
-    "xrai.encoder.loss",
-    "xrai.encoder.modes",
-    "xrai.encoder.network",
-    "xrai.encoder.polar",
-    "xrai.encoder.training",
-    "xrai.poses.cells",
-    "xrai.poses.heads",
-    "xrai.poses.mates",
-    "xrai.poses.refine",
-    "xrai.poses.search",
-    "xrai.rounds.encoder_check",
-    "xrai.rounds.end_to_end",
-    "xrai.rounds.outliers",
-    "xrai.rounds.proposals",
-    "xrai.rounds.start",
-    "xrai.state.checkpoint",
-    "xrai.state.state",
-    "xraisim.core.align",
-    "xraisim.core.axes",
-    "xraisim.core.closed_form.blur",
-    "xraisim.core.closed_form.lattice",
-    "xraisim.core.closed_form.speckle",
-    "xraisim.core.closed_form.volume",
-    "xraisim.core.fourier",
-    "xraisim.core.fsc",
-    "xraisim.core.halves",
-    "xraisim.core.likelihood",
-    "xraisim.core.merge",
-    "xraisim.core.misfit",
-    "xraisim.core.philox_torch",
-    "xraisim.core.rotations",
-    "xraisim.core.sampling",
-    "xraisim.core.search",
-    "xraisim.core.so3",
-    "xraisim.core.symmetry",
-    "xraisim.core.types",
-    "xraisim.photons.torch_poisson",
-    "xraisim.photons.torch_shots",
-    "xraisim.photons.torch_source",
-    "xraisim.photons.torch_spline",
-    "xraisim.report_figures.patterns",
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+    for package in ("xraisim", "xrai", "baselines", "benchmarks")
+    for path in sorted((REPOSITORY / package).rglob("*.py"))
+    # Compiled functions cannot be wrapped, and studies are scripts.
+    if "numba" not in (text := path.read_text(encoding="utf-8")) and "jaxtyping" in text
 ]
-install_import_hook(_SHAPED, "beartype.beartype")
+install_import_hook(_SHAPED, "tests.type_check.checked")
 
 # The default run tries the same examples every time; python -m tests.fuzz is for new ones.
 settings.register_profile("same every time", derandomize=True, deadline=None)
 settings.load_profile("same every time")
-
-REPOSITORY = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="session")

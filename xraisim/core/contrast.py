@@ -30,7 +30,7 @@ class Contrast:
 
 
 def speckle_contrast(
-    photons: Photons, pixels: Pixels, edges: Float[np.ndarray, "bands+1"]
+    photons: Photons, pixels: Pixels, edges: Float[np.ndarray, "edges"]
 ) -> Contrast:
     """Return the contrast of patterns between the ``edges``, |s| in Å⁻¹, ascending."""
     n, P, bands = len(photons), len(pixels), len(edges) - 1
@@ -67,6 +67,8 @@ def speckle_contrast(
         )
 
 
-def _pairs(total: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
+def _pairs(
+    total: np.ndarray | np.floating, squares: np.ndarray | np.floating, n: int
+) -> np.ndarray | np.floating:
     """Return the mean product of two different patterns' values, from Σ and Σ of squares."""
     return (total**2 - squares) / (n * (n - 1))

@@ -25,7 +25,7 @@ class Entries:
     ``offsets`` [n + 1] as in :class:`Photons`. Entries beyond the pixels asked for count 0.
     """
 
-    offsets: Int[Tensor, "n+1"]
+    offsets: Int[Tensor, "_"]
     row: Int[Tensor, "m"]
     pixel: Int[Tensor, "m"]
     count: Float[Tensor, "m"]
