@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xraisim.core.errors import UserError
+from xraisim.files.lock import only_writer
 from xraisim.files.result import NAME
 
 _PICTURES = (".html", ".png", ".svg")
-# One of these in a directory says that somebody's work is there.
-_WORK = (NAME, "summary.json", "config.toml", "metrics.jsonl", "checkpoint.pt")
+# One of these in a directory says that there is something to lose.
+_WORK = (NAME, "summary.json", "checkpoint.pt")
 
 
 def claim(
@@ -16,14 +17,16 @@ def claim(
 ) -> None:
     """Raise :class:`UserError` if ``out`` is one of the ``inputs``, or is there.
 
-    A directory is taken for free unless it holds somebody's work. ``replace``: what is there may
-    go. ``advice``: what else might be meant.
+    A directory is free unless it holds results, or a checkpoint to go on from. ``replace``: what is
+    there may go. ``advice``: what else might be meant.
     """
     for source in inputs:
         if source is not None and out.exists() and source.exists() and out.samefile(source):
             raise UserError(f"{out} is what is read; write to another name")
     taken = any((out / name).exists() for name in _WORK) if out.is_dir() else out.exists()
     if taken and not replace:
+        with only_writer(out):  # says so where somebody is writing it right now
+            pass
         raise UserError(f"{out} is there already; {advice}write elsewhere, or replace it: --force")
 
 

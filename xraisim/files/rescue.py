@@ -80,7 +80,8 @@ def rescue(path: Path, out: Path) -> Survey:
                     tables.append(_read(file, start + first, start + stop))
             tables.finish()
             target[NUMBERS] = np.flatnonzero(found.whole)
-            describe(target["provenance"], {"patterns": int(found.whole.sum())})
+            if "patterns" in target["provenance"].attrs:
+                describe(target["provenance"], {"patterns": int(found.whole.sum())})
             describe(target[NUMBERS], {"units": "number of the pattern in the damaged file"})
     return found
 
