@@ -1,7 +1,6 @@
 """The file that an iterated computation goes on from: one state, replaced whole or not at all."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
@@ -13,6 +12,7 @@ import torch
 from xraisim import stopping
 from xraisim.core import config as toml
 from xraisim.core.errors import FormatError, UserError, reading
+from xraisim.core.fingerprint import FIRST, fingerprint
 from xraisim.files import saved
 from xraisim.files.patterns import PatternReader
 
@@ -29,9 +29,9 @@ State = TypeVar("State", bound=Keyed)
 
 
 def key_of(reader: PatternReader, config: Any, *more: Any) -> str:
-    """Return what identifies a run: settings, the patterns' number and sizes on disk, and more."""
-    sizes = [os.path.getsize(file) for file in reader.files]
-    known = (toml.dumps(config), reader.n_patterns, sizes, *more)
+    """Return what identifies a run: settings, the patterns' number and fingerprint, and more."""
+    first = reader.read(0, min(FIRST, reader.n_patterns))
+    known = (toml.dumps(config), reader.n_patterns, fingerprint(reader.pixels, [first]), *more)
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 

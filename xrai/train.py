@@ -38,6 +38,7 @@ from xraisim.core import config as configuration
 from xraisim.core import machine
 from xraisim.core.device import choose_device
 from xraisim.core.errors import DivergedError, SamplingError, UserError
+from xraisim.core.fingerprint import FIRST
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.types import PatternSource
 from xraisim.files.atomic import write_text
@@ -75,7 +76,12 @@ def reconstruct(
         )
     leads = processes.is_leader
     with _stream(patterns, config) as stream, new_directory(directory, wanted=leads):
-        state = State(patterns=name_of(patterns), extent=_extent(stream))
+        looked_at = min(len(stream), FIRST)
+        state = State(
+            patterns=name_of(patterns),
+            extent=_extent(stream),
+            fingerprint=(looked_at, stream.fingerprint(looked_at)),
+        )
         if leads:
             write_text(directory / CONFIG, configuration.dumps(config))
             (directory / METRICS).unlink(missing_ok=True)
@@ -115,7 +121,20 @@ def resume(
                     f"{state.patterns} holds {len(stream):,} patterns, the run has seen "
                     f"{state.seen:,}; train again"
                 )
+            _require_same(stream, state, directory)
             return _run(stream, directory, config, state, chosen, quiet, processes)
+
+
+def _require_same(stream: PatternStream, state: State, directory: Path) -> None:
+    """Raise :class:`UserError` unless the patterns are those that the run began with."""
+    if state.fingerprint is None:  # begun before it was kept
+        return
+    count, known = state.fingerprint
+    if len(stream) < count or stream.fingerprint(count) != known:
+        raise UserError(
+            f"{state.patterns} holds other patterns than those that {directory} began with (or "
+            "another mask, gain or background); put those back, or train again with another --out"
+        )
 
 
 def _stream(

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 import tomllib
 
 import h5py
@@ -272,3 +273,19 @@ def test_unusable_input_is_refused(run, patterns, quick_config, tmp_path):
     with pytest.raises(DeviceError, match="no compute device 'cuda:99'"):
         reconstruct(patterns, tmp_path / "new", config)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_run_is_not_continued_on_other_patterns(patterns, brief_config, stop_after, tmp_path):
+    stopped = stop_after(brief_config, 1)
+    kept = checkpoint.load(stopped)
+    for gain in (1.0, 2.0):
+        other = tmp_path / f"other-{gain:g}.h5"
+        shutil.copy(patterns, other)
+        with h5py.File(other, "r+") as file:
+            file["detector/gain"][...] *= gain
+        checkpoint.save(dataclasses.replace(kept, patterns=str(other)), stopped)
+        if gain == 1:
+            resume(stopped, quiet=True)
+        else:
+            with pytest.raises(UserError, match=r"holds other patterns than those that .* began"):
+                resume(stopped, quiet=True)

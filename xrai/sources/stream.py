@@ -13,6 +13,7 @@ from xrai.sources.live import Complete, LiveSource, cut
 from xrai.sources.pushed import PushedPatterns
 from xrai.sources.read_ahead import ReadAhead
 from xraisim.core.errors import FormatError
+from xraisim.core.fingerprint import fingerprint
 from xraisim.core.types import PatternSource, Photons, Pixels
 from xraisim.files.patterns import PatternReader
 
@@ -101,6 +102,15 @@ class PatternStream:
     def rereadable(self) -> bool:
         """Whether every pattern so far can be read again: from the source, or from memory."""
         return self._source.rereadable or not self._lost
+
+    def fingerprint(self, count: int) -> str:
+        """Return what tells these patterns from others, by the first ``count`` of them.
+
+        Of a source that cannot be read again, by its detector alone.
+        """
+        again = self._source.rereadable
+        blocks = (photons for _, photons in self.blocks(0, count)) if again and count else ()
+        return fingerprint(self.pixels, blocks)
 
     def keeps(self, count: int) -> bool:
         """Whether the first ``count`` patterns are in memory."""

@@ -39,13 +39,15 @@ class Usual:
 class State:
     """Everything that a run needs to go on.
 
-    ``extent``: what phasing needs to know of the measurement (``particle_diameter_angstrom``,
-    ``s_min_per_angstrom``, ``s_max_per_angstrom``). ``columns``: per pattern ``orientations`` and
-    ``encoder_orientations`` [N, 4], ``fluence``, ``loglik`` (nats), ``error_deg`` (standard error
-    of the pose), ``mate_margin`` (nats over the near-symmetric pose, as last scored),
-    ``turned_deg`` (by the last round), ``misfit`` (standard deviations),
-    ``unexplained`` share and ``weight`` in the merge [N]; N ≥ ``seen``, the patterns that have a
-    pose.
+    ``fingerprint``: of the first so many patterns (:mod:`xraisim.core.fingerprint`), by which a run
+    that is resumed knows its data. ``extent``: what phasing needs to know of the measurement
+    (``particle_diameter_angstrom``, ``s_min_per_angstrom``, ``s_max_per_angstrom``).
+
+    ``columns``: per pattern ``orientations`` and ``encoder_orientations`` [N, 4], NaN before they
+    are found, ``fluence``, ``loglik`` (nats), ``error_deg`` (standard error of the pose),
+    ``mate_margin`` (nats over the near-symmetric pose, as last scored), ``turned_deg`` (by the last
+    round), ``misfit`` (standard deviations), ``unexplained`` share and ``weight`` in the merge [N];
+    N ≥ ``seen``, the patterns that have a pose.
 
     ``volumes``: one per set of patterns, ``volume``: of all of them; ``networks``: the weights of
     those that are implicit, one per set, or what mode ``paper`` trains. ``round``: the one being
@@ -69,6 +71,7 @@ class State:
 
     patterns: str
     extent: dict[str, float]
+    fingerprint: tuple[int, str] | None = None
     columns: dict[str, Tensor] = field(
         default_factory=lambda: {name: value[None][:0] for name, value in _COLUMNS.items()}
     )
