@@ -38,6 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("faults")
 
 
+def _commands() -> list[str]:
+    """Return the modules of all commands: loaded beforehand, a process begins at once."""
+    root = Path(__file__).parent.parent.parent
+    paths = root.glob("*/commands/*.py")
+    return [".".join(path.relative_to(root).with_suffix("").parts) for path in sorted(paths)]
+
+
 def _run(
     program: str, arguments: list[str], log: Path, limit_bytes: int, begun: Connection
 ) -> None:
@@ -129,7 +136,7 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
     """Return the function that starts a command: program, then arguments."""
     os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # of the processes to come
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_PROGRAMS.values()))
+    context.set_forkserver_preload([*_PROGRAMS.values(), *_commands()])
     logs, started = tmp_path_factory.mktemp("said"), []
 
     def start(program: str, *arguments: object, limit_bytes: int = 0) -> Running:
