@@ -122,22 +122,22 @@ def say(message: str, head: str = "", style: str = "bold") -> None:
     err.print(Text(" ").join(parts), soft_wrap=True)
 
 
-def results(rows: Mapping[str, Any]) -> None:
-    """Print names and values on stdout, one pair a line."""
+def conclude(rows: Mapping[str, Any], *commands: str) -> None:
+    """Print names and values on stdout, one pair a line; say the resolution, and what to type next.
+
+    Where ``rows`` have no ``resolution``, none was measured.
+    """
     for name, value in rows.items():
         out.print(f"  {name:40s} {_shown(value)}", highlight=False, soft_wrap=True)
+    say(rows.get("resolution", "not measured: there are no half-sets"), "resolution:")
+    for command in commands:
+        say(command, "next:")
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return ", ".join(map(_shown, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def next_commands(*commands: str) -> None:
-    """Say what may be typed next."""
-    for command in commands:
-        say(command, "next:")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from baselines.external.dragonfly import DragonflyConfig, reconstruct
-from xraisim.console import next_commands, out, progress, results
+from xraisim.console import conclude, out, progress
 from xraisim.core.config import given_or_default
 from xraisim.files.outputs import claim
 from xraisim.files.result import INTENSITY
@@ -40,8 +40,8 @@ def dragonfly(
     if as_json:
         out.print_json(as_json_text(done))
         return
-    results(done.rows())
-    next_commands(
+    conclude(
+        done.rows(),
         f"xrai-baseline report {out_dir} --patterns {patterns}",
         f"xrai-baseline phase {out_dir / INTENSITY} --out {out_dir / 'phasing'}",
     )

@@ -7,7 +7,7 @@ import typer
 
 from baselines.classify.selection import read_selection
 from baselines.emc import EmcConfig, reconstruct
-from xraisim.console import next_commands, out, progress, results
+from xraisim.console import conclude, out, progress
 from xraisim.core.config import given_or_default
 from xraisim.core.processes import processes_of
 from xraisim.files.outputs import claim
@@ -58,8 +58,8 @@ def emc(
     if as_json:
         out.print_json(as_json_text(done))
         return
-    results(done.rows())
-    next_commands(
+    conclude(
+        done.rows(),
         f"xrai-baseline report {out_dir} --patterns {patterns}",
         f"xrai-baseline phase {out_dir / INTENSITY} --out {out_dir / 'phasing'}",
     )

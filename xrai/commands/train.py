@@ -122,8 +122,8 @@ def _report(result: Result, directory: Path, as_json: bool) -> None:
     if as_json:
         typer.echo(as_json_text(result))
         return
-    console.results(result.rows())
-    console.next_commands(
+    console.conclude(
+        result.rows(),
         f"xrai report {directory}",
         f"xrai-baseline phase {directory / INTENSITY} --out {directory / 'phasing'}",
     )
