@@ -50,7 +50,7 @@ def test_convert(number, made, begin, tmp_path):
     seconds = timed(begin("xrai-sim", "convert", made, whole))
 
     def disturb(out: Path) -> int:
-        command = "xrai-sim", "convert", made, out / "a.cxi"
+        command = "xrai-sim", "convert", made, out / "a.cxi", "--force"
         return disturbed(lambda: begin(*command), number, seconds, random)
 
     many(disturb, lambda out: same_data(out / "a.cxi", whole), tmp_path)

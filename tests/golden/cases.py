@@ -235,7 +235,7 @@ def _poses(directory: Path, inputs: Path) -> Result:
     found = {}
     for name, options in {"refined": (), "encoder only": ("--encoder-only",)}.items():
         out = directory / "poses.h5"
-        run("xrai poses", directory / "run", inputs / PATTERNS, "--out", out, *options)
+        run("xrai poses", directory / "run", inputs / PATTERNS, "--out", out, "--force", *options)
         found[name] = turned_poses(read.orientations(out), 2 * _ELSEWHERE_DEG)
         stated = {"median": float(np.median(read.pose_column(out, "error_deg")))}
         found[f"{name}: stated errors (°)"] = figures(stated, 0.2)
