@@ -68,7 +68,7 @@ def _rise(coarse: float, fine: float) -> str | None:
 
 def _bad_shell(
     r_factors: Float[Tensor, "shells"],
-    noise: Float[Tensor, "shells"],
+    noise: Float[Tensor, "more"],
     spacing: float,
     resolution: Resolution,
 ) -> str | None:
