@@ -45,7 +45,7 @@ def jittered(task: Task, patterns: Path, directory: Path, seed: int) -> None:
     """Merge at the true orientations, each turned by two degrees about a random axis or so."""
     truth = torch.from_numpy(read_truth(truth_path(patterns)).orientations)
     poses = so3.perturb(truth, 1, 2 / 57.3, generator(seed, "jitter"))[:, 0]
-    oracle._merge(patterns, directory, task.merge, poses, task.merge.symmetry)
+    oracle._merge(patterns, directory, task.merge, poses, task.merge.symmetry, "jittered")
 
 
 def test_the_method_as_it_is_passes(work: Path) -> None:
