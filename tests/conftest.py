@@ -22,7 +22,7 @@ _SHAPED = [
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
     for package in ("xraisim", "xrai", "baselines", "benchmarks")
     for path in sorted((REPOSITORY / package).rglob("*.py"))
-    # Compiled functions cannot be wrapped, and studies are scripts.
+    # numba compiles what it is given, and a wrapped function is not compilable.
     if "numba" not in (text := path.read_text(encoding="utf-8")) and "jaxtyping" in text
 ]
 install_import_hook(_SHAPED, "tests.type_check.checked")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import typer
 from rich.console import Console
@@ -33,6 +33,8 @@ from xraisim.lazy_commands import LazyGroup
 out = Console(markup=False, emoji=False)
 err = Console(stderr=True, markup=False, emoji=False)
 _LINE_INTERVAL_S = 10.0
+
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
 
 @runtime_checkable

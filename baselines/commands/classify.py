@@ -10,7 +10,7 @@ from rich.table import Table
 from baselines.classify import ClassifyConfig, classify
 from baselines.classify.output import Summary
 from baselines.classify.selection import select, write_selected
-from xraisim.console import out, progress, say
+from xraisim.console import Force, out, progress, say
 from xraisim.core.config import given_or_default
 from xraisim.core.json_text import to_json
 from xraisim.files.outputs import claim
@@ -34,7 +34,7 @@ def classify_command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a run was interrupted.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Sort patterns into classes with averages on the detector, to select single hits."""
@@ -64,7 +64,7 @@ def select_command(
     patterns: Annotated[
         Path | None, typer.Option(help="The classified pattern file, if it was moved since.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Write the numbers of the patterns that belong to some classes, or those patterns."""
     claim(out_file, [patterns], replace=force)

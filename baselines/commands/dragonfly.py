@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from baselines.external.dragonfly import DragonflyConfig, reconstruct
-from xraisim.console import conclude, out, progress
+from xraisim.console import Force, conclude, out, progress
 from xraisim.core.config import given_or_default
 from xraisim.files.outputs import claim
 from xraisim.files.result import INTENSITY
@@ -22,7 +22,7 @@ def dragonfly(
     d_min: float | None = typer.Option(None, help="Leave out pixels beyond this many Å."),
     time_limit: float | None = typer.Option(None, help="Stop it after so many seconds."),
     seed: int | None = typer.Option(None, help="Seed of the random start."),
-    force: bool = typer.Option(False, "--force", help="Replace what is there."),
+    force: Force = False,
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Find orientations and intensity by Dragonfly (dragonfly-spi), if that is installed."""

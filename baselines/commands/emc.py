@@ -7,7 +7,7 @@ import typer
 
 from baselines.classify.selection import read_selection
 from baselines.emc import EmcConfig, reconstruct
-from xraisim.console import conclude, out, progress
+from xraisim.console import Force, conclude, out, progress
 from xraisim.core.config import given_or_default
 from xraisim.core.processes import processes_of
 from xraisim.files.outputs import claim
@@ -31,7 +31,7 @@ def emc(
     device: str | None = typer.Option(None, help="cpu, cuda or auto."),
     seed: int | None = typer.Option(None, help="Seed of the random starts."),
     resume: bool = typer.Option(False, "--resume", help="Go on where a run was interrupted."),
-    force: bool = typer.Option(False, "--force", help="Replace what is there."),
+    force: Force = False,
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Find orientations and intensity by expand-maximize-compress (EMC)."""

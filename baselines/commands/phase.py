@@ -14,7 +14,7 @@ from baselines.phasing.run import PhasingResult
 from baselines.phasing.run import phase as run_phasing
 from baselines.phasing.support import FIRST_THRESHOLD, stated_support
 from xraisim import stopping
-from xraisim.console import out, progress, say
+from xraisim.console import Force, out, progress, say
 from xraisim.core.config import given_or_default
 from xraisim.core.errors import FormatError
 from xraisim.core.json_text import to_json
@@ -51,7 +51,7 @@ def phase(
     positivity: bool | None = typer.Option(None, help="Allow no density below zero."),
     device: str | None = typer.Option(None, help="cpu, cuda or auto."),
     seed: int = typer.Option(0, help="Seed of the random starts."),
-    force: bool = typer.Option(False, "--force", help="Replace what is there."),
+    force: Force = False,
     as_json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
 ) -> None:
     """Retrieve the phases of an intensity volume: its density, and how far it can be trusted.

@@ -4,14 +4,17 @@ import argparse
 import dataclasses
 import os
 import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks import revision
 from xraisim.core import machine
 from xraisim.core.json_text import to_json
 from xraisim.files.atomic import write_text
+
+Settings = TypeVar("Settings")
 
 
 def circumstances() -> dict[str, Any]:
@@ -39,6 +42,26 @@ def seeded_parser(about: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--out", type=Path, required=True)
     return parser
+
+
+def ablate(
+    said: argparse.Namespace,
+    variants: Mapping[str, Settings],
+    measure: Callable[[Settings, int], dict[str, Any]],
+) -> None:
+    """Measure settings by name, seed by seed; print each, and write the record after each.
+
+    ``said``: of :func:`seeded_parser`, with ``variants``: names, separated by commas, or None.
+    """
+    names = said.variants.split(",") if said.variants else list(variants)
+    record: dict[str, Any] = {**circumstances(), "patterns": said.patterns.name}
+    record["variants"] = {name: [] for name in names}
+    for seed in map(int, said.seeds.split(",")):
+        for name in names:
+            found = measure(variants[name], seed)
+            record["variants"][name].append(found)
+            write(said.out, record)
+            print(name, to_json(found), flush=True)
 
 
 def write(path: Path, record: dict[str, Any]) -> None:

@@ -9,12 +9,10 @@ Every variant reads the patterns once, from the same starts, and is judged as in
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from benchmarks.perf import perf_record
 from benchmarks.perf.one_pass import measure
 from xrai.config import AmortisedConfig, RefineConfig, TrainConfig
-from xraisim.core.json_text import to_json
 
 ENCODER = AmortisedConfig().encoder
 VARIANTS: dict[str, TrainConfig] = {
@@ -43,15 +41,11 @@ def main() -> None:
     parser.add_argument("--variants", help="names, separated by commas; by default all")
     parser.add_argument("--unseen", type=Path, help="patterns that the encoder alone poses")
     said = parser.parse_args()
-    names = said.variants.split(",") if said.variants else list(VARIANTS)
-    record: dict[str, Any] = {**perf_record.circumstances(), "patterns": said.patterns.name}
-    record["variants"] = {name: [] for name in names}
-    for seed in map(int, said.seeds.split(",")):
-        for name in names:
-            found = measure(said.patterns, replace(VARIANTS[name], seed=seed), "C1", said.unseen)
-            record["variants"][name].append(found)
-            perf_record.write(said.out, record)
-            print(name, to_json(found), flush=True)
+    perf_record.ablate(
+        said,
+        VARIANTS,
+        lambda config, seed: measure(said.patterns, replace(config, seed=seed), "C1", said.unseen),
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ from xrai.rounds.encoder_training import pixels_of
 from xrai.sources.stream import PatternStream
 from xrai.state.monitor import Monitor
 from xraisim.core.align_poses import align_poses
-from xraisim.core.json_text import to_json
 from xraisim.core.symmetry import angle_modulo_mate, point_group
 from xraisim.files.truth import read_truth, truth_path
 
@@ -92,15 +91,9 @@ def main() -> None:
     parser = perf_record.seeded_parser(__doc__)
     parser.add_argument("--variants", help="names, separated by commas; by default all")
     said = parser.parse_args()
-    names = said.variants.split(",") if said.variants else list(VARIANTS)
-    record: dict[str, Any] = {**perf_record.circumstances(), "patterns": said.patterns.name}
-    record["variants"] = {name: [] for name in names}
-    for seed in map(int, said.seeds.split(",")):
-        for name in names:
-            found = measure(said.patterns, replace(VARIANTS[name], seed=seed))
-            record["variants"][name].append(found)
-            perf_record.write(said.out, record)
-            print(name, to_json(found), flush=True)
+    perf_record.ablate(
+        said, VARIANTS, lambda config, seed: measure(said.patterns, replace(config, seed=seed))
+    )
 
 
 if __name__ == "__main__":

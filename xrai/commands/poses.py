@@ -42,7 +42,7 @@ def poses(
         bool, typer.Option("--encoder-only", help="One network pass, no likelihood.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda[:N].")] = "auto",
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: console.Force = False,
     as_json: options.Json = False,
 ) -> None:
     """Find the orientations of patterns, old or new, against a finished run."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xraisim import console
 from xraisim.core.errors import reading
+from xraisim.core.halves import RULE
 from xraisim.core.json_text import finite, to_json
 from xraisim.files.atomic import disk_errors
 
@@ -101,9 +102,7 @@ def line(event: str, values: Mapping[str, Value]) -> tuple[str, str]:
     if "patterns_seen" in shown:
         shown.pop("patterns", None)
     if "resolution" in shown:  # which says these in words
-        shown = {
-            k: v for k, v in shown.items() if k not in ("icc_half_0.143_angstrom", "reached_edge")
-        }
+        shown = {k: v for k, v in shown.items() if k not in (f"{RULE}_angstrom", "reached_edge")}
     number = shown.pop("number", None)
     head = event if number is None else f"{event} {number}"
     return head, " " + "  ".join(_say(name, value) for name, value in shown.items())

@@ -40,7 +40,7 @@ def convert_command(
     dataset: Annotated[
         str | None, typer.Option(help="Path of the frames in an HDF5 or .npz file.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: console.Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Convert pattern files from and to Dragonfly, CXI, skopi, HDF5 and NumPy stacks.

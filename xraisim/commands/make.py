@@ -32,7 +32,7 @@ def make_command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what an interrupted run left, if anything.")
     ] = False,
-    force: options.Force = False,
+    force: console.Force = False,
     structures: options.Structures = None,
     config: options.Settings = None,
     as_json: options.JsonFlag = False,

@@ -14,7 +14,6 @@ from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
 from xraisim.simulation.config import SimulationConfig, from_mapping
 
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Structure = Annotated[str | None, typer.Option(help="Structure: a path or a PDB identifier.")]
 Chains = Annotated[str | None, typer.Option(help="Chains to keep, such as 'B*,C'.")]

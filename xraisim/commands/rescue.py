@@ -18,7 +18,7 @@ _SHOWN = 20
 def rescue_command(
     damaged: Annotated[Path, typer.Argument(help="Damaged or truncated pattern file.")],
     out: Annotated[Path | None, typer.Option(help="File for the patterns that are whole.")] = None,
-    force: options.Force = False,
+    force: console.Force = False,
     as_json: options.JsonFlag = False,
 ) -> None:
     """Say which chunks of a pattern file are damaged, and write the other patterns to a new file.

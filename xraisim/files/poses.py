@@ -51,9 +51,12 @@ COLUMNS = {
 def write_poses(path: Path, columns: Mapping[str, np.ndarray], patterns: str = "") -> None:
     """Write columns over patterns, whole or not at all; ``patterns``: the file they are of.
 
-    Raises :class:`FormatError` for columns of different lengths, and for orientations that are
-    neither unit quaternions nor NaN; :class:`DiskError` where it cannot write.
+    Raises :class:`FormatError` without ``orientations``, for columns of different lengths, and for
+    orientations that are neither unit quaternions nor NaN; :class:`DiskError` where it cannot
+    write.
     """
+    if "orientations" not in columns:
+        raise FormatError(f"{path}: found {', '.join(columns)}; poses need orientations")
     check_columns(path, columns)
     with whole_file(path) as partial:
         require_space(path, sum(values.nbytes for values in columns.values()))

@@ -12,7 +12,7 @@ from xraisim.core import config as configuration
 from xraisim.files.atomic import whole_file
 from xraisim.files.commitment import commitment, salted
 from xraisim.files.patterns import PatternReader, PatternWriter
-from xraisim.files.resume import check_same, copy_patterns, recover, refuse_leftovers
+from xraisim.files.resume import check_same, copy_patterns, leftovers, recover, refuse_leftovers
 from xraisim.files.shards import Shard
 from xraisim.files.truth import truth_path, write_truth
 from xraisim.photons.shots import Shots
@@ -84,7 +84,8 @@ def _simulated(
     out, mine = shard.path(whole), shard.patterns(simulator.config.patterns)
     provenance = _provenance(simulator, shard, mine, salt)
     about = {**_recipe(simulator), "salt": salt}
-    if resume and out.exists():
+    # What is left of an interrupted run may be about to replace what is there.
+    if resume and out.exists() and not leftovers(out):
         return _finish(simulator, out, mine, provenance, about, started)
     left = recover(out) if resume else None
     simulator.photons(mine.start, 1)  # compiles the kernels, so that the rate below is the rate

@@ -18,6 +18,7 @@ from xraisim.core.fourier import coordinates, radius
 from xraisim.core.fsc import intensity_correlation, shell_s
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
+from xraisim.files.poses import read_poses
 from xraisim.files.shards import Shard
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_exposure, read_volume
@@ -180,6 +181,7 @@ def test_classes_and_halves_are_written_by_name(case, tmp_path):
         tmp_path / f"intensity_{1 + int(np.argmax(result.figures['shares'][:2]))}.h5"
     )
     assert read_volume(tmp_path / "intensity.h5").values.equal(best.values)
+    assert read_poses(tmp_path / "poses.h5")["half"][:4].tolist() == [1, 2, 1, 2]
     with h5py.File(tmp_path / "poses.h5") as file:
         assert set(file["class_id"][()].tolist()) <= {1, 2, 3}
         assert (file["fluence"][()] > 0).all()

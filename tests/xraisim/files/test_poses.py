@@ -29,6 +29,11 @@ def test_what_is_written_is_read_again(tmp_path):
         assert attribute(file["loglik"], "units") == COLUMNS["loglik"].unit == "nat"
 
 
+def test_poses_need_orientations(tmp_path):
+    with pytest.raises(FormatError, match="found fluence; poses need orientations"):
+        write_poses(tmp_path / "poses.h5", {"fluence": np.ones(3)})
+
+
 def test_the_likelihood_of_version_1_has_todays_name(tmp_path):
     with h5py.File(tmp_path / "poses.h5", "w") as file:
         describe(file, {"format": "x-rai poses 1"})

@@ -1,6 +1,7 @@
 """Whole data sets: killed and resumed, in shards, in memory, and with everything switched on."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,6 +113,21 @@ def test_a_killed_run_resumes_to_the_same_file(mapping, uninterrupted, tmp_path)
     truth_path(out).unlink()
     with pytest.raises(ConfigError, match="neither its truth file nor"):
         simulate(from_mapping(mapping), out, resume=True)
+
+
+def test_what_was_to_replace_a_file_is_gone_on_with(mapping, uninterrupted, tmp_path):
+    """A set that is made anew (--force) and interrupted: --resume means that one."""
+    new, out = tmp_path / "new.h5", tmp_path / "out.h5"
+    other = from_mapping({**mapping, "seed": 6})
+    simulate(other, new)
+    for one, two in ((uninterrupted, out), (truth_path(uninterrupted), truth_path(out))):
+        shutil.copy(one, two)
+    shutil.copy(new, out.with_name("out.h5.partial"))
+    salt_path(out).write_text(read_truth(truth_path(new)).salt)
+    assert simulate(other, out, resume=True).resumed == PATTERNS
+    assert_same(photons(out), photons(new))
+    assert read_truth(truth_path(out)).seed == 6
+    assert not salt_path(out).exists()
 
 
 def test_shards_are_the_parts_of_the_whole(mapping, uninterrupted, tmp_path):
