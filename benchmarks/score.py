@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks.leaderboard import FSC, ICC, PRTF
 from benchmarks.record import Curve, PoseError
 from benchmarks.slices import Slices, central_slices
-from xraisim.core import rotations, so3
+from xraisim.core import rotations
 from xraisim.core.align import Alignment, align_density, align_intensity
 from xraisim.core.axes import group_in_frame
 from xraisim.core.errors import FormatError
@@ -25,7 +25,7 @@ from xraisim.core.fourier import reciprocal, to_structure_factors
 from xraisim.core.fsc import Resolution, first_crossing, fsc, intensity_correlation, shell_s
 from xraisim.core.merge import intensity_grid
 from xraisim.core.settings import Positive, Range, Settings
-from xraisim.core.symmetry import nearest_mate, point_group
+from xraisim.core.symmetry import angle_modulo, angle_modulo_mate, point_group
 from xraisim.core.types import Volume
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.structure_factor import structure_factor_grid
@@ -212,9 +212,8 @@ def pose_error(
     if not posed.any():
         raise FormatError("no pattern has an orientation; nothing can be compared with the truth")
     found, truth = alignment.to_reference_frame(found[posed]), truth[posed]
-    strict = torch.rad2deg(nearest_mate(found, truth, group)[1])
-    mate = torch.rad2deg(nearest_mate(found, so3.in_plane_mate(truth), group)[1])
-    nearer = torch.minimum(strict, mate)
+    strict = torch.rad2deg(angle_modulo(group, found, truth))
+    nearer = angle_modulo_mate(found, truth, group)
     return PoseError(
         median_deg=_quantile(strict, 0.5),
         p90_deg=_quantile(strict, 0.9),

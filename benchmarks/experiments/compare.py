@@ -11,20 +11,20 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from benchmarks.leaderboard import FSC, ICC
+from benchmarks.leaderboard import FSC
 from benchmarks.record import Curve
 from benchmarks.score import curve_within, resolution
-from xraisim.core import rotations, so3
+from xraisim.core import rotations
 from xraisim.core.align import Alignment, align_density, align_intensity
 from xraisim.core.fourier import coordinates, radius, reciprocal, to_structure_factors
 from xraisim.core.fsc import Resolution, fsc, shell_s, shell_sums
 from xraisim.core.merge import intensity_grid
-from xraisim.core.symmetry import nearest_mate
 from xraisim.core.types import Volume
 from xraisim.sample.shapes import Body
 
 _REFERENCE_OVERSAMPLING = 12.0  # samples per 1/D of the volume that is only aligned with
 _BINS_PER_SHELL = 5
+ANGULAR = "icc_truth_angular"
 _BAND = 1.5, 6.0  # in 1/D: where the frames are matched, beyond the central speckle
 
 
@@ -34,8 +34,9 @@ class Comparison:
 
     Intensities of a body without atoms fall so steeply that within a shell they also differ with
     |s|, which a round particle shares; and between its rings there are next to no photons. So
-    ``icc_truth`` has the mean at each |s| removed, where that of atoms has the mean of each shell,
-    and its shells are a speckle wide, 1/(2D). ``alignment``: the rotation A between the frames.
+    ``icc_truth_angular`` has the mean at each |s| removed, where ``icc_truth`` has the mean of each
+    shell, and its shells are a speckle wide, 1/(2D). ``alignment``: the rotation A between the
+    frames.
     """
 
     alignment: Alignment
@@ -113,25 +114,11 @@ def compare(
     phased = to_structure_factors(density.values, density.spacing)
     placed = align_density(phased, true, spacing, s_range).structure_factors
     curves = (
-        curve_within("icc_truth", s, icc, s_range),
+        curve_within(ANGULAR, s, icc, s_range),
         curve_within("fsc_truth", shell_s(grid, spacing), fsc(placed, true), s_range),
     )
     return Comparison(
         alignment=found,
-        resolutions=(resolution(curves[0], ICC, 0.5), resolution(curves[1], FSC, 0.5)),
+        resolutions=(resolution(curves[0], f"{ANGULAR}_0.5", 0.5), resolution(curves[1], FSC, 0.5)),
         curves=curves,
     )
-
-
-def pose_errors_deg(
-    found: Float[Tensor, "n 4"],
-    truth: Float[Tensor, "n 4"],
-    alignment: Alignment,
-    group: Float[Tensor, "m 4"],
-) -> Float[Tensor, "n"]:
-    """Return angles to the true orientations modulo the point group and the near-symmetric mate."""
-    found = alignment.to_reference_frame(found)
-    angles = [
-        nearest_mate(found, one, group.to(found))[1] for one in (truth, so3.in_plane_mate(truth))
-    ]
-    return torch.rad2deg(torch.minimum(*angles))

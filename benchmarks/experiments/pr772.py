@@ -15,14 +15,14 @@ import torch
 import typer
 
 from benchmarks.experiments import shape, stages
-from benchmarks.experiments.compare import Comparison, compare, pose_errors_deg, structure_factors
+from benchmarks.experiments.compare import Comparison, compare, structure_factors
 from benchmarks.experiments.settings import ExperimentSettings, load
 from benchmarks.perf import perf_record
 from xraisim.console import say
 from xraisim.core import config as configuration
 from xraisim.core.fourier import radius, to_density
 from xraisim.core.json_text import to_json
-from xraisim.core.symmetry import point_group
+from xraisim.core.symmetry import angle_modulo_mate, point_group
 from xraisim.core.types import Volume
 from xraisim.files.result import read_result
 from xraisim.files.truth import Truth, read_truth, truth_path
@@ -92,9 +92,8 @@ def pose_figures(
     """Return quantiles of the angles to the truth of the single hits that were kept, degrees."""
     single = truth.hits[chosen] == SINGLE
     true = torch.from_numpy(truth.orientations[chosen][single])
-    errors = pose_errors_deg(
-        found[torch.from_numpy(single)], true, compared.alignment, point_group(GROUP)
-    ).double()
+    posed = compared.alignment.to_reference_frame(found[torch.from_numpy(single)])
+    errors = angle_modulo_mate(posed, true, point_group(GROUP).to(posed)).double()
     return {name: float(errors.quantile(q)) for name, q in (("median", 0.5), ("p90", 0.9))}
 
 

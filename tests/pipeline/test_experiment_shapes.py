@@ -10,7 +10,6 @@ from benchmarks.experiments.compare import (
     align_with_body,
     angular,
     compare,
-    pose_errors_deg,
     structure_factors,
 )
 from xraisim.core import rotations, so3
@@ -18,7 +17,7 @@ from xraisim.core.align import Alignment
 from xraisim.core.errors import SamplingError
 from xraisim.core.fourier import to_density
 from xraisim.core.random import generator
-from xraisim.core.symmetry import point_group
+from xraisim.core.symmetry import angle_modulo_mate, point_group
 from xraisim.core.types import Volume
 from xraisim.sample.shapes import Body
 
@@ -81,8 +80,10 @@ def test_pose_errors_know_the_group_the_frame_and_the_mate():
     found = rotations.multiply(rotations.multiply(true, group[pick]), turn)
     found[::2] = so3.in_plane_mate(found[::2])
     alignment = Alignment(quaternion=turn[0], score=1.0)
-    assert float(pose_errors_deg(found, true, alignment, group).max()) < 0.1
-    assert float(pose_errors_deg(true, true, alignment, group[:1]).median()) > 20
+    assert float(angle_modulo_mate(alignment.to_reference_frame(found), true, group).max()) < 0.1
+    assert (
+        float(angle_modulo_mate(alignment.to_reference_frame(true), true, group[:1]).median()) > 20
+    )
 
 
 def test_a_round_particle_earns_nothing_for_its_radial_profile():

@@ -53,7 +53,7 @@ def test_a_small_twin_is_reconstructed_to_its_size_and_shape(tmp_path, monkeypat
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["selection"]["purity"] > 0.6
     resolutions = {one["rule"]: one["angstrom"] for one in record["resolutions"]}
-    assert resolutions["icc_truth_0.5"] < 130
+    assert resolutions["icc_truth_angular_0.5"] < 130
     assert resolutions["fsc_truth_0.5"] < 130
     found, true = record["shape"]["found"], record["shape"]["true"]
     for name in ("sphere_diameter_angstrom", "radius_of_gyration_angstrom", "face_angstrom"):
