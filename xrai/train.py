@@ -21,7 +21,7 @@ from xrai.rounds.amortised_start import amortised_start
 from xrai.rounds.background import background_doubt
 from xrai.rounds.encoder_check import check_encoder
 from xrai.rounds.encoder_training import train_encoder
-from xrai.rounds.end_to_end import EndToEnd
+from xrai.rounds.end_to_end import EndToEnd, likeliest_start
 from xrai.rounds.one_round import begin, run_round
 from xrai.rounds.schedule import more_may_come, next_round, reads_once
 from xrai.rounds.start import robust_start
@@ -224,11 +224,13 @@ def _as_published(finder: PoseFinder, state: State, monitor: Monitor, autosave: 
     config = finder.config
     if state.volume is not None and not state.networks:  # finished before passes were kept
         return
-    learner = EndToEnd(
-        finder.stream, config.end_to_end, finder.device, decoder=config.decoder, seed=config.seed
-    )
+    settings = finder.stream, config.end_to_end, finder.device
+    more = {"decoder": config.decoder, "seed": config.seed}
     if state.networks:
+        learner = EndToEnd(*settings, **more)
         learner.load_state_dict(state.networks[0])
+    else:
+        learner = likeliest_start(*settings, monitor, **more)
     while learner.passes < config.end_to_end.epochs:
         with _timed(state, "end_to_end"):
             poses = learner.one_pass(monitor)

@@ -18,7 +18,7 @@ from benchmarks.perf import perf_record
 from benchmarks.score import pose_error
 from xrai.decoder import DecoderConfig
 from xrai.encoder.config import EndToEndConfig
-from xrai.rounds.end_to_end import EndToEnd
+from xrai.rounds.end_to_end import likeliest_start
 from xrai.sources.stream import PatternStream
 from xrai.state.monitor import Monitor
 from xraisim.core.align_poses import align_poses
@@ -43,12 +43,13 @@ def measure(
     """Return the figures of every pass."""
     began, busy = time.monotonic(), time.process_time()
     passes: list[dict[str, Any]] = []
-    learner = EndToEnd(stream, config, torch.device("cpu"), decoder=decoder, seed=seed)
-    monitor = Monitor(None, quiet=True)
+    cpu, monitor = torch.device("cpu"), Monitor(None, quiet=True)
+    learner = likeliest_start(stream, config, cpu, monitor, decoder=decoder, seed=seed)
+    tried = config.restarts * config.trial if config.restarts > 1 else 0
     while learner.passes < config.epochs:
         poses = learner.one_pass(monitor)
         passes.append({
-            "presented": learner.passes * len(stream),
+            "presented": tried + learner.passes * len(stream),
             "seconds": time.monotonic() - began,
             "processor_seconds": time.process_time() - busy,
             "nll_per_photon": learner.nll_per_photon,
@@ -63,10 +64,20 @@ def main() -> None:
     parser = perf_record.seeded_parser(__doc__)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--batch", type=int, default=EndToEndConfig().batch)
+    parser.add_argument("--first-reach", type=float, default=EndToEndConfig().first_reach)
+    parser.add_argument("--restarts", type=int, default=EndToEndConfig().restarts)
+    parser.add_argument("--trial", type=int, default=EndToEndConfig().trial)
     parser.add_argument("--encoder-rate", type=float, default=EndToEndConfig().learning_rate)
     parser.add_argument("--decoder-rate", type=float, default=DecoderConfig().learning_rate)
     said = parser.parse_args()
-    config = EndToEndConfig(epochs=said.epochs, batch=said.batch, learning_rate=said.encoder_rate)
+    config = EndToEndConfig(
+        epochs=said.epochs,
+        batch=said.batch,
+        learning_rate=said.encoder_rate,
+        first_reach=said.first_reach,
+        restarts=said.restarts,
+        trial=said.trial,
+    )
     decoder = replace(DecoderConfig(), learning_rate=said.decoder_rate)
     record: dict[str, Any] = {**perf_record.circumstances(), "patterns": said.patterns.name}
     record["seeds"] = {}

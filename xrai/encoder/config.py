@@ -39,13 +39,18 @@ class EncoderConfig(Settings, table="encoder"):
 class EndToEndConfig(Settings, table="end_to_end"):
     """Mode ``paper``: encoder and decoder trained together, without a search.
 
-    ``reach``: s·D of the pixels used; ``batch``: patterns per step; ``epochs``: passes;
-    ``channels``: of the encoder's first layer; ``learning_rate``: the encoder's, beside
-    ``decoder.learning_rate``. Both fall to zero along a cosine.
+    ``reach``: s·D of the pixels used, from ``first_reach`` on (0: all at once), growing through the
+    first half of the presentations; ``batch``: patterns per step; ``epochs``: passes; ``channels``:
+    of the encoder's first layer; ``learning_rate``: the encoder's, beside
+    ``decoder.learning_rate``. Both fall to zero along a cosine. ``restarts``: so many pairs of
+    networks learn from ``trial`` patterns each, and the likeliest goes on.
     """
 
     reach: Annotated[float, Range(above=0, most=200)] = 6.0
+    first_reach: Annotated[float, Range(least=0, most=200)] = 0.0
     batch: Annotated[int, Range(least=1, most=10**6)] = 128
     epochs: Count = 1
     channels: Annotated[int, Range(least=1, most=4096)] = 16
     learning_rate: Annotated[float, Range(above=0, most=1)] = 1e-3
+    restarts: Annotated[int, Range(least=1, most=1000)] = 1
+    trial: Count = 50_000

@@ -4,7 +4,7 @@ One S²×S² head proposes the pose, the decoder predicts the pattern there, and
 likelihood reaches the encoder through the slice alone (Shenoy et al. 2025). The symmetric loss
 (Levy et al. 2022, cryoAI) looks at each pattern and at its copy turned by 180° in the detector's
 plane, and counts the better of the two: a lone head cannot follow the near-symmetry otherwise. No
-search, no refinement of poses.
+search, no refinement of poses. Both networks may start several times, and coarse to fine.
 """
 
 import math
@@ -28,6 +28,7 @@ from xraisim.core.random import generator
 from xraisim.core.types import Pixels
 
 _INPUT_PATTERNS = 4096  # that set the scale of the input and the radial profile
+_SEED_BITS = 32  # of a run's seed; a start's number stands above them
 
 
 class EndToEnd:
@@ -77,20 +78,9 @@ class EndToEnd:
         photon, and how far apart the poses of the patterns are (a collapsed encoder gives all the
         same). Raises :class:`DivergedError` for a loss that is not finite.
         """
-        total, seen = 0.0, 0
         title = f"pass {self.passes + 1} of {self.config.epochs}"
-        with monitor.progress(title, len(self._stream)) as advance:
-            for _, photons in self._stream.blocks():
-                lit = photons.take(photons.lit(len(self.pixels)))
-                counts = lit.dense(len(self.pixels)).to(self._device)
-                for batch in counts.split(self.config.batch):
-                    loss = self.step(batch, self.passes + seen / len(self._stream))
-                    where = f"after {seen:,} patterns of pass {self.passes + 1}"
-                    require_finite(f"the loss {where}", loss)
-                    total, seen = total + loss * len(batch), seen + len(batch)
-                    advance(len(batch), f"nll/photon {loss:.4f}")
-                advance(len(photons) - len(lit))
-        self.passes, self.nll_per_photon = self.passes + 1, total / seen
+        losses = self.learn(len(self._stream), title, monitor)
+        self.passes, self.nll_per_photon = self.passes + 1, float(losses.mean())
         quaternions = self.poses()
         monitor.log(
             "end_to_end",
@@ -100,12 +90,34 @@ class EndToEnd:
         )
         return quaternions
 
+    def learn(self, patterns: int, title: str, monitor: Monitor) -> Float[Tensor, "seen"]:
+        """Learn from the first ``patterns`` of the stream; return the loss per photon of each.
+
+        That of its batch, on the CPU; patterns without photons are left out.
+        """
+        losses: list[Tensor] = []
+        seen = 0
+        with monitor.progress(title, patterns) as advance:
+            for _, photons in self._stream.blocks(0, patterns):
+                lit = photons.take(photons.lit(len(self.pixels)))
+                counts = lit.dense(len(self.pixels)).to(self._device)
+                for batch in counts.split(self.config.batch):
+                    loss = self.step(batch, self.passes + seen / len(self._stream))
+                    where = f"after {seen:,} patterns of pass {self.passes + 1}"
+                    require_finite(f"the loss {where}", loss)
+                    seen += len(batch)
+                    losses.append(torch.full((len(batch),), loss, dtype=torch.float64))
+                    advance(len(batch), f"nll/photon {loss:.4f}")
+                advance(len(photons) - len(lit))
+        return torch.cat(losses)
+
     def step(self, counts: Float[Tensor, "n P"], passes: float) -> float:
         """Take one step, when so many passes are behind; return the loss per photon.
 
-        The learning rates fall to zero along a cosine.
+        The learning rates fall to zero along a cosine, and the reach of the loss grows.
         """
-        loss = symmetric_loss(self.encoder, self.decoder, self.pixels, counts).mean()
+        inner = self.pixels.first(self._within_reach(passes))
+        loss = symmetric_loss(self.encoder, self.decoder, inner, counts).mean()
         falling = (1 + math.cos(math.pi * passes / self.config.epochs)) / 2
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * falling
@@ -113,6 +125,15 @@ class EndToEnd:
         loss.backward()
         self._optimizer.step()
         return float(loss.detach())
+
+    def _within_reach(self, passes: float) -> int:
+        """Return how many pixels the loss looks at, when so many passes are behind."""
+        first, last = self.config.first_reach, self.config.reach
+        grown = min(1.0, 2 * passes / self.config.epochs)
+        if first == 0 or grown == 1:
+            return len(self.pixels)
+        reach = (first + grown * (last - first)) / self._stream.diameter_angstrom
+        return max(1, self.pixels.count_below(reach))
 
     def poses(self) -> Float[Tensor, "N 4"]:
         """Return the encoder's poses, on the CPU; NaN where there are no photons."""
@@ -136,6 +157,38 @@ class EndToEnd:
         self.passes = state["passes"]
 
 
+def likeliest_start(
+    stream: PatternStream,
+    config: EndToEndConfig,
+    device: torch.device,
+    monitor: Monitor,
+    *,
+    decoder: DecoderConfig | None = None,
+    seed: int = 0,
+) -> EndToEnd:
+    """Return the networks that explain the patterns best after a trial, of ``config.restarts``.
+
+    By their mean loss over the last quarter of ``config.trial`` patterns. A lone start is returned
+    as it is, untried. Logs an event ``trial`` for each.
+    """
+
+    def start(number: int) -> EndToEnd:
+        other = seed + (number << _SEED_BITS)
+        return EndToEnd(stream, config, device, decoder=decoder, seed=other)
+
+    if config.restarts == 1:
+        return start(0)
+    tried: list[tuple[float, int, EndToEnd]] = []
+    for number in range(config.restarts):
+        learner = start(number)
+        title = f"start {number + 1} of {config.restarts}"
+        losses = learner.learn(min(config.trial, len(stream)), title, monitor)
+        nll = float(losses[-max(1, len(losses) // 4) :].mean())
+        monitor.log("trial", number=number + 1, nll_per_photon=nll)
+        tried.append((nll, number, learner))
+    return min(tried)[-1]
+
+
 def symmetric_loss(
     encoder: ImageEncoder,
     decoder: ImplicitDecoder,
@@ -144,8 +197,8 @@ def symmetric_loss(
 ) -> Float[Tensor, "n"]:
     """Return the smaller loss per photon of each pattern and of its copy turned by 180°.
 
-    A copy seen at R is the pattern itself seen at Rz(180°)·R, so that both are compared with the
-    counts as measured.
+    ``pixels``: the innermost of those counted, at which both are compared with the counts. A copy
+    seen at R is the pattern itself seen at Rz(180°)·R, so that it is compared as measured.
     """
     image = encoder.image(counts)
     heads, _ = encoder(torch.cat([image, image.flip(-1, -2)]))
@@ -153,7 +206,8 @@ def symmetric_loss(
     turned = turned * turned.new_tensor([-1.0, -1.0, 1.0])[:, None]
     rotation = torch.cat([upright, turned])
     cut = decoder(rotation, pixels.s)
-    loss = photon_nll(counts.repeat(2, 1), cut * pixels.gain, pixels.background)
+    compared = counts[:, : len(pixels)].repeat(2, 1)
+    loss = photon_nll(compared, cut * pixels.gain, pixels.background)
     return torch.minimum(*loss.chunk(2))
 
 

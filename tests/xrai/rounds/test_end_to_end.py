@@ -11,7 +11,7 @@ from xrai.config import DecoderConfig
 from xrai.decoder import ImplicitDecoder
 from xrai.encoder.config import EndToEndConfig
 from xrai.encoder.image import ImageEncoder
-from xrai.rounds.end_to_end import EndToEnd, spread, symmetric_loss
+from xrai.rounds.end_to_end import EndToEnd, likeliest_start, spread, symmetric_loss
 from xrai.sources.stream import PatternStream
 from xrai.state.monitor import Monitor
 from xraisim.core import rotations, so3
@@ -136,3 +136,30 @@ def test_spread_tells_collapse_from_uniform():
 def test_settings_must_be_positive():
     with pytest.raises(ConfigError, match=r"end_to_end.epochs is 0; expected"):
         EndToEndConfig(epochs=0)
+
+
+def test_the_loss_reaches_farther_as_it_learns(patterns):
+    config = EndToEndConfig(reach=3.0, first_reach=1.5, batch=90, epochs=4, channels=4)
+    with PatternStream(patterns, 400, 1.0) as stream:
+        learner = EndToEnd(stream, config, torch.device("cpu"))
+        counts = next(stream.blocks())[1].dense(len(learner.pixels))
+        reached = []
+        for passes in (0.0, 1.0, 2.0, 3.0):
+            learner.step(counts[:90], passes)
+            reached.append(learner._within_reach(passes))
+    radius = learner.pixels.radius * stream.diameter_angstrom
+    assert reached[:2] == [int((radius <= reach).sum()) for reach in (1.5, 2.25)]
+    assert reached[2:] == [len(learner.pixels)] * 2
+
+
+def test_the_likeliest_of_several_starts_goes_on(patterns, tmp_path):
+    config = EndToEndConfig(reach=3.0, batch=90, channels=8, restarts=3, trial=400)
+    path, cpu = tmp_path / "1.jsonl", torch.device("cpu")
+    with PatternStream(patterns, 400, 1.0) as stream:
+        chosen = likeliest_start(stream, config, cpu, Monitor(path, quiet=True), seed=1)
+        nll = [json.loads(line)["nll_per_photon"] for line in path.read_text().splitlines()]
+        assert len(set(nll)) == 3
+        other = EndToEnd(stream, config, cpu, seed=1 + (nll.index(min(nll)) << 32))
+        other.learn(400, "alone", Monitor(None, quiet=True))
+    assert chosen.passes == 0
+    assert torch.equal(chosen.decoder.values(), other.decoder.values())
