@@ -224,13 +224,13 @@ def _as_published(finder: PoseFinder, state: State, monitor: Monitor, autosave: 
     config = finder.config
     if state.volume is not None and not state.networks:  # finished before passes were kept
         return
-    settings = finder.stream, config.end_to_end, finder.device
-    more = {"decoder": config.decoder, "seed": config.seed}
+    stream, settings, device = finder.stream, config.end_to_end, finder.device
+    decoder, seed = config.decoder, config.seed
     if state.networks:
-        learner = EndToEnd(*settings, **more)
+        learner = EndToEnd(stream, settings, device, decoder=decoder, seed=seed)
         learner.load_state_dict(state.networks[0])
     else:
-        learner = likeliest_start(*settings, monitor, **more)
+        learner = likeliest_start(stream, settings, device, monitor, decoder=decoder, seed=seed)
     while learner.passes < config.end_to_end.epochs:
         with _timed(state, "end_to_end"):
             poses = learner.one_pass(monitor)

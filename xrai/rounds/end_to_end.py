@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xrai.config import DecoderConfig
 from xrai.decoder import ImplicitDecoder, radial_profile
+from xrai.decoder.config import DecoderConfig
 from xrai.encoder.config import EndToEndConfig
 from xrai.encoder.image import ImageEncoder
 from xrai.rounds.photons import require_photons
