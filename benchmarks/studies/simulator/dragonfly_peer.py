@@ -1,0 +1,184 @@
+"""Dragonfly's simulator (PyPI ``dragonfly-spi``) on our structure, detector and photon count.
+
+Its own chain is run: ``make_densities`` → ``make_intensities`` → ``make_detector`` → ``make_data``.
+``make_data`` looks every pixel up by trilinear interpolation of |F|², on a grid of one voxel per
+pixel unless told otherwise, and draws a Poisson number for each that is not masked. All patterns
+stay in memory until they are written, orientations are not kept, the seed is the clock's and the
+file is always HDF5. Atoms are points of Z + f′ electrons, without form factors or B factors, and
+the density is smoothed twice.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import gemmi
+import numpy as np
+
+from benchmarks.studies.common.measured_command import CommandError, Measured, measure, thread_limit
+from xraisim.instrument.beam import Beam
+from xraisim.instrument.detector import Detector, Geometry
+from xraisim.sample.structure import Atoms
+
+_INTENSITY, _PHOTONS = "intensities.bin", "photons.h5"
+_BAD = 2  # in its masks: a pixel that is not simulated
+_CONFIG = """\
+[parameters]
+detd = {detector.distance_mm!r}
+lambda = {beam.wavelength_angstrom!r}
+detsize = {detector.columns} {detector.rows}
+pixsize = {detector.pixel_size_mm!r}
+ewald_rad = {ewald_voxels!r}
+stoprad = 0
+polarization = {beam.polarisation}
+
+[make_densities]
+in_pdb_file = atoms.pdb
+scatt_dir = {tables}
+out_density_file = density.bin
+num_threads = {threads}
+
+[make_intensities]
+in_density_file = density.bin
+out_intensity_file = {intensity}
+num_threads = {threads}
+
+[make_detector]
+in_mask_file = mask.byt
+out_detector_file = detector.h5
+
+[make_data]
+in_detector_file = detector.h5
+in_intensity_file = {intensity}
+out_photons_file = {photons}
+num_data = {patterns}
+{scaling}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DragonflyRun:
+    """One run of ``make_data``: the whole command, its file included."""
+
+    patterns: int
+    photons_per_pattern: float
+    wall_s: float
+    peak_gib: float
+    bytes_per_photon: float
+
+
+class Dragonfly:
+    """The programs of an environment's ``bin`` directory, working in ``folder``.
+
+    ``beam`` is polarised along x or y; ``voxels_per_pixel`` refines its grid beyond its default.
+    Raises :class:`CommandError` if the programs are not there.
+    """
+
+    def __init__(
+        self,
+        programs: Path,
+        folder: Path,
+        *,
+        beam: Beam,
+        detector: Detector,
+        threads: int,
+        voxels_per_pixel: int = 1,
+    ) -> None:
+        self._programs, self._folder, self._threads = programs.absolute(), folder, threads
+        self._beam, self._detector = beam, detector
+        pixels = detector.distance_mm / detector.pixel_size_mm
+        self._ewald_voxels = voxels_per_pixel * pixels  # radius of the Ewald sphere
+        if not (self._programs / "dragonfly.utils.make_data").exists():
+            raise CommandError(
+                f"{programs} has no dragonfly.utils.make_data; expected the directory of "
+                "executables of an environment into which dragonfly-spi is installed"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.version = self._ask(
+            "from importlib.metadata import version as v; print(v('dragonfly-spi'))"
+        )
+        self._tables = self._ask("import dragonfly; print(dragonfly.__path__[0] + '/aux')")
+
+    def prepare(self, atoms: Atoms, geometry: Geometry) -> float:
+        """Make its volume and detector file; return the seconds that its programs took."""
+        (self._folder / "atoms.pdb").write_text(pdb_text(atoms), encoding="ascii")
+        mask = np.where(geometry.mask, _BAD, 0).astype(np.uint8).reshape(geometry.shape)
+        mask.T.tofile(self._folder / "mask.byt")  # its first index is x
+        self._configure(1, "mean_count = 1.0")
+        steps = ("make_densities", "make_intensities", "make_detector")
+        return sum(self._run(step).wall_s for step in steps)
+
+    @property
+    def grid(self) -> int:
+        """Voxels per edge of its volume, once it is made."""
+        return round(((self._folder / _INTENSITY).stat().st_size / 8) ** (1 / 3))
+
+    def make(self, patterns: int, photons_per_pattern: float) -> DragonflyRun:
+        """Run ``make_data``, scaled to a mean number of photons per pattern."""
+        self._configure(patterns, f"mean_count = {photons_per_pattern!r}")
+        taken = self._run("make_data")
+        file = self._folder / _PHOTONS
+        size = file.stat().st_size
+        file.unlink()
+        photons = _figure(r"frames with (\S+) photons/frame", taken.stdout)
+        return DragonflyRun(
+            patterns=patterns,
+            photons_per_pattern=photons,
+            wall_s=taken.wall_s,
+            peak_gib=taken.peak_gib,
+            bytes_per_photon=size / (patterns * photons),
+        )
+
+    def photons_at_fluence(self) -> float:
+        """Return the photons per pattern that it expects at the beam's fluence.
+
+        The mean over 5,000 random orientations of its volume, before any photon is drawn.
+        """
+        self._configure(1, f"fluence = {self._beam.fluence_photons_per_um2!r}")
+        return _figure(r"Target mean_count = (\S+) for", self._run("make_data").stderr)
+
+    def _configure(self, patterns: int, scaling: str) -> None:
+        text = _CONFIG.format(
+            detector=self._detector,
+            beam=self._beam,
+            ewald_voxels=self._ewald_voxels,
+            threads=self._threads,
+            tables=self._tables,
+            intensity=_INTENSITY,
+            photons=_PHOTONS,
+            patterns=patterns,
+            scaling=scaling,
+        )
+        (self._folder / "config.ini").write_text(text, encoding="utf-8")
+
+    def _run(self, step: str) -> Measured:
+        program = self._programs / f"dragonfly.utils.{step}"
+        # mpi4py, which it imports, does not start as root without these two.
+        as_root = {f"OMPI_ALLOW_RUN_AS_ROOT{end}": "1" for end in ("", "_CONFIRM")}
+        return measure(
+            [program, "-c", "config.ini", "-y"],
+            directory=self._folder,
+            environment=thread_limit(self._threads) | as_root,
+        )
+
+    def _ask(self, python: str) -> str:
+        return measure([self._programs / "python", "-c", python]).stdout.strip()
+
+
+def pdb_text(atoms: Atoms) -> str:
+    """Return the columns of a PDB file that Dragonfly reads: position, occupancy, element."""
+    symbols = [gemmi.Element(int(number)).name.upper() for number in atoms.elements]
+    lines = [
+        f"ATOM  {'':24}{x:8.3f}{y:8.3f}{z:8.3f}{occupancy:6.2f}{b:6.2f}{'':10}{symbol:>2}"
+        for (x, y, z), occupancy, b, symbol in zip(
+            atoms.positions, atoms.occupancy, np.clip(atoms.b_iso, 0, 999), symbols, strict=True
+        )
+    ]
+    return "\n".join([*lines, "END", ""])
+
+
+def _figure(pattern: str, printed: str) -> float:
+    found = re.search(pattern, printed)
+    if found is None:
+        raise CommandError(f"Dragonfly did not print {pattern!r}; it printed\n{printed[-2000:]}")
+    return float(found[1])
