@@ -82,7 +82,7 @@ def main() -> None:
     decoder = replace(DecoderConfig(), learning_rate=said.decoder_rate)
     record: dict[str, Any] = {**study_record.circumstances(), "patterns": said.patterns.name}
     record["seeds"] = {}
-    for seed in map(int, said.seeds.split(",")):
+    for seed in study_record.seeds(said):
         with PatternStream(said.patterns, _BLOCK, _MEMORY_GIB) as stream:
             found = measure(stream, said.patterns, config, decoder, seed)
         record["seeds"][seed] = found

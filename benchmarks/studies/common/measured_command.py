@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _SHOWN_CHARACTERS = 2000  # of what a failed command printed
 
@@ -32,6 +33,10 @@ class Measured:
     peak_gib: float
     stdout: str
     stderr: str
+
+    def figures(self) -> dict[str, Any]:
+        """Return the JSON of the last line that the command printed."""
+        return dict(json.loads(self.stdout.strip().splitlines()[-1]))
 
 
 def thread_limit(threads: int) -> dict[str, str]:

@@ -1,49 +1,28 @@
-"""From nothing to a density, stage by stage; what is there already is not made again."""
+"""Stages of several studies; what is there already is not made again. And what a run left."""
 
+import json
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
-from baselines.classify import checkpoint as classes
-from baselines.classify import classify
-from baselines.classify.selection import AUTO, read_selection, select, write_selected
-from baselines.phasing.config import PhasingConfig
-from baselines.phasing.output import write_result
-from baselines.phasing.run import phase
-from benchmarks.studies.virus_twin.settings import ExperimentSettings
 from xrai.config import TrainConfig
 from xrai.state import checkpoint
 from xrai.train import reconstruct, resume
-from xraisim.console import progress, say
+from xraisim.console import progress
 from xraisim.files.patterns import PatternReader
 from xraisim.files.poses import read_poses
-from xraisim.files.result import INTENSITY, POSES, is_finished
-from xraisim.files.volumes import read_attributes, read_volume
+from xraisim.files.result import POSES, is_finished
 from xraisim.simulation import make
 from xraisim.simulation.config import SimulationConfig
 
 
 def simulated(config: SimulationConfig, patterns: Path) -> Path:
     """Return ``patterns``, made or completed unless it is whole."""
+    patterns.parent.mkdir(parents=True, exist_ok=True)
     with progress("patterns", config.patterns) as advance:
         make.simulate(config, patterns, resume=True, progress=advance)
     return patterns
-
-
-def selected(settings: ExperimentSettings, patterns: Path, directory: Path) -> np.ndarray:
-    """Return the numbers of the single hits; ``directory/single.h5`` holds their patterns."""
-    single, selection = directory / "single.h5", directory / "selection.h5"
-    if not single.exists():
-        say("classifying patterns …")
-        config, run = settings.classify, directory / "classes"
-        if not (run / "summary.json").exists():
-            with progress("iterations", config.restarts * config.iterations) as advance:
-                interrupted = (run / classes.NAME).exists()
-                classify(patterns, run, config, resume=interrupted, progress=advance)
-        select(run, AUTO, selection, settings.brightest)
-        write_selected(selection, single, patterns)
-    return np.flatnonzero(read_selection(selection, patterns).numpy())
 
 
 def trained(patterns: Path, directory: Path, config: TrainConfig) -> Path:
@@ -53,17 +32,6 @@ def trained(patterns: Path, directory: Path, config: TrainConfig) -> Path:
             resume(directory)
         else:
             reconstruct(patterns, directory, config)
-    return directory
-
-
-def phased(run: Path, config: PhasingConfig, seed: int) -> Path:
-    """Return the directory of the density of a reconstruction."""
-    directory, intensity = run / "phasing", run / INTENSITY
-    if not (directory / "summary.json").exists():
-        settings = config.completed(read_attributes(intensity))
-        with progress("phasing iterations", settings.iterations) as advance:
-            result = phase(read_volume(intensity), settings, seed, advance)
-        write_result(directory, result, settings, seed)
     return directory
 
 
@@ -77,3 +45,15 @@ def measured_range(patterns: Path) -> tuple[float, float]:
 def orientations(run: Path) -> torch.Tensor:
     """Return the orientations that a reconstruction found, float32 [N, 4]."""
     return torch.from_numpy(read_poses(run / POSES)["orientations"])
+
+
+def metrics(run: Path, **wanted: object) -> list[dict[str, Any]]:
+    """Return the lines of a run's ``metrics.jsonl`` that have the values ``wanted``."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if all(line.get(key) == wanted[key] for key in wanted)]
+
+
+def rounds(run: Path) -> list[dict[str, Any]]:
+    """Return what X-RAI noted of each round, without the curves."""
+    lines = metrics(run, event="round")
+    return [{k: v for k, v in line.items() if not isinstance(v, list)} for line in lines]

@@ -14,6 +14,7 @@ import typer
 
 from baselines.emc import EmcConfig, Level, reconstruct
 from benchmarks.studies.common import study_record
+from benchmarks.studies.common.stages import simulated
 from xraisim import console
 from xraisim.core.json_text import to_json
 from xraisim.files.poses import read_poses
@@ -21,7 +22,6 @@ from xraisim.files.result import POSES
 from xraisim.files.truth import Truth, read_truth, truth_path
 from xraisim.photons.hits import HIT_NAMES, SINGLE
 from xraisim.simulation.config import from_mapping
-from xraisim.simulation.make import simulate
 
 _SUBUNITS = {"50S": "B*", "30S": "A*"}
 _PULSES = {"x1": 1e13, "x0.1": 1e12}
@@ -44,10 +44,7 @@ def main(
     """Simulate, reconstruct, count; write ``record.json``."""
     record, runs = study_record.circumstances(), []
     for light, photons in _PULSES.items():
-        path = out / f"{light}.h5"
-        if not path.exists():
-            out.mkdir(parents=True, exist_ok=True)
-            simulate(from_mapping(_experiment(patterns, photons)), path)
+        path = simulated(from_mapping(_experiment(patterns, photons)), out / f"{light}.h5")
         truth = read_truth(truth_path(path))
         for seed in range(seeds):
             run = out / f"{light}-{seed}"

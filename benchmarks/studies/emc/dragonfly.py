@@ -20,7 +20,7 @@ import torch
 from baselines.external.dragonfly import program
 from baselines.external.dragonfly.program import LOG, LogLine, read_log
 from baselines.external.dragonfly.write import volume_size, write_start
-from benchmarks.studies.common.measured_command import measure, thread_limit
+from benchmarks.studies.common.dragonfly import Environment
 from xraisim import console
 from xraisim.core.json_text import to_json
 from xraisim.core.types import Volume
@@ -31,7 +31,6 @@ from xraisim.formats.experiment import ExperimentConfig
 from xraisim.sample.structure import read_atoms
 
 _TIMES = "times.json"
-_AS_ROOT = {f"OMPI_ALLOW_RUN_AS_ROOT{end}": "1" for end in ("", "_CONFIRM")}
 Changes = Mapping[str, Mapping[str, object]]
 AS_SHIPPED: Changes = MappingProxyType({})
 
@@ -68,12 +67,8 @@ class Simulation:
     def __init__(
         self, programs: Path, folder: Path, frames: int, threads: int, changes: Changes = AS_SHIPPED
     ) -> None:
-        self.program = program.find_program(str(programs))
-        self.folder, self.threads = folder.absolute(), threads
-        python = self.program.parent / "python"
-        asked = measure([python, "-c", "import dragonfly; print(dragonfly.__path__[0])"],
-                        environment=_AS_ROOT).stdout  # fmt: skip
-        self._package = Path(asked.strip())
+        self.dragonfly = Environment(programs, threads)
+        self.folder, self._package = folder.absolute(), self.dragonfly.package
         self.config = self._configured(frames, changes)
         if not (self.folder / "data/photons.emc").exists():
             self._simulate()
@@ -94,21 +89,16 @@ class Simulation:
             (self.folder / "aux").symlink_to(self._package / "aux")
         with (self.folder / "config.ini").open("w") as file:
             self.config.write(file)
-        self._step("sim_setup")
-
-    def _step(self, name: str) -> None:
-        measure(
-            [self.program.parent / f"dragonfly.utils.{name}", "-c", "config.ini", "-y"],
-            directory=self.folder,
-            environment=thread_limit(self.threads) | _AS_ROOT,
-        )
+        self.dragonfly.run("sim_setup", self.folder)
 
     @property
     def wavelength_angstrom(self) -> float:
+        """The photons' wavelength."""
         return float(self.config["parameters"]["lambda"])
 
     @property
     def detector(self) -> DragonflyDetector:
+        """The detector file that it simulated with."""
         return read_detector(self.folder / "data/det_sim.h5")
 
     @property
@@ -220,10 +210,10 @@ class Simulation:
             console.say(f"Dragonfly, iteration {line.iteration}: {line.seconds:.1f} s")
 
         program.run(
-            self.program,
+            self.dragonfly.emc,
             folder,
             iterations,
-            threads=self.threads,
+            threads=self.dragonfly.threads,
             time_limit_s=time_limit_s,
             on_iteration=note,
         )

@@ -1,10 +1,7 @@
 """``xrai-baseline emc`` as a measured command, its volume kept after every iteration."""
 
 import json
-import os
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,9 @@ import torch
 
 from baselines.emc import EmcConfig, Level
 from baselines.emc.checkpoint import NAME as CHECKPOINT
-from benchmarks.studies.common.measured_command import CommandError, thread_limit
+from benchmarks.studies.common.measured_command import measure, thread_limit
+from benchmarks.studies.common.snapshots import snapshots
+from benchmarks.studies.common.stages import metrics
 from xraisim.core import config as toml
 from xraisim.core.json_text import to_json
 from xraisim.core.types import Volume
@@ -21,8 +20,6 @@ from xraisim.files.result import is_finished
 from xraisim.files.volumes import read_volume
 
 _COMMAND = "from baselines.cli import main; main()"
-_POLL_S = 0.02
-_SHOWN_CHARACTERS = 2000
 _TIMES = "times.json"
 _STARTS = 1  # melting leaves little of it
 _OVERSAMPLING, _RINGS = 9.0, 8.0  # per speckle: the bright centre of a small detector is steep
@@ -48,9 +45,9 @@ class OursRun:
         A checkpoint is that program's own affair: where it is not what is expected here, only
         the final volume is known.
         """
-        numbers = range(1, len(self.done_s))
-        early = [_checkpoint_volume(self.folder / f"volumes/{n:03d}.pt") for n in numbers]
-        return [*early, read_volume(self.folder / "intensity.h5")]
+        early = [self.folder / "volumes" / f"{n:03d}" for n in range(len(self.done_s) - 1)]
+        final = read_volume(self.folder / "intensity.h5")
+        return [*(_checkpoint_volume(path / CHECKPOINT) for path in early), final]
 
 
 def march_to(
@@ -80,57 +77,24 @@ def run_ours(
 ) -> OursRun:
     """Run the command in ``folder`` with a configuration, or a file of one; a run there is read."""
     if not is_finished(folder):
-        (folder / "volumes").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         settings = folder / "settings.toml"
         text = config.read_text() if isinstance(config, Path) else toml.dumps(config)
         settings.write_text(text)
         _run(patterns, folder, settings, threads, seed)
     times = json.loads((folder / _TIMES).read_text())
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    return OursRun(folder=folder, metrics=[json.loads(line) for line in lines], **times)
+    return OursRun(folder=folder, metrics=metrics(folder), **times)
 
 
 def _run(patterns: Path, folder: Path, settings: Path, threads: int, seed: int) -> None:
-    command = [sys.executable, "-c", _COMMAND, "emc", str(patterns), "--out", str(folder)]
-    command += ["--config", str(settings), "--seed", str(seed)]
-    done: list[float] = []
-    loads: list[float] = []
-    began = time.monotonic()
-    with (folder / "console.log").open("w") as console:
-        process = subprocess.Popen(
-            command, env=os.environ | thread_limit(threads), stdout=console, stderr=console
-        )
-        seen = 0
-        while process.poll() is None:
-            seen = _keep_checkpoint(folder, seen, began, done, loads)
-            time.sleep(_POLL_S)
-    wall_s = time.monotonic() - began
-    if process.returncode:
-        printed = (folder / "console.log").read_text()[-_SHOWN_CHARACTERS:]
-        raise CommandError(f"exit code {process.returncode}: {' '.join(command)}\n{printed}")
-    if done:
-        done[-1] = wall_s  # of the last iteration only the whole volume counts
-    times = {"done_s": done or [wall_s], "loads": loads, "wall_s": wall_s}
+    command: list[str | Path] = [sys.executable, "-c", _COMMAND, "emc", patterns, "--out", folder]
+    command += ["--config", settings, "--seed", str(seed)]
+    with snapshots(folder / CHECKPOINT, folder / "volumes") as seen:
+        wall_s = measure(command, environment=thread_limit(threads)).wall_s
+    # of the last iteration only the whole volume counts
+    done_s = [*(one.seconds for one in seen[:-1]), wall_s]
+    times = {"done_s": done_s, "loads": [one.load for one in seen], "wall_s": wall_s}
     (folder / _TIMES).write_text(to_json(times))
-
-
-def _keep_checkpoint(
-    folder: Path, seen: int, began: float, done: list[float], loads: list[float]
-) -> int:
-    """Keep a new checkpoint under the number of its iteration; return which one was seen last.
-
-    Checkpoints replace one another, so a second link to the file keeps it without copying.
-    """
-    try:
-        found = (folder / CHECKPOINT).stat().st_ino
-        if found == seen:
-            return seen
-        os.link(folder / CHECKPOINT, folder / f"volumes/{len(done) + 1:03d}.pt")
-    except FileNotFoundError:
-        return seen
-    done.append(time.monotonic() - began)
-    loads.append(round(os.getloadavg()[0], 2))
-    return found
 
 
 def _checkpoint_volume(path: Path) -> Volume | None:

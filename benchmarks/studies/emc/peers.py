@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from baselines.external.dragonfly.program import BIN_VARIABLE
 from benchmarks.studies.common import study_record
 from benchmarks.studies.emc import divergence, iteration, whole
 from benchmarks.studies.emc.task import Setting
@@ -34,14 +35,13 @@ _FIGURES = Path("docs/images")
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Our EMC beside Dragonfly's.")
+    parser = study_record.parser(__doc__, "runs/emc-peers")
     parser.add_argument(
         "--dragonfly",
         type=Path,
-        default=os.environ.get("XRAI_DRAGONFLY_BIN"),
+        default=os.environ.get(BIN_VARIABLE),
         help="directory of Dragonfly's executables",
     )
-    parser.add_argument("--out", "--reuse", type=Path, default=Path("runs/emc-peers"))
     parser.add_argument("--part", action="append", choices=list(PARTS), help="default: all")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3, help="of ours, and of iterations")
@@ -50,7 +50,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--figures", type=Path, default=_FIGURES, help="directory of the plots")
     options = parser.parse_args()
     if options.dragonfly is None:
-        parser.error("Dragonfly is needed: give --dragonfly BIN or set XRAI_DRAGONFLY_BIN")
+        parser.error(f"Dragonfly is needed: give --dragonfly BIN or set {BIN_VARIABLE}")
     return options
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from baselines.emc import EmcConfig, Level
 from benchmarks.studies.common import study_record
+from benchmarks.studies.common.stages import simulated
 from benchmarks.studies.emc import plots
 from benchmarks.studies.emc.ours import run_ours
 from xraisim import console
 from xraisim.files.patterns import PatternReader
 from xraisim.simulation.config import from_mapping
-from xraisim.simulation.make import simulate
 
 _PATTERNS = (1000, 2000, 4000, 8000, 16_000)
 _ROTATIONS = (1000, 2000, 4000, 8000, 16_000)
@@ -50,23 +50,15 @@ def exponent(name: str, rows: list[dict[str, Any]]) -> float:
 
 def _patterns(folder: Path, number: int) -> Path:
     """Return a file of so many patterns, made unless it is there."""
-    path = folder / f"{number}-patterns.h5"
-    if path.exists():
-        return path
-    config = from_mapping(
-        {
-            "structure": "4v5d",
-            "chains": "B*",
-            "patterns": number,
-            "instrument": "xrai2025",
-            "beam": {"photons_per_pulse": 1e13},
-            "detector": {"s_min_per_angstrom": 0.004},
-        }
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    with console.progress("patterns", number) as advance:
-        simulate(config, path, progress=advance)
-    return path
+    config = {
+        "structure": "4v5d",
+        "chains": "B*",
+        "patterns": number,
+        "instrument": "xrai2025",
+        "beam": {"photons_per_pulse": 1e13},
+        "detector": {"s_min_per_angstrom": 0.004},
+    }
+    return simulated(from_mapping(config), folder / f"{number}-patterns.h5")
 
 
 def _point(options: argparse.Namespace, sizes: dict[str, int]) -> dict[str, Any]:
@@ -94,13 +86,12 @@ def _point(options: argparse.Namespace, sizes: dict[str, int]) -> dict[str, Any]
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="How the time of our EMC iteration grows.")
+    parser = study_record.parser(__doc__, "runs/emc-scaling")
     sweeps = {"patterns": _PATTERNS, "rotations": _ROTATIONS, "pixels": _PIXELS}
     for name, values in sweeps.items():
         parser.add_argument(f"--{name}", type=int, nargs="+", default=values)
     parser.add_argument("--iterations", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/emc-scaling"))
     parser.add_argument("--figure", type=Path, default=Path("docs/images/emc_scaling.png"))
     return parser.parse_args()
 

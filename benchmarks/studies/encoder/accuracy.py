@@ -19,6 +19,7 @@ from torch import Tensor
 
 from benchmarks.oracle import MergeConfig, oracle
 from benchmarks.studies.common import study_record
+from benchmarks.studies.common.stages import simulated
 from benchmarks.studies.encoder.forms import ImageForm, PolarForm
 from xrai.encoder import EncoderConfig
 from xrai.encoder.training import encoder_pixels
@@ -32,7 +33,6 @@ from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_volume
 from xraisim.simulation.config import from_mapping
-from xraisim.simulation.make import simulate
 
 _WIDTH_MM = 33.0  # as far as the encoder looks
 _REFINEMENTS = 3
@@ -60,36 +60,29 @@ class Case:
     test: Patterns
 
 
-def simulated(folder: Path, width: int, number: int, seed: int) -> Path:
+def patterns_on(folder: Path, width: int, number: int, seed: int) -> Path:
     """Return a file of patterns on a detector of ``width``² pixels, made unless it is there."""
-    path = folder / f"{width}-{seed}.h5"
-    detector = {
-        "rows": width,
-        "columns": width,
-        "pixel_size_mm": _WIDTH_MM / width,
-        "s_min_per_angstrom": 0.004,
+    config = {
+        "structure": "4v5d",
+        "chains": "B*",
+        "patterns": number,
+        "seed": seed,
+        "instrument": "xrai2025",
+        "beam": {"photons_per_pulse": 1e13},
+        "detector": {
+            "rows": width,
+            "columns": width,
+            "pixel_size_mm": _WIDTH_MM / width,
+            "s_min_per_angstrom": 0.004,
+        },
+        "fluence": {"distribution": "lognormal", "sigma": 0.3},
     }
-    if not path.exists():
-        config = from_mapping(
-            {
-                "structure": "4v5d",
-                "chains": "B*",
-                "patterns": number,
-                "seed": seed,
-                "instrument": "xrai2025",
-                "beam": {"photons_per_pulse": 1e13},
-                "detector": detector,
-                "fluence": {"distribution": "lognormal", "sigma": 0.3},
-            }
-        )
-        folder.mkdir(parents=True, exist_ok=True)
-        simulate(config, path)
-    return path
+    return simulated(from_mapping(config), folder / f"{width}-{seed}.h5")
 
 
 def prepare(options: argparse.Namespace, width: int, config: EncoderConfig) -> Case:
     """Simulate, merge at the true poses, and cut to the encoder's reach."""
-    files = [simulated(options.out, width, options.patterns, seed) for seed in (1, 2)]
+    files = [patterns_on(options.out, width, options.patterns, seed) for seed in (1, 2)]
     merged = options.out / f"{width}-oracle"
     if not (merged / "intensity.h5").exists():
         merged.mkdir(exist_ok=True)
@@ -192,13 +185,12 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Pose error of the encoder by training time.")
+    parser = study_record.parser(__doc__, "runs/encoder")
     parser.add_argument("--widths", type=int, nargs="+", default=(33, 64, 128, 256))
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=tuple(FORMS))
     parser.add_argument("--cpu-seconds", type=float, nargs="+", default=(10, 20, 40, 60, 120))
     parser.add_argument("--patterns", type=int, default=3000)
     parser.add_argument("--rotations", type=int, default=6000)
-    parser.add_argument("--out", type=Path, default=Path("runs/encoder"))
     return parser.parse_args()
 
 

@@ -9,7 +9,6 @@ device that was used.
 """
 
 import argparse
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,10 @@ import torch
 
 from baselines.emc import EmcConfig, Level, reconstruct
 from benchmarks.studies.common import study_record
+from benchmarks.studies.common.stages import metrics
 from benchmarks.task import load_task
 from xraisim import console
+from xraisim.core.device import choose_device
 from xraisim.core.errors import UserError
 from xraisim.files.volumes import read_volume
 from xraisim.simulation import make
@@ -30,16 +31,18 @@ _ITERATIONS = 4
 _AGREE = 2e-3  # relative difference of two volumes: rounding, in half precision for one engine
 
 
+@study_record.user_errors()
 def main() -> None:
     """Simulate, check, measure and write the record."""
     options = _options()
+    choose_device(options.device)
     with tempfile.TemporaryDirectory() as scratch:
         patterns = Path(scratch) / "patterns.h5"
         wanted = replace(load_task("quick").simulate, patterns=options.patterns, seed=1)
         with console.progress("patterns", options.patterns) as advance:
             make.simulate(wanted, patterns, progress=advance)
-        record: dict[str, Any] = study_record.circumstances() | vars(options)
-        record["record"] = str(options.record)
+        record: dict[str, Any] = study_record.circumstances(options.device)
+        record["settings"] = {name: str(value) for name, value in vars(options).items()}
         record["differences"] = {
             engine: check(patterns, Path(scratch), options.device, engine)
             for engine in ("harmonic", "dense")
@@ -78,8 +81,7 @@ def measure(patterns: Path, run: Path, options: argparse.Namespace) -> list[dict
     )
     with console.progress("EMC iterations", config.iterations) as advance:
         reconstruct(patterns, run, config, progress=advance)
-    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return [line for line in lines if line["level"] == 2]
+    return metrics(run, level=2)
 
 
 def _options() -> argparse.Namespace:

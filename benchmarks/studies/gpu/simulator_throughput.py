@@ -11,12 +11,10 @@ the record names the device that was used.
 
 import argparse
 import dataclasses
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +22,12 @@ import numpy as np
 import torch
 from scipy import stats
 
-from benchmarks import revision
+from benchmarks.studies.common import study_record
+from benchmarks.studies.gpu.xrai_steps import wait
 from xraisim.core import machine
 from xraisim.core.device import choose_device
 from xraisim.core.errors import UserError
-from xraisim.core.json_text import to_json
 from xraisim.core.rotations import to_matrix
-from xraisim.files.atomic import write_text
 from xraisim.files.patterns import PatternWriter
 from xraisim.instrument.beam import FluenceSpread
 from xraisim.instrument.detector import Geometry, geometry
@@ -163,12 +160,6 @@ def rate(draw: Callable[[Shots, int], Any], batch: int, device: torch.device) ->
     return calls * batch / (time.perf_counter() - started)
 
 
-def wait(device: torch.device) -> None:
-    """Wait until the device has done what was asked."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def make_file(experiment: Experiment, arguments: argparse.Namespace) -> dict[str, float]:
     """Draw ``--patterns`` patterns and write them, each block while the next is drawn."""
     source, total, photons = experiment.source(arguments.device), arguments.patterns, 0
@@ -207,6 +198,7 @@ def make_file(experiment: Experiment, arguments: argparse.Namespace) -> dict[str
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the experiment; print its tables; return its record."""
     device = choose_device(arguments.device)
+    record = study_record.circumstances(arguments.device)
     experiment = prepare(arguments)
     pixels = len(experiment.seen.good)
     print(f"{arguments.structure}: {experiment.volume.grid}³ voxels, {pixels} usable pixels")
@@ -223,11 +215,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     for name, value in whole.items():
         print(f"  {name:40s} {value:10.4g}")
     settings = {name: str(value) for name, value in vars(arguments).items()}
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": revision.commit(),
-        "versions": machine.versions(),
-        "hardware": dataclasses.asdict(machine.hardware(arguments.device)),
+    return record | {
         "settings": settings,
         "voxels_per_edge": experiment.volume.grid,
         "usable_pixels": pixels,
@@ -237,6 +225,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+@study_record.user_errors()
 def main() -> None:
     """Read the command line; exit code 2 and one line for what a user can mend."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -251,12 +240,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the pattern file")
     parser.add_argument("--record", type=Path, required=True, help="a JSON file")
     arguments = parser.parse_args()
-    try:
-        record = measure(arguments)
-        write_text(arguments.record, to_json(record, indent=1) + "\n")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    study_record.write(arguments.record, measure(arguments))
 
 
 if __name__ == "__main__":

@@ -8,28 +8,24 @@ The record is that of ``xrai_online.py``. ``--device cpu --patterns 2000`` tries
 """
 
 import dataclasses
-import sys
 
+from benchmarks.studies.common import study_record
 from benchmarks.studies.gpu.xrai_run import options, run, source, step_costs, write
 from xrai.config import TrainConfig
 from xraisim.core.device import choose_device
-from xraisim.core.errors import UserError
 
 _CONFIG = TrainConfig(block=4096, memory_gib=16.0)
 
 
+@study_record.user_errors()
 def main() -> None:
     """Run the experiment; exit code 2 and one line for what a user can mend."""
     arguments = options((__doc__ or "").split("\n")[0], 50_000).parse_args()
-    try:
-        device = choose_device(arguments.device)
-        config = dataclasses.replace(_CONFIG, device=arguments.device, mode=arguments.mode)
-        patterns = source(arguments, arguments.patterns)
-        whole = run(patterns, arguments.out, config)
-        costs = step_costs(patterns, arguments.out, config, device)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    device = choose_device(arguments.device)
+    config = dataclasses.replace(_CONFIG, device=arguments.device, mode=arguments.mode)
+    patterns = source(arguments, arguments.patterns)
+    whole = run(patterns, arguments.out, config)
+    costs = step_costs(patterns, arguments.out, config, device)
     write(arguments, {"offline": whole, **costs})
     found = whole["result"]
     print(

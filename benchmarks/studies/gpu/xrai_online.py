@@ -11,14 +11,13 @@ that mode. ``--device cpu --patterns 2000`` tries the script out; the record nam
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.studies.common import study_record
 from benchmarks.studies.gpu.xrai_run import options, run, source, step_costs, write
 from xrai.config import TrainConfig
 from xraisim.core.device import choose_device
-from xraisim.core.errors import UserError
 
 _PILOT = 32_768
 _CONFIG = TrainConfig(single_pass=True, block=4096, memory_gib=4.0)
@@ -30,24 +29,21 @@ def affordable(rounds: list[dict[str, Any]], asked: int, limit_s: float) -> int:
     return min(asked, max(_PILOT, int(slowest * limit_s)))
 
 
+@study_record.user_errors()
 def main() -> None:
     """Run the experiment; exit code 2 and one line for what a user can mend."""
     parser = options((__doc__ or "").split("\n")[0], 5_000_000)
     parser.add_argument("--limit-s", type=float, default=400.0, help="for the long run")
     arguments = parser.parse_args()
     out: Path = arguments.out
-    try:
-        device = choose_device(arguments.device)
-        config = dataclasses.replace(_CONFIG, device=arguments.device, mode=arguments.mode)
-        pilot = source(arguments, min(_PILOT, arguments.patterns))
-        first = run(pilot, out / "pilot", config)
-        costs = step_costs(pilot, out / "pilot", config, device)
-        count = affordable(first["rounds"], arguments.patterns, arguments.limit_s)
-        enough = count <= pilot.n_patterns
-        long = first if enough else run(source(arguments, count), out / "online", config)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    device = choose_device(arguments.device)
+    config = dataclasses.replace(_CONFIG, device=arguments.device, mode=arguments.mode)
+    pilot = source(arguments, min(_PILOT, arguments.patterns))
+    first = run(pilot, out / "pilot", config)
+    costs = step_costs(pilot, out / "pilot", config, device)
+    count = affordable(first["rounds"], arguments.patterns, arguments.limit_s)
+    enough = count <= pilot.n_patterns
+    long = first if enough else run(source(arguments, count), out / "online", config)
     write(arguments, {"pilot": first, "online": long, **costs})
     found = long["result"]
     print(f"{found['patterns']} patterns, {found['patterns_per_s']:.0f} patterns/s")

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.studies.common import study_record
+from benchmarks.studies.common.stages import rounds
 from benchmarks.studies.gpu.xrai_steps import Block, differences, measure, measure_peaks
 from benchmarks.task import load_task
 from xrai.config import TrainConfig
@@ -24,7 +24,6 @@ from xraisim.simulation.stream import stream
 
 _SEED = 1
 _RESOLUTIONS = (60.0, 50.0, 40.0, 30.0, 25.0, 20.0, 18.0, 16.0, 14.0, 12.0)  # Å
-_CURVES = {"s_per_angstrom", "icc_half"}  # not repeated in the record for every round
 
 
 class TimedSource:
@@ -81,17 +80,12 @@ def run(patterns: TimedSource, directory: Path, config: TrainConfig) -> dict[str
     ``elapsed_s`` counts from the start of the training; the set-up of the simulation is not in it.
     """
     found = reconstruct(patterns, directory, config, quiet=True)
-    lines = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
-    rounds = [
-        {name: value for name, value in line.items() if name not in _CURVES}
-        for line in lines
-        if line["event"] == "round"
-    ]
+    noted = rounds(directory)
     return {
         "result": dataclasses.asdict(found),
         "drawing_s": patterns.seconds,
-        "rounds": rounds,
-        "time_to_resolution": time_to_resolution(rounds),
+        "rounds": noted,
+        "time_to_resolution": time_to_resolution(noted),
     }
 
 
@@ -141,8 +135,7 @@ def step_costs(
 
 def write(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
     """Write the record: circumstances, settings, memory, and ``figures``."""
-    record = study_record.circumstances()
-    record["hardware"] = dataclasses.asdict(machine.hardware(arguments.device))
+    record = study_record.circumstances(arguments.device)
     record["settings"] = {name: str(value) for name, value in vars(arguments).items()}
     record["peak_host_gib"] = machine.peak_gib()
     if arguments.device.startswith("cuda"):

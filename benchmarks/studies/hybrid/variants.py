@@ -30,25 +30,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.leaderboard import ICC
 from benchmarks.oracle import oracle
-from benchmarks.score import Truth, match_intensity, pose_error, resolution
+from benchmarks.score import ScoreConfig, Truth, match_intensity, pose_error, resolution
 from benchmarks.studies.common import study_record
-from benchmarks.studies.common.snapshots import snapshots
+from benchmarks.studies.common.snapshots import Snapshot, snapshots
+from benchmarks.studies.common.stages import measured_range, metrics, orientations, simulated
 from benchmarks.task import Task, load_task
 from benchmarks.worker import truth_of
 from xrai import train as xrai
 from xrai.config import TrainConfig
+from xrai.state import checkpoint
 from xrai.state.round import ONLINE
 from xraisim import console
 from xraisim.core.symmetry import point_group
-from xraisim.files.patterns import PatternReader
-from xraisim.files.poses import read_poses
-from xraisim.files.result import INTENSITY, POSES
+from xraisim.files.result import INTENSITY
 from xraisim.files.volumes import read_volume
-from xraisim.simulation import make
 
 VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
     "default": lambda c: c,
@@ -68,7 +65,7 @@ ORACLE = "oracle"
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="X-RAI with and without its parts.")
+    parser = study_record.parser(__doc__, "runs/xrai-variants")
     parser.add_argument("--task", default="quick")
     parser.add_argument("--patterns", type=int, help="instead of the task's")
     parser.add_argument("--resolution", type=float, help="Å, instead of the task's edge")
@@ -76,7 +73,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--variant", action="append", choices=variants, help="default: all")
     parser.add_argument("--seeds", type=int, default=3, help="of the reconstruction")
     parser.add_argument("--reach", type=float, help="Å: after how many seconds it was reached")
-    parser.add_argument("--out", type=Path, default=Path("runs/xrai-variants"))
     return parser.parse_args()
 
 
@@ -92,15 +88,6 @@ def task_of(options: argparse.Namespace) -> Task:
     return replace(task, simulate=simulate)
 
 
-def simulated(task: Task, directory: Path) -> Path:
-    """Return the pattern file, made unless it is there."""
-    path = directory / "patterns.h5"
-    if not path.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        make.simulate(task.simulate, path)
-    return path
-
-
 def measured(
     task: Task, name: str, seed: int, patterns: Path, run: Path, reach: float | None
 ) -> dict[str, Any]:
@@ -109,17 +96,15 @@ def measured(
     if note.exists():
         return json.loads(note.read_text())
     began = time.monotonic()
-    with snapshots(run, run / "snapshots") as seen:
+    with snapshots(run / checkpoint.NAME, run / "snapshots") as seen:
         summary = _reconstruct(task, name, seed, patterns, run)
     seconds = time.monotonic() - began
-    with PatternReader(patterns) as reader:
-        radius = reader.pixels.radius
-    truth = truth_of(task, patterns, (float(radius[0]), float(radius[-1])))
+    truth = truth_of(task, patterns, measured_range(patterns))
     found = {"seconds": round(seconds, 1)} | scores(task, truth, run)
     kept = ("encoder_", "seconds_", "warnings", "outliers", "peak_memory_gib")
     found |= {key: value for key, value in summary.items() if key.startswith(kept)}
     if reach is not None:
-        found["seconds_to_reach"] = seen.seconds_to(reach, truth, task.score)
+        found["seconds_to_reach"] = seconds_to(reach, seen, truth, task.score)
         found["new_patterns_per_s"] = _online_rate(run)
     shutil.rmtree(run / "snapshots", ignore_errors=True)
     study_record.write(note, found)
@@ -136,18 +121,37 @@ def _reconstruct(task: Task, name: str, seed: int, patterns: Path, run: Path) ->
 
 def _online_rate(run: Path) -> float | None:
     """Return how many new patterns per second got poses and were merged."""
-    path = run / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    rounds = [one for one in map(json.loads, lines) if one.get("kind") == ONLINE]
+    rounds = metrics(run, kind=ONLINE) if (run / "metrics.jsonl").exists() else []
     seconds = sum(one["patterns"] / one["patterns_per_s"] for one in rounds)
     return sum(one["patterns"] for one in rounds) / seconds if rounds else None
+
+
+def seconds_to(
+    angstrom: float, seen: list[Snapshot], truth: Truth, config: ScoreConfig
+) -> float | None:
+    """Return when the volume first reached ``icc_truth_0.5`` ≤ ``angstrom``; None: never.
+
+    The end of the measured range, if the volume ends before it, counts as a crossing.
+    """
+    for one in seen:
+        state = checkpoint.load(one.path.parent)
+        if state.volume is None or not state.rounds:
+            continue
+        volume = state.volume
+        reach = (volume.grid // 2 - 1) * volume.spacing
+        within = replace(truth, s_range=(truth.s_range[0], min(truth.s_range[1], reach)))
+        _, _, curve = match_intensity(volume, within, config, 0)
+        found = resolution(curve, ICC, 0.5).angstrom
+        if found is not None and found <= angstrom:
+            return one.seconds
+    return None
 
 
 def scores(task: Task, truth: Truth, run: Path) -> dict[str, Any]:
     """Return how near a run's intensity and poses are to the truth."""
     volume = read_volume(run / INTENSITY)
     frame, _, curve = match_intensity(volume, truth, task.score, 0)
-    poses = torch.from_numpy(read_poses(run / POSES)["orientations"])
+    poses = orientations(run)
     return {
         "resolution": dataclasses.asdict(resolution(curve, ICC, 0.5)),
         "icc_truth_outermost": curve.value[-1],
@@ -161,7 +165,7 @@ def main() -> None:
     options = _options()
     task = task_of(options)
     record = study_record.circumstances() | {"task": task.name, "runs": []}
-    patterns = simulated(task, options.out)
+    patterns = simulated(task.simulate, options.out / "patterns.h5")
     for name in options.variant or [*VARIANTS, ORACLE]:
         for seed in range(options.seeds):
             run = options.out / f"{name.replace(' ', '-')}-{seed}"

@@ -7,12 +7,13 @@ A line per seed, a point per round: the median error, modulo the near-symmetric 
 patterns that were new in it. A run of EMC is one point: all its patterns, when it ends.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from benchmarks.studies.common import study_record
 
 _COLOURS = {"amortised": "#1f5fa8", "hybrid": "#c8641e", "emc": "#3c8c3c"}
 
@@ -48,11 +49,8 @@ def draw(records: list[dict[str, Any]], out: Path) -> None:
 
 def main() -> None:
     """Read records and write the figure."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = study_record.parser(__doc__)
     parser.add_argument("records", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
     said = parser.parse_args()
     draw([json.loads(one.read_text()) for one in said.records], said.out)
 

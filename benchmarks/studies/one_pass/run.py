@@ -17,7 +17,6 @@ the encoder alone says the poses of another file.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -31,6 +30,7 @@ from baselines import emc
 from baselines.emc import EmcConfig
 from benchmarks.score import pose_error
 from benchmarks.studies.common import study_record
+from benchmarks.studies.common.stages import metrics
 from xrai.config import TrainConfig
 from xrai.decoder import VolumeConfig
 from xrai.infer import find_poses
@@ -148,7 +148,7 @@ def _poses(run: Path, path: Path, alignment: Alignment, symmetry: str) -> dict[s
         "first_error_deg": of(slice(0, _JUDGED)),
         "last_error_deg": of(slice(max(0, n - _JUDGED), n)),
     }
-    rounds = _events(run, "round")
+    rounds = metrics(run, event="round")
     again = max((one["patterns"] for one in rounds if one["kind"] == RELOCATE), default=0)
     online = [one for one in rounds if one["kind"] == ONLINE]
     if {one["kind"] for one in rounds} <= {ONLINE, RELOCATE}:
@@ -166,17 +166,12 @@ def _poses(run: Path, path: Path, alignment: Alignment, symmetry: str) -> dict[s
     return figures
 
 
-def _events(run: Path, kind: str) -> list[dict[str, Any]]:
-    lines = (run / "metrics.jsonl").read_text().splitlines()
-    return [one for one in map(json.loads, lines) if one.get("event") == kind]
-
-
 def measure(path: Path, config: TrainConfig, symmetry: str, unseen: Path | None) -> dict[str, Any]:
     """Return the figures of one seed."""
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory) / "run"
         found = reconstruct(path, run, config)
-        starts = _events(run, "start")
+        starts = metrics(run, event="start")
         kept = ("patterns", "patterns_per_s", "seconds", "peak_memory_gib", "warnings")
         return {
             "seed": config.seed,
@@ -215,7 +210,7 @@ def main() -> None:
     said = parser.parse_args()
     record: dict[str, Any] = {**study_record.circumstances(), "patterns": said.patterns.name}
     record["runs"] = []
-    for seed in map(int, said.seeds.split(",")):
+    for seed in study_record.seeds(said):
         record["runs"].append(_measured(said, seed))
         study_record.write(said.out, record)
         print(to_json(record["runs"][-1]))

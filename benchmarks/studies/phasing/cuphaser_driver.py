@@ -12,6 +12,7 @@ import time
 
 
 def main() -> None:
+    """Iterate, and print what it took."""
     directory, iterations = sys.argv[1], int(sys.argv[2])
     os.chdir(directory)
     from importlib.metadata import version  # after the change of directory, as its wisdom lies here

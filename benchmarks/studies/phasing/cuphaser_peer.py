@@ -1,6 +1,5 @@
 """A phasing problem as cuphaser reads it: intensity and support as MRC maps, and its settings."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -60,4 +59,4 @@ def run(python: Path, directory: Path, iterations: int, threads: int) -> dict[st
     done = measure(
         [python, driver, directory.resolve(), str(iterations)], environment=thread_limit(threads)
     )
-    return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+    return done.figures()

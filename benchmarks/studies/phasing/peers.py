@@ -89,41 +89,44 @@ def _write(folder: Path, problem: Problem, algorithm: str, options: argparse.Nam
 
 def table(record: dict[str, Any]) -> Table:
     """Return one line per problem."""
-    lines = Table(title=study_record.heading("iterations per second, two programs", record))
-    for name in ("grid", "algorithm", "ours /s", "cuphaser /s", "ours /processor s",
-                 "cuphaser /processor s", "ratio (processor)", "our FFT share"):  # fmt: skip
-        lines.add_column(name)
-    for row in (Pair(**one) for one in record["pairs"]):
-        figures = (row.ours_per_s, row.theirs_per_s, row.ours_per_cpu_s, row.theirs_per_cpu_s)
-        lines.add_row(
+    title = study_record.heading("iterations per second, two programs", record)
+    names = ("grid", "algorithm", "ours /s", "cuphaser /s", "ours /processor s",
+             "cuphaser /processor s", "ratio (processor)", "our FFT share")  # fmt: skip
+    rows = (
+        (
             f"{row.grid}³",
             row.algorithm,
-            *(f"{value:.1f}" for value in figures),
+            f"{row.ours_per_s:.1f}",
+            f"{row.theirs_per_s:.1f}",
+            f"{row.ours_per_cpu_s:.1f}",
+            f"{row.theirs_per_cpu_s:.1f}",
             f"{row.ours_per_cpu_s / row.theirs_per_cpu_s:.1f}",
             f"{row.fft_share:.0%}",
         )
-    return lines
+        for row in (Pair(**one) for one in record["pairs"])
+    )
+    return study_record.table(title, names, rows)
 
 
 def main() -> None:
     """Measure, write ``phasing_peers.json`` and print the table."""
-    parser = argparse.ArgumentParser(description="Our phasing beside cuphaser.")
+    parser = study_record.parser(__doc__, "runs/phasing")
     parser.add_argument("--cuphaser", type=Path, required=True, help="a Python that has cuphaser")
     parser.add_argument("--grids", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--algorithms", nargs="+", default=["er", "hio", "dm"])
     parser.add_argument("--voxels", type=float, default=2e7, help="per turn and start")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/phasing"))
     options = parser.parse_args()
-    record = study_record.circumstances() | {"threads": options.threads, "quoted": QUOTED}
-    pairs = []
+    pairs: list[dict[str, Any]] = []
+    record = study_record.circumstances()
+    record |= {"threads": options.threads, "quoted": QUOTED, "pairs": pairs}
     for grid in options.grids:
         for algorithm in options.algorithms:
             console.say(f"{algorithm} at {grid}³")
             pairs.append(dataclasses.asdict(compare(grid, algorithm, options)))
-            study_record.write(options.out / "phasing_peers.json", record | {"pairs": pairs})
-    console.out.print(table(record | {"pairs": pairs}))
+            study_record.write(options.out / "phasing_peers.json", record)
+    study_record.conclude(options.out / "phasing_peers.json", record, table(record))
     for name, rates in QUOTED.items():
         told = ", ".join(f"{rate:.0f} at {grid}³" for grid, rate in rates.items())
         console.out.print(f"{name}, er, two quiet cores, iterations per second: {told}")

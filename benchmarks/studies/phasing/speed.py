@@ -6,11 +6,9 @@ Random amplitudes and a ball as the support: what an iteration costs does not de
 Times are of the processor as well as of the clock; only the first mean anything on a busy machine.
 """
 
-import argparse
 import dataclasses
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +20,6 @@ from baselines.phasing.projections import Modulus
 from baselines.phasing.stage import one_thread_each
 from baselines.phasing.support import ball, on_grid
 from benchmarks.studies.common import study_record
-from xraisim import console
 from xraisim.core.types import Volume
 
 BETAS = {"er": 1.0, "hio": 0.9, "raar": 0.9, "dm": 1.0}
@@ -121,11 +118,9 @@ def _iterate(problem: Problem, algorithm: str, x: Tensor, iterations: int) -> tu
 
 def table(record: dict[str, Any]) -> Table:
     """Return one line per grid, algorithm and number of starts."""
-    lines = Table(title=study_record.heading("phasing, float32", record))
-    for name in ("grid", "algorithm", "starts", "iterations/s", "per processor s", "in the FFT"):
-        lines.add_column(name)
-    for row in (Speed(**one) for one in record["speeds"]):
-        lines.add_row(
+    names = ("grid", "algorithm", "starts", "iterations/s", "per processor s", "in the FFT")
+    rows = (
+        (
             f"{row.grid}³",
             row.algorithm,
             str(row.starts),
@@ -133,16 +128,17 @@ def table(record: dict[str, Any]) -> Table:
             f"{row.per_cpu_s:.1f}",
             f"{row.fft_share:.0%}",
         )
-    return lines
+        for row in (Speed(**one) for one in record["speeds"])
+    )
+    return study_record.table(study_record.heading("phasing, float32", record), names, rows)
 
 
 def main() -> None:
     """Measure, write ``phasing_speed.json`` and print the table."""
-    parser = argparse.ArgumentParser(description="Our phasing iterations per second.")
+    parser = study_record.parser(__doc__, "runs/phasing")
     parser.add_argument("--grids", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--starts", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--voxels", type=float, default=2e8, help="transformed per figure")
-    parser.add_argument("--out", type=Path, default=Path("runs/phasing"))
     options = parser.parse_args()
     record = study_record.circumstances() | {"speeds": []}
     for grid in options.grids:
@@ -152,8 +148,7 @@ def main() -> None:
                 count = max(5, round(options.voxels / grid**3 / starts))
                 speed = measure(problem, algorithm, count)
                 record["speeds"].append(dataclasses.asdict(speed))
-    study_record.write(options.out / "phasing_speed.json", record)
-    console.out.print(table(record))
+    study_record.conclude(options.out / "phasing_speed.json", record, table(record))
 
 
 if __name__ == "__main__":

@@ -106,12 +106,11 @@ def _fsc(
 
 def table(record: dict[str, Any]) -> Table:
     """Return one line per structure."""
-    lines = Table(title=study_record.heading("single starts from exact intensities", record))
-    for name in ("structure", "diameter (Å)", "grid", "FSC 0.5 at the edge", "edge FSC",
-                 "R-factor", "twin overlap", "processor s/start"):  # fmt: skip
-        lines.add_column(name)
-    for row in (Success(**one) for one in record["structures"]):
-        lines.add_row(
+    title = study_record.heading("single starts from exact intensities", record)
+    names = ("structure", "diameter (Å)", "grid", "FSC 0.5 at the edge", "edge FSC",
+             "R-factor", "twin overlap", "processor s/start")  # fmt: skip
+    rows = (
+        (
             row.structure,
             f"{row.diameter_angstrom:.0f}",
             f"{row.grid}³",
@@ -121,23 +120,24 @@ def table(record: dict[str, Any]) -> Table:
             f"{min(row.twin_overlaps):.2f} … {max(row.twin_overlaps):.2f}",
             f"{row.cpu_s_per_start:.1f}",
         )
-    return lines
+        for row in (Success(**one) for one in record["structures"])
+    )
+    return study_record.table(title, names, rows)
 
 
 def main() -> None:
     """Measure, write ``phasing_success.json`` and print the table."""
-    parser = argparse.ArgumentParser(description="How often phasing succeeds.")
+    parser = study_record.parser(__doc__, "runs/phasing")
     parser.add_argument("--structures", type=Path, help="directory to look for structures in first")
     parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("runs/phasing"))
     options = parser.parse_args()
     record = study_record.circumstances() | {"s_range_per_angstrom": S_RANGE, "structures": []}
     for structure, chains in STRUCTURES:
         found = measure(structure, chains, options)
         record["structures"].append(dataclasses.asdict(found))
         study_record.write(options.out / "phasing_success.json", record)
-    console.out.print(table(record))
+    study_record.conclude(options.out / "phasing_success.json", record, table(record))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ the density is smoothed twice.
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import gemmi
 import numpy as np
 
-from benchmarks.studies.common.measured_command import CommandError, Measured, measure, thread_limit
+from benchmarks.studies.common.dragonfly import Environment
+from benchmarks.studies.common.measured_command import CommandError
+from benchmarks.studies.simulator.peer_figures import PeerRun
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Detector, Geometry
 from xraisim.sample.structure import Atoms
@@ -56,22 +57,10 @@ num_data = {patterns}
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class DragonflyRun:
-    """One run of ``make_data``: the whole command, its file included."""
-
-    patterns: int
-    photons_per_pattern: float
-    wall_s: float
-    peak_gib: float
-    bytes_per_photon: float
-
-
 class Dragonfly:
-    """The programs of an environment's ``bin`` directory, working in ``folder``.
+    """The programs in the directory ``programs``, working in ``folder``.
 
     ``beam`` is polarised along x or y; ``voxels_per_pixel`` refines its grid beyond its default.
-    Raises :class:`CommandError` if the programs are not there.
     """
 
     def __init__(
@@ -84,20 +73,12 @@ class Dragonfly:
         threads: int,
         voxels_per_pixel: int = 1,
     ) -> None:
-        self._programs, self._folder, self._threads = programs.absolute(), folder, threads
+        self._dragonfly, self._folder = Environment(programs, threads), folder
         self._beam, self._detector = beam, detector
         pixels = detector.distance_mm / detector.pixel_size_mm
         self._ewald_voxels = voxels_per_pixel * pixels  # radius of the Ewald sphere
-        if not (self._programs / "dragonfly.utils.make_data").exists():
-            raise CommandError(
-                f"{programs} has no dragonfly.utils.make_data; expected the directory of "
-                "executables of an environment into which dragonfly-spi is installed"
-            )
         folder.mkdir(parents=True, exist_ok=True)
-        self.version = self._ask(
-            "from importlib.metadata import version as v; print(v('dragonfly-spi'))"
-        )
-        self._tables = self._ask("import dragonfly; print(dragonfly.__path__[0] + '/aux')")
+        self.version, self._tables = self._dragonfly.version, self._dragonfly.package / "aux"
 
     def prepare(self, atoms: Atoms, geometry: Geometry) -> float:
         """Make its volume and detector file; return the seconds that its programs took."""
@@ -106,28 +87,19 @@ class Dragonfly:
         mask.T.tofile(self._folder / "mask.byt")  # its first index is x
         self._configure(1, "mean_count = 1.0")
         steps = ("make_densities", "make_intensities", "make_detector")
-        return sum(self._run(step).wall_s for step in steps)
+        return sum(self._dragonfly.run(step, self._folder).wall_s for step in steps)
 
     @property
     def grid(self) -> int:
         """Voxels per edge of its volume, once it is made."""
         return round(((self._folder / _INTENSITY).stat().st_size / 8) ** (1 / 3))
 
-    def make(self, patterns: int, photons_per_pattern: float) -> DragonflyRun:
+    def make(self, patterns: int, photons_per_pattern: float) -> PeerRun:
         """Run ``make_data``, scaled to a mean number of photons per pattern."""
         self._configure(patterns, f"mean_count = {photons_per_pattern!r}")
-        taken = self._run("make_data")
-        file = self._folder / _PHOTONS
-        size = file.stat().st_size
-        file.unlink()
+        taken = self._dragonfly.run("make_data", self._folder)
         photons = _figure(r"frames with (\S+) photons/frame", taken.stdout)
-        return DragonflyRun(
-            patterns=patterns,
-            photons_per_pattern=photons,
-            wall_s=taken.wall_s,
-            peak_gib=taken.peak_gib,
-            bytes_per_photon=size / (patterns * photons),
-        )
+        return PeerRun.of(taken, patterns, photons, self._folder / _PHOTONS)
 
     def photons_at_fluence(self) -> float:
         """Return the photons per pattern that it expects at the beam's fluence.
@@ -135,14 +107,15 @@ class Dragonfly:
         The mean over 5,000 random orientations of its volume, before any photon is drawn.
         """
         self._configure(1, f"fluence = {self._beam.fluence_photons_per_um2!r}")
-        return _figure(r"Target mean_count = (\S+) for", self._run("make_data").stderr)
+        told = self._dragonfly.run("make_data", self._folder).stderr
+        return _figure(r"Target mean_count = (\S+) for", told)
 
     def _configure(self, patterns: int, scaling: str) -> None:
         text = _CONFIG.format(
             detector=self._detector,
             beam=self._beam,
             ewald_voxels=self._ewald_voxels,
-            threads=self._threads,
+            threads=self._dragonfly.threads,
             tables=self._tables,
             intensity=_INTENSITY,
             photons=_PHOTONS,
@@ -150,19 +123,6 @@ class Dragonfly:
             scaling=scaling,
         )
         (self._folder / "config.ini").write_text(text, encoding="utf-8")
-
-    def _run(self, step: str) -> Measured:
-        program = self._programs / f"dragonfly.utils.{step}"
-        # mpi4py, which it imports, does not start as root without these two.
-        as_root = {f"OMPI_ALLOW_RUN_AS_ROOT{end}": "1" for end in ("", "_CONFIRM")}
-        return measure(
-            [program, "-c", "config.ini", "-y"],
-            directory=self._folder,
-            environment=thread_limit(self._threads) | as_root,
-        )
-
-    def _ask(self, python: str) -> str:
-        return measure([self._programs / "python", "-c", python]).stdout.strip()
 
 
 def pdb_text(atoms: Atoms) -> str:

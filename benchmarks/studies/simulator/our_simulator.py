@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from benchmarks.studies.common.measured_command import measure, thread_limit
+from benchmarks.studies.simulator.peer_figures import PeerRun
 
 #: the bright centre is not kept: most of a pattern's photons are there and say nothing of detail
 S_MIN_PER_ANGSTROM = 1 / 250
@@ -17,20 +18,15 @@ PHOTONS_PER_PULSE = 1.07e12
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeRun:
+class MakeRun(PeerRun):
     """One run of ``xrai-sim make``.
 
-    ``wall_s`` is the whole command; ``setup_s`` and ``patterns_per_s`` (without the set-up, with
-    the file) are its own account. ``disk_bytes`` counts the truth file too.
+    ``setup_s`` and ``patterns_per_s`` (without the set-up, with the file) are its own account.
+    ``disk_bytes`` counts the truth file too.
     """
 
-    patterns: int
-    photons_per_pattern: float
-    wall_s: float
     setup_s: float
     patterns_per_s: float
-    peak_gib: float
-    bytes_per_photon: float
     disk_bytes: int
 
     @property

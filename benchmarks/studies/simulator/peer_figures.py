@@ -3,27 +3,37 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
-from rich import box
 from rich.table import Table
 
+from benchmarks.studies.common import study_record
+from benchmarks.studies.common.measured_command import Measured
 from xraisim import console
 
 
-class Run(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class PeerRun:
     """What a run of any simulator tells; ``wall_s`` is the whole command, its file included."""
 
-    @property
-    def patterns(self) -> int: ...
-    @property
-    def photons_per_pattern(self) -> float: ...
-    @property
-    def wall_s(self) -> float: ...
-    @property
-    def peak_gib(self) -> float: ...
-    @property
-    def bytes_per_photon(self) -> float: ...
+    patterns: int
+    photons_per_pattern: float
+    wall_s: float
+    peak_gib: float
+    bytes_per_photon: float
+
+    @classmethod
+    def of(cls, taken: Measured, patterns: int, photons: float, file: Path) -> "PeerRun":
+        """Return the run of a command that wrote ``file``, which is removed."""
+        size = file.stat().st_size
+        file.unlink()
+        return cls(
+            patterns=patterns,
+            photons_per_pattern=photons,
+            wall_s=taken.wall_s,
+            peak_gib=taken.peak_gib,
+            bytes_per_photon=size / (patterns * photons),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +61,7 @@ class Peer:
         return self.pixels * self.patterns_per_s
 
 
-def slope(small: Run, large: Run) -> float:
+def slope(small: PeerRun, large: PeerRun) -> float:
     """Return patterns per second between two runs; raises ``ValueError`` if time does not grow."""
     seconds = large.wall_s - small.wall_s
     if not seconds > 0:
@@ -63,10 +73,10 @@ def slope(small: Run, large: Run) -> float:
 
 
 def take_turns(
-    programs: Mapping[str, tuple[Callable[[int], Run], Sequence[int]]], repeats: int
-) -> dict[str, list[tuple[Run, Run]]]:
+    programs: Mapping[str, tuple[Callable[[int], PeerRun], Sequence[int]]], repeats: int
+) -> dict[str, list[tuple[PeerRun, PeerRun]]]:
     """Run every program at its two numbers of patterns, one program after another, repeatedly."""
-    pairs: dict[str, list[tuple[Run, Run]]] = {name: [] for name in programs}
+    pairs: dict[str, list[tuple[PeerRun, PeerRun]]] = {name: [] for name in programs}
     for repeat in range(repeats):
         for name, (run, (small, large)) in programs.items():
             console.say(f"{name}: {small:,} and {large:,} patterns, {repeat + 1} of {repeats}")
@@ -75,7 +85,7 @@ def take_turns(
 
 
 def peer(
-    pairs: Sequence[tuple[Run, Run]],
+    pairs: Sequence[tuple[PeerRun, PeerRun]],
     *,
     name: str,
     version: str,
@@ -108,29 +118,25 @@ def peer(
 
 def table(peers: Sequence[Peer], title: str) -> Table:
     """Return one line per simulator, remarks below; what is not known is left empty."""
-    notes = [f"{row.name}: {row.remark}" for row in peers if row.remark]
-    out = Table(
-        title=title,
-        caption="\n".join(notes),
-        caption_justify="left",
-        box=box.SIMPLE,
-        pad_edge=False,
+    out = study_record.table(
+        title,
+        ("simulator", "per s", "from–to", "Mpixel/s", "set-up s", "photons", "GiB", "B/ph"),
+        (
+            (
+                f"{row.name} {row.version}".rstrip(),
+                f"{row.patterns_per_s:,.4g}",
+                f"{_text(row.slowest, ',.0f')}–{_text(row.fastest, ',.0f')}" if row.fastest else "",
+                f"{row.pixels_per_s / 1e6:,.3g}",
+                _text(row.setup_s, ",.1f"),
+                _text(row.photons_per_pattern, ",.0f"),
+                _text(row.peak_gib, ".2f"),
+                _text(row.bytes_per_photon, ".2f"),
+            )
+            for row in peers
+        ),
     )
-    out.add_column("simulator")
-    names = ("per s", "from–to", "Mpixel/s", "set-up s", "photons", "GiB", "B/ph")
-    for name in names:
-        out.add_column(name, justify="right")
-    for row in peers:
-        out.add_row(
-            f"{row.name} {row.version}".rstrip(),
-            f"{row.patterns_per_s:,.4g}",
-            f"{_text(row.slowest, ',.0f')}–{_text(row.fastest, ',.0f')}" if row.fastest else "",
-            f"{row.pixels_per_s / 1e6:,.3g}",
-            _text(row.setup_s, ",.1f"),
-            _text(row.photons_per_pattern, ",.0f"),
-            _text(row.peak_gib, ".2f"),
-            _text(row.bytes_per_photon, ".2f"),
-        )
+    out.caption = "\n".join(f"{row.name}: {row.remark}" for row in peers if row.remark)
+    out.caption_justify = "left"
     return out
 
 

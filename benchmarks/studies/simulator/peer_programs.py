@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.studies.simulator.dragonfly_peer import Dragonfly
 from benchmarks.studies.simulator.our_simulator import MakeRun, run_make, settings
-from benchmarks.studies.simulator.peer_figures import Peer, Run
+from benchmarks.studies.simulator.peer_figures import Peer, PeerRun
 from benchmarks.studies.simulator.skopi_peer import GRID, Skopi
 from xraisim import console
 from xraisim.instrument.detector import Geometry
@@ -52,7 +52,7 @@ class Program:
 
     name: str
     version: str
-    run: Callable[[int], Run]
+    run: Callable[[int], PeerRun]
     sizes: Sequence[int]
     before_s: float = 0.0
     remark: str = ""

@@ -1,7 +1,7 @@
 """Our simulator beside others: same structure, detector and photon count, same cores, one table.
 
 ``python -m benchmarks.studies.simulator.peers --dragonfly BIN --structures DIR --out runs/peers``,
-where BIN holds the executables of an environment with dragonfly-spi (or set DRAGONFLY_BIN);
+where BIN holds the executables of an environment with dragonfly-spi (or set XRAI_DRAGONFLY_BIN);
 ``--skopi PYTHON`` adds skopi.
 
 Every figure is of a whole command, its file included. Programs take turns; each makes two numbers
@@ -16,6 +16,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from baselines.external.dragonfly.program import BIN_VARIABLE
 from benchmarks.studies.common import study_record
 from benchmarks.studies.simulator import peer_figures
 from benchmarks.studies.simulator.our_simulator import settings
@@ -89,24 +90,22 @@ def prepare(task: Task, version: str) -> tuple[list[Program], dict[str, float]]:
     return programs, at_same_fluence
 
 
-def show(record: dict[str, Any]) -> None:
-    """Print the table and the comparison of photons."""
-    peers = [Peer(**row) for row in record["peers"]]
-    title = f"{record['structure']}, {peers[0].pixels:,} pixels, {record['threads']} threads"
-    console.out.print(peer_figures.table(peers, study_record.heading(title, record)))
-    ours = record["photons_at_same_fluence"][peers[0].name]
-    for name, photons in record["photons_at_same_fluence"].items():
-        console.out.print(
-            f"photons per pattern at the same fluence, {name}: {photons:,.1f} "
-            f"({photons / ours - 1:+.1%})"
-        )
-    ratio = peers[0].pixels_per_s / peers[1].pixels_per_s
-    console.out.print(f"ours makes {ratio:.1f} times as many pixels per second as {peers[1].name}")
+def photons_said(record: dict[str, Any]) -> list[str]:
+    """Return lines about the photons at the same fluence, and how much faster ours is."""
+    ours, other, *_ = (Peer(**row) for row in record["peers"])
+    at_fluence = record["photons_at_same_fluence"]
+    lines = [
+        f"photons per pattern at the same fluence, {name}: {photons:,.1f} "
+        f"({photons / at_fluence[ours.name] - 1:+.1%})"
+        for name, photons in at_fluence.items()
+    ]
+    ratio = ours.pixels_per_s / other.pixels_per_s
+    return [*lines, f"ours makes {ratio:.1f} times as many pixels per second as {other.name}"]
 
 
 def _options() -> argparse.Namespace:
-    given = os.environ.get("DRAGONFLY_BIN")
-    parser = argparse.ArgumentParser(description="Our simulator beside others.")
+    given = os.environ.get(BIN_VARIABLE)
+    parser = study_record.parser(__doc__, "runs/peers")
     parser.add_argument("--structure", default="4v6x", help="a path or an identifier")
     parser.add_argument("--structures", type=Path, help="directory to look for it in first")
     parser.add_argument(
@@ -125,7 +124,6 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/peers"), help="scratch directory")
     return parser.parse_args()
 
 
@@ -133,9 +131,12 @@ def main() -> None:
     """Measure, write ``peers.json`` and print the table."""
     options = _options()
     record = compare(options)
-    study_record.write(options.out / "peers.json", record)
-    show(record)
-    console.out.print(f"record: {options.out / 'peers.json'}")
+    peers = [Peer(**row) for row in record["peers"]]
+    title = f"{record['structure']}, {peers[0].pixels:,} pixels, {record['threads']} threads"
+    table = peer_figures.table(peers, study_record.heading(title, record))
+    study_record.conclude(options.out / "peers.json", record, table)
+    for line in photons_said(record):
+        console.out.print(line)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
 from benchmarks.studies.common import study_record
@@ -65,13 +64,10 @@ def run_all(options: argparse.Namespace) -> dict[str, Any]:
 def table(record: dict[str, Any], structure: str) -> Table:
     """Return the record as a table, one line per run; rates are patterns per second."""
     title = study_record.heading(f"xrai-sim make, {structure}, whole command and file", record)
-    out = Table(title=title, box=box.SIMPLE)
-    for name in ("patterns", "photons each", "wall s", "set-up s", "per s, whole", "per s, drawn"):
-        out.add_column(name, justify="right")
-    for name in ("peak GiB", "bytes per photon", "5 million min"):
-        out.add_column(name, justify="right")
-    for row in record["rows"]:
-        out.add_row(
+    names = ("patterns", "photons each", "wall s", "set-up s", "per s, whole", "per s, drawn",
+             "peak GiB", "bytes per photon", "5 million min")  # fmt: skip
+    rows = (
+        (
             f"{row['patterns']:,}",
             f"{row['photons_per_pattern']:,.4g}",
             f"{row['wall_s']:,.1f}",
@@ -82,11 +78,13 @@ def table(record: dict[str, Any], structure: str) -> Table:
             f"{row['bytes_per_photon']:.2f}",
             f"{row['five_million_s'] / 60:,.1f}",
         )
-    return out
+        for row in record["rows"]
+    )
+    return study_record.table(title, names, rows)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="How xrai-sim make scales.")
+    parser = study_record.parser(__doc__, "runs/scale")
     parser.add_argument("--structure", default="4v6x", help="a path or an identifier")
     parser.add_argument("--structures", type=Path, help="directory to look for it in first")
     parser.add_argument("--patterns", type=int, nargs="+", default=[10_000, 100_000])
@@ -95,16 +93,15 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--photons-per-pulse", type=float, default=PHOTONS_PER_PULSE)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("runs/scale"), help="scratch directory")
     parser.add_argument("--keep", action="store_true", help="leave the last run's files there")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Run, print the table and how flat the rate is, and say where the record is."""
+    """Run, print the table and how flat the rate is."""
     options = _options()
     record = run_all(options)
-    console.out.print(table(record, options.structure))
+    study_record.conclude(options.out / "scale.json", record, table(record, options.structure))
     names = [field.name for field in dataclasses.fields(MakeRun)]
     for fluence in options.fluence if len(options.patterns) > 1 else []:
         rows = [row for row in record["rows"] if row["fluence"] == fluence]
@@ -113,7 +110,6 @@ def main() -> None:
             f"fluence × {fluence:g}: the largest runs at {flatness(runs):.2f} of the "
             "smallest's rate after set-up"
         )
-    console.out.print(f"record: {options.out / 'scale.json'}")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@ skopi computes F on a mesh of 151³ with CUDA only; here it is given F from our 
 mesh. It then interpolates the complex amplitude trilinearly and draws a Poisson number per pixel.
 """
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.studies.common.measured_command import measure, thread_limit
+from benchmarks.studies.simulator.peer_figures import PeerRun
 from xraisim.core.json_text import to_json
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Detector, Geometry
@@ -18,17 +17,6 @@ from xraisim.sample.structure import Atoms
 from xraisim.scattering.structure_factor import structure_factor_grid
 
 GRID = 151  # skopi's own default
-
-
-@dataclass(frozen=True, kw_only=True)
-class SkopiRun:
-    """One run of the driver: the whole command, a dense file included."""
-
-    patterns: int
-    photons_per_pattern: float
-    wall_s: float
-    peak_gib: float
-    bytes_per_photon: float
 
 
 class Skopi:
@@ -68,7 +56,7 @@ class Skopi:
         }
         (self._folder / "setting.json").write_text(to_json(setting), encoding="utf-8")
 
-    def make(self, patterns: int) -> SkopiRun:
+    def make(self, patterns: int) -> PeerRun:
         """Run the driver."""
         driver = Path(__file__).with_name("skopi_driver.py")
         taken = measure(
@@ -76,14 +64,5 @@ class Skopi:
             directory=self._folder,
             environment=thread_limit(self._threads),
         )
-        photons = json.loads(taken.stdout.splitlines()[-1])["photons_per_pattern"]
-        file = self._folder / "photons.h5"
-        size = file.stat().st_size
-        file.unlink()
-        return SkopiRun(
-            patterns=patterns,
-            photons_per_pattern=photons,
-            wall_s=taken.wall_s,
-            peak_gib=taken.peak_gib,
-            bytes_per_photon=size / (patterns * photons),
-        )
+        photons = taken.figures()["photons_per_pattern"]
+        return PeerRun.of(taken, patterns, photons, self._folder / "photons.h5")

@@ -6,6 +6,7 @@ data set, trains on all of it and, for comparison, on its single hits alone, and
 each kind of shot. Run again, it goes on where it was stopped.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +18,10 @@ from benchmarks import score
 from benchmarks.leaderboard import ICC
 from benchmarks.studies.common import stages, study_record
 from benchmarks.task import Task, from_mapping
+from benchmarks.worker import truth_of
 from xraisim.console import say
 from xraisim.core import config as configuration
 from xraisim.core.config import read_toml
-from xraisim.core.errors import ConfigError
 from xraisim.core.json_text import to_json
 from xraisim.core.symmetry import point_group
 from xraisim.files.poses import read_poses
@@ -29,8 +30,6 @@ from xraisim.files.truth import Truth, read_truth, truth_path
 from xraisim.files.volumes import read_volume
 from xraisim.formats.subset import write_subset
 from xraisim.photons.hits import HIT_NAMES, SINGLE
-from xraisim.sample.species import load_species
-from xraisim.sample.structure import Atoms
 
 SETTINGS = Path(__file__).with_name("contaminated.toml")
 _KEPT = 0.5  # weight above which a pattern is said to have been kept
@@ -41,7 +40,7 @@ def run(task: Task, directory: Path, others: dict[str, Path]) -> dict[str, Any]:
     record = study_record.circumstances()
     patterns = stages.simulated(task.simulate, directory / "patterns.h5")
     truth = read_truth(truth_path(patterns))
-    s_range = stages.measured_range(patterns)
+    known = truth_of(task, patterns, stages.measured_range(patterns))
     every, single = np.arange(len(truth.hits)), np.flatnonzero(truth.hits == SINGLE)
     if not (directory / "single.h5").exists():
         write_subset(patterns, single, directory / "single.h5")
@@ -54,7 +53,7 @@ def run(task: Task, directory: Path, others: dict[str, Path]) -> dict[str, Any]:
         **{name: (path, every) for name, path in others.items()},
     }
     found = {
-        name: figures(path, numbers, truth, task, s_range) for name, (path, numbers) in runs.items()
+        name: figures(path, numbers, truth, known, task) for name, (path, numbers) in runs.items()
     }
     there = np.bincount(truth.hits, minlength=len(HIT_NAMES))
     record |= {
@@ -70,22 +69,16 @@ def figures(
     directory: Path,
     numbers: np.ndarray,
     truth: Truth,
+    known: score.Truth,
     task: Task,
-    s_range: tuple[float, float],
 ) -> dict[str, Any]:
     """Return how good a run of the shots ``numbers`` is: resolution, poses, weights."""
     volume, hits = read_volume(directory / "intensity.h5"), truth.hits[numbers]
-    known = score.Truth(
-        atoms=_atoms(task),
-        photon_energy_ev=task.simulate.sample[0].photon_energy_ev(
-            task.simulate.beam.photon_energy_ev
-        ),
-        orientations=torch.from_numpy(truth.orientations[numbers][hits == SINGLE]),
-        s_range=s_range,
-    )
+    single = torch.from_numpy(hits == SINGLE)
+    known = dataclasses.replace(known, orientations=known.orientations[numbers][single])
     seed = task.simulate.seed
     alignment, _, curve = score.match_intensity(volume, known, task.score, seed)
-    poses = stages.orientations(directory)[torch.from_numpy(hits == SINGLE)]
+    poses = stages.orientations(directory)[single]
     resolution = score.resolution(curve, ICC, 0.5)
     error = score.pose_error(poses, known.orientations, alignment, point_group("C1"))
     return {
@@ -99,13 +92,6 @@ def figures(
         "weights": weight_figures(directory / POSES, hits),
         "warnings": told.warnings if (told := read_result(directory)) else (),
     }
-
-
-def _atoms(task: Task) -> Atoms:
-    particle = load_species(task.simulate.sample[0])
-    if not isinstance(particle, Atoms):
-        raise ConfigError("the sample is not atoms alone; scoring needs one structure")
-    return particle
 
 
 def weight_figures(poses: Path, hits: np.ndarray) -> dict[str, Any] | None:

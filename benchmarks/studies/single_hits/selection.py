@@ -16,15 +16,15 @@ from xraisim.files.truth import read_truth, truth_path
 from xraisim.instrument.background import Background
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Detector
-from xraisim.photons.hits import HIT_NAMES, Hits
+from xraisim.photons.hits import HIT_NAMES, SINGLE, Hits
 from xraisim.simulation import make
 from xraisim.simulation.config import SimulationConfig
 
-_SINGLE = 1
 _LIMITS = (None, 1.75, 1.5)
 
 
 def simulated(path: Path, patterns: int, seed: int) -> None:
+    """Make half single hits of the 50S subunit, half blanks, several at once and balls."""
     config = SimulationConfig(
         structure="4v5d",
         chains="B*",
@@ -39,6 +39,7 @@ def simulated(path: Path, patterns: int, seed: int) -> None:
 
 
 def main(seeds: int = 3, patterns: int = 2000) -> None:
+    """Simulate, classify and select seed by seed; print a line per limit of brightness."""
     for seed in range(1, seeds + 1):
         with TemporaryDirectory() as name:
             path, run = Path(name) / "patterns.h5", Path(name) / "run"
@@ -48,7 +49,7 @@ def main(seeds: int = 3, patterns: int = 2000) -> None:
             for limit in _LIMITS:
                 select(run, AUTO, Path(name) / "selection.h5", limit)
                 chosen = read_selection(Path(name) / "selection.h5", path).numpy()
-                single = hits == _SINGLE
+                single = hits == SINGLE
                 kept = np.bincount(hits[chosen], minlength=len(HIT_NAMES))
                 counts = dict(zip(HIT_NAMES, kept.tolist(), strict=True))
                 print(

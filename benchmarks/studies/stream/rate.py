@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from rich import box
 from rich.table import Table
 
 from benchmarks.studies.common import study_record
+from benchmarks.studies.common.stages import simulated
 from benchmarks.task import load_task
 from xrai.sources.config import SourceConfig
 from xrai.sources.follow import FollowedFiles
@@ -35,7 +35,6 @@ from xraisim.files.patterns import PatternReader, PatternWriter
 from xraisim.files.shards import Shard
 from xraisim.instrument.detector import geometry
 from xraisim.simulation.config import SimulationConfig
-from xraisim.simulation.make import simulate
 from xraisim.simulation.stream import SimulatedPatterns, stream
 
 _SHARDS, _APPENDED, _DRAWN = 4, 1024, 4096
@@ -131,9 +130,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Make the patterns and read them from every source; return the record."""
     record: dict[str, Any] = study_record.circumstances()
     config = replace(load_task("quick").simulate, patterns=options.patterns)
-    path = options.out / f"quick-{options.patterns}.h5"
-    if not path.exists():
-        simulate(config, path)
+    path = simulated(config, options.out / f"quick-{options.patterns}.h5")
     shards = options.out / f"parts-{options.patterns}.h5"
     for k in range(1, _SHARDS + 1):
         part = Shard(k, _SHARDS)
@@ -180,34 +177,30 @@ def _median(runs: list[Rate]) -> Rate:
 def table(record: dict[str, Any]) -> Table:
     """Return the record as a table, one line per source."""
     title = study_record.heading("Patterns read, task quick", record)
-    out = Table(title=title, box=box.SIMPLE)
-    for name in ("source", "patterns", "per s", "photons per s", "per s of processor"):
-        out.add_column(name, justify="left" if name == "source" else "right")
-    for row in record["rows"]:
-        out.add_row(
+    names = ("source", "patterns", "per s", "photons per s", "per s of processor")
+    rows = (
+        (
             row["source"],
             f"{row['patterns']:,}",
             f"{row['patterns_per_s']:,.0f}",
             f"{row['photons_per_s']:,.3g}",
             f"{row['patterns_per_cpu_s']:,.0f}",
         )
-    return out
+        for row in record["rows"]
+    )
+    return study_record.table(title, names, rows)
 
 
 def main() -> None:
-    """Measure, print the table, and say where the record is."""
-    parser = argparse.ArgumentParser(description="How fast patterns are read.")
+    """Measure, write ``stream_rate.json`` and print the table."""
+    parser = study_record.parser(__doc__, "runs/stream")
     parser.add_argument("--patterns", type=int, default=8000)
     parser.add_argument("--block", type=int, default=2048)
     parser.add_argument("--read-ahead", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("runs/stream"), help="scratch directory")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
     record = measure(options)
-    console.out.print(table(record))
-    study_record.write(options.out / "stream_rate.json", record)
-    console.out.print(f"record: {options.out / 'stream_rate.json'}")
+    study_record.conclude(options.out / "stream_rate.json", record, table(record))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ single hits, reconstructs with icosahedral symmetry, phases, compares with the t
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +13,9 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.studies.common import stages, study_record
-from benchmarks.studies.virus_twin import shape
+from benchmarks.studies.common import stages as common
+from benchmarks.studies.common import study_record
+from benchmarks.studies.virus_twin import shape, stages
 from benchmarks.studies.virus_twin.compare import Comparison, compare, structure_factors
 from benchmarks.studies.virus_twin.settings import ExperimentSettings, load
 from xraisim.console import say
@@ -36,14 +36,14 @@ GROUP = "I"  # of the body that is simulated
 def run(settings: ExperimentSettings, directory: Path, seed: int = 0) -> dict[str, Any]:
     """Run all stages in ``directory`` and return the record that is written there."""
     record = study_record.circumstances()
-    patterns = stages.simulated(settings.simulate, directory / "patterns.h5")
+    patterns = common.simulated(settings.simulate, directory / "patterns.h5")
     chosen = stages.selected(settings, patterns, directory)
-    found = stages.trained(directory / "single.h5", directory / "xrai", settings.xrai)
+    found = common.trained(directory / "single.h5", directory / "xrai", settings.xrai)
     result = read_result(found)
     assert result is not None
     density = read_volume(stages.phased(found, settings.phase, seed) / "density.h5")
     truth = read_truth(truth_path(patterns))
-    s_range = stages.measured_range(patterns)
+    s_range = common.measured_range(patterns)
     intensity = read_volume(found / "intensity.h5")
     compared = compare(intensity, density, settings.body, s_range, seed)
     record |= {
@@ -52,10 +52,10 @@ def run(settings: ExperimentSettings, directory: Path, seed: int = 0) -> dict[st
         "s_range_per_angstrom": s_range,
         "selection": selection_figures(truth.hits, chosen),
         "xrai": dataclasses.asdict(result),
-        "rounds": rounds(found / "metrics.jsonl"),
+        "rounds": common.rounds(found),
         "resolutions": [dataclasses.asdict(one) for one in compared.resolutions],
         "curves": [dataclasses.asdict(one) for one in compared.curves],
-        "pose_error_deg": pose_figures(truth, chosen, stages.orientations(found), compared),
+        "pose_error_deg": pose_figures(truth, chosen, common.orientations(found), compared),
         "shape": shape_figures(settings, intensity, density, s_range[0], compared),
         "config": configuration.to_mapping(settings),
     }
@@ -73,17 +73,6 @@ def selection_figures(hits: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
         "purity": float(kept[SINGLE] / kept.sum()),
         "completeness": float(kept[SINGLE] / there[SINGLE]),
     }
-
-
-def rounds(metrics: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's rounds, without their curves."""
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    left_out = ("s_per_angstrom", "fsc_half")
-    return [
-        {key: value for key, value in line.items() if key not in left_out}
-        for line in lines
-        if line["event"] == "round"
-    ]
 
 
 def pose_figures(

@@ -25,14 +25,14 @@ def test_a_task_can_be_made_smaller_and_coarser():
 def test_every_checkpoint_of_a_run_is_kept_aside(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    with snapshots(run, tmp_path / "kept") as seen:
+    with snapshots(run / "checkpoint.pt", tmp_path / "kept") as seen:
         for number in range(3):
             partial = run / "partial"
             partial.write_text(str(number))
             os.replace(partial, run / "checkpoint.pt")
             began = time.monotonic()
-            while len(seen.kept) <= number and time.monotonic() - began < 30:
+            while len(seen) <= number and time.monotonic() - began < 30:
                 time.sleep(0.01)
-    assert [path.read_text() for _, path in seen.kept] == ["0", "1", "2"]
-    seconds = [found for found, _ in seen.kept]
+    assert [one.path.read_text() for one in seen] == ["0", "1", "2"]
+    seconds = [one.seconds for one in seen]
     assert seconds == sorted(seconds)

@@ -1,29 +1,31 @@
 """The arithmetic of the simulator's performance tables, and what the peers are given to read."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import gemmi
 import numpy as np
 import pytest
 
-from benchmarks.studies.common.measured_command import CommandError, measure
+from baselines.external.dragonfly.program import NotInstalledError
+from benchmarks.studies.common.measured_command import CommandError, Measured, measure
 from benchmarks.studies.simulator import peer_figures
 from benchmarks.studies.simulator.dragonfly_peer import Dragonfly, pdb_text
 from benchmarks.studies.simulator.our_simulator import MakeRun, settings
+from benchmarks.studies.simulator.peer_programs import QUOTED
 from benchmarks.studies.simulator.scale import extrapolated_s, flatness
 from xraisim.sample.structure import Atoms
 from xraisim.simulation.config import from_mapping
 
 
-@dataclass(frozen=True)
-class FakeRun:
-    patterns: int
-    wall_s: float
-    photons_per_pattern: float = 1000.0
-    peak_gib: float = 0.5
-    bytes_per_photon: float = 1.2
+def other_run(patterns: int, wall_s: float) -> peer_figures.PeerRun:
+    return peer_figures.PeerRun(
+        patterns=patterns,
+        wall_s=wall_s,
+        photons_per_pattern=1000.0,
+        peak_gib=0.5,
+        bytes_per_photon=1.2,
+    )
 
 
 def make_run(patterns: int, patterns_per_s: float, other_s: float) -> MakeRun:
@@ -41,7 +43,7 @@ def make_run(patterns: int, patterns_per_s: float, other_s: float) -> MakeRun:
 
 def test_the_rate_and_the_set_up_of_a_linear_command_are_found() -> None:
     pairs = [
-        tuple(FakeRun(n, 7.0 + n / rate) for n in (1_000, 11_000)) for rate in (800, 1000, 2000)
+        tuple(other_run(n, 7.0 + n / rate) for n in (1_000, 11_000)) for rate in (800, 1000, 2000)
     ]
     row = peer_figures.peer(pairs, name="a", version="1", pixels=50, before_s=3.0)
     assert row.patterns_per_s == pytest.approx(1000)
@@ -52,16 +54,16 @@ def test_the_rate_and_the_set_up_of_a_linear_command_are_found() -> None:
 
 def test_a_rate_from_noise_is_refused() -> None:
     with pytest.raises(ValueError, match=r"200 patterns took 5\.00 s and 100 took 6\.00 s"):
-        peer_figures.slope(FakeRun(100, 6.0), FakeRun(200, 5.0))
+        peer_figures.slope(other_run(100, 6.0), other_run(200, 5.0))
 
 
 def test_programs_take_turns() -> None:
     called: list[tuple[str, int]] = []
 
     def program(name: str):
-        def run(patterns: int) -> FakeRun:
+        def run(patterns: int) -> peer_figures.PeerRun:
             called.append((name, patterns))
-            return FakeRun(patterns, float(patterns))
+            return other_run(patterns, float(patterns))
 
         return run
 
@@ -118,5 +120,21 @@ def test_dragonfly_reads_the_same_atoms() -> None:
 
 def test_a_directory_without_dragonfly_is_named(tmp_path: Path) -> None:
     config = from_mapping(settings("4v6x", 1))
-    with pytest.raises(CommandError, match=r"has no dragonfly\.utils\.make_data; expected"):
+    with pytest.raises(NotInstalledError, match=r"has no dragonfly\.emc; give the bin directory"):
         Dragonfly(tmp_path, tmp_path, beam=config.beam, detector=config.detector, threads=2)
+
+
+def test_a_run_of_another_program_has_the_size_of_its_file(tmp_path: Path) -> None:
+    taken = Measured(wall_s=2.0, cpu_s=1.0, peak_gib=0.5, stdout='x\n{"photons": 4}\n', stderr="")
+    (tmp_path / "photons.h5").write_bytes(bytes(60))
+    run = peer_figures.PeerRun.of(taken, 5, taken.figures()["photons"], tmp_path / "photons.h5")
+    assert (run.bytes_per_photon, run.wall_s) == (3.0, 2.0)
+    assert not (tmp_path / "photons.h5").exists()
+
+
+def test_the_table_has_a_line_per_simulator_and_its_remark() -> None:
+    pairs = [(other_run(1_000, 8.0), other_run(11_000, 18.0))]
+    rows = [peer_figures.peer(pairs, name="a", version="1", pixels=50, remark="told"), *QUOTED]
+    table = peer_figures.table(rows, "simulators")
+    assert table.row_count == 4
+    assert str(table.caption).startswith("a: told\n")

@@ -1,16 +1,14 @@
-"""The experiments run from one command, and go on where they were stopped."""
+"""The twin runs from one command, and goes on where it was stopped."""
 
 import dataclasses
 import json
 
-import h5py
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.studies.common import stages
-from benchmarks.studies.single_hits import contaminated
-from benchmarks.studies.virus_twin import pr772
+from benchmarks.studies.common import stages as common
+from benchmarks.studies.virus_twin import pr772, stages
 from benchmarks.studies.virus_twin.settings import load
 from xraisim.core.errors import ConfigError
 from xraisim.photons.hits import BLANK, CONTAMINANT, MULTIPLE, SINGLE
@@ -34,19 +32,6 @@ def test_selection_figures_count_every_kind():
     assert found["completeness"] == pytest.approx(2 / 3)
 
 
-def test_weights_are_counted_by_kind(tmp_path):
-    hits = np.array([SINGLE, SINGLE, MULTIPLE, BLANK], np.uint8)
-    with h5py.File(tmp_path / "poses.h5", "w") as file:
-        file["weight"] = np.array([1.0, 0.4, 0.6, 0.0], np.float32)
-    found = contaminated.weight_figures(tmp_path / "poses.h5", hits)
-    assert found["purity"] == pytest.approx(0.7)
-    assert found["kept"] == {"blank": 0, "single": 1, "multiple": 1, "contaminant": 0}
-    assert found["mean"]["single"] == pytest.approx(0.7)
-    with h5py.File(tmp_path / "poses.h5", "w") as file:
-        file["loglik"] = np.zeros(4)
-    assert contaminated.weight_figures(tmp_path / "poses.h5", hits) is None
-
-
 @pytest.mark.long
 def test_a_small_twin_is_reconstructed_to_its_size_and_shape(tmp_path, monkeypatch):
     torch.set_num_threads(1)
@@ -62,8 +47,13 @@ def test_a_small_twin_is_reconstructed_to_its_size_and_shape(tmp_path, monkeypat
         assert found[name] == pytest.approx(true[name], rel=0.05)
     assert found["corner_to_face"] > 1.1
     # Run again, nothing is made again: neither simulated, nor classified, nor trained.
-    for name in ("classify", "train", "resume", "phase"):
-        monkeypatch.setattr(stages, name, None)
+    for module, name in (
+        (stages, "classify"),
+        (stages, "phase"),
+        (common, "reconstruct"),
+        (common, "resume"),
+    ):
+        monkeypatch.setattr(module, name, None)
     again = pr772.run(settings, tmp_path)
     assert again["resolutions"] == [
         {**one, "angstrom": pytest.approx(one["angstrom"])} for one in record["resolutions"]
