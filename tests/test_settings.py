@@ -11,7 +11,7 @@ from jaxtyping import TypeCheckError
 
 from baselines.emc import EmcConfig, Level
 from baselines.phasing.config import PhasingConfig, StageConfig
-from benchmarks.experiments.settings import ExperimentSettings
+from benchmarks.studies.virus_twin.settings import ExperimentSettings
 from benchmarks.task import Task
 from xrai.config import SearchConfig, StartConfig, TrainConfig
 from xrai.decoder.config import DecoderConfig
@@ -22,7 +22,7 @@ from xraisim.instrument.panels import Panel
 from xraisim.sample.species import Species
 from xraisim.simulation.config import SimulationConfig
 
-_PACKAGES = ("xraisim", "xrai", "baselines", "benchmarks.experiments")
+_PACKAGES = ("xraisim", "xrai", "baselines", "benchmarks.studies.virus_twin")
 _HUGE = 10.0**30
 _NEEDED: dict[type, dict[str, Any]] = {  # what has no default
     Level: {"speckles": 2.0, "rotations": 10, "iterations": 1},

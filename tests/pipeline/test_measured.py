@@ -7,8 +7,8 @@ import torch
 
 from baselines.classify import ClassifyConfig, classify
 from baselines.classify.selection import read_selection, select, write_selected
-from benchmarks.experiments import shape
-from benchmarks.experiments.compare import angular
+from benchmarks.studies.virus_twin import shape
+from benchmarks.studies.virus_twin.compare import angular
 from xrai.config import (
     EncoderConfig,
     RefineConfig,

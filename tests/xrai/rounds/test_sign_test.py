@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.experiments.compare import structure_factors
-from benchmarks.experiments.pr772 import SETTINGS
-from benchmarks.experiments.settings import load
+from benchmarks.studies.virus_twin.compare import structure_factors
+from benchmarks.studies.virus_twin.pr772 import SETTINGS
+from benchmarks.studies.virus_twin.settings import load
 from xrai.poses.finder import PoseFinder
 from xrai.rounds.sign_test import likelier_sign, opposite
 from xrai.sources.stream import PatternStream

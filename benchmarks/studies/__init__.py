@@ -1,0 +1,1 @@
+"""Measurements that were made, one folder each; README.md lists them."""

@@ -1,0 +1,1 @@
+"""How does mode ``paper`` converge?"""

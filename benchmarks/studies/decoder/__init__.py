@@ -1,0 +1,1 @@
+"""Which volume do sums of patterns give: closed forms and implicit networks."""

@@ -1,0 +1,1 @@
+"""How right is the encoder alone, by form and training time?"""

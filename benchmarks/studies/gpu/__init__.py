@@ -1,0 +1,1 @@
+"""How fast are simulator, EMC and X-RAI on a GPU?"""

@@ -1,0 +1,1 @@
+"""How right is X-RAI after one pass over the patterns, and which parts does it need?"""

@@ -1,0 +1,1 @@
+"""Is the simulator right, how fast is it, and how fast are others?"""

@@ -1,0 +1,1 @@
+"""What becomes of patterns that are no single hits: selected, or trained on as they come."""

@@ -1,0 +1,1 @@
+"""How fast do patterns come out of every kind of source?"""
