@@ -6,15 +6,21 @@ from typing import Any
 
 import torch
 
-from baselines import checkpoint
-from baselines.checkpoint import NAME
 from baselines.emc.iterate import Estimate, Poses
 from baselines.emc.models import Model
 from xraisim.core.types import Volume
+from xraisim.files import checkpoint
+from xraisim.files.checkpoint import NAME
 
 __all__ = ["NAME", "State", "load", "save"]
 
-_FORMAT = "x-rai emc checkpoint 3"
+_FORM = checkpoint.Form(
+    name="x-rai emc checkpoint",
+    version=3,
+    oldest=3,
+    missing=": nothing to resume (a finished run removes it); leave out --resume to start afresh",
+    advice="start afresh",
+)
 
 
 @dataclass(kw_only=True)
@@ -49,11 +55,11 @@ class State:
 
 def save(state: State, directory: Path) -> None:
     """Write the state; an interruption leaves the previous checkpoint whole."""
-    checkpoint.save(state, directory, _FORMAT)
+    checkpoint.write(state, directory, _FORM)
 
 
 def load(directory: Path, key: str, device: torch.device) -> State:
-    """Read the state of a run directory, as :func:`baselines.checkpoint.load` does."""
+    """Read the state of a run directory; raises :class:`UserError` if it is another run's."""
 
     def build(content: dict[str, Any]) -> State:
         for name in ("estimates", "leader"):
@@ -62,7 +68,9 @@ def load(directory: Path, key: str, device: torch.device) -> State:
             content[name] = None if content[name] is None else Poses(**content[name])
         return State(**content)
 
-    return checkpoint.load(directory, key, _FORMAT, build)
+    state = checkpoint.read(directory, _FORM, build)
+    checkpoint.require_key(state.key, key, directory)
+    return state
 
 
 def _estimate(content: dict[str, Any], device: torch.device) -> Estimate:

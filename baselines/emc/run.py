@@ -5,7 +5,6 @@ from pathlib import Path
 from jaxtyping import Bool
 from torch import Tensor
 
-from baselines.checkpoint import keeping_checkpoint, key_of
 from baselines.emc import checkpoint
 from baselines.emc.checkpoint import State
 from baselines.emc.config import EmcConfig
@@ -17,6 +16,7 @@ from xraisim.core.device import choose_device
 from xraisim.core.errors import SamplingError
 from xraisim.core.processes import ALONE, Processes
 from xraisim.files.atomic import write_text
+from xraisim.files.checkpoint import keeping, key_of
 from xraisim.files.lock import new_directory
 from xraisim.files.patterns import PatternReader
 from xraisim.files.result import Result
@@ -45,7 +45,7 @@ def reconstruct(
     with PatternReader(patterns) as reader:
         used = None if chosen is None else chosen.nonzero()[:, 0].tolist()
         key, leads = key_of(reader, config, used), processes.is_leader
-        with new_directory(directory, wanted=leads), keeping_checkpoint(directory):
+        with new_directory(directory, wanted=leads), keeping(directory):
             state = checkpoint.load(directory, key, device) if resume else State(key=key)
             if leads:
                 write_text(directory / "config.toml", toml.dumps(config))

@@ -1,7 +1,6 @@
-"""The file of a state: written whole under a new name, then renamed."""
+"""What of a state is in its checkpoint, and whether it is fit to go on from."""
 
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,41 +8,38 @@ import torch
 
 from xrai.state.round import Round
 from xrai.state.state import State, Usual
-from xraisim.core.errors import FormatError, reading
 from xraisim.core.finite import require_finite
 from xraisim.core.fsc import Resolution
 from xraisim.core.merge import Accumulator
 from xraisim.core.types import Volume
-from xraisim.files import saved
+from xraisim.files import checkpoint
+from xraisim.files.checkpoint import NAME
 
-NAME = "checkpoint.pt"
-_FORMAT = "x-rai checkpoint 3"
+__all__ = ["NAME", "load", "require_finite_state", "save"]
+
+_FORM = checkpoint.Form(
+    name="x-rai checkpoint",
+    version=3,
+    oldest=3,
+    missing="; expected a run directory of `xrai train`",
+    advice="train again",
+)
 
 
 def save(state: State, directory: Path) -> None:
     """Write the state so that an interruption or a full disk leaves the previous one whole."""
-    content: dict[str, Any] = {**vars(state), "format": _FORMAT}
-    content["volumes"] = [vars(volume.to("cpu")) for volume in state.volumes]
-    content["volume"] = None if state.volume is None else vars(state.volume.to("cpu"))
-    content["sums"] = [vars(one.to("cpu")) for one in state.sums]
-    content["round"] = None if state.round is None else asdict(state.round)
-    content["usual"] = None if state.usual is None else asdict(state.usual)
-    content["resolution"] = None if state.resolution is None else asdict(state.resolution)
-    saved.save(content, directory / NAME)
+    checkpoint.write(state, directory, _FORM)
 
 
 def load(directory: Path) -> State:
     """Read the state of a run directory onto the CPU; raises :class:`FormatError` without one."""
-    path = directory / NAME
-    if not path.exists():
-        raise FormatError(f"{directory} holds no {NAME}; expected a run directory of `xrai train`")
-    with reading(path, "checkpoint", "train again"):
-        content = torch.load(path, weights_only=True, map_location="cpu")
-        if content.pop("format") != _FORMAT:
-            raise KeyError("format")
-        state = State(**_typed(content))
-        state.outcome()  # whose columns have to be there, and as long as there are patterns
-        return state
+    return checkpoint.read(directory, _FORM, _state)
+
+
+def _state(content: dict[str, Any]) -> State:
+    state = State(**_typed(content))
+    state.outcome()  # whose columns have to be there, and as long as there are patterns
+    return state
 
 
 def _typed(content: dict[str, Any]) -> dict[str, Any]:

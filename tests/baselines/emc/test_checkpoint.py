@@ -64,5 +64,5 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
     with pytest.raises(FormatError, match="not a readable checkpoint"):
         checkpoint.load(tmp_path, "k", CPU)
     torch.save({"format": "of another time"}, path)
-    with pytest.raises(FormatError, match="not a readable checkpoint"):
+    with pytest.raises(FormatError, match="expected an x-rai emc checkpoint"):
         checkpoint.load(tmp_path, "k", CPU)
