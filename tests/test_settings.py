@@ -203,7 +203,7 @@ def test_every_number_of_an_array_counts_and_what_is_unset_does_not():
         ({"search": SearchConfig(reach=7.0)}, r"search\.reach is 7.*ends at 6\.3"),
         ({"search": SearchConfig(hypotheses=9, rotations=5)}, r"hypotheses is 9.*5 rotations"),
         (
-            {"search": SearchConfig(hypotheses=9, again_rotations=8)},
+            {"search": SearchConfig(hypotheses=9, wide_rotations=8)},
             r"hypotheses is 9.*8 rotations",
         ),
         (
@@ -226,7 +226,7 @@ def test_settings_that_exclude_each_other_are_refused(given, message):
 
 
 def test_emc_needs_orientations_in_an_asymmetric_unit():
-    level = Level(speckles=3.0, rotations=30, iterations=1)
+    level = Level(reach=3.0, rotations=30, iterations=1)
     with pytest.raises(ConfigError, match=r"rotations is 30; expected more, as symmetry is I"):
         EmcConfig(symmetry="I", levels=(level,))
     enough = dataclasses.replace(level, rotations=3000)

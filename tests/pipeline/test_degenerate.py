@@ -40,8 +40,8 @@ PHASE = PhasingConfig(
 TRAIN = TrainConfig(
     block=16,
     start=StartConfig(restarts=1, steps=8, rotations=200, batch=30),
-    search=SearchConfig(rotations=300, again_rotations=300),
-    rounds=RoundsConfig(final=1, patience=1, reheats=0, ratio=1.5),
+    search=SearchConfig(rotations=300, wide_rotations=300),
+    rounds=RoundsConfig(final=1, patience=1, global_searches=0, ratio=1.5),
     encoder=EncoderConfig(
         rings=6, azimuths=8, directions=60, channels=8, heads=2, steps=5, batch=16
     ),

@@ -27,9 +27,9 @@ from xraisim.formats.experiment import ExperimentConfig
 CONFIG = TrainConfig(
     symmetry="I",
     start=StartConfig(reach=3.0, rotations=600, batch=16, steps=40, growth=1.16, restarts=1),
-    search=SearchConfig(reach=3.0, rotations=1500, hypotheses=2, again_rotations=4000),
+    search=SearchConfig(reach=3.0, rotations=1500, hypotheses=2, wide_rotations=4000),
     refine=RefineConfig(oversampling=4.0),
-    rounds=RoundsConfig(ratio=1.5, final=1, reheats=1),
+    rounds=RoundsConfig(ratio=1.5, final=1, global_searches=1),
     encoder=EncoderConfig(reach=3.0, heads=2, channels=4, steps=4, batch=8),
 )
 

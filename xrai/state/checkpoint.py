@@ -1,13 +1,14 @@
 """What of a state is in its checkpoint, and whether it is fit to go on from."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from xrai.state.round import Round
-from xrai.state.state import State, Usual
+from xrai.state.round import GLOBAL_SEARCH, REFINE, Round
+from xrai.state.state import State, TypicalFit
 from xraisim.core.finite import require_finite
 from xraisim.core.fsc import Resolution
 from xraisim.core.merge import Accumulator
@@ -19,11 +20,14 @@ __all__ = ["NAME", "load", "require_finite_state", "save"]
 
 _FORM = checkpoint.Form(
     name="x-rai checkpoint",
-    version=3,
+    version=4,
     oldest=3,
     missing="; expected a run directory of `xrai train`",
     advice="train again",
 )
+# What version 3 called its fields, its kinds of rounds and who proposes.
+_FORMER = {"teacher": "trainer", "usual": "typical_fit", "reheats": "global_searches"}
+_FORMER_CHOICES = {"march": REFINE, "reheat": GLOBAL_SEARCH, "heads": "encoder"}
 
 
 def save(state: State, directory: Path) -> None:
@@ -43,19 +47,29 @@ def _state(content: dict[str, Any]) -> State:
 
 
 def _typed(content: dict[str, Any]) -> dict[str, Any]:
-    typed = dict(content)
+    typed = {_FORMER.get(name, name): value for name, value in content.items()}
     typed.pop("heads_cheaper", None)  # of runs whose choice was timed
-    if "teacher" in typed:  # its name before
-        typed["trainer"] = typed.pop("teacher")
-    typed["columns"] = {name: one.detach() for name, one in content["columns"].items()}
-    typed["volumes"] = [_volume(one) for one in content["volumes"]]
-    typed["volume"] = None if content["volume"] is None else _volume(content["volume"])
-    typed["sums"] = [Accumulator(**one) for one in content["sums"]]
-    typed["usual"] = None if content["usual"] is None else Usual(**content["usual"])
-    reached = content.get("resolution")  # runs of before did not keep it
-    typed["resolution"] = None if reached is None else Resolution(**reached)
-    typed["round"] = None if content["round"] is None else Round(**content["round"])
+    typed["proposing"] = _FORMER_CHOICES.get(typed["proposing"], typed["proposing"])
+    if "/" in typed["proposing"]:
+        ranked, gap = typed["proposing"].split("/")
+        typed |= {"proposing": "encoder", "cells_ranked": int(ranked), "cells_gap": float(gap)}
+    typed["columns"] = {name: values.detach() for name, values in typed["columns"].items()}
+    typed["volumes"] = [_volume(volume) for volume in typed["volumes"]]
+    typed["sums"] = [Accumulator(**sums) for sums in typed["sums"]]
+    makers: dict[str, Callable[..., Any]] = {
+        "volume": lambda **volume: _volume(volume),
+        "typical_fit": TypicalFit,
+        "resolution": Resolution,
+        "round": _round,
+    }
+    for name, make in makers.items():
+        kept = typed.get(name)  # version 3 began without a resolution
+        typed[name] = None if kept is None else make(**kept)
     return typed
+
+
+def _round(*, kind: str, **rest: Any) -> Round:
+    return Round(kind=_FORMER_CHOICES.get(kind, kind), **rest)
 
 
 def _volume(content: dict[str, Any]) -> Volume:
