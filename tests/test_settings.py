@@ -25,7 +25,7 @@ from xraisim.simulation.config import SimulationConfig
 _PACKAGES = ("xraisim", "xrai", "baselines", "benchmarks.experiments")
 _HUGE = 10.0**30
 _NEEDED: dict[type, dict[str, Any]] = {  # what has no default
-    Level: {"speckles": 2.0, "rotations": 10, "iterations": 1},
+    Level: {"reach": 2.0, "rotations": 10, "iterations": 1},
     Panel: {
         "name": "a", "rows": 2, "columns": 2,
         "corner_mm": (0.0, 0.0, 0.0), "fs_mm": (1.0, 0.0, 0.0), "ss_mm": (0.0, 1.0, 0.0),
@@ -151,8 +151,8 @@ def test_a_message_names_the_whole_way_to_the_setting():
         config.from_mapping(TrainConfig, given)
     with pytest.raises(ConfigError, match=r"^xrai\.start\.reach is -1\.0"):
         config.from_mapping(Task, {"name": "", "summary": "", "simulate": {}, "xrai": given})
-    level = {"speckles": math.nan, "rotations": 5, "iterations": 1}
-    with pytest.raises(ConfigError, match=r"^levels\[\]\.speckles is nan"):
+    level = {"reach": math.nan, "rotations": 5, "iterations": 1}
+    with pytest.raises(ConfigError, match=r"^levels\[\]\.reach is nan"):
         config.from_mapping(EmcConfig, {"levels": [level]})
     with pytest.raises(ConfigError, match=r"^seed is -1; expected 0 to"):
         config.given_or_default(EmcConfig, None, {"seed": -1})

@@ -16,8 +16,8 @@ __all__ = ["NAME", "Estimate", "State", "load", "save"]
 
 _FORM = checkpoint.Form(
     name="x-rai classify checkpoint",
-    version=1,
-    oldest=1,
+    version=2,
+    oldest=2,
     missing=": nothing to resume (a finished run removes it); leave out --resume to start afresh",
     advice="start afresh",
 )

@@ -282,8 +282,8 @@ def trained(few, train_settings, begin, tmp_path_factory) -> tuple[Path, float]:
 @pytest.fixture(scope="session")
 def emc_settings(tmp_path_factory) -> Path:
     levels = (
-        Level(speckles=3.0, rotations=100, iterations=4),
-        Level(speckles=4.0, rotations=200, iterations=3),
+        Level(reach=3.0, rotations=100, iterations=4),
+        Level(reach=4.0, rotations=200, iterations=3),
     )
     path = tmp_path_factory.mktemp("emc") / "emc.toml"
     path.write_text(toml.dumps(EmcConfig(levels=levels, restarts=2, device="cpu")))

@@ -26,13 +26,13 @@ PATTERNS = 60
 DETECTOR = Detector(rows=24, columns=20, pixel_size_mm=4.0, beamstop_radius_mm=6.0)
 EMC = EmcConfig(
     levels=(
-        Level(speckles=3.5, rotations=100, iterations=2),
-        Level(speckles=4.5, rotations=200, iterations=2, search="local"),
+        Level(reach=3.5, rotations=100, iterations=2),
+        Level(reach=4.5, rotations=200, iterations=2, search="local"),
     ),
     restarts=2,
     block_patterns=16,
 )
-CLASSIFY = ClassifyConfig(classes=3, speckles=4.5, restarts=1, iterations=4, block_patterns=16)
+CLASSIFY = ClassifyConfig(classes=3, reach=4.5, restarts=1, iterations=4, block_patterns=16)
 PHASE = PhasingConfig(
     coarse=StageConfig(schedule="4 hio, 2 er", support_every=3, blur_voxels=2.0),
     fine=StageConfig(schedule="4 raar, 2 er", support_every=3, blur_voxels=2.0),

@@ -42,7 +42,7 @@ def test_measured_patterns_are_selected_encoded_and_reconstructed(measured, tmp_
     )
     patterns, single, run = (tmp_path / name for name in ("patterns.h5", "single.h5", "run"))
     convert(measured, patterns, config=told)
-    classify(patterns, tmp_path / "classes", ClassifyConfig(classes=4, restarts=1, speckles=5.0))
+    classify(patterns, tmp_path / "classes", ClassifyConfig(classes=4, restarts=1, reach=5.0))
     select(tmp_path / "classes", "auto", tmp_path / "selection.h5", 3.0)
     chosen = read_selection(tmp_path / "selection.h5", patterns).numpy()
     with h5py.File(measured) as file:
