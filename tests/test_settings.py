@@ -25,7 +25,7 @@ from xraisim.simulation.config import SimulationConfig
 _PACKAGES = ("xraisim", "xrai", "baselines", "benchmarks.studies.virus_twin")
 _HUGE = 10.0**30
 _NEEDED: dict[type, dict[str, Any]] = {  # what has no default
-    Level: {"speckles": 2.0, "rotations": 10, "iterations": 1},
+    Level: {"reach": 2.0, "rotations": 10, "iterations": 1},
     Panel: {
         "name": "a", "rows": 2, "columns": 2,
         "corner_mm": (0.0, 0.0, 0.0), "fs_mm": (1.0, 0.0, 0.0), "ss_mm": (0.0, 1.0, 0.0),
@@ -151,8 +151,8 @@ def test_a_message_names_the_whole_way_to_the_setting():
         config.from_mapping(TrainConfig, given)
     with pytest.raises(ConfigError, match=r"^xrai\.start\.reach is -1\.0"):
         config.from_mapping(Task, {"name": "", "summary": "", "simulate": {}, "xrai": given})
-    level = {"speckles": math.nan, "rotations": 5, "iterations": 1}
-    with pytest.raises(ConfigError, match=r"^levels\[\]\.speckles is nan"):
+    level = {"reach": math.nan, "rotations": 5, "iterations": 1}
+    with pytest.raises(ConfigError, match=r"^levels\[\]\.reach is nan"):
         config.from_mapping(EmcConfig, {"levels": [level]})
     with pytest.raises(ConfigError, match=r"^seed is -1; expected 0 to"):
         config.given_or_default(EmcConfig, None, {"seed": -1})
@@ -203,7 +203,7 @@ def test_every_number_of_an_array_counts_and_what_is_unset_does_not():
         ({"search": SearchConfig(reach=7.0)}, r"search\.reach is 7.*ends at 6\.3"),
         ({"search": SearchConfig(hypotheses=9, rotations=5)}, r"hypotheses is 9.*5 rotations"),
         (
-            {"search": SearchConfig(hypotheses=9, again_rotations=8)},
+            {"search": SearchConfig(hypotheses=9, wide_rotations=8)},
             r"hypotheses is 9.*8 rotations",
         ),
         (
@@ -226,7 +226,7 @@ def test_settings_that_exclude_each_other_are_refused(given, message):
 
 
 def test_emc_needs_orientations_in_an_asymmetric_unit():
-    level = Level(speckles=3.0, rotations=30, iterations=1)
+    level = Level(reach=3.0, rotations=30, iterations=1)
     with pytest.raises(ConfigError, match=r"rotations is 30; expected more, as symmetry is I"):
         EmcConfig(symmetry="I", levels=(level,))
     enough = dataclasses.replace(level, rotations=3000)

@@ -56,7 +56,7 @@ def _small_encoder() -> EncoderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AmortisedConfig(Settings, table="amortised"):
+class AmortisedConfig(Settings, table="amortised", former={"rest": "tolerance"}):
     """Encoder and implicit decoder that learn together from a random start.
 
     A step takes ``batch`` patterns with ``candidates`` rotations each, drawn from the encoder's
@@ -65,8 +65,8 @@ class AmortisedConfig(Settings, table="amortised"):
     1 from where a pattern's photons count as ``cold_photons`` of them.
 
     ``reach``: s·D to which both look; ``buffer``: patterns of the stream that are drawn from. A
-    start ends when the last quarter of its steps brought less than ``rest`` of what likelihood all
-    have brought to a probe (less than 0.3 where patterns tell their cell beyond doubt); at most
+    start ends when the last quarter of its steps brought less than ``tolerance`` of what likelihood
+    all have brought to a probe (less than 0.3 where patterns tell their cell beyond doubt); at most
     after ``steps``. Where it leaves more than ``settled`` of the
     probe's variation unexplained (:mod:`xraisim.core.misfit`, median), another is made,
     ``restarts`` in all, and the likeliest kept. ``encoder``: the network of this mode, which is
@@ -83,25 +83,28 @@ class AmortisedConfig(Settings, table="amortised"):
     learning_rate: Annotated[float, Range(above=0, most=1)] = 3e-3
     buffer: Count = 20000
     steps: Count = 2000
-    rest: Annotated[float, Range(above=0, below=1)] = 0.02
+    tolerance: Annotated[float, Range(above=0, below=1)] = 0.02
     settled: Annotated[float, Range(least=0, most=10)] = 0.06
     restarts: Annotated[int, Range(least=1, most=1000)] = 3
     encoder: EncoderConfig = field(default_factory=_small_encoder)
 
 
+_WIDE = {"again_reach": "wide_reach", "again_rotations": "wide_rotations"}
+
+
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig(Settings, table="search"):
+class SearchConfig(Settings, table="search", former=_WIDE):
     """Exhaustive search for poses: the best ``hypotheses`` of ``rotations`` survive.
 
-    ``again_reach`` and ``again_rotations`` hold where all patterns are searched again, against a
+    ``wide_reach`` and ``wide_rotations`` hold where all patterns are searched anew, against a
     volume that has come farther.
     """
 
     reach: Annotated[float, Range(above=0, most=200)] = 6.0
     rotations: Annotated[int, Range(least=1, most=10**7)] = 6000
     hypotheses: Annotated[int, Range(least=1, most=1000)] = 2
-    again_reach: Annotated[float, Range(above=0, most=200)] = 10.0
-    again_rotations: Annotated[int, Range(least=1, most=10**7)] = 14000
+    wide_reach: Annotated[float, Range(above=0, most=200)] = 10.0
+    wide_rotations: Annotated[int, Range(least=1, most=10**7)] = 14000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,16 +126,16 @@ class RefineConfig(Settings, table="refine"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoundsConfig(Settings, table="rounds"):
-    """How the stream is taken and how the resolution marches outwards.
+class RoundsConfig(Settings, table="rounds", former={"reheats": "global_searches"}):
+    """How the stream is taken and how the resolution moves outwards (frequency marching).
 
     ``patterns``: new ones per round; ``ratio``: how much farther in s each round reaches, as far as
     the half-sets agree; ``keep``: what the sums of earlier rounds still count for once the limit
     has moved, while every pattern is looked at once only; ``final``: rounds in which both halves
-    share one volume; ``patience``: rounds without progress after which they begin; ``reheats``: how
-    often at most all patterns are searched again from nothing, where a probe finds likelier poses
-    elsewhere for many; ``halves``: two half-sets of the patterns; ``read_once_above``: longer data
-    sets are read once.
+    share one volume; ``patience``: rounds without progress after which they begin;
+    ``global_searches``: how often at most all patterns are searched anew, where a probe finds
+    likelier poses elsewhere for many; ``halves``: two half-sets of the patterns;
+    ``read_once_above``: longer data sets are read once.
     """
 
     patterns: Count = 8192
@@ -140,7 +143,7 @@ class RoundsConfig(Settings, table="rounds"):
     keep: Share = 0.5
     final: Annotated[int, Range(least=0, most=1000)] = 2
     patience: Count = 2
-    reheats: Annotated[int, Range(least=0, most=1000)] = 5
+    global_searches: Annotated[int, Range(least=0, most=1000)] = 5
     halves: bool = True
     read_once_above: Whole = 200_000
 
@@ -186,11 +189,11 @@ class TrainConfig(Settings):
     def check(self) -> None:
         """Refuse settings that exclude each other."""
         point_group(self.symmetry)
-        fewest = min(self.search.rotations, self.search.again_rotations)
+        fewest = min(self.search.rotations, self.search.wide_rotations)
         if self.search.hypotheses > fewest:
             raise ConfigError(
                 f"search.hypotheses is {self.search.hypotheses}; expected at most as many as the "
-                f"{fewest} rotations searched (search.rotations, search.again_rotations)"
+                f"{fewest} rotations searched (search.rotations, search.wide_rotations)"
             )
         # The volume of the start ends two voxels beyond its reach, and poses are searched in it.
         farthest = self.start.reach + 2 / self.decoder.oversampling

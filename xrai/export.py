@@ -22,13 +22,13 @@ def write_intensity(state: State, directory: Path) -> list[Path]:
     """Write the intensity of a state under both formats; return the paths."""
     volume = state.require_volume().to("cpu")
     paths = [directory / INTENSITY, (directory / INTENSITY).with_suffix(".mrc")]
-    # Before the march ends the volume reaches less far than the pixels.
+    # Before the last rounds the volume reaches less far than the pixels.
     reach = min(state.extent["s_max_per_angstrom"], (volume.grid // 2 - 1) * volume.spacing)
-    known = {**state.extent, "s_max_per_angstrom": reach, "rounds": state.rounds}
-    write_volume(paths[0], volume, known)
+    measured = {**state.extent, "s_max_per_angstrom": reach, "rounds": state.rounds}
+    write_volume(paths[0], volume, measured)
     write_volume(paths[1], volume)
     if len(state.volumes) == 2:
         for name, half in zip(HALVES, state.volumes, strict=True):
             paths.append(directory / name)
-            write_volume(paths[-1], half.to("cpu"), known)
+            write_volume(paths[-1], half.to("cpu"), measured)
     return paths

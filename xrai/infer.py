@@ -22,7 +22,8 @@ from xraisim.core.errors import UserError
 from xraisim.core.types import Photons, Volume
 from xraisim.files.poses import write_poses
 
-_KEPT_HEADS = 3
+_KEPT_HYPOTHESES = 3
+_STEPS = 3
 
 
 def find_poses(
@@ -78,16 +79,16 @@ def _block(
 ) -> dict[str, np.ndarray]:
     """Return the columns of the file for a block of patterns; NaN where there are no photons."""
     pixels = pixels_of(finder)
-    found = encoder.propose(photons.dense(len(pixels)).to(finder.device))
-    columns = {"probability": found.probability[:, 0]}
+    proposed = encoder.propose(photons.dense(len(pixels)).to(finder.device))
+    columns = {"probability": proposed.probability[:, 0]}
     if encoder_only:
-        columns |= {"orientations": found.heads[:, 0], "error_deg": found.error_deg}
+        columns |= {"orientations": proposed.heads[:, 0], "error_deg": proposed.error_deg}
     else:
         edge = min(finder.s_edge, (volume.grid // 2 - 1) * volume.spacing)
         limit = min(float(pixels.radius[-1]), edge)
-        within = finder.pixels_within(limit)
-        likely = prune(volume, within, photons, found.heads, min(_KEPT_HEADS, encoder.heads))
-        poses = refine_hypotheses(volume, within, photons, likely, 3, finder.max_step(limit))
+        likelihood = finder.likelihood(volume, photons, limit)
+        likely = prune(likelihood, proposed.heads, min(_KEPT_HYPOTHESES, encoder.heads))
+        poses = refine_hypotheses(likelihood, likely, finder.steps(limit, _STEPS))
         poses = finder.refine_outwards(volume, photons, poses, ladder(limit, edge, 1.2)[1:])
         columns |= {"orientations": poses.quaternion, "loglik": poses.loglik}
         columns["error_deg"] = torch.rad2deg(poses.error_rad)

@@ -1,9 +1,9 @@
 """A reconstruction from a pattern stream to an intensity volume and every orientation.
 
 A robust low-resolution start, then rounds: patterns get poses and are merged, two half-sets are
-compared, the resolution marches outwards as far as they agree, and the encoder learns from what
-was found. Each step's random numbers depend on the seed and its name alone, and what comes next on
-the state alone, so a resumed run takes the same path.
+compared, the limit of resolution moves outwards as far as they agree, and the encoder learns from
+what was found. Each step's random numbers depend on the seed and its name alone, and what comes
+next on the state alone, so a resumed run takes the same path.
 """
 
 import time
@@ -18,14 +18,15 @@ from xrai import export
 from xrai.config import TrainConfig
 from xrai.poses.finder import PoseFinder
 from xrai.rounds.amortised_start import amortised_start
-from xrai.rounds.background import background_doubt
+from xrai.rounds.background import background_warning
 from xrai.rounds.encoder_check import check_encoder
 from xrai.rounds.encoder_training import train_encoder
 from xrai.rounds.end_to_end import EndToEnd, likeliest_start
 from xrai.rounds.one_round import begin, run_round
+from xrai.rounds.reconstruction import Reconstruction
 from xrai.rounds.schedule import more_may_come, next_round, reads_once
 from xrai.rounds.start import robust_start
-from xrai.rounds.warnings import doubts
+from xrai.rounds.warnings import warnings_of
 from xrai.sources.live import LiveSource
 from xrai.sources.reopen import name_of, reopen
 from xrai.sources.stream import PatternStream
@@ -87,7 +88,7 @@ def reconstruct(
             (directory / METRICS).unlink(missing_ok=True)
             checkpoint.save(state, directory)
         try:
-            return _run(stream, directory, config, state, device, quiet, processes)
+            return _run(PoseFinder(stream, config, device, processes), state, directory, quiet)
         except SamplingError:
             if leads and state.volume is None:
                 for name in (CONFIG, METRICS, checkpoint.NAME):
@@ -122,15 +123,15 @@ def resume(
                     f"{state.seen:,}; train again"
                 )
             _require_same(stream, state, directory)
-            return _run(stream, directory, config, state, chosen, quiet, processes)
+            return _run(PoseFinder(stream, config, chosen, processes), state, directory, quiet)
 
 
 def _require_same(stream: PatternStream, state: State, directory: Path) -> None:
     """Raise :class:`UserError` unless the patterns are those that the run began with."""
     if state.fingerprint is None:  # begun before it was kept
         return
-    count, known = state.fingerprint
-    if len(stream) < count or stream.fingerprint(count) != known:
+    count, fingerprint = state.fingerprint
+    if len(stream) < count or stream.fingerprint(count) != fingerprint:
         raise UserError(
             f"{state.patterns} holds other patterns than those that {directory} began with (or "
             "another mask, gain or background); put those back, or train again with another --out"
@@ -152,34 +153,26 @@ def _extent(stream: PatternStream) -> dict[str, float]:
     }
 
 
-def _run(
-    stream: PatternStream,
-    directory: Path,
-    config: TrainConfig,
-    state: State,
-    device: torch.device,
-    quiet: bool,
-    processes: Processes,
-) -> Result:
-    metrics = directory / METRICS if processes.is_leader else None
-    monitor = Monitor(metrics, quiet or not processes.is_leader)
-    finder = PoseFinder(stream, config, device, processes)
-    state.to(device)
-    autosave = Autosave(directory, config.checkpoint_s, processes)
+def _run(finder: PoseFinder, state: State, directory: Path, quiet: bool) -> Result:
+    config, leads = finder.config, finder.processes.is_leader
+    monitor = Monitor(directory / METRICS if leads else None, quiet or not leads)
+    run = Reconstruction(finder, state, monitor)
+    state.to(finder.device)
+    autosave = Autosave(directory, config.checkpoint_s, finder.processes)
     advance = _as_published if config.mode == "paper" else _in_rounds
     with autosave.keeping():
         try:
-            advance(finder, state, monitor, autosave)
+            advance(run, autosave)
         except DivergedError as error:
             raise DivergedError(_diverged(error, state, directory)) from error
         dark = int((~state.lit).sum())
         if dark:
             monitor.log("dark", without_photons=dark, patterns=state.seen)
-        irregular = [stream.warning] if stream.warning else []
-        for reason in [*irregular, *doubts(finder, state)]:
-            warn(state, monitor, reason)
+        irregular = [finder.stream.warning] if finder.stream.warning else []
+        for reason in [*irregular, *warnings_of(finder, state)]:
+            _warn(run, reason)
         result = _result(finder, state)
-        if processes.is_leader:
+        if leads:
             export.write(state, directory, result)
         return result
 
@@ -193,35 +186,37 @@ def _diverged(error: DivergedError, state: State, directory: Path) -> str:
     )
 
 
-def _in_rounds(finder: PoseFinder, state: State, monitor: Monitor, autosave: Autosave) -> None:
+def _in_rounds(run: Reconstruction, autosave: Autosave) -> None:
     """Modes ``hybrid`` and ``amortised``: the start, then one round after another.
 
     The encoder learns while new patterns come, for which it proposes, and where they can be read
     again once more when the volume is done.
     """
+    finder, state = run.finder, run.state
     if state.volume is None:
         with _timed(state, "start"):
-            _start(finder, state, monitor)
+            _start(run)
         autosave.save(state)
     while (round_ := state.round or next_round(finder, state)) is not None:
+        active = run.at(round_)
         if state.round is None:
-            begin(finder, state, round_)
+            begin(active)
         with _timed(state, round_.kind), autosave.round():
-            run_round(finder, state, round_, monitor, autosave.after_block)
+            run_round(active, autosave.after_block)
         if more_may_come(finder, state, round_):
             with _timed(state, "encoder"):
-                train_encoder(finder, state, monitor)
+                train_encoder(run)
         autosave.save(state)
     if not (reads_once(finder) or state.figures):
         with _timed(state, "encoder"):
-            train_encoder(finder, state, monitor, last=True)
-            check_encoder(finder, state, monitor)
+            train_encoder(run, last=True)
+            check_encoder(run)
         autosave.save(state)
 
 
-def _as_published(finder: PoseFinder, state: State, monitor: Monitor, autosave: Autosave) -> None:
+def _as_published(run: Reconstruction, autosave: Autosave) -> None:
     """Mode ``paper``: both networks end to end, the encoder's poses as they are."""
-    config = finder.config
+    finder, state, config = run.finder, run.state, run.finder.config
     if state.volume is not None and not state.networks:  # finished before passes were kept
         return
     stream, settings, device = finder.stream, config.end_to_end, finder.device
@@ -230,16 +225,16 @@ def _as_published(finder: PoseFinder, state: State, monitor: Monitor, autosave: 
         learner = EndToEnd(stream, settings, device, decoder=decoder, seed=seed)
         learner.load_state_dict(state.networks[0])
     else:
-        learner = likeliest_start(stream, settings, device, monitor, decoder=decoder, seed=seed)
+        learner = likeliest_start(stream, settings, device, run.monitor, decoder=decoder, seed=seed)
     while learner.passes < config.end_to_end.epochs:
         with _timed(state, "end_to_end"):
-            poses = learner.one_pass(monitor)
+            poses = learner.one_pass(run.monitor)
         state.volume, state.networks = learner.decoder.volume(), [learner.state_dict()]
-        _keep(state, poses)
+        _take_poses(state, poses)
         autosave.save(state)
 
 
-def _keep(state: State, poses: Tensor) -> None:
+def _take_poses(state: State, poses: Tensor) -> None:
     """Make the encoder's poses [N, 4] those of a state; NaN where there are no photons."""
     state.seen = len(poses)
     state.grow(len(poses))
@@ -258,9 +253,10 @@ def _timed(state: State, kind: str) -> Iterator[None]:
     state.seconds[kind] = state.seconds.get(kind, 0.0) + time.monotonic() - began
 
 
-def _start(finder: PoseFinder, state: State, monitor: Monitor) -> None:
-    if (doubt := background_doubt(finder.stream)) is not None:
-        warn(state, monitor, doubt)
+def _start(run: Reconstruction) -> None:
+    finder, state, monitor = run.finder, run.state, run.monitor
+    if (reason := background_warning(finder.stream)) is not None:
+        _warn(run, reason)
     if finder.config.mode == "amortised" and finder.group is None:
         start = amortised_start(finder, monitor)
         volume, settled, state.trainer = start.volume, start.settled, start.trainer
@@ -268,19 +264,18 @@ def _start(finder: PoseFinder, state: State, monitor: Monitor) -> None:
         volume, settled = robust_start(finder, monitor)
     state.volume, state.volumes = volume, [volume] * finder.sets
     if not settled:
-        warn(
-            state,
-            monitor,
+        _warn(
+            run,
             "no start explains the patterns it was made of; the poses may be wrong throughout: "
             "look at the half-sets' agreement, and try more restarts or another start.reach",
         )
 
 
-def warn(state: State, monitor: Monitor, reason: str) -> None:
+def _warn(run: Reconstruction, reason: str) -> None:
     """Record why the result may not be trusted, in the metrics and in the result."""
-    if reason not in state.warnings:
-        state.warnings.append(reason)
-        monitor.log("warning", reason=reason)
+    if reason not in run.state.warnings:
+        run.state.warnings.append(reason)
+        run.monitor.log("warning", reason=reason)
 
 
 def _result(finder: PoseFinder, state: State) -> Result:

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -28,6 +29,7 @@ from rich.text import Text
 
 from xraisim import stopping
 from xraisim.core.errors import UserError
+from xraisim.core.renamed import RenamedWarning
 from xraisim.lazy_commands import LazyGroup
 
 out = Console(markup=False, emoji=False)
@@ -92,7 +94,7 @@ def entry_point(app: typer.Typer) -> Callable[[], None]:
         if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be valid text
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            with stopping.listening():
+            with stopping.listening(), _renamed_said():
                 app(args=arguments)  # ends in SystemExit: typer prints usage errors itself, code 2
         except stopping.Stopped as stop:
             if os.environ.get("RANK", "0") == "0":  # torchrun stops all processes, one says so
@@ -105,6 +107,22 @@ def entry_point(app: typer.Typer) -> Callable[[], None]:
             sys.exit(2)
 
     return main
+
+
+@contextmanager
+def _renamed_said() -> Iterator[None]:
+    """Print what was given under an old name as a line of commentary."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, RenamedWarning):
+                say(str(message), "notice:", "bold yellow")
+            else:
+                usual(message, category, *rest, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _describe(error: Exception) -> str:

@@ -15,9 +15,9 @@ from baselines.emc.comparison import Comparison
 from baselines.emc.posterior import Tile
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Assignment:
-    """Classes of all patterns, on the CPU; class 0 is that of the blanks.
+    """Classes of all patterns, filled in block by block, on the CPU; class 0 is that of the blanks.
 
     ``probability`` [N, K+1]; ``angle``: in-plane angle (radians) by which the average of the
     likeliest class, ``class_id``, is turned about the beam; ``fluence``: relative, 0 where blank;
@@ -75,13 +75,13 @@ def _assign(
 ) -> None:
     fluence = out.fluence[some].to(rows.device)
     prior = classes.log_prior(fluence, 1.0)
-    likelihood = _whole(comparison.tiles(rows, fluence, prior))
-    angles = len(likelihood)
-    evidence = likelihood.logsumexp(0) - math.log(angles)
+    loglik = _whole(comparison.tiles(rows, fluence, prior))
+    angles = len(loglik)
+    evidence = loglik.logsumexp(0) - math.log(angles)
     rings = _whole(without.tiles(rows, fluence, prior)).logsumexp(0) - math.log(angles)
     posterior = (evidence + prior).softmax(1)
     best = posterior.argmax(1, keepdim=True)
-    of_best = likelihood.gather(2, best.expand(angles, -1, -1))[..., 0]
+    of_best = loglik.gather(2, best.expand(angles, -1, -1))[..., 0]
     out.probability[some, 1:] = posterior.cpu()
     out.angle[some] = (of_best.argmax(0) * (2 * math.pi / angles)).float().cpu()
     out.per_photon[some] = of_best.amax(0).cpu()

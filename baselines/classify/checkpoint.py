@@ -8,13 +8,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from baselines import checkpoint
-from baselines.checkpoint import NAME
 from baselines.classify.averages import Classes
+from xraisim.files import checkpoint
+from xraisim.files.checkpoint import NAME
 
 __all__ = ["NAME", "Estimate", "State", "load", "save"]
 
-_FORMAT = "x-rai classify checkpoint 1"
+_FORM = checkpoint.Form(
+    name="x-rai classify checkpoint",
+    version=2,
+    oldest=2,
+    missing=": nothing to resume (a finished run removes it); leave out --resume to start afresh",
+    advice="start afresh",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +54,11 @@ class State:
 
 def save(state: State, directory: Path) -> None:
     """Write the state; an interruption leaves the previous checkpoint whole."""
-    checkpoint.save(state, directory, _FORMAT)
+    checkpoint.write(state, directory, _FORM)
 
 
 def load(directory: Path, key: str, device: torch.device) -> State:
-    """Read the state of a run directory, as :func:`baselines.checkpoint.load` does."""
+    """Read the state of a run directory; raises :class:`UserError` if it is another run's."""
 
     def build(content: dict[str, Any]) -> State:
         for name in ("current", "leader"):
@@ -61,4 +67,6 @@ def load(directory: Path, key: str, device: torch.device) -> State:
                 content[name] = Estimate(classes=classes, **content[name])
         return State(**content)
 
-    return checkpoint.load(directory, key, _FORMAT, build)
+    state = checkpoint.read(directory, _FORM, build)
+    checkpoint.require_key(state.key, key, directory)
+    return state

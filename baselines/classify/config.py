@@ -7,11 +7,11 @@ from xraisim.core.settings import NotNegative, Positive, Range, Seed, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyConfig(Settings):
+class ClassifyConfig(Settings, former={"speckles": "reach"}):
     """Everything that determines a classification besides the patterns.
 
-    ``classes``: of patterns with signal; blanks are one more. ``speckles``: reach s_max·D, in
-    speckles 1/D of a particle of diameter D; ``d_min_angstrom``: no further than this spacing.
+    ``classes``: of patterns with signal; blanks are one more. ``reach``: s_max·D, in speckles 1/D
+    of a particle of diameter D; ``d_min_angstrom``: no further than this spacing.
     ``faintest``: patterns with less than this share of a bright pattern's signal are blank.
     β starts at ``beta`` and grows by ``growth`` per iteration to 1; at most ``iterations`` are made
     by each of ``restarts`` random starts, until the log-likelihood per photon gains less than
@@ -22,7 +22,7 @@ class ClassifyConfig(Settings):
     """
 
     classes: Annotated[int, Range(least=1, most=10000)] = 16
-    speckles: Annotated[float, Range(above=0, most=500)] = 8.0
+    reach: Annotated[float, Range(above=0, most=500)] = 8.0
     d_min_angstrom: Positive | None = None
     faintest: Annotated[float, Range(above=0, below=1)] = 0.05
     iterations: Annotated[int, Range(least=1, most=10**6)] = 30

@@ -35,17 +35,17 @@ def compare(stage: Stage, rate: Float[Tensor, "K N"], fluence: float) -> Compari
     return Comparison(grid, template_rows(grid, detector, rate, known), shares, grid.rings)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Records:
-    """What an iteration found of each pattern, on the CPU.
+    """What an iteration finds of each pattern, block by block, on the CPU.
 
     ``best`` [N, 2]: class and angle; ``evidence``: (1/β) log Σ π exp(β LL) without Σ log k!;
-    ``likelihood``: LL at the best one; ``information``: nats that the posterior gained.
+    ``loglik``: LL at the best one; ``information``: nats that the posterior gained.
     """
 
     best: Int[Tensor, "N 2"]
     evidence: Float[Tensor, "N"]
-    likelihood: Float[Tensor, "N"]
+    loglik: Float[Tensor, "N"]
     information: Float[Tensor, "N"]
 
     @classmethod
@@ -55,7 +55,7 @@ class Records:
         return cls(
             best=torch.zeros(patterns, 2, dtype=torch.int64),
             evidence=zeros,
-            likelihood=zeros.clone(),
+            loglik=zeros.clone(),
             information=zeros.clone(),
         )
 
@@ -101,7 +101,7 @@ class _Pass:
         left_out = stage.survey.left_out(numbers, signal, given, typical)
         self.records.best[numbers] = found.found.best
         self.records.evidence[numbers] = found.found.evidence + left_out
-        self.records.likelihood[numbers] = found.found.likelihood + left_out
+        self.records.loglik[numbers] = found.found.loglik + left_out
         self.records.information[numbers] = found.found.information
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from baselines.checkpoint import keeping_checkpoint, key_of
 from baselines.classify import checkpoint
 from baselines.classify.assign import assign
 from baselines.classify.checkpoint import State
@@ -15,6 +14,7 @@ from xraisim.console import Advance
 from xraisim.core import config as toml
 from xraisim.core.device import choose_device
 from xraisim.files.atomic import write_text
+from xraisim.files.checkpoint import keeping, key_of
 from xraisim.files.lock import new_directory
 from xraisim.files.patterns import PatternReader
 
@@ -36,7 +36,7 @@ def classify(
     device = choose_device(config.device)
     with PatternReader(patterns) as reader:
         key = key_of(reader, config)
-        with new_directory(directory), keeping_checkpoint(directory):
+        with new_directory(directory), keeping(directory):
             state = checkpoint.load(directory, key, device) if resume else State(key=key)
             stage = make_stage(reader, config, device)
             write_text(directory / "config.toml", toml.dumps(config))

@@ -70,7 +70,7 @@ class Stage:
 def make_stage(source: PatternSource, config: ClassifyConfig, device: torch.device) -> Stage:
     """Read the patterns once and prepare the rest; raises :class:`SamplingError` if none is lit."""
     diameter = source.info["particle_diameter_angstrom"]
-    pixels = pixels_within(source, config.speckles, config.d_min_angstrom)
+    pixels = pixels_within(source, config.reach, config.d_min_angstrom)
     everyone = torch.ones(source.n_patterns, dtype=torch.bool)
     survey = Survey.of(source, split(everyone, config.block_patterns, ALONE), pixels, ALONE)
     lit = find_lit(survey.totals, survey.background, config.faintest)

@@ -144,7 +144,7 @@ class Starts:
         """Return the lit patterns whose photons fall where their class is dark, for its fluence."""
         stage = self._stage
         numbers = stage.lit.nonzero()[:, 0]
-        shape = records.likelihood / stage.survey.totals - fluence.clamp_min(1e-4).log()
+        shape = records.loglik / stage.survey.totals - fluence.clamp_min(1e-4).log()
         count = max(self._config.classes, math.ceil(_WORST * len(numbers)))
         order: Int[Tensor, "n"] = shape[numbers].argsort()
         return numbers[order[:count]].tolist()

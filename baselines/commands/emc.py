@@ -19,7 +19,7 @@ def emc(
     patterns: Annotated[Path, typer.Argument(help="Pattern file.")],
     out_dir: Annotated[Path, typer.Option("--out", help="Directory for the results.")],
     config: Annotated[Path | None, typer.Option(help="TOML file of EMC settings.")] = None,
-    d_min: float | None = typer.Option(None, help="March no further than this many Å."),
+    d_min: float | None = typer.Option(None, help="Go no further than this many Å."),
     restarts: int | None = typer.Option(None, help="Random starts."),
     symmetry: str | None = typer.Option(None, help="Point group of the particle, such as C4 or I."),
     halves: bool | None = typer.Option(

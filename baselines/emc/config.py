@@ -1,4 +1,4 @@
-"""Settings of EMC: the levels it marches through, restarts, annealing, blocks of patterns."""
+"""Settings of EMC: the levels it goes through, restarts, annealing, blocks of patterns."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -29,18 +29,18 @@ def _require(holds: bool, name: str, value: object, expected: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Level(Settings, table="levels[]"):
+class Level(Settings, table="levels[]", former={"speckles": "reach"}):
     """One stage of frequency marching: a resolution, a grid of orientations, an annealing schedule.
 
-    ``speckles``: reach s_max·D, in speckles 1/D of a particle of diameter D. ``rotations``: size of
-    the grid of orientations; a finer one than 45·speckles³ is of little use. ``search``:
+    ``reach``: s_max·D, in speckles 1/D of a particle of diameter D. ``rotations``: size of the grid
+    of orientations; a finer one than 45·reach³ is of little use. ``search``:
     ``"global"``, or ``"local"`` around the directions that a pattern's posterior held before.
     ``patterns``: the first so many with photons are used, 0 for all. ``iterations``: the most that
     are made. β is set in every iteration such that the mean information Σ P log(P/π) is a share of
     log ``rotations``, rising from ``information`` [0] to [1] over ``ramp`` iterations, at most 1.
     """
 
-    speckles: Annotated[float, Range(above=0, most=500)]
+    reach: Annotated[float, Range(above=0, most=500)]
     rotations: Annotated[int, Range(least=1, most=10**8)]
     iterations: Annotated[int, Range(least=1, most=10**6)]
     patterns: Whole = 0
@@ -66,7 +66,7 @@ def _searched(before: Level | None, level: Level) -> bool:
 
 # Random starts are decided at low resolution, by a few patterns; the levels above only refine.
 _START = Level(
-    speckles=4.9,
+    reach=4.9,
     rotations=3_000,
     iterations=20,
     patterns=3_000,
@@ -75,10 +75,10 @@ _START = Level(
 )
 DEFAULT_LEVELS = (
     _START,
-    Level(speckles=7.0, rotations=16_000, iterations=4, information=(0.85, 0.95), ramp=3),
-    Level(speckles=10.0, rotations=60_000, iterations=3, search="local"),
-    Level(speckles=17.0, rotations=300_000, iterations=3, search="local"),
-    Level(speckles=17.0, rotations=2_000_000, iterations=2, search="local"),
+    Level(reach=7.0, rotations=16_000, iterations=4, information=(0.85, 0.95), ramp=3),
+    Level(reach=10.0, rotations=60_000, iterations=3, search="local"),
+    Level(reach=17.0, rotations=300_000, iterations=3, search="local"),
+    Level(reach=17.0, rotations=2_000_000, iterations=2, search="local"),
 )
 
 
@@ -128,8 +128,8 @@ class EmcConfig(Settings):
     def check(self) -> None:
         """Refuse levels that do not follow from one another."""
         _require(len(self.levels) >= 1, "levels", self.levels, "at least one")
-        reach = [level.speckles for level in self.levels]
-        _require(reach == sorted(reach), "levels", reach, "speckles that never fall")
+        reach = [level.reach for level in self.levels]
+        _require(reach == sorted(reach), "levels", reach, "a reach that never falls")
         for before, level in zip((None, *self.levels), self.levels, strict=False):
             _require(level.search == "global" or _searched(before, level), "search", level.search,
                      'a "global" level first, of no fewer patterns')  # fmt: skip

@@ -20,19 +20,19 @@ def require_patterns(source: PatternSource, config: EmcConfig, chosen: Bool[Tens
     pairs by Friedel's law: fewer than L patterns leave most of a volume to be invented, and it
     then fits single patterns ever better until it diverges. A point group repeats every pattern.
     """
-    reach = float(_pixels(source, config).radius[-1])
-    speckles = reach * source.info["particle_diameter_angstrom"]
-    needed = math.ceil(speckles * (1 + config.halves) / len(config.group))
+    s_max = float(_pixels(source, config).radius[-1])
+    reach = s_max * source.info["particle_diameter_angstrom"]
+    needed = math.ceil(reach * (1 + config.halves) / len(config.group))
     lit = int(first_with_photons(source, config, chosen, needed).sum())
     if not lit:
         raise SamplingError(
-            f"none of {int(chosen.sum()):,} patterns has photons within |s| < {reach:.4g} Å⁻¹; "
+            f"none of {int(chosen.sum()):,} patterns has photons within |s| < {s_max:.4g} Å⁻¹; "
             "check the file and its mask"
         )
     if lit < needed:
         raise SamplingError(
             f"only {lit:,} of {int(chosen.sum()):,} patterns have photons within |s| < "
-            f"{reach:.4g} Å⁻¹, where {needed:,} or more are needed to look at every speckle once; "
+            f"{s_max:.4g} Å⁻¹, where {needed:,} or more are needed to look at every speckle once; "
             "add patterns, or stop at a coarser d_min_angstrom"
         )
 
@@ -53,4 +53,4 @@ def first_with_photons(
 
 
 def _pixels(source: PatternSource, config: EmcConfig) -> Pixels:
-    return pixels_within(source, config.levels[-1].speckles, config.d_min_angstrom)
+    return pixels_within(source, config.levels[-1].reach, config.d_min_angstrom)

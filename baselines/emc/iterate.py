@@ -11,7 +11,6 @@ from torch import Tensor
 from baselines.emc.anneal import beta_for
 from baselines.emc.candidates import Candidates, column_mass, likeliest
 from baselines.emc.compress import volume_of
-from baselines.emc.config import EmcConfig
 from baselines.emc.models import Model
 from baselines.emc.posterior import Posterior, posterior
 from baselines.emc.stage import Stage
@@ -26,25 +25,25 @@ _TINY = 1e-12
 HYPOTHESES = 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class Poses:
-    """What an iteration found of each pattern, on the CPU (see ``posterior.Found``).
+@dataclass(kw_only=True)
+class Records:
+    """What an iteration finds of each pattern, block by block, on the CPU (``posterior.Found``).
 
-    ``hypotheses`` [N, 8]: the columns that hold most of the posterior, −1 for none. ``likelihood``,
+    ``hypotheses`` [N, 8]: the columns that hold most of the posterior, −1 for none. ``loglik``,
     ``evidence`` include everything but Σ log k!.
     """
 
     best: Int[Tensor, "N 2"]
     hypotheses: Int[Tensor, "N H"]
     occupancy: Float[Tensor, "N"]
-    likelihood: Float[Tensor, "N"]
+    loglik: Float[Tensor, "N"]
     evidence: Float[Tensor, "N"]
     information: Float[Tensor, "N"]
 
     @classmethod
-    def empty(cls, patterns: int) -> "Poses":
+    def empty(cls, patterns: int) -> "Records":
         """Return records to be filled in block by block."""
-        figures = ("occupancy", "likelihood", "evidence", "information")
+        figures = ("occupancy", "loglik", "evidence", "information")
         return cls(
             best=torch.zeros(patterns, 2, dtype=torch.int64),
             hypotheses=torch.full((patterns, HYPOTHESES), -1, dtype=torch.int32),
@@ -73,12 +72,12 @@ class Estimate:
 class Pass:
     """One pass over the patterns ``members``: the sums and records that it leaves."""
 
-    def __init__(self, stage: Stage, now: Estimate, config: EmcConfig) -> None:
-        self._stage, self._now, self._config = stage, now, config
+    def __init__(self, stage: Stage, now: Estimate) -> None:
+        self._stage, self._now, self._config = stage, now, stage.config
         self._begun: float | None = None
         self.beta = 1.0
         device = stage.pixels.s.device
-        self.poses = Poses.empty(len(now.fluence))
+        self.poses = Records.empty(len(now.fluence))
         self.fluence = torch.zeros_like(now.fluence)
         self.mass = torch.zeros(len(now.models), dtype=torch.float64)
         self.merged = [Accumulator.empty(*stage.grid, device=device) for _ in now.models]
@@ -151,26 +150,18 @@ class Pass:
         signal = engine.signal(rows, found)
         fluence = signal / engine.exposure(found).clamp_min(_TINY)
         engine.collect(rows, fluence, found)
-        self._record(numbers, found, signal, fluence.cpu(), given, typical)
-
-    def _record(
-        self,
-        numbers: Tensor,
-        found: Posterior,
-        signal: Tensor,
-        fluence: Tensor,
-        given: Tensor,
-        typical: float,
-    ) -> None:
-        columns, poses = self._stage.columns, self.poses
+        self.fluence[numbers] = fluence.cpu()
         constant = self._stage.survey.left_out(numbers, signal, given, typical)
+        self._record(numbers, found, constant)
+
+    def _record(self, numbers: Tensor, found: Posterior, constant: Tensor) -> None:
+        columns, poses = self._stage.columns, self.poses
         mass = column_mass(found, len(columns)).cpu()
-        self.fluence[numbers] = fluence
         poses.best[numbers] = found.found.best
         poses.hypotheses[numbers] = likeliest(mass, HYPOTHESES)
         poses.occupancy[numbers] = found.found.occupancy
         poses.information[numbers] = found.found.information
-        poses.likelihood[numbers] = found.found.likelihood + constant
+        poses.loglik[numbers] = found.found.loglik + constant
         poses.evidence[numbers] = found.found.evidence + constant
         self.mass.index_add_(0, columns.number, mass.sum(0).double())
 
@@ -181,24 +172,24 @@ def iterate(
     members: Bool[Tensor, "N"],
     candidates: Candidates | None,
     information: float,
-    config: EmcConfig,
-) -> tuple[Estimate, Poses, float]:
+) -> tuple[Estimate, Records, float]:
     """Return the next estimate from the patterns ``members``, what was found of them, and β.
 
     Orientations are judged by the rings that the current volume covers, so a step outwards in
     resolution takes its outer shells from the orientations that the inner ones gave.
     """
-    one = Pass(stage, now, config)
-    one.anneal(members, candidates, information)
-    one.run(members, candidates)
-    mean = float(one.fluence[members].mean())
-    shares = (one.mass / one.mass.sum()).tolist()
+    config, done = stage.config, Pass(stage, now)
+    done.anneal(members, candidates, information)
+    done.run(members, candidates)
+    mean = float(done.fluence[members].mean())
+    shares = (done.mass / done.mass.sum()).tolist()
     models = []
-    for model, merged, share in zip(now.models, one.merged, shares, strict=True):
+    for model, merged, share in zip(now.models, done.merged, shares, strict=True):
         volume = volume_of(merged, stage.profile, config.prior, config.group)
         # Scaling φ to mean 1 and V against it leaves every expected count as it was.
         scaled = replace(volume, values=volume.values * mean)
         models.append(replace(model, share=share).with_volume(scaled, merged.exposure.clamp_min(0)))
     stage.processes.agree(*(model.volume.values for model in models))
     known = stage.s_max_per_angstrom
-    return Estimate(models=models, fluence=one.fluence / mean, known=known), one.poses, one.beta
+    estimate = Estimate(models=models, fluence=done.fluence / mean, known=known)
+    return estimate, done.poses, done.beta

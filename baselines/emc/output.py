@@ -45,7 +45,7 @@ class Log:
 def write_results(
     directory: Path, reader: PatternReader, stage: Stage, state: State, result: Result
 ) -> None:
-    """Write volumes, poses and the result of a finished march."""
+    """Write volumes, poses and the result of a finished reconstruction."""
     estimate = combined(state.estimates, stage.chosen)
     attributes = {
         "method": "emc",
@@ -74,7 +74,7 @@ def _named(directory: Path, estimate: Estimate, estimates: list[Estimate]) -> di
 
 
 def result_of(stage: Stage, state: State, config: EmcConfig, device: torch.device) -> Result:
-    """Return what a finished march says of itself.
+    """Return what a finished reconstruction says of itself.
 
     Its ``figures``: ``iterations``; ``rotations`` of the last level and the ``grid_spacing_deg``
     between them; ``log_likelihood_per_photon`` (nats), and that of every random start, ``starts``;
@@ -125,7 +125,7 @@ def _columns(stage: Stage, state: State, estimate: Estimate) -> dict[str, np.nda
     columns = {
         "orientations": found.where(stage.chosen[:, None], torch.nan),
         "fluence": estimate.fluence.where(stage.chosen, torch.nan),
-        "loglik": poses.likelihood.float(),
+        "loglik": poses.loglik.float(),
         "occupancy": poses.occupancy.float(),
         "mutual_information": poses.information.float(),
         "evidence": poses.evidence.float(),

@@ -50,13 +50,13 @@ class Found:
     """What the posterior says of each pattern, float64 on the CPU.
 
     ``best`` [n, 2]: column and angle of the likeliest orientation; ``occupancy``: its probability;
-    ``likelihood``: LL at it; ``energy``: Σ P LL; ``evidence``: (1/β) log Σ π exp(β LL), the
+    ``loglik``: LL at it; ``energy``: Σ P LL; ``evidence``: (1/β) log Σ π exp(β LL), the
     objective that EM at fixed β ascends; ``information``: Σ P log(P/π) in nats; ``kept``: entries.
     """
 
     best: Int[Tensor, "n 2"]
     occupancy: Float[Tensor, "n"]
-    likelihood: Float[Tensor, "n"]
+    loglik: Float[Tensor, "n"]
     energy: Float[Tensor, "n"]
     evidence: Float[Tensor, "n"]
     information: Float[Tensor, "n"]
@@ -194,7 +194,7 @@ def _found(
     return Found(
         best=at,
         occupancy=1 / mass,
-        likelihood=(top - prior.gather(1, at[:, :1])[:, 0].double()) / beta,
+        loglik=(top - prior.gather(1, at[:, :1])[:, 0].double()) / beta,
         energy=energy,
         evidence=evidence,
         information=beta * (energy - evidence),

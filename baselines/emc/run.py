@@ -2,21 +2,23 @@
 
 from pathlib import Path
 
+import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from baselines.checkpoint import keeping_checkpoint, key_of
 from baselines.emc import checkpoint
 from baselines.emc.checkpoint import State
 from baselines.emc.config import EmcConfig
-from baselines.emc.march import March
+from baselines.emc.inputs import Inputs
 from baselines.emc.output import result_of, write_results
+from baselines.emc.reconstruction import Reconstruction
 from xraisim.console import Advance
 from xraisim.core import config as toml
 from xraisim.core.device import choose_device
 from xraisim.core.errors import SamplingError
 from xraisim.core.processes import ALONE, Processes
 from xraisim.files.atomic import write_text
+from xraisim.files.checkpoint import keeping, key_of
 from xraisim.files.lock import new_directory
 from xraisim.files.patterns import PatternReader
 from xraisim.files.result import Result
@@ -44,14 +46,15 @@ def reconstruct(
     device = choose_device(config.device)
     with PatternReader(patterns) as reader:
         used = None if chosen is None else chosen.nonzero()[:, 0].tolist()
+        every = torch.ones(reader.n_patterns, dtype=torch.bool)
+        inputs = Inputs(reader, config, every if chosen is None else chosen, device, processes)
         key, leads = key_of(reader, config, used), processes.is_leader
-        with new_directory(directory, wanted=leads), keeping_checkpoint(directory):
+        with new_directory(directory, wanted=leads), keeping(directory):
             state = checkpoint.load(directory, key, device) if resume else State(key=key)
             if leads:
                 write_text(directory / "config.toml", toml.dumps(config))
-            march = March(reader, directory, config, device, state, progress, processes, chosen)
             try:
-                stage = march.run()
+                stage = Reconstruction(inputs, state, directory, progress).run()
             except SamplingError:
                 if leads and not (directory / checkpoint.NAME).exists():
                     for name in ("config.toml", "metrics.jsonl"):

@@ -1,8 +1,7 @@
-"""A level of the march made concrete: its pixels, orientations, volume grid and patterns."""
+"""A level made concrete: its pixels, orientations, volume grid and patterns."""
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -12,13 +11,14 @@ from baselines.emc.door import first_with_photons
 from baselines.emc.engine import Engine
 from baselines.emc.expand import Profile
 from baselines.emc.harmonic import HarmonicEngine
+from baselines.emc.inputs import Inputs
 from baselines.emc.models import Columns
 from baselines.emc.orientations import OrientationGrid
 from baselines.emc.polar import PolarGrid
 from baselines.emc.stream import PatternBlocks, Survey, pixels_within, split
 from xraisim.core.merge import intensity_grid
-from xraisim.core.processes import ALONE, Processes
-from xraisim.core.types import PatternSource, Pixels
+from xraisim.core.processes import Processes
+from xraisim.core.types import Pixels
 
 _PREFER_DENSE = 2.0  # operations of the dense engine that take the time of one harmonic one
 
@@ -31,6 +31,7 @@ class Stage:
     that take part; ``processes``: among whom ``blocks`` are a share of them.
     """
 
+    config: EmcConfig
     level: Level
     number: int
     diameter_angstrom: float
@@ -68,26 +69,21 @@ class Stage:
         return signal / signal[self.chosen].mean()
 
 
-def make_stage(
-    source: PatternSource,
-    config: EmcConfig,
-    number: int,
-    chosen: Bool[Tensor, "N"],
-    device: torch.device,
-    processes: Processes = ALONE,
-) -> Stage:
+def make_stage(inputs: Inputs, number: int) -> Stage:
     """Prepare level ``number``."""
-    level, diameter = config.levels[number], source.info["particle_diameter_angstrom"]
-    pixels = pixels_within(source, level.speckles, config.d_min_angstrom)
+    source, config, chosen = inputs.source, inputs.config, inputs.chosen
+    level, diameter, processes = config.levels[number], inputs.diameter_angstrom, inputs.processes
+    pixels = pixels_within(source, level.reach, config.d_min_angstrom)
     if level.patterns:
         chosen = first_with_photons(source, config, chosen, level.patterns)
     blocks = split(chosen, config.block_patterns, processes)
     survey = Survey.of(source, blocks, pixels, processes)
     profile = Profile.of(pixels, survey.mean - pixels.background, diameter)
-    orientations = OrientationGrid.of(level.rotations, config.group).to(device)
+    orientations = OrientationGrid.of(level.rotations, config.group).to(inputs.device)
     columns = Columns.of(orientations, config.isotropic)
-    engine = _engine(config, pixels.to(device), diameter, orientations, columns, profile)
+    engine = _engine(config, pixels.to(inputs.device), diameter, columns, profile)
     return Stage(
+        config=config,
         level=level,
         number=number,
         diameter_angstrom=diameter,
@@ -110,7 +106,6 @@ def _engine(
     config: EmcConfig,
     pixels: Pixels,
     diameter: float,
-    orientations: OrientationGrid,
     columns: Columns,
     profile: Profile,
 ) -> Engine:
@@ -119,7 +114,7 @@ def _engine(
         grid = PolarGrid.of(
             pixels,
             diameter,
-            angles=orientations.angles,
+            angles=columns.angles,
             rings_per_speckle=config.rings_per_speckle,
             band=config.band,
         )

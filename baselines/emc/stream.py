@@ -74,12 +74,12 @@ def read(source: PatternSource, numbers: Int[Tensor, "n"]) -> Photons:
     return photons if stop - first == len(numbers) else photons.take(numbers.numpy() - first)
 
 
-def pixels_within(source: PatternSource, speckles: float, d_min_angstrom: float | None) -> Pixels:
-    """Return the pixels to ``speckles``/D, and no further than ``d_min_angstrom``.
+def pixels_within(source: PatternSource, reach: float, d_min_angstrom: float | None) -> Pixels:
+    """Return the pixels to ``reach``/D, and no further than ``d_min_angstrom``.
 
     Raises :class:`SamplingError` if there are hardly any.
     """
-    s_max = speckles / source.info["particle_diameter_angstrom"]
+    s_max = reach / source.info["particle_diameter_angstrom"]
     if d_min_angstrom is not None:
         s_max = min(s_max, 1 / d_min_angstrom)
     count = source.pixels.count_below(s_max)
@@ -87,7 +87,7 @@ def pixels_within(source: PatternSource, speckles: float, d_min_angstrom: float 
         raise SamplingError(
             f"a reach of |s| = {s_max:.4g} Å⁻¹ (d = {1 / s_max:.1f} Å) has {count} usable pixels, "
             f"which begin at {float(source.pixels.radius[0]):.4g} Å⁻¹; at least {_FEWEST_PIXELS} "
-            "are needed: raise speckles, or lower d_min_angstrom"
+            "are needed: raise reach, or lower d_min_angstrom"
         )
     return source.pixels.first(count)
 

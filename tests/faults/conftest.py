@@ -260,9 +260,9 @@ def train_settings(tmp_path_factory) -> Path:
         checkpoint_s=0.2,
         start=StartConfig(reach=3.0, restarts=1, steps=20, rotations=300, batch=60, growth=1.3),
         search=SearchConfig(
-            rotations=400, hypotheses=2, reach=3.0, again_reach=3.5, again_rotations=500
+            rotations=400, hypotheses=2, reach=3.0, wide_reach=3.5, wide_rotations=500
         ),
-        rounds=RoundsConfig(final=1, ratio=1.2, reheats=1),
+        rounds=RoundsConfig(final=1, ratio=1.2, global_searches=1),
         encoder=EncoderConfig(
             rings=6, azimuths=8, directions=60, channels=8, heads=2, steps=20, batch=32
         ),
@@ -282,8 +282,8 @@ def trained(few, train_settings, begin, tmp_path_factory) -> tuple[Path, float]:
 @pytest.fixture(scope="session")
 def emc_settings(tmp_path_factory) -> Path:
     levels = (
-        Level(speckles=3.0, rotations=100, iterations=4),
-        Level(speckles=4.0, rotations=200, iterations=3),
+        Level(reach=3.0, rotations=100, iterations=4),
+        Level(reach=4.0, rotations=200, iterations=3),
     )
     path = tmp_path_factory.mktemp("emc") / "emc.toml"
     path.write_text(toml.dumps(EmcConfig(levels=levels, restarts=2, device="cpu")))

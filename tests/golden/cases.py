@@ -60,8 +60,8 @@ _TRAIN: dict[str, Any] = {
     },
 }  # fmt: skip
 _LEVELS = [
-    {"speckles": 3.5, "rotations": 800, "iterations": 8, "information": [0.36, 0.9], "ramp": 6},
-    {"speckles": 4.5, "rotations": 3000, "iterations": 2, "search": "local"},
+    {"reach": 3.5, "rotations": 800, "iterations": 8, "information": [0.36, 0.9], "ramp": 6},
+    {"reach": 4.5, "rotations": 3000, "iterations": 2, "search": "local"},
 ]
 
 

@@ -26,13 +26,13 @@ PATTERNS = 60
 DETECTOR = Detector(rows=24, columns=20, pixel_size_mm=4.0, beamstop_radius_mm=6.0)
 EMC = EmcConfig(
     levels=(
-        Level(speckles=3.5, rotations=100, iterations=2),
-        Level(speckles=4.5, rotations=200, iterations=2, search="local"),
+        Level(reach=3.5, rotations=100, iterations=2),
+        Level(reach=4.5, rotations=200, iterations=2, search="local"),
     ),
     restarts=2,
     block_patterns=16,
 )
-CLASSIFY = ClassifyConfig(classes=3, speckles=4.5, restarts=1, iterations=4, block_patterns=16)
+CLASSIFY = ClassifyConfig(classes=3, reach=4.5, restarts=1, iterations=4, block_patterns=16)
 PHASE = PhasingConfig(
     coarse=StageConfig(schedule="4 hio, 2 er", support_every=3, blur_voxels=2.0),
     fine=StageConfig(schedule="4 raar, 2 er", support_every=3, blur_voxels=2.0),
@@ -40,8 +40,8 @@ PHASE = PhasingConfig(
 TRAIN = TrainConfig(
     block=16,
     start=StartConfig(restarts=1, steps=8, rotations=200, batch=30),
-    search=SearchConfig(rotations=300, again_rotations=300),
-    rounds=RoundsConfig(final=1, patience=1, reheats=0, ratio=1.5),
+    search=SearchConfig(rotations=300, wide_rotations=300),
+    rounds=RoundsConfig(final=1, patience=1, global_searches=0, ratio=1.5),
     encoder=EncoderConfig(
         rings=6, azimuths=8, directions=60, channels=8, heads=2, steps=5, batch=16
     ),

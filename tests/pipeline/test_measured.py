@@ -27,9 +27,9 @@ from xraisim.formats.experiment import ExperimentConfig
 CONFIG = TrainConfig(
     symmetry="I",
     start=StartConfig(reach=3.0, rotations=600, batch=16, steps=40, growth=1.16, restarts=1),
-    search=SearchConfig(reach=3.0, rotations=1500, hypotheses=2, again_rotations=4000),
+    search=SearchConfig(reach=3.0, rotations=1500, hypotheses=2, wide_rotations=4000),
     refine=RefineConfig(oversampling=4.0),
-    rounds=RoundsConfig(ratio=1.5, final=1, reheats=1),
+    rounds=RoundsConfig(ratio=1.5, final=1, global_searches=1),
     encoder=EncoderConfig(reach=3.0, heads=2, channels=4, steps=4, batch=8),
 )
 
@@ -42,7 +42,7 @@ def test_measured_patterns_are_selected_encoded_and_reconstructed(measured, tmp_
     )
     patterns, single, run = (tmp_path / name for name in ("patterns.h5", "single.h5", "run"))
     convert(measured, patterns, config=told)
-    classify(patterns, tmp_path / "classes", ClassifyConfig(classes=4, restarts=1, speckles=5.0))
+    classify(patterns, tmp_path / "classes", ClassifyConfig(classes=4, restarts=1, reach=5.0))
     select(tmp_path / "classes", "auto", tmp_path / "selection.h5", 3.0)
     chosen = read_selection(tmp_path / "selection.h5", patterns).numpy()
     with h5py.File(measured) as file:

@@ -99,7 +99,7 @@ def brief_config(quick_config) -> TrainConfig:
     encoder = replace(
         quick_config.encoder, channels=8, heads=2, steps=4, steps_per_round=1, batch=16
     )
-    return replace(quick_config, rounds=RoundsConfig(final=1, reheats=0), encoder=encoder)
+    return replace(quick_config, rounds=RoundsConfig(final=1, global_searches=0), encoder=encoder)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import torch
 from xrai.config import AmortisedConfig
 from xrai.poses.cells import CellProposals
 from xrai.poses.finder import PoseFinder
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.posterior import Posterior
 from xrai.rounds.amortised_start import _Attempt
 from xrai.rounds.encoder_training import pixels_of
@@ -38,7 +39,7 @@ def steps_and_poses(patterns, config):
             start.volume, pixels, attempt._step.encoder, pixels_of(finder), gap=5.0
         )
         modes = finder.locate_in_cells(start.volume, photons, cells, finder.s_search)
-        posterior = Posterior(start.volume, pixels, photons, modes, 6.0)
+        posterior = Posterior(PoseLikelihood(start.volume, pixels, photons), modes, 6.0)
         return start, posterior.likeliest, posterior.draw(generator(0, "draw"))
 
 

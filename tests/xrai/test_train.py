@@ -13,7 +13,8 @@ import torch
 
 import xraisim
 from xrai.infer import find_poses
-from xrai.poses.refine import refine
+from xrai.poses.likelihood import PoseLikelihood
+from xrai.poses.refine import NewtonSteps, refine
 from xrai.sources.stream import PatternStream
 from xrai.state import checkpoint
 from xrai.state.state import State
@@ -81,8 +82,8 @@ def test_run_directory_is_complete(run, patterns):
     kinds = [event["kind"] for event in events if event["event"] == "round"]
     assert kinds[0] == "online"
     assert kinds[-2:] == ["final", "final"]
-    assert set(kinds[1:-2]) <= {"march", "reheat"}
-    assert kinds.count("march") >= 1
+    assert set(kinds[1:-2]) <= {"refine", "global_search"}
+    assert kinds.count("refine") >= 1
     assert "encoder" in [event["event"] for event in events]
     volume = read_volume(directory / "intensity.h5")
     assert torch.allclose(volume.values, read_volume(directory / "intensity.mrc").values)
@@ -226,13 +227,14 @@ def test_refinement_climbs_and_returns_to_the_pose(run, patterns, quick_config):
     state = checkpoint.load(directory)
     with PatternStream(patterns, 300, 1.0) as stream:
         _, photons = next(iter(stream.blocks()))
-        pixels = stream.pixels
-        held = refine(
-            state.volume, pixels, photons, state.column("orientations")[:300].clone(), 4, 0.1
+        likelihood, steps = (
+            PoseLikelihood(state.volume, stream.pixels, photons),
+            NewtonSteps(4, 0.1),
         )
+        held = refine(likelihood, state.column("orientations")[:300].clone(), steps)
         start = so3.perturb(held.quaternion, 1, 0.03, generator(0, "start"))[:, 0].contiguous()
-        before = refine(state.volume, pixels, photons, start, 0, 0.1)
-        after = refine(state.volume, pixels, photons, start, 4, 0.1)
+        before = refine(likelihood, start, NewtonSteps(0, 0.1))
+        after = refine(likelihood, start, steps)
     assert (after.loglik >= before.loglik).all()
     returned = rotations.angle_between(after.quaternion, held.quaternion)
     assert float(torch.rad2deg(returned).median()) < 0.5

@@ -132,3 +132,18 @@ def test_new_patterns_from_another_detector_are_refused(finished, run, patterns,
     assert code == 2
     assert "another detector geometry, mask or beam" in " ".join(err.split())
     assert not (tmp_path / "poses.h5").exists()
+
+
+@pytest.mark.filterwarnings("default::xraisim.core.renamed.RenamedWarning")
+def test_settings_of_the_release_before_are_taken_with_a_notice(run, tmp_path):
+    (tmp_path / "old.toml").write_text(
+        "[rounds]\nreheats = 3\n[search]\nagain_rotations = 9000\n[amortised]\nrest = 0.1\n"
+    )
+    code, out, err = run("train", "--config", tmp_path / "old.toml", "--show-config")
+    assert code == 0, err
+    settings = tomllib.loads(out)
+    assert settings["rounds"]["global_searches"] == 3
+    assert settings["search"]["wide_rotations"] == 9000
+    assert settings["amortised"]["tolerance"] == 0.1
+    assert "notice: rounds.reheats is called rounds.global_searches now" in err
+    assert err.count("notice:") == 3

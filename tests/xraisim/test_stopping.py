@@ -14,7 +14,7 @@ import torch
 
 from xraisim import stopping
 from xraisim.core.errors import DiskError
-from xraisim.files import saved
+from xraisim.files import checkpoint
 from xraisim.stopping import Stopped
 
 SIGNALS = pytest.mark.parametrize("number", stopping.SIGNALS, ids=lambda one: one.name)
@@ -208,7 +208,8 @@ def test_a_full_disk_says_the_same():
 
 
 def test_a_checkpoint_that_is_being_written_is_written(tmp_path, monkeypatch):
-    path, save = tmp_path / "checkpoint.pt", torch.save
+    form = checkpoint.Form(name="test", version=1, oldest=1, missing="", advice="")
+    save = torch.save
 
     def told_in_the_middle(*arguments) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -216,8 +217,8 @@ def test_a_checkpoint_that_is_being_written_is_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", told_in_the_middle)
     with pytest.raises(Stopped), stopping.listening():
-        saved.save({"step": 3}, path)
-    assert torch.load(path) == {"step": 3}
+        checkpoint.write(form, tmp_path, form)  # any dataclass
+    assert checkpoint.read(tmp_path, form, lambda content: checkpoint.Form(**content)) == form
 
 
 def test_where_a_signal_waits_already_an_inner_wait_does_not_end_it():

@@ -8,10 +8,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from xrai.encoder import Encoder
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.posterior import POSSIBLE
-from xrai.poses.refine import refine
+from xrai.poses.refine import NewtonSteps, refine
 from xrai.poses.search import prune
-from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.symmetry import angle_modulo_mate
 from xraisim.core.types import Photons, Pixels, Volume
 
@@ -45,7 +45,7 @@ class CellProposals:
     def best(self, photons: Photons, keep: int) -> Float[Tensor, "n keep 4"]:
         """Return the ``keep`` likeliest of the cells."""
         cells = self._cells(photons, max(keep, self.ranked))
-        return prune(self.volume, self.pixels, photons, cells, keep)
+        return prune(self._likelihood(photons), cells, keep)
 
     def starts(self, photons: Photons) -> list[tuple[Int[Tensor, "m"], Float[Tensor, "m 4"]]]:
         """Return the cells to follow: pattern numbers and quaternions, first the likeliest of all.
@@ -55,33 +55,31 @@ class CellProposals:
         cells = self._cells(photons, self.ranked)
         if self.ranked == 1:
             return [(torch.arange(len(photons), device=cells.device), cells[:, 0].contiguous())]
-        loglik, _ = candidate_loglik(self.volume, self.pixels, photons, cells)
+        loglik = self._likelihood(photons).of(cells)
         pose, gap, _ = self._apart(cells, loglik, _MOST_FOLLOWED if self.gap > 0 else 1)
-        found = [torch.nonzero(column <= self.gap)[:, 0] for column in gap.unbind(1)]
-        return [(index, pose[index, c]) for c, index in enumerate(found) if len(index)]
+        followed = [torch.nonzero(column <= self.gap)[:, 0] for column in gap.unbind(1)]
+        return [(index, pose[index, c]) for c, index in enumerate(followed) if len(index)]
 
-    def enough(self, photons: Photons, iterations: int, max_step_rad: float) -> tuple[int, float]:
+    def enough(self, photons: Photons, steps: NewtonSteps) -> tuple[int, float]:
         """Return how many cells to rank, and to what gap (nats) to follow them, for such patterns.
 
         So many that for nineteen in twenty the cell that leads to the likeliest pose is among them,
         and so far that all those are that lead to a pose that remains possible.
         """
         cells = self._cells(photons, _MOST_CELLS)
-        loglik, _ = candidate_loglik(self.volume, self.pixels, photons, cells)
-        pose, gap, rank = self._apart(cells, loglik, _MOST_FOLLOWED)
-        arguments = (self.volume, self.pixels, photons)
-        led = [
-            refine(*arguments, one.contiguous(), iterations, max_step_rad) for one in pose.unbind(1)
-        ]
-        value = torch.stack([one.loglik for one in led], 1)
+        likelihood = self._likelihood(photons)
+        pose, gap, rank = self._apart(cells, likelihood.of(cells), _MOST_FOLLOWED)
+        refined = [refine(likelihood, start.contiguous(), steps) for start in pose.unbind(1)]
+        value = torch.stack([poses.loglik for poses in refined], 1)
         best, which = value.max(1)
         every = torch.arange(len(best), device=which.device)
-        likeliest = torch.stack([one.quaternion for one in led], 1)[every, which]
+        quaternion = torch.stack([poses.quaternion for poses in refined], 1)
+        likeliest, group = quaternion[every, which], self.encoder.group
         apart = torch.stack(
-            [angle_modulo_mate(one.quaternion, likeliest, self.encoder.group) for one in led], 1
+            [angle_modulo_mate(pose, likeliest, group) for pose in quaternion.unbind(1)], 1
         )
         # Of the cells that lead to the likeliest pose, the likeliest is enough.
-        there = apart < math.degrees(max_step_rad)
+        there = apart < math.degrees(steps.longest_rad)
         there.scatter_(1, which[:, None], True)
         first = there.int().argmax(1)
         possible = ~there & (value > best[:, None] - POSSIBLE) & gap.isfinite()
@@ -111,6 +109,9 @@ class CellProposals:
             left = left.masked_fill(near.reshape(left.shape) < reach, -math.inf)
         pose, gap, at = (torch.stack(column, 1) for column in zip(*chosen, strict=True))
         return pose, gap, at
+
+    def _likelihood(self, photons: Photons) -> PoseLikelihood:
+        return PoseLikelihood(self.volume, self.pixels, photons)
 
     def _cells(self, photons: Photons, number: int) -> Tensor:
         counts = photons.dense(len(self.encoder_pixels)).to(self.pixels.s.device)

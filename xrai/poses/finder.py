@@ -1,7 +1,8 @@
 """Poses of blocks of patterns: from nothing, or again from the ones they have.
 
 A pose refined to |s| reaches the right speckle a little beyond s; merging then sharpens the volume
-there, and the next round uses it. So the resolution marches outwards in small geometric steps.
+there, and the next round uses it. So the limit moves outwards in small geometric steps (frequency
+marching).
 """
 
 import math
@@ -12,12 +13,12 @@ import torch
 from torch import Tensor
 
 from xrai.config import TrainConfig
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.mates import refine_hypotheses, score_mates
-from xrai.poses.refine import Poses, refine
+from xrai.poses.refine import NewtonSteps, Poses, refine
 from xrai.poses.search import GridSearch, prune
 from xrai.sources.stream import PatternStream
 from xraisim.core import so3
-from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.random import generator
 from xraisim.core.symmetry import angle_modulo, point_group
@@ -25,6 +26,7 @@ from xraisim.core.types import Photons, Pixels, Volume
 
 _AT_REST = 0.03  # of the longest step: poses that turn by less have arrived
 _FAR = 1.0  # of the longest step: proposals nearer to the pose held are the same pose
+_SEARCH_STEPS = 3  # of a pose that was searched for, at the limit of the search
 _DESCENT = 1.4  # ratio of the limits through which a pose found at low resolution is refined
 
 
@@ -81,14 +83,22 @@ class PoseFinder:
         """Return the pixels to the limit ``s_max`` (Å⁻¹)."""
         return self.pixels.first(self.pixels.count_below(s_max * (1 + 1e-6)))
 
+    def likelihood(self, volume: Volume, photons: Photons, s_max: float) -> PoseLikelihood:
+        """Return the likelihood of poses of some patterns, to a resolution limit."""
+        return PoseLikelihood(volume, self.pixels_within(s_max), photons)
+
+    def steps(self, s_max: float, count: int | None = None) -> NewtonSteps:
+        """Return the steps of a refinement to a resolution limit; as many as configured."""
+        return NewtonSteps(count or self.config.refine.iterations, self.max_step(s_max))
+
     def max_step(self, s_max: float) -> float:
         """Return the longest Newton step in radians at a resolution limit."""
         return self.config.refine.max_step / (s_max * self.stream.diameter_angstrom)
 
     @property
-    def s_again(self) -> float:
-        """The |s| (Å⁻¹) to which poses are searched again."""
-        return min(self.config.search.again_reach / self.stream.diameter_angstrom, self.s_edge)
+    def s_wide(self) -> float:
+        """The |s| (Å⁻¹) to which all poses are searched anew."""
+        return min(self.config.search.wide_reach / self.stream.diameter_angstrom, self.s_edge)
 
     def grid(self, volume: Volume, name: str) -> GridSearch:
         """Return an exhaustive search of a volume, its grid turned at random by ``name``."""
@@ -96,8 +106,8 @@ class PoseFinder:
 
     def wide_grid(self, volume: Volume, name: str, s_max: float) -> GridSearch:
         """Return a finer one that looks farther, but not beyond ``s_max``."""
-        reach = min(self.s_again, s_max)
-        return self._grid(volume, name, reach, self.config.search.again_rotations)
+        reach = min(self.s_wide, s_max)
+        return self._grid(volume, name, reach, self.config.search.wide_rotations)
 
     def _grid(self, volume: Volume, name: str, s_max: float, count: int) -> GridSearch:
         random = generator(self.config.seed, name, self.device)
@@ -106,20 +116,20 @@ class PoseFinder:
     def locate(self, volume: Volume, photons: Photons, proposals: Proposals, s_max: float) -> Poses:
         """Find poses from nothing, to the resolution ``s_max``: propose, refine, descend."""
         low = proposals.s_max
-        poses = refine_hypotheses(
-            volume,
-            self.pixels_within(low),
-            photons,
-            proposals.best(photons, self.config.search.hypotheses),
-            3,
-            self.max_step(low),
-        )
+        poses = self._search(volume, photons, proposals)
         return self.refine_outwards(volume, photons, poses, ladder(low, s_max, _DESCENT)[1:])
+
+    def _search(self, volume: Volume, photons: Photons, proposals: Proposals) -> Poses:
+        """Return the likeliest poses that were proposed, refined as far as they were judged."""
+        low = proposals.s_max
+        hypotheses = proposals.best(photons, self.config.search.hypotheses)
+        likelihood = self.likelihood(volume, photons, low)
+        return refine_hypotheses(likelihood, hypotheses, self.steps(low, _SEARCH_STEPS))
 
     def locate_in_cells(
         self, volume: Volume, photons: Photons, proposals: "Cells", s_max: float
     ) -> list[Poses]:
-        """Lead the likeliest cells to the resolution ``s_max``.
+        """Refine the likeliest cells to the resolution ``s_max``.
 
         The first poses are those of the likeliest; of each further one only some patterns have
         another, and the others a log-likelihood of −∞. A third of what :meth:`locate` costs where
@@ -127,30 +137,33 @@ class PoseFinder:
         """
         (_, first), *others = proposals.starts(photons)
         low = proposals.s_max
-        found = [self._led(volume, photons, first, low, s_max)]
+        limits = [low, *(ladder(low, s_max, _DESCENT)[1:] or [s_max])]
+        modes = [self._refine_cells(volume, photons, first, limits)]
         if not others:
-            return found
+            return modes
         every, starts = (torch.cat(column) for column in zip(*others, strict=True))
-        led = self._led(volume, photons.take(every.cpu().numpy()), starts, low, s_max)
-        nowhere = replace(found[0], loglik=torch.full_like(found[0].loglik, -math.inf))
-        rows = torch.arange(len(every), device=every.device).split([len(one) for one, _ in others])
-        found += [
-            nowhere.changed(index, led.at(some))
-            for (index, _), some in zip(others, rows, strict=True)
+        some = photons.take(every.cpu().numpy())
+        refined = self._refine_cells(volume, some, starts, limits)
+        nowhere = replace(modes[0], loglik=torch.full_like(modes[0].loglik, -math.inf))
+        sizes = [len(index) for index, _ in others]
+        rows = torch.arange(len(every), device=every.device).split(sizes)
+        modes += [
+            nowhere.changed(index, refined.at(which))
+            for (index, _), which in zip(others, rows, strict=True)
         ]
-        return found
+        return modes
 
-    def _led(
-        self, volume: Volume, photons: Photons, start: Tensor, low: float, s_max: float
+    def _refine_cells(
+        self, volume: Volume, photons: Photons, start: Tensor, limits: list[float]
     ) -> Poses:
-        poses = self.refine(volume, photons, start, low)
-        for limit in ladder(low, s_max, _DESCENT)[1:] or [s_max]:
+        poses = self.refine(volume, photons, start, limits[0])
+        for limit in limits[1:]:
             mate = so3.in_plane_mate(poses.quaternion)
             both = torch.stack([poses.quaternion, mate], 1)
-            loglik, _ = candidate_loglik(volume, self.pixels_within(limit), photons, both)
+            loglik = self.likelihood(volume, photons, limit).of(both)
             likelier = torch.where((loglik[:, 1] > loglik[:, 0])[:, None], mate, poses.quaternion)
             margin = (loglik[:, 1] - loglik[:, 0]).abs()
-            poses = self.refine(volume, photons, likelier, limit, margin=margin)
+            poses = self.refine(volume, photons, likelier, limit).with_margin(margin)
         return poses
 
     def apart(self, first: Tensor, second: Tensor) -> Tensor:
@@ -162,76 +175,47 @@ class PoseFinder:
         far = self.apart(rivals, held) > _FAR * self.max_step(s_max)
         return torch.nonzero(far)[:, 0]
 
-    def likelier(
-        self,
-        volume: Volume,
-        photons: Photons,
-        held: Poses,
-        rivals: Tensor,
-        s_low: float,
-        s_max: float,
+    def search_for_likelier(
+        self, volume: Volume, photons: Photons, held: Poses, proposals: Proposals, s_max: float
     ) -> Poses:
-        """Return the likelier of poses held at ``s_max`` and of rivals [n, 4] found at ``s_low``.
+        """Search anew for poses held at ``s_max``; a rival has to be likelier, low and high.
 
         Only rivals that lie elsewhere are refined through the limits in between.
         """
+        low = proposals.s_max
+        best = self._search(volume, photons, proposals)
+        both = torch.stack([held.quaternion, best.quaternion], 1)
+        rivals = prune(self.likelihood(volume, photons, low), both, 1)[:, 0]
         index = self.elsewhere(rivals, held.quaternion, s_max)
         if not len(index):
             return held
         some, mine = photons.take(index.cpu().numpy()), held.at(index)
-        unknown = torch.zeros_like(mine.mate_margin)
-        found = replace(mine, quaternion=rivals[index].contiguous(), mate_margin=unknown)
-        found = self.refine_outwards(volume, some, found, ladder(s_low, s_max, _DESCENT))
-        return held.changed(index, mine.better(found))
-
-    def search_again(
-        self, volume: Volume, photons: Photons, held: Poses, proposals: Proposals, s_max: float
-    ) -> Poses:
-        """Search again for poses held at ``s_max``; a rival has to be likelier, low and high."""
-        low = proposals.s_max
-        pixels, keep = self.pixels_within(low), self.config.search.hypotheses
-        best = proposals.best(photons, keep)
-        found = refine_hypotheses(volume, pixels, photons, best, 3, self.max_step(low))
-        both = torch.stack([held.quaternion, found.quaternion], 1)
-        rivals = prune(volume, pixels, photons, both, 1)[:, 0]
-        return self.likelier(volume, photons, held, rivals, low, s_max)
+        undecided = torch.zeros_like(mine.mate_margin)
+        rival = replace(mine, quaternion=rivals[index].contiguous(), mate_margin=undecided)
+        rival = self.refine_outwards(volume, some, rival, ladder(low, s_max, _DESCENT))
+        return held.changed(index, mine.better(rival))
 
     def refine_outwards(
         self, volume: Volume, photons: Photons, poses: Poses, limits: list[float]
     ) -> Poses:
         """Refine poses, and mates not decided, through rising limits against a finished volume."""
         for s_max in limits:
-            margin = poses.mate_margin
-            poses = self.refine(volume, photons, poses.quaternion, s_max, margin=margin, mates=True)
+            refined = self.refine(volume, photons, poses.quaternion, s_max)
+            refined = refined.with_margin(poses.mate_margin)
+            poses = self.score_mates(volume, photons, refined, s_max)
         return poses
 
     def at_rest(self, turned_deg: float, s_max: float) -> bool:
         """Whether a round turned the poses so little that they need hardly be refined again."""
         return math.radians(turned_deg) < _AT_REST * self.max_step(s_max)
 
-    def refine(
-        self,
-        volume: Volume,
-        photons: Photons,
-        start: Tensor,
-        s_max: float,
-        *,
-        margin: Tensor | None = None,
-        mates: bool = False,
-        steps: int | None = None,
-    ) -> Poses:
-        """Refine poses [n, 4] to a limit.
+    def refine(self, volume: Volume, photons: Photons, start: Tensor, s_max: float) -> Poses:
+        """Refine quaternions [n, 4] to a limit."""
+        return refine(self.likelihood(volume, photons, s_max), start, self.steps(s_max))
 
-        ``margin`` [n]: by how many nats they beat their near-symmetric mates so far (0); with
-        ``mates`` those that are not decided compete. ``steps``: Newton steps, by default as many as
-        the configuration says.
-        """
-        arguments = (volume, self.pixels_within(s_max), photons)
-        how = (steps or self.config.refine.iterations, self.max_step(s_max))
-        poses = refine(*arguments, start, *how)
-        if margin is not None:
-            poses = replace(poses, mate_margin=margin.to(poses.loglik))
-        return score_mates(*arguments, poses, *how) if mates else poses
+    def score_mates(self, volume: Volume, photons: Photons, poses: Poses, s_max: float) -> Poses:
+        """Let the near-symmetric mates of poses refined to a limit compete, where not decided."""
+        return score_mates(self.likelihood(volume, photons, s_max), poses, self.steps(s_max))
 
 
 def ladder(s_start: float, s_edge: float, ratio: float) -> list[float]:

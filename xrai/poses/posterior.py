@@ -13,10 +13,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.refine import Poses
 from xraisim.core import rotations, so3
-from xraisim.core.likelihood import candidate_loglik, pose_scores
-from xraisim.core.types import Photons, Pixels, Volume
 
 _BLURRED = 0.12  # speckles that a standard error moves the outermost pixels: less blurs nothing
 POSSIBLE = 8.0  # nats: what is less likely by more than this is not
@@ -28,22 +27,20 @@ _WIDER = 1.3  # in variance: a proposal has to reach as far as what it proposes 
 class Posterior:
     """What is known of the poses of a block: modes, and how far the detector reaches for them.
 
-    ``modes``: refined poses, of which the likeliest of a pattern may be any; ``lever``: s·D of the
-    outermost of the ``pixels``.
+    ``modes``: refined poses, of which the likeliest of a pattern may be any; ``reach``: s·D of the
+    outermost pixel that counts.
     """
 
-    volume: Volume
-    pixels: Pixels
-    photons: Photons
+    likelihood: PoseLikelihood
     modes: list[Poses]
-    lever: float
+    reach: float
 
     @property
     def likeliest(self) -> Poses:
         """The likeliest mode of every pattern."""
         best, *others = self.modes
-        for one in others:
-            best = best.better(one)
+        for other in others:
+            best = best.better(other)
         return best
 
     def draw(self, random: torch.Generator) -> Float[Tensor, "n 4"]:
@@ -64,9 +61,8 @@ class Posterior:
         for number, mode in enumerate(modes):
             rows = torch.nonzero(wanted[:, number])[:, 0]
             if len(rows):
-                some = self.photons.take(rows.cpu().numpy())
-                found = self._about(some, mode.quaternion[rows], random)
-                where[rows, number], score[rows, number] = found
+                drawn = _drawn(self.likelihood.take(rows), mode.quaternion[rows], random)
+                where[rows, number], score[rows, number] = drawn
         weight = score[index].flatten(1).softmax(1).cumsum(1)
         uniform = torch.rand(len(index), 1, generator=random, device=weight.device)
         chosen = torch.searchsorted(weight, uniform.to(weight)).clamp_max(weight.shape[1] - 1)
@@ -78,10 +74,10 @@ class Posterior:
 
         About those that are possible and not the same as one before: within both standard errors.
         """
-        possible = torch.stack([one.loglik > best.loglik - POSSIBLE for one in modes], 1)
-        blurred = best.error_rad / math.sqrt(3) * self.lever > _BLURRED
+        possible = torch.stack([mode.loglik > best.loglik - POSSIBLE for mode in modes], 1)
+        blurred = best.error_rad / math.sqrt(3) * self.reach > _BLURRED
         several = torch.nonzero(possible.sum(1) > 1)[:, 0]
-        some = [one.at(several) for one in modes]
+        some = [mode.at(several) for mode in modes]
         for number in range(1, len(modes)):
             new = possible[several, number]
             for other in range(number):
@@ -91,27 +87,27 @@ class Posterior:
             possible[several, number] = new
         return possible & (blurred | (possible.sum(1) > 1))[:, None]
 
-    def _about(
-        self, photons: Photons, mode: Float[Tensor, "m 4"], random: torch.Generator
-    ) -> tuple[Float[Tensor, "m K 4"], Float[Tensor, "m K"]]:
-        """Return draws from N(0, wider F⁻¹) about a mode, and ln(likelihood/density) of each.
 
-        The density is that of the rotation vectors, but for a constant that all modes share.
-        """
-        fisher = pose_scores(self.volume, self.pixels, photons, mode).fisher
-        # A pattern that tells nothing of its pose is turned by a radian or so.
-        least = torch.eye(3, dtype=fisher.dtype, device=fisher.device)
-        root = torch.linalg.cholesky_ex(fisher / _WIDER + least).L  # NaN is refused further on
-        normal = torch.randn(
-            len(fisher), _DRAWS, 3, generator=random, device=fisher.device, dtype=fisher.dtype
-        )
-        # With F = LLᵀ, ω = L⁻ᵀx has the covariance F⁻¹ and the density |L| exp(−x²/2).
-        turn = torch.linalg.solve_triangular(root.mT, normal.mT, upper=True).mT
-        peak = root.diagonal(dim1=1, dim2=2).log().sum(1, keepdim=True)
-        place = mode[:, None].expand(-1, _DRAWS, 4)
-        near = rotations.multiply(place, rotations.from_rotation_vector(turn.float()))
-        loglik, _ = candidate_loglik(self.volume, self.pixels, photons, near)
-        return near, loglik + normal.square().sum(2) / 2 - peak
+def _drawn(
+    likelihood: PoseLikelihood, mode: Float[Tensor, "m 4"], random: torch.Generator
+) -> tuple[Float[Tensor, "m K 4"], Float[Tensor, "m K"]]:
+    """Return draws from N(0, wider F⁻¹) about a mode, and ln(likelihood/density) of each.
+
+    The density is that of the rotation vectors, but for a constant that all modes share.
+    """
+    fisher = likelihood.scores(mode).fisher
+    # A pattern that tells nothing of its pose is turned by a radian or so.
+    least = torch.eye(3, dtype=fisher.dtype, device=fisher.device)
+    root = torch.linalg.cholesky_ex(fisher / _WIDER + least).L  # NaN is refused further on
+    normal = torch.randn(
+        len(fisher), _DRAWS, 3, generator=random, device=fisher.device, dtype=fisher.dtype
+    )
+    # With F = LLᵀ, ω = L⁻ᵀx has the covariance F⁻¹ and the density |L| exp(−x²/2).
+    turn = torch.linalg.solve_triangular(root.mT, normal.mT, upper=True).mT
+    peak = root.diagonal(dim1=1, dim2=2).log().sum(1, keepdim=True)
+    place = mode[:, None].expand(-1, _DRAWS, 4)
+    near = rotations.multiply(place, rotations.from_rotation_vector(turn.float()))
+    return near, likelihood.of(near) + normal.square().sum(2) / 2 - peak
 
 
 def _mates(mode: Poses) -> Poses:

@@ -1,15 +1,14 @@
 """Poses refined by likelihood: damped Newton steps from where they are."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from xrai.poses.likelihood import PoseLikelihood
 from xraisim.core import rotations
-from xraisim.core.likelihood import pose_scores
-from xraisim.core.types import Photons, Pixels, Volume
 
 _LEAST_DAMPING, _MOST_DAMPING = 0.01, 30.0  # of a step, in units of the Fisher information
 
@@ -34,28 +33,33 @@ class Poses:
         wins = torch.nonzero(other.loglik > self.loglik)[:, 0]
         return self.changed(wins, other.at(wins))
 
+    def with_margin(self, margin: Float[Tensor, "n"]) -> "Poses":
+        """Return the poses with another margin over their mates."""
+        return replace(self, mate_margin=margin.to(self.loglik))
+
     def at(self, index: Int[Tensor, "m"]) -> "Poses":
         """Return the poses of some patterns."""
-        return Poses(*(getattr(self, one.name)[index] for one in fields(self)))
+        return Poses(*(getattr(self, column.name)[index] for column in fields(self)))
 
     def changed(self, index: Int[Tensor, "m"], to: "Poses") -> "Poses":
         """Return the poses with those of the patterns ``index`` replaced."""
         return Poses(
             *(
-                getattr(self, one.name).index_copy(0, index, getattr(to, one.name))
-                for one in fields(self)
+                getattr(self, column.name).index_copy(0, index, getattr(to, column.name))
+                for column in fields(self)
             )
         )
 
 
-def refine(
-    volume: Volume,
-    pixels: Pixels,
-    photons: Photons,
-    start: Float[Tensor, "n 4"],
-    iterations: int,
-    max_step_rad: float,
-) -> Poses:
+@dataclass(frozen=True)
+class NewtonSteps:
+    """How many steps are taken, and how long (rad) one may be."""
+
+    count: int
+    longest_rad: float
+
+
+def refine(likelihood: PoseLikelihood, start: Float[Tensor, "n 4"], steps: NewtonSteps) -> Poses:
     """Climb the likelihood from ``start`` by Levenberg-Marquardt steps on the rotation vector.
 
     The Fisher information stands for the Hessian: it is positive where the Hessian of noisy counts
@@ -64,19 +68,19 @@ def refine(
     not, measures by how much, and the next one is damped accordingly. A step that does not increase
     the likelihood is taken back, so the result is never less likely than the start.
     """
-    pose, state = start, pose_scores(volume, pixels, photons, start)
-    value, gradient, fisher = state.value, state.gradient, state.fisher
+    pose, scores = start, likelihood.scores(start)
+    value, gradient, fisher = scores.value, scores.gradient, scores.fisher
     damping = torch.full_like(value, _LEAST_DAMPING)
-    for _ in range(iterations):
-        step = _damped_step(gradient, fisher, damping, max_step_rad)
-        trial = rotations.multiply(pose, rotations.from_rotation_vector(step.float()))
-        found = pose_scores(volume, pixels, photons, trial)
-        damping = _measured_damping(found.value - value, step, gradient, fisher)
-        up = found.value > value
-        pose = torch.where(up[:, None], trial, pose)
-        value = torch.where(up, found.value, value)
-        gradient = torch.where(up[:, None], found.gradient, gradient)
-        fisher = torch.where(up[:, None, None], found.fisher, fisher)
+    for _ in range(steps.count):
+        step = _damped_step(gradient, fisher, damping, steps.longest_rad)
+        turned = rotations.multiply(pose, rotations.from_rotation_vector(step.float()))
+        scores = likelihood.scores(turned)
+        damping = _measured_damping(scores.value - value, step, gradient, fisher)
+        up = scores.value > value
+        pose = torch.where(up[:, None], turned, pose)
+        value = torch.where(up, scores.value, value)
+        gradient = torch.where(up[:, None], scores.gradient, gradient)
+        fisher = torch.where(up[:, None, None], scores.fisher, fisher)
     return Poses(rotations.normalize(pose), value, _standard_error(fisher), torch.zeros_like(value))
 
 

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xrai.poses.likelihood import PoseLikelihood
 from xraisim.core import rotations, so3
 from xraisim.core.entries import dense_counts
-from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.search import grid_loglik, log_templates
 from xraisim.core.types import Photons, Pixels, Volume
 
@@ -36,9 +36,8 @@ class GridSearch:
 
 
 def prune(
-    volume: Volume, pixels: Pixels, photons: Photons, hypotheses: Float[Tensor, "n C 4"], keep: int
+    likelihood: PoseLikelihood, hypotheses: Float[Tensor, "n C 4"], keep: int
 ) -> Float[Tensor, "n keep 4"]:
     """Return the ``keep`` likeliest hypotheses by the exact likelihood, the best first."""
-    loglik, _ = candidate_loglik(volume, pixels, photons, hypotheses)
-    order = loglik.topk(keep, dim=1).indices
+    order = likelihood.of(hypotheses).topk(keep, dim=1).indices
     return hypotheses.gather(1, order[..., None].expand(-1, -1, 4))

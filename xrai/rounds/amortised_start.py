@@ -20,6 +20,7 @@ from torch import Tensor
 from xrai.encoder import Encoder
 from xrai.poses.cells import CellProposals
 from xrai.poses.finder import PoseFinder
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.refine import refine
 from xrai.rounds.encoder_training import pixels_of
 from xrai.rounds.photons import require_photons
@@ -27,16 +28,15 @@ from xrai.rounds.start import fresh_decoder, scaled
 from xrai.rounds.wake import Draws, WakeStep
 from xrai.state.monitor import Monitor
 from xraisim.core.finite import require_finite
-from xraisim.core.misfit import goodness
 from xraisim.core.random import generator
 from xraisim.core.types import Photons, Pixels, Volume
 
-_LOOK = 50  # steps after which a start is judged
+_JUDGED_EVERY = 50  # steps
 _PROBE = 512  # patterns by which it is
 _INPUT_PATTERNS = 4096  # that set the scale of the input and the radial profile
 _TELLING = 1000.0  # photons of a pattern that count before a start may end
 _SHARP = 10.0  # times the logarithm of all cells: so many nats won leave one cell possible
-_HASTE = 0.3  # takes the place of ``rest`` then
+_SHARP_TOLERANCE = 0.3  # takes the place of ``tolerance`` then
 _BETAS = (0.9, 0.99)  # of Adam
 _EPS = 1e-5  # of Adam: gradients that are rounding alone must not take whole steps
 _REFINE = 3  # Newton steps of a probe
@@ -73,10 +73,10 @@ def amortised_start(finder: PoseFinder, monitor: Monitor) -> Start:
     some = next(photons for photons in lit if len(photons))
     best: Start | None = None
     for restart in range(config.restarts):
-        found = _Attempt(finder, counts, some, pixels, restart).run(monitor)
-        if best is None or found.settled or found.loglik > best.loglik:
-            best = found
-        if found.settled:
+        start = _Attempt(finder, counts, some, pixels, restart).run(monitor)
+        if best is None or start.settled or start.loglik > best.loglik:
+            best = start
+        if start.settled:
             break
     assert best is not None
     return best
@@ -105,27 +105,29 @@ class _Attempt:
         self._step = WakeStep(encoder, decoder, pixels, self.config)
         self._model = finder.processes.parallel(self._step)
         self._optimizers = [
-            torch.optim.Adam(one.parameters(), lr=self.config.learning_rate, betas=_BETAS, eps=_EPS)
-            for one in (encoder, decoder)
+            torch.optim.Adam(
+                network.parameters(), lr=self.config.learning_rate, betas=_BETAS, eps=_EPS
+            )
+            for network in (encoder, decoder)
         ]
         self._cold = self.config.cold_photons / max(float(first.sum(1).mean()), 1.0)
 
     def run(self, monitor: Monitor) -> Start:
         """Take steps until the volume explains a probe, or explains it no better than before."""
-        most, looks = self.config.steps, [self._look(monitor).loglik]
+        most, judged = self.config.steps, [self._judge(monitor).loglik]
         title = f"start {self._restart + 1} of {self.config.restarts}"
         with monitor.progress(title, most) as advance:
             while True:
                 loss = self._take_step()
                 advance(1, f"loss {loss:.4f}  β {self._beta:.3f}")
-                if self._steps % _LOOK and self._steps < most:
+                if self._steps % _JUDGED_EVERY and self._steps < most:
                     continue
-                found = self._look(monitor)
-                looks.append(found.loglik)
-                if self._steps >= most or self._rests(looks, found.settled):
-                    return found
+                start = self._judge(monitor)
+                judged.append(start.loglik)
+                if self._steps >= most or self._has_converged(judged, start.settled):
+                    return start
 
-    def _rests(self, looks: list[float], settled: bool) -> bool:
+    def _has_converged(self, judged: list[float], settled: bool) -> bool:
         """Whether the last quarter of the steps brought little of what all have brought.
 
         Not before β lets enough photons count, or all of them. Where patterns tell their cell
@@ -134,10 +136,10 @@ class _Attempt:
         counted = self.config.cold_photons * self._beta / self._cold
         if self._beta < 1 and counted < _TELLING:
             return False
-        latest, earlier = looks[-1], looks[(len(looks) - 1) * 3 // 4]
-        won, cells = latest - looks[0], len(self._step.encoder.cells.grid)
+        latest, earlier = judged[-1], judged[(len(judged) - 1) * 3 // 4]
+        won, cells = latest - judged[0], len(self._step.encoder.cells.grid)
         sharp = settled and won > _SHARP * math.log(cells)
-        return latest - earlier < (_HASTE if sharp else self.config.rest) * won
+        return latest - earlier < (_SHARP_TOLERANCE if sharp else self.config.tolerance) * won
 
     @property
     def _beta(self) -> float:
@@ -156,21 +158,21 @@ class _Attempt:
         for optimizer in self._optimizers:
             optimizer.step()
         self._steps += 1
-        found = float(loss.detach())
-        require_finite(f"the loss in step {self._steps} of {self._name}", found)
-        return found
+        value = float(loss.detach())
+        require_finite(f"the loss in step {self._steps} of {self._name}", value)
+        return value
 
     @torch.no_grad()
-    def _look(self, monitor: Monitor) -> Start:
+    def _judge(self, monitor: Monitor) -> Start:
         """Judge the volume by a probe at refined poses, which no cells limit."""
         finder, encoder = self.finder, self._step.encoder
         volume = self._step.decoder.volume()
         probe = self._some.take(np.arange(min(_PROBE, len(self._some))))
         cells = CellProposals(volume, self.pixels, encoder, pixels_of(finder))
-        steps = (_REFINE, finder.max_step(float(self.pixels.radius[-1])))
-        starts = cells.best(probe, 1)[:, 0].contiguous()
-        poses = refine(volume, self.pixels, probe, starts, *steps)
-        fit = goodness(volume, self.pixels, probe, poses.quaternion)
+        likelihood = PoseLikelihood(volume, self.pixels, probe)
+        steps = finder.steps(float(self.pixels.radius[-1]), _REFINE)
+        poses = refine(likelihood, cells.best(probe, 1)[:, 0].contiguous(), steps)
+        fit = likelihood.goodness(poses.quaternion)
         if self.pixels.has_background:
             volume = scaled(volume, finder.processes.agreed(float(fit.fluence.mean())))
         unexplained = finder.processes.agreed(float(fit.unexplained.median()))

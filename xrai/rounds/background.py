@@ -13,7 +13,7 @@ _MOST = 0.99  # of the light; nobody claims all
 _LOW = 0.25  # half of the light, or more, does not vary
 
 
-def background_doubt(stream: PatternStream) -> str | None:
+def background_warning(stream: PatternStream) -> str | None:
     """Return in words that the first patterns hold unknown background; None if they do not.
 
     Told by the speckle contrast of bands 1/D wide: where it is low throughout the outer half of
@@ -24,16 +24,17 @@ def background_doubt(stream: PatternStream) -> str | None:
     edges = np.arange(_FROM, float(pixels.radius[-1]) * diameter) / diameter
     if not blocks or len(edges) < 3:
         return None
-    found = speckle_contrast(Photons.joined(blocks), pixels, edges)
-    measured = np.flatnonzero(found.error < _SURE)
+    contrast = speckle_contrast(Photons.joined(blocks), pixels, edges)
+    measured = np.flatnonzero(contrast.error < _SURE)
     outer = measured[len(measured) // 2 :]
-    if len(outer) < 2 or (found.value + 2 * found.error)[outer].max() > _LOW:
+    if len(outer) < 2 or (contrast.value + 2 * contrast.error)[outer].max() > _LOW:
         return None
-    share = min(1 - np.sqrt(found.value[outer].clip(0)).mean(), _MOST)
+    signal = contrast.signal[outer].mean()
+    share = min(1 - np.sqrt(contrast.value[outer].clip(0)).mean(), _MOST)
     told = "more background than the patterns tell" if pixels.has_background else "background"
     return (
         f"{share:.0%} of the photons beyond {1 / edges[outer[0]]:.0f} Å look like {told}, about "
-        f"{share * found.signal[outer].mean():.2g} per pixel: they do not vary from shot to shot "
+        f"{share * signal:.2g} per pixel: they do not vary from shot to shot "
         "as a particle's do, and the intensities found hold them too. State the mean background "
         "(detector/background in the pattern file)"
     )

@@ -5,7 +5,7 @@ import torch
 from xrai.encoder import Encoder
 from xrai.encoder.training import EncoderTrainer, encoder_pixels, load
 from xrai.poses.finder import PoseFinder
-from xrai.state.monitor import Monitor
+from xrai.rounds.reconstruction import Reconstruction
 from xrai.state.state import State
 from xraisim.core.types import Pixels
 
@@ -17,14 +17,13 @@ def pixels_of(finder: PoseFinder) -> Pixels:
     return encoder_pixels(finder.pixels, finder.stream.diameter_angstrom, finder.config.network)
 
 
-def train_encoder(
-    finder: PoseFinder, state: State, monitor: Monitor, *, last: bool = False
-) -> None:
+def train_encoder(run: Reconstruction, *, last: bool = False) -> None:
     """Train the encoder on the poses and the volume of the rounds so far.
 
     The first time and the ``last`` take ``encoder.steps`` steps, those between
     ``encoder.steps_per_round``. There is none while no pattern counts.
     """
+    finder, state = run.finder, run.state
     config, pixels = finder.config, pixels_of(finder)
     trainer = EncoderTrainer(
         pixels, config.network, config.seed, finder.device, finder.processes, finder.group
@@ -41,7 +40,7 @@ def train_encoder(
     if not hits.any():
         return
     poses, fluence = (state.columns[name][: len(counts)] for name in ("orientations", "fluence"))
-    with monitor.progress("encoder", steps) as advance:
+    with run.monitor.progress("encoder", steps) as advance:
         trainer.learn(
             state.require_volume(),
             pixels,

@@ -6,26 +6,22 @@ import torch
 from torch import Tensor
 
 from xrai.poses.cells import CellProposals
-from xrai.poses.finder import PoseFinder, Proposals
+from xrai.poses.finder import Proposals
 from xrai.rounds import outliers
-from xrai.state.round import FINAL, MOVED, Round
-from xrai.state.state import State
+from xrai.rounds.reconstruction import ActiveRound, Block
+from xrai.state.round import FINAL, MOVED
 from xraisim.core.halves import Agreement
-from xraisim.core.misfit import goodness
 from xraisim.core.symmetry import angle_modulo_mate
 from xraisim.core.types import Photons
 
 _PROBE = 256  # patterns that are posed against both halves, and searched again
 
 
-def figures(
-    finder: PoseFinder, state: State, round_: Round, verdict: Agreement | None
-) -> dict[str, Any]:
+def figures(active: ActiveRound, agreement: Agreement | None) -> dict[str, Any]:
     """Return a round's figures for the monitor: medians of the patterns that have photons."""
-    rows = slice(round_.first, round_.stop)
-    lit = lit_rows(state, rows)
+    state, round_, lit = active.state, active.round, active.lit(active.rows)
     columns = {name: values[lit] for name, values in state.columns.items()}
-    found: dict[str, Any] = {
+    told: dict[str, Any] = {
         "number": round_.number,
         "kind": round_.kind,
         "patterns_seen": state.seen,
@@ -35,52 +31,49 @@ def figures(
         "without_photons": round_.stop - round_.first - len(lit) or None,
     }
     if len(lit):
-        found |= {
+        told |= {
             "loglik_per_pattern": float(columns["loglik"].mean()),
             "error_deg_median": float(columns["error_deg"].median()),
             "misfit_median": float(columns["misfit"].median()),
             "outliers": float((columns["weight"] < 0.5).float().mean()),
             "fluence_spread": float(columns["fluence"].std()),
         }
-    if verdict is not None:
-        resolution = verdict.resolution
-        found[f"{resolution.rule}_angstrom"] = resolution.angstrom
-        found["reached_edge"] = resolution.reached_edge
-        growing = round_.s_next * MOVED < finder.s_edge
-        found["resolution"] = f"{resolution.rule} {resolution.text(growing=growing)}"
-        found["s_per_angstrom"] = [round(s, 7) for s in verdict.s_per_angstrom.tolist()]
-        found["icc_half"] = [round(value, 5) for value in verdict.correlation.tolist()]
-    return found
+    if agreement is not None:
+        resolution = agreement.resolution
+        told[f"{resolution.rule}_angstrom"] = resolution.angstrom
+        told["reached_edge"] = resolution.reached_edge
+        growing = round_.s_next * MOVED < active.finder.s_edge
+        told["resolution"] = f"{resolution.rule} {resolution.text(growing=growing)}"
+        told["s_per_angstrom"] = [round(s, 7) for s in agreement.s_per_angstrom.tolist()]
+        told["icc_half"] = [round(value, 5) for value in agreement.correlation.tolist()]
+    return told
 
 
-def cells(propose: Proposals | None) -> dict[str, float]:
+def cell_figures(proposals: Proposals | None) -> dict[str, float]:
     """Return how many of the encoder's cells were ranked and to what gap followed, if they were."""
-    if not isinstance(propose, CellProposals):
+    if not isinstance(proposals, CellProposals):
         return {}
-    return {"cells_ranked": propose.ranked, "cells_gap": propose.gap}
+    return {"cells_ranked": proposals.ranked, "cells_gap": proposals.gap}
 
 
-def disconcurrence(
-    finder: PoseFinder, state: State, round_: Round, last: tuple[slice, Photons] | None
-) -> float | None:
+def disconcurrence(active: ActiveRound, last: Block | None) -> float | None:
     """Return the median angle (degrees) between poses of the same patterns against both halves.
 
     The orientation disconcurrence of Shen et al. (2021), on some patterns of the last block.
     """
-    if last is None or finder.sets != 2 or round_.kind == FINAL:
+    finder, s_max = active.finder, active.round.s_now
+    if last is None or finder.sets != 2 or active.round.kind == FINAL:
         return None
-    some, start = _probe(finder, state, *last)
+    some, start = _probe(active, last)
     if not len(some):
         return None
     first, second = (
-        finder.refine(volume, some, start, round_.s_now).quaternion for volume in state.volumes
+        finder.refine(volume, some, start, s_max).quaternion for volume in active.state.volumes
     )
     return float(torch.rad2deg(finder.apart(first, second)).median())
 
 
-def rivals(
-    finder: PoseFinder, state: State, round_: Round, last: tuple[slice, Photons] | None
-) -> float:
+def rivals(active: ActiveRound, last: Block | None) -> float:
     """Return for how many of some patterns a search from nothing finds a likelier pose elsewhere.
 
     A share. Near-symmetric mates, which compete in other rounds, do not count, nor do patterns that
@@ -88,28 +81,22 @@ def rivals(
     """
     if last is None:
         return 0.0
-    volume, s_max = state.volumes[0], round_.s_now
-    some, start = _probe(finder, state, *last)
+    finder, state, s_max = active.finder, active.state, active.round.s_now
+    volume = state.volumes[0]
+    some, start = _probe(active, last)
     if not len(some):
         return 0.0
     held = finder.refine(volume, some, start, s_max)
-    grid = finder.grid(volume, f"probe/{round_.number}")
-    found = finder.search_again(volume, some, held, grid, s_max)
-    turned = torch.deg2rad(angle_modulo_mate(found.quaternion, held.quaternion, finder.group))
-    fit = goodness(volume, finder.pixels_within(s_max), some, found.quaternion)
-    fits = outliers.weights(fit.misfit, fit.unexplained, state.usual) > 0.5
+    grid = finder.grid(volume, f"probe/{active.round.number}")
+    best = finder.search_for_likelier(volume, some, held, grid, s_max).quaternion
+    turned = torch.deg2rad(angle_modulo_mate(best, held.quaternion, finder.group))
+    fit = finder.likelihood(volume, some, s_max).goodness(best)
+    fits = outliers.weights(fit.misfit, fit.unexplained, state.typical_fit) > 0.5
     return float(((turned > finder.max_step(s_max)) & fits).double().mean())
 
 
-def _probe(
-    finder: PoseFinder, state: State, rows: slice, photons: Photons
-) -> tuple[Photons, Tensor]:
+def _probe(active: ActiveRound, block: Block) -> tuple[Photons, Tensor]:
     """Return the first patterns of a block that have photons, and their poses."""
-    lit = lit_rows(state, rows)[:_PROBE]
-    some = photons.take((lit - rows.start).numpy())
-    return some, state.columns["orientations"][lit].to(finder.device)
-
-
-def lit_rows(state: State, rows: slice) -> Tensor:
-    """Return the numbers of those patterns among ``rows`` that have photons."""
-    return rows.start + torch.nonzero(state.columns["fluence"][rows] > 0)[:, 0]
+    lit = active.lit(block.rows)[:_PROBE]
+    some = block.photons.take((lit - block.rows.start).numpy())
+    return some, active.state.columns["orientations"][lit].to(active.finder.device)

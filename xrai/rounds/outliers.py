@@ -9,23 +9,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xrai.state.state import Usual
+from xrai.state.state import TypicalFit
 
 _LOWER_SIGMA = 0.1587  # of a normal distribution lies more than its spread below the middle
 _CLEARLY = 0.1  # of the misfit, at least of one standard deviation
 _WIDTH = 6.0  # spreads above the median at which a pattern no longer counts
 
 
-def usual(misfit: Float[Tensor, "n"], unexplained: Float[Tensor, "n"]) -> Usual:
+def typical_fit(misfit: Float[Tensor, "n"], unexplained: Float[Tensor, "n"]) -> TypicalFit:
     """Return the medians, and how far below them the lower sixths begin.
 
     Junk lies above, so the lower side tells the hits' own spread while they are most of the
     patterns. The spread of the misfit of draws of the model itself, 1, is the least.
     """
-    return Usual(misfit=_middle(misfit, 1.0), unexplained=_middle(unexplained, 1e-3))
+    return TypicalFit(misfit=_middle(misfit, 1.0), unexplained=_middle(unexplained, 1e-3))
 
 
-def sharper(before: Usual, now: Usual) -> bool:
+def sharper(before: TypicalFit, now: TypicalFit) -> bool:
     """Return whether patterns fit clearly better than a round before, so that older sums blur."""
     return before.misfit[0] > now.misfit[0] + _CLEARLY * max(1.0, now.misfit[0])
 
@@ -37,18 +37,19 @@ def _middle(values: Tensor, least: float) -> tuple[float, float]:
 
 
 def weights(
-    misfit: Float[Tensor, "n"], unexplained: Float[Tensor, "n"], known: Usual | None
+    misfit: Float[Tensor, "n"], unexplained: Float[Tensor, "n"], typical: TypicalFit | None
 ) -> Float[Tensor, "n"]:
     """Return Tukey's biweight (1 − (t/6)²)², t the spreads above the median; 1 below it.
 
-    Of the two measures the milder counts. Without ``known`` (the first round) every weight is 1.
+    Of the two measures the milder counts. Without ``typical`` (the first round) every weight is 1.
     """
-    if known is None:
+    if typical is None:
         return torch.ones_like(misfit, dtype=torch.float32)
-    return torch.maximum(_biweight(misfit, known.misfit), _biweight(unexplained, known.unexplained))
+    return torch.maximum(
+        _biweight(misfit, *typical.misfit), _biweight(unexplained, *typical.unexplained)
+    )
 
 
-def _biweight(values: Tensor, known: tuple[float, float]) -> Tensor:
-    median, spread = known
+def _biweight(values: Tensor, median: float, spread: float) -> Tensor:
     t = ((values - median) / spread).clamp_min(0)
     return (1 - (t / _WIDTH).clamp_max(1).square()).square().float()

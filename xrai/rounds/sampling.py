@@ -57,7 +57,7 @@ def for_fringes(finder: PoseFinder, choices: tuple[float, ...]) -> float:
     curvature = _relative_curvature(pixels, mean, finder.stream.diameter_angstrom)
     enough = (12 * _ROUND / max(curvature, 1e-30)) ** -0.5
     finest = finder.processes.agreed(enough)
-    return next((one for one in choices if one >= finest), choices[-1])
+    return next((choice for choice in choices if choice >= finest), choices[-1])
 
 
 def _mean_pattern(finder: PoseFinder) -> Tensor:

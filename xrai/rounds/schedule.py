@@ -3,12 +3,12 @@
 import math
 
 from xrai.poses.finder import PoseFinder
-from xrai.state.round import FINAL, MARCH, MOVED, ONLINE, REHEAT, RELOCATE, Round
+from xrai.state.round import FINAL, GLOBAL_SEARCH, MOVED, ONLINE, REFINE, RELOCATE, Round
 from xrai.state.state import State
 
 _SMALLEST_ROUND = 1024
 _GROWTH = 8  # to how many times as many patterns a round grows
-RIVALS = 0.03  # of a probe: if a search finds likelier poses for more, all are searched again
+RIVALS = 0.03  # of a probe: if a search finds likelier poses for more, all are searched anew
 
 
 def next_round(finder: PoseFinder, state: State) -> Round | None:
@@ -52,9 +52,9 @@ def more_may_come(finder: PoseFinder, state: State, after: Round) -> bool:
 def online_size(finder: PoseFinder, state: State) -> int:
     """Return how many new patterns make a round, a whole number of blocks where there are many.
 
-    A data set of known length that is read once is cut into as many rounds as the march has rungs.
-    Once the limit is at the edge and the volume no longer gets sharper, what is new changes little:
-    rounds grow with what has been seen.
+    A data set of known length that is read once is cut into as many rounds as there are steps
+    outwards. Once the limit is at the edge and the volume no longer gets sharper, what is new
+    changes little: rounds grow with what has been seen.
     """
     config, stream = finder.config, finder.stream
     size = config.rounds.patterns
@@ -105,8 +105,8 @@ def _kind(finder: PoseFinder, state: State) -> str:
     if state.finals:
         return FINAL
     if state.rivals is None:  # nobody has looked since they were searched: not the end
-        return MARCH
-    if state.rivals > RIVALS and state.reheats < rounds.reheats:
-        return REHEAT
+        return REFINE
+    if state.rivals > RIVALS and state.global_searches < rounds.global_searches:
+        return GLOBAL_SEARCH
     at_rest = at_edge and finder.at_rest(state.turned, state.limit)
-    return FINAL if at_rest or state.stalled >= rounds.patience else MARCH
+    return FINAL if at_rest or state.stalled >= rounds.patience else REFINE

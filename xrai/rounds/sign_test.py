@@ -1,7 +1,7 @@
 """The test of the opposite sign: which of two first volumes stays likely farther out.
 
 A particle of a point group is nearly round at the low resolution of a start, and its angular part
-with the opposite sign explains the patterns nearly as well. Two rungs farther out it does not.
+with the opposite sign explains the patterns nearly as well. Two steps farther out it does not.
 """
 
 from dataclasses import replace
@@ -14,10 +14,9 @@ from xrai.poses.finder import PoseFinder
 from xrai.rounds.sampling import choose_oversampling
 from xraisim.core.closed_form import volume_from_sums
 from xraisim.core.merge import Accumulator, intensity_grid, radius_in_voxels
-from xraisim.core.misfit import goodness
 from xraisim.core.types import Photons, Volume
 
-_RUNGS = 2
+_STEPS_OUT = 2
 
 
 def likelier_sign(
@@ -28,7 +27,8 @@ def likelier_sign(
     ``log_profile``: see :func:`opposite`.
     """
     other = opposite(volume, log_profile)
-    gain = loglik_led_on(finder, other, photons) - loglik_led_on(finder, volume, photons)
+    gain = loglik_farther_out(finder, other, photons)
+    gain -= loglik_farther_out(finder, volume, photons)
     turned = finder.processes.agreed(gain) > 0
     return (other if turned else volume), turned
 
@@ -47,21 +47,22 @@ def opposite(volume: Volume, log_profile: Float[Tensor, "G G G"]) -> Volume:
     return replace(volume, values=volume.values * torch.exp(-2 * angular))
 
 
-def loglik_led_on(finder: PoseFinder, volume: Volume, photons: Photons) -> float:
-    """Return the log-likelihood per pattern (nats) of patterns that a volume was led on by.
+def loglik_farther_out(finder: PoseFinder, volume: Volume, photons: Photons) -> float:
+    """Return the log-likelihood per pattern (nats) two steps of resolution farther out.
 
-    They get poses from nothing, are merged, and posed again against the merge a rung farther out.
+    They get poses from nothing, are merged, and posed against the merge a step farther out.
     """
     stream, config, s_now = finder.stream, finder.config, finder.s_search
     poses = finder.locate(volume, photons, finder.grid(volume, "start/trial"), s_now)
     oversampling = choose_oversampling(finder, volume)
-    for _ in range(_RUNGS):
+    for _ in range(_STEPS_OUT):
         s_next = min(s_now * config.rounds.ratio, finder.s_edge)
-        fluence = goodness(volume, finder.pixels_within(s_now), photons, poses.quaternion).fluence
+        fit = finder.likelihood(volume, photons, s_now).goodness(poses.quaternion)
+        fluence = fit.fluence
         place = intensity_grid(s_next, stream.diameter_angstrom, oversampling)
         sums = Accumulator.empty(*place, finder.device)
-        reach, alike = finder.pixels_within(s_next), torch.ones_like(fluence).float()
-        sums.add(reach, photons, poses.quaternion, fluence.float(), volume, alike)
+        pixels, alike = finder.pixels_within(s_next), torch.ones_like(fluence).float()
+        sums.add(pixels, photons, poses.quaternion, fluence.float(), volume, alike)
         volume = volume_from_sums(sums, stream.diameter_angstrom, config.volume, finder.group)
         poses = finder.refine_outwards(volume, photons, poses, [s_next])
         s_now = s_next

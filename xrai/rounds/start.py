@@ -1,4 +1,4 @@
-"""The robust start: online pose search at low resolution that teaches the implicit decoder.
+"""The robust start: online pose search at low resolution, from which the implicit decoder learns.
 
 Each step scores a batch against templates at a whole grid of rotations (one matrix product), draws
 one pose per pattern from the tempered posterior, and takes one gradient step of the decoder at
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from xrai.config import DecoderConfig
 from xrai.decoder import ImplicitDecoder, radial_profile
 from xrai.poses.finder import PoseFinder
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.mates import refine_hypotheses
 from xrai.rounds.photons import require_photons
 from xrai.rounds.sampling import for_fringes
@@ -24,7 +25,7 @@ from xraisim.core import rotations, so3
 from xraisim.core.finite import require_finite
 from xraisim.core.likelihood import best_fluence, photon_nll
 from xraisim.core.merge import intensity_grid
-from xraisim.core.misfit import Goodness, goodness
+from xraisim.core.misfit import Goodness
 from xraisim.core.random import generator
 from xraisim.core.search import grid_loglik, log_templates
 from xraisim.core.symmetry import symmetrize
@@ -32,7 +33,8 @@ from xraisim.core.types import Photons, Pixels, Volume
 
 _FINER = (4.0, 5.0)  # voxels per 1/D, where the radial mean has fringes
 _PROBE = 256  # patterns by which a start is judged
-_TRIAL = 2048  # by which the sign of what is not round about it is
+_PROBE_STEPS = 3  # of Newton, with which they are posed for it
+_SIGN_PROBE = 2048  # by which the sign of what is not round about it is
 
 
 def robust_start(finder: PoseFinder, monitor: Monitor) -> tuple[Volume, bool]:
@@ -48,7 +50,7 @@ def robust_start(finder: PoseFinder, monitor: Monitor) -> tuple[Volume, bool]:
     require_photons(blocks, finder.sets, len(pixels))
     counts = torch.cat([photons.dense(len(pixels)) for _, photons in blocks]).to(finder.device)
     counts = counts[counts.sum(1) > 0]
-    probe, some = (_first_lit(blocks, most, len(pixels)) for most in (_PROBE, _TRIAL))
+    probe, some = (_first_lit(blocks, most, len(pixels)) for most in (_PROBE, _SIGN_PROBE))
     best, best_nll = None, float("inf")
     for restart in range(config.start.restarts):
         decoder, nll = _online(counts, pixels, finder, restart, monitor)
@@ -102,9 +104,9 @@ def _fit(finder: PoseFinder, volume: Volume, pixels: Pixels, probe: Photons) -> 
     """Return how well the volume fits a probe at refined poses, which no coarse grid limits."""
     grid = finder.grid(volume, "start/probe")
     hypotheses = grid.best(probe, finder.config.search.hypotheses)
-    steps = (3, finder.max_step(float(pixels.radius[-1])))
-    poses = refine_hypotheses(volume, pixels, probe, hypotheses, *steps)
-    return goodness(volume, pixels, probe, poses.quaternion)
+    likelihood = PoseLikelihood(volume, pixels, probe)
+    steps = finder.steps(float(pixels.radius[-1]), _PROBE_STEPS)
+    return likelihood.goodness(refine_hypotheses(likelihood, hypotheses, steps).quaternion)
 
 
 def _online(

@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from xrai.decoder import ImplicitDecoder, fit_sums, profile_of
 from xrai.poses.finder import PoseFinder
+from xrai.rounds.reconstruction import ActiveRound
 from xrai.state.state import State
 from xraisim.core.closed_form import for_look_up, volume_from_sums
+from xraisim.core.halves import members
 from xraisim.core.merge import Accumulator
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
@@ -16,16 +19,32 @@ _MARGIN = 2.5  # voxels of a grid beyond its s_max, and half a one for rounding
 _LEARNT = ("encoding.", "network.")  # what of a decoder does not depend on its grid
 
 
+def fix_scales(active: ActiveRound) -> None:
+    """Make the mean fluence of each set one, and its sums fit: fluence and intensity trade off."""
+    state, rows = active.state, active.rows
+    weight, fluence = state.columns["weight"], state.columns["fluence"]
+    for number, index in enumerate(members(rows, active.finder.sets)):
+        some = index + rows.start
+        total = (fluence[some] * weight[some]).sum()
+        mean = float(total / weight[some].sum().clamp_min(1e-6))
+        if mean > 0:
+            fluence[some] /= mean
+            sums = state.sums[number]
+            state.sums[number] = replace(sums, exposure=sums.exposure / mean)
+
+
 def renew_volumes(finder: PoseFinder, state: State, *, sets: bool) -> None:
     """Make the volume of all patterns of a state's sums, and with ``sets`` those of every set."""
     if finder.config.volume.form == "implicit":
-        found = _learnt(finder, state)
-        state.volume = _mean(found)
+        networks = _learnt(finder, state)
+        volumes = [_volume_of(finder, network) for network in networks]
+        state.networks = [_kept_weights(network) for network in networks]
+        state.volume = _mean(volumes)
     else:
-        found = [_closed_form(finder, one) for one in state.sums] if sets else []
+        volumes = [_closed_form(finder, sums) for sums in state.sums] if sets else []
         state.volume = _closed_form(finder, Accumulator.total(state.sums))
     if sets:
-        state.volumes = found
+        state.volumes = volumes
 
 
 def _closed_form(finder: PoseFinder, sums: Accumulator) -> Volume:
@@ -33,21 +52,28 @@ def _closed_form(finder: PoseFinder, sums: Accumulator) -> Volume:
     return volume_from_sums(sums, diameter, finder.config.volume, finder.group)
 
 
-def _learnt(finder: PoseFinder, state: State) -> list[Volume]:
-    """Let the network of every set learn from its sums; return what they hold."""
+def _learnt(finder: PoseFinder, state: State) -> list[ImplicitDecoder]:
+    """Return the network of every set, after it has learnt from its sums."""
     fit, seed = finder.config.volume.fit, finder.config.seed
-    known = state.networks or [{}] * finder.sets
+    before = state.networks or [{}] * finder.sets
     steps = fit.steps_per_round if state.networks else fit.steps
-    state.networks, found = [], []
-    for which, (weights, sums) in enumerate(zip(known, state.sums, strict=True)):
+    networks = []
+    for which, (weights, sums) in enumerate(zip(before, state.sums, strict=True)):
         decoder = _decoder(finder, sums, which)
         decoder.load_state_dict(weights, strict=False)
         random = generator(seed, f"volume/{which}/{state.rounds}")
         fit_sums(decoder, sums, replace(fit, steps=steps), random)
-        learnt = decoder.state_dict().items()
-        state.networks.append({name: one for name, one in learnt if name.startswith(_LEARNT)})
-        found.append(for_look_up(decoder.volume(), finder.stream.diameter_angstrom))
-    return found
+        networks.append(decoder)
+    return networks
+
+
+def _volume_of(finder: PoseFinder, network: ImplicitDecoder) -> Volume:
+    return for_look_up(network.volume(), finder.stream.diameter_angstrom)
+
+
+def _kept_weights(network: ImplicitDecoder) -> dict[str, Tensor]:
+    weights = network.state_dict().items()
+    return {name: value for name, value in weights if name.startswith(_LEARNT)}
 
 
 def _decoder(finder: PoseFinder, sums: Accumulator, which: int) -> ImplicitDecoder:
@@ -62,5 +88,5 @@ def _decoder(finder: PoseFinder, sums: Accumulator, which: int) -> ImplicitDecod
 
 
 def _mean(volumes: list[Volume]) -> Volume:
-    values = torch.stack([one.values for one in volumes]).mean(0)
+    values = torch.stack([volume.values for volume in volumes]).mean(0)
     return replace(volumes[0], values=values)

@@ -1,65 +1,75 @@
-"""The file of a state: written whole under a new name, then renamed."""
+"""What of a state is in its checkpoint, and whether it is fit to go on from."""
 
 import math
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from xrai.state.round import Round
-from xrai.state.state import State, Usual
-from xraisim.core.errors import FormatError, reading
+from xrai.state.round import GLOBAL_SEARCH, REFINE, Round
+from xrai.state.state import State, TypicalFit
 from xraisim.core.finite import require_finite
 from xraisim.core.fsc import Resolution
 from xraisim.core.merge import Accumulator
 from xraisim.core.types import Volume
-from xraisim.files import saved
+from xraisim.files import checkpoint
+from xraisim.files.checkpoint import NAME
 
-NAME = "checkpoint.pt"
-_FORMAT = "x-rai checkpoint 3"
+__all__ = ["NAME", "load", "require_finite_state", "save"]
+
+_FORM = checkpoint.Form(
+    name="x-rai checkpoint",
+    version=4,
+    oldest=3,
+    missing="; expected a run directory of `xrai train`",
+    advice="train again",
+)
+# What version 3 called its fields, its kinds of rounds and who proposes.
+_FORMER = {"teacher": "trainer", "usual": "typical_fit", "reheats": "global_searches"}
+_FORMER_CHOICES = {"march": REFINE, "reheat": GLOBAL_SEARCH, "heads": "encoder"}
 
 
 def save(state: State, directory: Path) -> None:
     """Write the state so that an interruption or a full disk leaves the previous one whole."""
-    content: dict[str, Any] = {**vars(state), "format": _FORMAT}
-    content["volumes"] = [vars(volume.to("cpu")) for volume in state.volumes]
-    content["volume"] = None if state.volume is None else vars(state.volume.to("cpu"))
-    content["sums"] = [vars(one.to("cpu")) for one in state.sums]
-    content["round"] = None if state.round is None else asdict(state.round)
-    content["usual"] = None if state.usual is None else asdict(state.usual)
-    content["resolution"] = None if state.resolution is None else asdict(state.resolution)
-    saved.save(content, directory / NAME)
+    checkpoint.write(state, directory, _FORM)
 
 
 def load(directory: Path) -> State:
     """Read the state of a run directory onto the CPU; raises :class:`FormatError` without one."""
-    path = directory / NAME
-    if not path.exists():
-        raise FormatError(f"{directory} holds no {NAME}; expected a run directory of `xrai train`")
-    with reading(path, "checkpoint", "train again"):
-        content = torch.load(path, weights_only=True, map_location="cpu")
-        if content.pop("format") != _FORMAT:
-            raise KeyError("format")
-        state = State(**_typed(content))
-        state.outcome()  # whose columns have to be there, and as long as there are patterns
-        return state
+    return checkpoint.read(directory, _FORM, _state)
+
+
+def _state(content: dict[str, Any]) -> State:
+    state = State(**_typed(content))
+    state.outcome()  # whose columns have to be there, and as long as there are patterns
+    return state
 
 
 def _typed(content: dict[str, Any]) -> dict[str, Any]:
-    typed = dict(content)
+    typed = {_FORMER.get(name, name): value for name, value in content.items()}
     typed.pop("heads_cheaper", None)  # of runs whose choice was timed
-    if "teacher" in typed:  # its name before
-        typed["trainer"] = typed.pop("teacher")
-    typed["columns"] = {name: one.detach() for name, one in content["columns"].items()}
-    typed["volumes"] = [_volume(one) for one in content["volumes"]]
-    typed["volume"] = None if content["volume"] is None else _volume(content["volume"])
-    typed["sums"] = [Accumulator(**one) for one in content["sums"]]
-    typed["usual"] = None if content["usual"] is None else Usual(**content["usual"])
-    reached = content.get("resolution")  # runs of before did not keep it
-    typed["resolution"] = None if reached is None else Resolution(**reached)
-    typed["round"] = None if content["round"] is None else Round(**content["round"])
+    typed["proposing"] = _FORMER_CHOICES.get(typed["proposing"], typed["proposing"])
+    if "/" in typed["proposing"]:
+        ranked, gap = typed["proposing"].split("/")
+        typed |= {"proposing": "encoder", "cells_ranked": int(ranked), "cells_gap": float(gap)}
+    typed["columns"] = {name: values.detach() for name, values in typed["columns"].items()}
+    typed["volumes"] = [_volume(volume) for volume in typed["volumes"]]
+    typed["sums"] = [Accumulator(**sums) for sums in typed["sums"]]
+    makers: dict[str, Callable[..., Any]] = {
+        "volume": lambda **volume: _volume(volume),
+        "typical_fit": TypicalFit,
+        "resolution": Resolution,
+        "round": _round,
+    }
+    for name, make in makers.items():
+        kept = typed.get(name)  # version 3 began without a resolution
+        typed[name] = None if kept is None else make(**kept)
     return typed
+
+
+def _round(*, kind: str, **rest: Any) -> Round:
+    return Round(kind=_FORMER_CHOICES.get(kind, kind), **rest)
 
 
 def _volume(content: dict[str, Any]) -> Volume:

@@ -49,7 +49,11 @@ class Monitor:
     def __init__(self, path: Path | None, quiet: bool = False) -> None:
         self._path = path
         self._quiet = quiet
-        self._start = time.monotonic() - (0.0 if path is None else _last_elapsed_s(path))
+        before_s = 0.0
+        if path is not None and path.exists():
+            _cut_off_half_line(path)
+            before_s = _last_elapsed_s(path)
+        self._start = time.monotonic() - before_s
         self._latest: dict[str, Value] = {}
 
     def log(self, event: str, **values: Value) -> None:
@@ -114,15 +118,17 @@ def _say(name: str, value: Value) -> str:
     return f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}"
 
 
-def _last_elapsed_s(path: Path) -> float:
-    """Return the time of the last whole event in a file, and cut off what follows it."""
-    if not path.exists():
-        return 0.0
+def _cut_off_half_line(path: Path) -> None:
+    """Remove what a killed run left of an event that it was writing."""
     with reading(path, "file of JSON lines"):
         text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        lines = whole.splitlines()
-        last = float(json.loads(lines[-1]).get("elapsed_s", 0.0)) if lines else 0.0
-    if whole != text:  # killed while writing
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
         path.write_text(whole, encoding="utf-8")
-    return last
+
+
+def _last_elapsed_s(path: Path) -> float:
+    """Return the time of the last event in a file, 0 where there is none."""
+    with reading(path, "file of JSON lines"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return float(json.loads(lines[-1]).get("elapsed_s", 0.0)) if lines else 0.0

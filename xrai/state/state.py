@@ -28,7 +28,7 @@ _COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Usual:
+class TypicalFit:
     """Medians and spreads of ``misfit`` and ``unexplained`` share among the patterns."""
 
     misfit: tuple[float, float]
@@ -57,16 +57,16 @@ class State:
     still, ``turned``: by how many degrees the last round turned the poses (median),
     ``rivals``: for which share of a probe a search then found likelier poses elsewhere (None: that
     was not asked since the poses were searched),
-    ``reheats``: how often all patterns were searched again.
+    ``global_searches``: how often all patterns were searched anew.
     ``early``: of patterns that are read once, how many were posed before the volume stood
     (``stands``), and have not been located again since: they end without an orientation.
     ``resolution``: how far the halves agreed in the last round that kept them apart.
     ``oversampling``: voxels per 1/D of the sums, 0 before it is chosen.
-    ``usual``: medians and spreads in the last round, by which outliers are told; ``sharper``:
+    ``typical_fit``: medians and spreads in the last round, by which outliers are told; ``sharper``:
     whether patterns fitted clearly better than in the round before.
     ``trainer``: the encoder, its optimiser and finished steps; ``proposing``: who proposes in the
-    round being worked on, ``grid`` or ``heads``, or how many cells are ranked and to what gap
-    followed (``ranked/gap``).
+    round being worked on, ``grid`` or ``encoder``, empty before it is chosen. ``cells_ranked``: how
+    many of the encoder's cells are, ``cells_gap``: to how many nats less they are followed.
     """
 
     patterns: str
@@ -89,15 +89,17 @@ class State:
     finals: int = 0
     resolution: Resolution | None = None
     rivals: float | None = None
-    reheats: int = 0
+    global_searches: int = 0
     early: int = 0
     stands: bool = False
     turned: float = 180.0
     oversampling: float = 0.0
-    usual: Usual | None = None
+    typical_fit: TypicalFit | None = None
     sharper: bool = False
     trainer: dict[str, Any] | None = None
     proposing: str = ""
+    cells_ranked: int = 0
+    cells_gap: float = 0.0
     figures: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -132,13 +134,13 @@ class State:
 
         There is no orientation without photons, and none of a pattern that was posed too early.
         """
-        found = {name: self.column(name) for name in self.columns}
+        columns = {name: self.column(name) for name in self.columns}
         posed = self.lit & (torch.arange(self.seen) >= self.early)
         for name in ("orientations", "encoder_orientations"):
-            found[name] = torch.where(posed[:, None], found[name], torch.nan)
+            columns[name] = torch.where(posed[:, None], columns[name], torch.nan)
         if len(self.volumes) == 2:
-            found["half"] = numbers(self.seen, 2)
-        return found
+            columns["half"] = numbers(self.seen, 2)
+        return columns
 
     def require_volume(self) -> Volume:
         """Return the volume; its absence would be a step out of order."""
@@ -150,4 +152,4 @@ class State:
         """Move volumes and sums to a device; what is known of the patterns stays on the CPU."""
         self.volumes = [volume.to(device) for volume in self.volumes]
         self.volume = None if self.volume is None else self.volume.to(device)
-        self.sums = [one.to(device) for one in self.sums]
+        self.sums = [sums.to(device) for sums in self.sums]

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import tomli_w
 
 from xraisim.core.errors import ConfigError, did_you_mean, reads
+from xraisim.core.renamed import renewed
 from xraisim.core.settings import check_ranges
 
 Config = TypeVar("Config")
@@ -50,7 +51,7 @@ def from_mapping(cls: type[Config], mapping: dict[str, Any], prefix: str = "") -
     hints = get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     values = {}
-    for key, value in mapping.items():
+    for key, value in renewed(mapping, getattr(cls, "former", {}), prefix).items():
         if key not in known:
             hint = did_you_mean(key, known, prefix)
             raise ConfigError(f"unknown configuration key {prefix}{key}; {hint}")

@@ -79,14 +79,19 @@ Seed = Annotated[int, Range(least=0, most=2**63 - 1)]
 class Settings:
     """Base of every configuration: a frozen dataclass whose values are in their ranges.
 
-    ``table``: its place in the TOML file, by which messages name its settings. What a value may be
+    ``table``: its place in the TOML file, by which messages name its settings; ``former``: what its
+    settings were called in the release before (:mod:`xraisim.core.renamed`). What a value may be
     where others are given is for :meth:`check` to say.
     """
 
     _prefix: ClassVar[str] = ""
+    former: ClassVar[Mapping[str, str]] = {}
 
-    def __init_subclass__(cls, table: str = "", **rest: Any) -> None:
+    def __init_subclass__(
+        cls, table: str = "", former: Mapping[str, str] | None = None, **rest: Any
+    ) -> None:
         super().__init_subclass__(**rest)
+        cls.former = former or {}
         cls._prefix = f"{table}." if table else ""
 
     def __post_init__(self) -> None:

@@ -23,14 +23,14 @@ _NAMES = ("intens", "orientations", "quaternions", "likelihood", "mutual_info")
 class Estimate:
     """The volume (electrons²) and, per pattern, what was found.
 
-    ``orientations`` float32 [N, 4]; ``fluence``, ``likelihood`` (nats, without the constant
+    ``orientations`` float32 [N, 4]; ``fluence``, ``loglik`` (nats, without the constant
     Σ log k!), ``information`` (nats) float64 [N].
     """
 
     volume: Volume
     orientations: np.ndarray
     fluence: np.ndarray
-    likelihood: np.ndarray
+    loglik: np.ndarray
     information: np.ndarray
 
 
@@ -62,7 +62,7 @@ def read_iteration(folder: Path, iteration: int, given: Input) -> Estimate:
         volume=Volume(values=values, spacing=given.spacing, kind="intensity"),
         orientations=found["quaternions"][best, :4].astype(np.float32),
         fluence=found.get("scale", np.ones(given.patterns)),
-        likelihood=log_likelihood(folder, iteration, given),
+        loglik=log_likelihood(folder, iteration, given),
         information=found["mutual_info"],
     )
 

@@ -59,7 +59,7 @@ def reconstruct(
             "complete": complete,
             "rotations": config.rotations,
             "grid_spacing_deg": float(np.rad2deg(so3.spacing(config.rotations))),
-            "log_likelihood_per_photon": float(estimate.likelihood.sum() / given.photons.sum()),
+            "log_likelihood_per_photon": float(estimate.loglik.sum() / given.photons.sum()),
         },
     )
     write_results(directory, given, estimate, found, str(patterns))
@@ -102,14 +102,14 @@ class _Metrics:
     def write(self, line: LogLine) -> None:
         """Add an iteration."""
         given = self._given
-        likelihood = float(log_likelihood(self._folder, line.iteration, given).mean())
+        loglik = float(log_likelihood(self._folder, line.iteration, given).mean())
         values = {
             "iteration": line.iteration,
             "level": 1,
             "restart": 0,
             "beta": line.beta,
-            "log_likelihood": likelihood,
-            "log_likelihood_per_photon": likelihood / float(given.photons.mean()),
+            "log_likelihood": loglik,
+            "log_likelihood_per_photon": loglik / float(given.photons.mean()),
             "rms_change": line.rms_change,
             "mutual_information_nats": line.information,
             "d_min_angstrom": 1 / given.s_range[1],
@@ -120,7 +120,7 @@ class _Metrics:
         output_path(self._folder, line.iteration - 2).unlink(missing_ok=True)
         self.iterations = line.iteration
         if self._advance is not None:
-            self._advance(1, f"β {line.beta:.3g}, {likelihood:,.1f} nats per pattern")
+            self._advance(1, f"β {line.beta:.3g}, {loglik:,.1f} nats per pattern")
 
 
 def write_results(
@@ -139,7 +139,7 @@ def write_results(
     columns = {
         "orientations": estimate.orientations,
         "fluence": estimate.fluence.astype(np.float32),
-        "loglik": estimate.likelihood.astype(np.float32),
+        "loglik": estimate.loglik.astype(np.float32),
         "mutual_information": estimate.information.astype(np.float32),
     }
     write_poses(directory / POSES, columns, patterns)

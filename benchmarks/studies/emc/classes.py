@@ -27,8 +27,8 @@ _SUBUNITS = {"50S": "B*", "30S": "A*"}
 _PULSES = {"x1": 1e13, "x0.1": 1e12}
 _SETTINGS = EmcConfig(
     levels=(
-        Level(speckles=4.9, rotations=3000, iterations=20, information=(0.36, 0.9), ramp=15),
-        Level(speckles=7.0, rotations=12_000, iterations=6, information=(0.6, 0.95), ramp=4),
+        Level(reach=4.9, rotations=3000, iterations=20, information=(0.36, 0.9), ramp=15),
+        Level(reach=7.0, rotations=12_000, iterations=6, information=(0.6, 0.95), ramp=4),
     ),
     restarts=1,
     classes=2,

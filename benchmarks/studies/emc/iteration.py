@@ -19,9 +19,9 @@ def measure(setting: Setting) -> dict[str, Any]:
     """Take turns; return the record."""
     frames = setting.simulation("4bed-10000", FRAMES)
     high = frames.s_range[1] * (1 + 1e-6)
-    speckles = high * frames.diameter_angstrom
-    last = Level(speckles=speckles, rotations=ORIENTATIONS, iterations=4, information=(1.0, 1.0))
-    config = march_to(speckles, 1 / high, ORIENTATIONS, last)
+    reach = high * frames.diameter_angstrom
+    last = Level(reach=reach, rotations=ORIENTATIONS, iterations=4, information=(1.0, 1.0))
+    config = march_to(reach, 1 / high, ORIENTATIONS, last)
     ours, theirs, rows = [], [], []
     for turn in range(setting.repeats):
         folder = setting.out / f"iteration-ours-{turn}"

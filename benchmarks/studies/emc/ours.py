@@ -51,17 +51,17 @@ class OursRun:
 
 
 def march_to(
-    speckles: float, d_min_angstrom: float, rotations: int, last: Level | None = None
+    reach: float, d_min_angstrom: float, rotations: int, last: Level | None = None
 ) -> EmcConfig:
-    """Return the default march, its levels below ``speckles``, and ``last`` at ``rotations``.
+    """Return the default march, its levels below ``reach``, and ``last`` at ``rotations``.
 
     By default melted and then warm until nothing moves. Poses that began wrong at low resolution
     come free while the posteriors are flat; colder than warm, they would only follow the noise.
     """
     default = EmcConfig()
-    below = tuple(level for level in default.levels if level.speckles < speckles)
+    below = tuple(level for level in default.levels if level.reach < reach)
     melted = Level(
-        speckles=speckles, rotations=rotations, iterations=30, information=(0.35, 0.75), ramp=14
+        reach=reach, rotations=rotations, iterations=30, information=(0.35, 0.75), ramp=14
     )
     return EmcConfig(
         levels=(*below, last or melted),

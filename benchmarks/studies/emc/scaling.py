@@ -71,7 +71,7 @@ def _point(options: argparse.Namespace, sizes: dict[str, int]) -> dict[str, Any]
         diameter = reader.info["particle_diameter_angstrom"]
     levels = (
         Level(
-            speckles=s_max * diameter,
+            reach=s_max * diameter,
             rotations=sizes["rotations"],
             iterations=options.iterations,
             information=(_INFORMATION, _INFORMATION),

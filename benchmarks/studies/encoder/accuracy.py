@@ -23,7 +23,9 @@ from benchmarks.studies.common.stages import simulated
 from benchmarks.studies.encoder.forms import ImageForm, PolarForm
 from xrai.encoder import EncoderConfig
 from xrai.encoder.training import encoder_pixels
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.mates import refine_hypotheses
+from xrai.poses.refine import NewtonSteps
 from xrai.poses.search import GridSearch
 from xraisim import console
 from xraisim.core.random import generator
@@ -110,12 +112,10 @@ def searched(case: Case, config: EncoderConfig, rotations: int) -> tuple[Tensor,
     """Return poses by grid search and refinement within the reach, and patterns per CPU second."""
     random = generator(0, "search")
     grid = GridSearch(case.volume, case.pixels, rotations, random)
-    step = 1 / config.reach
+    likelihood = PoseLikelihood(case.volume, case.pixels, case.test.photons)
+    steps = NewtonSteps(_REFINEMENTS, 1 / config.reach)
     began = time.process_time()
-    found = refine_hypotheses(
-        case.volume, case.pixels, case.test.photons, grid.best(case.test.photons, 3),
-        _REFINEMENTS, step,
-    )  # fmt: skip
+    found = refine_hypotheses(likelihood, grid.best(case.test.photons, 3), steps)
     return found.quaternion, len(case.test.pose) / (time.process_time() - began)
 
 

@@ -54,7 +54,7 @@ def main() -> None:
 
 def check(patterns: Path, scratch: Path, device: str, engine: str) -> float:
     """Return ‖V − V_cpu‖/‖V_cpu‖ after one iteration; raises :class:`UserError` if it is large."""
-    level = Level(speckles=4.0, rotations=2000, iterations=1, patterns=_CHECKED)
+    level = Level(reach=4.0, rotations=2000, iterations=1, patterns=_CHECKED)
     config = EmcConfig(levels=(level, replace(level, patterns=0)), restarts=1, engine=engine)
     volumes = []
     for where in ("cpu", device):
@@ -73,9 +73,7 @@ def check(patterns: Path, scratch: Path, device: str, engine: str) -> float:
 def measure(patterns: Path, run: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl of the level that was asked for."""
     start = EmcConfig().levels[0]
-    wanted = Level(
-        speckles=options.speckles, rotations=options.orientations, iterations=_ITERATIONS
-    )
+    wanted = Level(reach=options.speckles, rotations=options.orientations, iterations=_ITERATIONS)
     config = EmcConfig(
         levels=(start, wanted), restarts=1, device=options.device, cache_gib=options.cache_gib
     )

@@ -9,7 +9,7 @@ truth:
 - ``one start``: the first start is taken, settled or not;
 - ``coarse search``: a quarter of the rotations and one hypothesis;
 - ``no mates``: the near-symmetric pose is tried where poses are searched only;
-- ``no reheat``: nothing is searched again;
+- ``no global search``: nothing is searched anew;
 - ``no synthesised``, ``only synthesised``: what the encoder learns from;
 - ``no encoder``: it is not taught;
 - ``single pass``: every pattern is read once;
@@ -55,7 +55,7 @@ VARIANTS: dict[str, Callable[[TrainConfig], TrainConfig]] = {
         c, search=replace(c.search, rotations=c.search.rotations // 4, hypotheses=1)
     ),
     "no mates": lambda c: replace(c, refine=replace(c.refine, mates_every=10_000)),
-    "no reheat": lambda c: replace(c, rounds=replace(c.rounds, reheats=0)),
+    "no global search": lambda c: replace(c, rounds=replace(c.rounds, global_searches=0)),
     "no synthesised": lambda c: replace(c, encoder=replace(c.encoder, synthetic=0.0)),
     "only synthesised": lambda c: replace(c, encoder=replace(c.encoder, synthetic=1.0)),
     "no encoder": lambda c: replace(c, encoder=replace(c.encoder, steps=0)),

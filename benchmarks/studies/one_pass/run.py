@@ -34,7 +34,8 @@ from benchmarks.studies.common.stages import metrics
 from xrai.config import TrainConfig
 from xrai.decoder import VolumeConfig
 from xrai.infer import find_poses
-from xrai.poses.refine import refine
+from xrai.poses.likelihood import PoseLikelihood
+from xrai.poses.refine import NewtonSteps, refine
 from xrai.state.round import ONLINE, RELOCATE
 from xrai.train import reconstruct
 from xraisim.core import config as configuration
@@ -76,8 +77,8 @@ def reference(path: Path, like: Volume) -> tuple[Volume, float]:
         rows = hits[:_BLOCK]
         photons = reader.read(int(rows[0]), int(rows[-1]) + 1).take(rows - rows[0])
         true = torch.from_numpy(truth.orientations[rows]).float()
-        step = 1 / (float(within.radius[-1]) * diameter)
-        found = refine(volume, within, photons, true, 6, step).quaternion
+        steps = NewtonSteps(6, 1 / (float(within.radius[-1]) * diameter))
+        found = refine(PoseLikelihood(volume, within, photons), true, steps).quaternion
     turned = angle_modulo_mate(found, true)
     return volume, float(turned.median())
 

@@ -23,6 +23,7 @@ from xrai.encoder import Encoder
 from xrai.encoder.training import load
 from xrai.poses.cells import CellProposals
 from xrai.poses.finder import PoseFinder
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.refine import refine
 from xrai.rounds.amortised_start import Start, amortised_start
 from xrai.rounds.encoder_training import pixels_of
@@ -76,8 +77,8 @@ def _errors(finder: PoseFinder, start: Start, path: Path) -> dict[str, float]:
     ((_, photons),) = finder.stream.blocks(0, JUDGED)
     cells = CellProposals(start.volume, low, encoder, pixels_of(finder))
     first = cells.best(photons, 1)[:, 0].contiguous()
-    step = finder.max_step(float(low.radius[-1]))
-    found = refine(start.volume, low, photons, first, STEPS, step).quaternion
+    steps = finder.steps(float(low.radius[-1]), STEPS)
+    found = refine(PoseLikelihood(start.volume, low, photons), first, steps).quaternion
     true = torch.from_numpy(read_truth(truth_path(path)).orientations[:JUDGED]).float()
     group = point_group("C1").float()
     alignment = align_poses(found, true, group)

@@ -17,7 +17,7 @@ from xraisim.simulation.config import SimulationConfig
 @pytest.fixture(scope="session")
 def settings() -> ClassifyConfig:
     """A classification that takes seconds."""
-    return ClassifyConfig(classes=6, speckles=3.0, restarts=1, iterations=12)
+    return ClassifyConfig(classes=6, reach=3.0, restarts=1, iterations=12)
 
 
 @pytest.fixture(scope="session")

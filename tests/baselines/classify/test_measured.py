@@ -15,7 +15,7 @@ def test_measured_patterns_pass_through(measured, tmp_path):
         detector={"distance_mm": 586.0, "pixel_size_mm": 0.6},
     )
     convert(measured, tmp_path / "patterns.h5", config=told)
-    config = ClassifyConfig(classes=4, restarts=1, iterations=8, speckles=6.0)
+    config = ClassifyConfig(classes=4, restarts=1, iterations=8, reach=6.0)
     summary = classify(tmp_path / "patterns.h5", tmp_path / "run", config)
     assert sum(row.patterns for row in summary.classes) == 50
     assert summary.blank == 0  # the dimmest has 7,573 photons

@@ -61,7 +61,7 @@ def test_single_hits_are_selected(mixture, settings, classified, tmp_path):
 def test_emc_takes_only_the_selection(mixture, tmp_path, classified):
     select(classified[0], "auto", tmp_path / "selection.h5")
     chosen = read_selection(tmp_path / "selection.h5", mixture)
-    level = Level(speckles=2.0, rotations=60, iterations=1)
+    level = Level(reach=2.0, rotations=60, iterations=1)
     config = EmcConfig(levels=(level,), restarts=1)
     summary = reconstruct(mixture, tmp_path / "run", config, chosen=chosen)
     assert summary.patterns == int(chosen.sum())
@@ -136,7 +136,7 @@ def test_commands(mixture, classified, tmp_path, invoke):
         assert code == 2
         assert expected in " ".join(said.err.split())
     small = tmp_path / "small.toml"
-    small.write_text("speckles = 2.5\niterations = 2\nrestarts = 1\n")
+    small.write_text("reach = 2.5\niterations = 2\nrestarts = 1\n")
     code, said = invoke(
         "classify", mixture, "--out", tmp_path / "c", "--config", small, "--classes", 3,
         "--keep", "0",

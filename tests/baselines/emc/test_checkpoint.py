@@ -7,7 +7,7 @@ import torch
 
 from baselines.emc import checkpoint
 from baselines.emc.checkpoint import State
-from baselines.emc.iterate import Estimate, Poses
+from baselines.emc.iterate import Estimate, Records
 from baselines.emc.models import Model
 from xraisim.core.errors import FormatError, UserError
 from xraisim.core.types import Volume
@@ -20,7 +20,7 @@ def _state():
     volume = Volume(values=torch.rand(5, 5, 5, generator=draw), spacing=0.01, kind="intensity")
     models = [Model(volume=volume, share=0.7), Model(volume=volume, share=0.3, isotropic=True)]
     estimate = Estimate(models=models, fluence=torch.rand(9, generator=draw), known=0.02)
-    poses = Poses.empty(9)
+    poses = Records.empty(9)
     poses.best[3] = torch.tensor([4, 2])
     return State(
         key="k", stage=2, iteration=5, estimates=[estimate, estimate], poses=poses, poses_level=1,
@@ -64,5 +64,5 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
     with pytest.raises(FormatError, match="not a readable checkpoint"):
         checkpoint.load(tmp_path, "k", CPU)
     torch.save({"format": "of another time"}, path)
-    with pytest.raises(FormatError, match="not a readable checkpoint"):
+    with pytest.raises(FormatError, match="expected an x-rai emc checkpoint"):
         checkpoint.load(tmp_path, "k", CPU)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from baselines.emc.config import EmcConfig, Level
+from baselines.emc.inputs import Inputs
 from baselines.emc.iterate import Estimate, iterate
 from baselines.emc.models import Model
 from baselines.emc.stage import make_stage
@@ -13,12 +14,12 @@ from xraisim.core.fourier import radius
 from xraisim.core.merge import radial_mean
 from xraisim.core.types import Photons, Volume
 
-LEVEL = Level(speckles=3.0, rotations=700, iterations=1)
+LEVEL = Level(reach=3.0, rotations=700, iterations=1)
 
 
 def _stage(source, config):
     every = torch.ones(source.n_patterns, dtype=torch.bool)
-    return make_stage(source, config, 0, every, torch.device("cpu"))
+    return make_stage(Inputs(source, config, every, torch.device("cpu")), 0)
 
 
 def _classes(stage, values, config, iterations):
@@ -33,7 +34,7 @@ def _classes(stage, values, config, iterations):
     ]
     now = Estimate(models=models, fluence=stage.fluence(), known=stage.s_max_per_angstrom)
     for _ in range(iterations):
-        now, poses, _ = iterate(now, stage, stage.chosen, None, 0.85, config)
+        now, poses, _ = iterate(now, stage, stage.chosen, None, 0.85)
     return stage.columns.number[poses.best[:, 0]], now
 
 

@@ -2,22 +2,25 @@
 
 import pytest
 
+from baselines.classify.config import ClassifyConfig
 from baselines.emc import EmcConfig, Level
+from xraisim.core import config as toml
 from xraisim.core.errors import ConfigError
+from xraisim.core.renamed import RenamedWarning
 
-COARSE = Level(speckles=2, rotations=10, iterations=4, ramp=3, information=(0.2, 0.8))
+COARSE = Level(reach=2, rotations=10, iterations=4, ramp=3, information=(0.2, 0.8))
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"speckles": 0.0}, {"rotations": 0}, {"iterations": 0}, {"patterns": -1}, {"ramp": 0},
+        {"reach": 0.0}, {"rotations": 0}, {"iterations": 0}, {"patterns": -1}, {"ramp": 0},
         {"information": (0.9, 0.5)}, {"information": (0.0, 0.5)}, {"search": "everywhere"},
     ],
 )  # fmt: skip
 def test_levels(changes):
     with pytest.raises(ConfigError, match=f"{next(iter(changes))} is "):
-        Level(**{"speckles": 2, "rotations": 10, "iterations": 4} | changes)
+        Level(**{"reach": 2, "rotations": 10, "iterations": 4} | changes)
 
 
 @pytest.mark.parametrize(
@@ -38,13 +41,13 @@ def test_settings(changes):
     ("levels", "expected"),
     [
         ([{"patterns": 5}], "last level"),
-        ([{"speckles": 3}, {"speckles": 2}], "never fall"),
+        ([{"reach": 3}, {"reach": 2}], "never fall"),
         ([{"search": "local"}], '"global" level first'),
         ([{"patterns": 5}, {"search": "local"}], "of no fewer patterns"),
     ],
 )
 def test_orders_of_levels(levels, expected):
-    made = [Level(**{"speckles": 2, "rotations": 10, "iterations": 4} | one) for one in levels]
+    made = [Level(**{"reach": 2, "rotations": 10, "iterations": 4} | one) for one in levels]
     with pytest.raises(ConfigError, match=expected):
         EmcConfig(levels=tuple(made))
 
@@ -57,7 +60,7 @@ def test_a_point_group_must_exist():
 def test_information_rises_over_the_ramp():
     found = [COARSE.information_at(iteration) for iteration in range(5)]
     assert found == pytest.approx([0.2, 0.5, 0.8, 0.8, 0.8])
-    assert Level(speckles=2, rotations=10, iterations=4).information_at(0) == 0.95
+    assert Level(reach=2, rotations=10, iterations=4).information_at(0) == 0.95
 
 
 def test_what_follows_from_the_settings():
@@ -65,3 +68,11 @@ def test_what_follows_from_the_settings():
     assert config.iterations == 3 * 4 + 4
     assert config.isotropic == [False, False, True, True]
     assert len(EmcConfig(symmetry="D2").group) == 4
+
+
+def test_the_reach_is_taken_under_its_old_name():
+    level = {"speckles": 2.5, "rotations": 10, "iterations": 4}
+    with pytest.warns(RenamedWarning, match=r"levels\[\]\.speckles is called levels\[\]\.reach"):
+        assert toml.from_mapping(EmcConfig, {"levels": [level]}).levels[0].reach == 2.5
+    with pytest.warns(RenamedWarning, match=r"^speckles is called reach now"):
+        assert toml.from_mapping(ClassifyConfig, {"speckles": 4.0}).reach == 4

@@ -9,12 +9,12 @@ import torch
 from baselines.emc.checkpoint import State
 from baselines.emc.config import EmcConfig, Level
 from baselines.emc.door import first_with_photons, require_patterns
-from baselines.emc.march import March
+from baselines.emc.inputs import Inputs
+from baselines.emc.reconstruction import Reconstruction
 from xraisim.core.errors import SamplingError
-from xraisim.core.processes import ALONE
 
 PATTERNS = 40
-LEVEL = Level(speckles=3.0, rotations=60, iterations=2)
+LEVEL = Level(reach=3.0, rotations=60, iterations=2)
 CONFIG = EmcConfig(levels=(LEVEL,), restarts=1, block_patterns=8)
 
 
@@ -41,6 +41,10 @@ def _every():
     return torch.ones(PATTERNS, dtype=torch.bool)
 
 
+def _inputs(source):
+    return Inputs(source, CONFIG, _every(), torch.device("cpu"))
+
+
 def test_a_speckle_must_be_looked_at_once(source):
     """At three speckles' reach three patterns are the least, twice as many for two half-sets."""
     require_patterns(_lit_only(source, [5, 20, 39]), CONFIG, _every())
@@ -55,7 +59,7 @@ def test_a_speckle_must_be_looked_at_once(source):
 def test_patterns_without_any_photon_are_refused(source, tmp_path):
     dark = _lit_only(source, [])
     with pytest.raises(SamplingError, match="none of 40 patterns has photons"):
-        March(dark, tmp_path, CONFIG, torch.device("cpu"), State(key=""), None, ALONE).run()
+        Reconstruction(_inputs(dark), State(key=""), tmp_path).run()
 
 
 def test_a_level_of_few_patterns_takes_the_first_with_photons(source):
@@ -74,8 +78,8 @@ def test_a_volume_that_diverges_ends_with_a_message(source, tmp_path, monkeypatc
 
     from baselines.emc.iterate import iterate
 
-    monkeypatch.setattr("baselines.emc.march.iterate", diverged)
-    march = March(source, tmp_path, CONFIG, torch.device("cpu"), State(key=""), None, ALONE)
+    monkeypatch.setattr("baselines.emc.reconstruction.iterate", diverged)
+    begun = Reconstruction(_inputs(source), State(key=""), tmp_path)
     with pytest.raises(SamplingError, match=r"diverged at .*level 1, iteration 1.*40 patterns"):
-        march.run()
+        begun.run()
     assert (tmp_path / "metrics.jsonl").read_text() == ""

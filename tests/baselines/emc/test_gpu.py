@@ -7,23 +7,24 @@ import torch
 
 from baselines.emc.candidates import Candidates
 from baselines.emc.config import EmcConfig, Level
+from baselines.emc.inputs import Inputs
 from baselines.emc.iterate import Estimate, iterate
 from baselines.emc.models import Model
 from baselines.emc.stage import make_stage
 
 PATTERNS = 100
-LEVEL = Level(speckles=3.0, rotations=700, iterations=1)
+LEVEL = Level(reach=3.0, rotations=700, iterations=1)
 
 
 def _iterations(source, particle, config, device):
     """One iteration of global search, and one of local search from it."""
     every = torch.ones(PATTERNS, dtype=torch.bool)
-    stage = make_stage(source, config, 0, every, torch.device(device))
+    stage = make_stage(Inputs(source, config, every, torch.device(device)), 0)
     model = Model(volume=particle.volume(*stage.grid).to(device), share=1.0)
     now = Estimate(models=[model], fluence=stage.fluence(), known=stage.s_max_per_angstrom)
-    now, poses, _ = iterate(now, stage, every, None, 0.7, config)
+    now, poses, _ = iterate(now, stage, every, None, 0.7)
     near = Candidates(poses.hypotheses, stage.columns, stage.columns, config.group)
-    return now, *iterate(now, stage, every, near, 0.8, config)[:2]
+    return now, *iterate(now, stage, every, near, 0.8)[:2]
 
 
 @pytest.mark.gpu

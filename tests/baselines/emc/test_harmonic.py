@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from baselines.emc.config import EmcConfig, Level
+from baselines.emc.inputs import Inputs
 from baselines.emc.iterate import Estimate, iterate
 from baselines.emc.models import Model
 from baselines.emc.posterior import posterior, posterior_reference
@@ -14,7 +15,7 @@ from xraisim.core.fourier import radius
 from xraisim.core.fsc import intensity_correlation, shell_s
 
 PATTERNS = 120
-CONFIG = EmcConfig(levels=(Level(speckles=3.0, rotations=700, iterations=1),), oversampling=4.0)
+CONFIG = EmcConfig(levels=(Level(reach=3.0, rotations=700, iterations=1),), oversampling=4.0)
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.5], ids=["dark", "background"])
@@ -23,7 +24,7 @@ def stages(request, particle, pixels, patterns_of):
     source = patterns_of(particle, pixels, PATTERNS, 300, background=request.param)
     every = torch.ones(PATTERNS, dtype=torch.bool)
     return [
-        make_stage(source, replace(CONFIG, engine=engine), 0, every, torch.device("cpu"))
+        make_stage(Inputs(source, replace(CONFIG, engine=engine), every, torch.device("cpu")), 0)
         for engine in ("dense", "harmonic")
     ]
 
@@ -66,7 +67,9 @@ def test_finer_rings_and_more_harmonics_come_closer(stages, model):
     errors = []
     for rings, band in ((3.0, 0.7), (4.0, 1.0), (8.0, 2.0)):
         config = replace(CONFIG, rings_per_speckle=rings, band=band)
-        stage = make_stage(harmonic.blocks.source, config, 0, harmonic.chosen, torch.device("cpu"))
+        stage = make_stage(
+            Inputs(harmonic.blocks.source, config, harmonic.chosen, torch.device("cpu")), 0
+        )
         difference = _every(_likelihoods(stage, model, known)[1]) - exact
         errors.append(float((difference - difference.mean(1, keepdim=True)).std()))
     assert errors == sorted(errors, reverse=True)
@@ -90,7 +93,7 @@ def test_an_iteration_gives_nearly_the_same_volume(stages, model):
     made = []
     for stage in stages:
         now = Estimate(models=[model], fluence=stage.fluence(), known=stage.s_max_per_angstrom)
-        made.append(iterate(now, stage, stage.chosen, None, 0.9, CONFIG))
+        made.append(iterate(now, stage, stage.chosen, None, 0.9))
     (dense, poses, _), (harmonic, other, _) = made
     volumes = [one.models[0].volume.values for one in (dense, harmonic)]
     s, edge = radius(*stages[0].grid), stages[0].s_max_per_angstrom

@@ -87,7 +87,7 @@ def test_the_best_is_the_likeliest_with_its_likelihood(form, split, spread):
         at = found.best[:, 0] * 2 * HALF + found.best[:, 1]
         assert at.tolist() == x.flatten(1).argmax(1).tolist()
         expected = value.flatten(1).gather(1, at[:, None])[:, 0].double()
-        torch.testing.assert_close(found.likelihood, expected, rtol=0, atol=2e-3)
+        torch.testing.assert_close(found.loglik, expected, rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -25,8 +25,8 @@ from xraisim.simulation.config import SimulationConfig
 PATTERNS = 150
 CONFIG = EmcConfig(
     levels=(
-        Level(speckles=2.0, rotations=100, iterations=2),
-        Level(speckles=2.5, rotations=200, iterations=2, search="local"),
+        Level(reach=2.0, rotations=100, iterations=2),
+        Level(reach=2.5, rotations=200, iterations=2, search="local"),
     ),
     restarts=2,
     junk=1,
@@ -80,7 +80,7 @@ def torchrun(repository):
 
 def test_two_processes_end_as_one_does(patterns, tmp_path, torchrun):
     """Background, a class of junk, half-sets and local search: all that is exchanged."""
-    worker = Path(__file__).with_name("march_in_processes.py")
+    worker = Path(__file__).with_name("reconstruct_in_processes.py")
     settings = tmp_path / "emc.toml"
     settings.write_text(toml.dumps(CONFIG))
     one, two = tmp_path / "one", tmp_path / "two"

@@ -32,15 +32,15 @@ from xraisim.simulation.config import SimulationConfig
 
 PATTERNS = 600
 LEVELS = (
-    Level(speckles=2.5, rotations=400, iterations=10, information=(0.36, 0.9), ramp=8),
-    Level(speckles=3.5, rotations=1500, iterations=4, information=(0.85, 0.95), ramp=3),
+    Level(reach=2.5, rotations=400, iterations=10, information=(0.36, 0.9), ramp=8),
+    Level(reach=3.5, rotations=1500, iterations=4, information=(0.85, 0.95), ramp=3),
 )
 CONFIG = EmcConfig(levels=LEVELS, restarts=2, block_patterns=256)
 BRIEF = EmcConfig(
     levels=(
-        Level(speckles=2.0, rotations=100, iterations=3, patterns=200),
-        Level(speckles=2.5, rotations=200, iterations=2),
-        Level(speckles=2.5, rotations=400, iterations=2, search="local"),
+        Level(reach=2.0, rotations=100, iterations=3, patterns=200),
+        Level(reach=2.5, rotations=200, iterations=2),
+        Level(reach=2.5, rotations=400, iterations=2, search="local"),
     ),
     restarts=2,
 )
@@ -158,7 +158,7 @@ def test_the_exposure_says_where_photons_were_measured(case, finished):
 
 def test_shards_are_reconstructed_as_one_file(case, tmp_path):
     _simulate(tmp_path / "patterns.h5", shards=2)
-    level = Level(speckles=2.0, rotations=100, iterations=2)
+    level = Level(reach=2.0, rotations=100, iterations=2)
     config = EmcConfig(levels=(level,), restarts=1)
     found = [
         reconstruct(path, tmp_path / name, config)
@@ -170,7 +170,7 @@ def test_shards_are_reconstructed_as_one_file(case, tmp_path):
 
 
 def test_classes_and_halves_are_written_by_name(case, tmp_path):
-    level = Level(speckles=2.0, rotations=100, iterations=2)
+    level = Level(reach=2.0, rotations=100, iterations=2)
     config = EmcConfig(levels=(level, level), restarts=1, classes=2, junk=1, halves=True)
     result = reconstruct(case[0], tmp_path, config)
     volumes = {p.stem for p in tmp_path.glob("*.h5")} - {"poses"}
@@ -226,7 +226,7 @@ def test_resuming_gives_the_same_as_not_stopping(case, whole, tmp_path, stop):
 
 
 def test_a_level_that_had_converged_is_not_begun_again(case, tmp_path):
-    level = Level(speckles=2.0, rotations=100, iterations=9)
+    level = Level(reach=2.0, rotations=100, iterations=9)
     config = EmcConfig(levels=(level, level), restarts=1, tolerance=1e9)
     _interrupted(case, tmp_path, config, 3)
     result = reconstruct(case[0], tmp_path, config, resume=True)
@@ -294,7 +294,7 @@ def test_bad_input_ends_in_one_line_and_code_2(case, tmp_path, invoke):
 
 def test_the_command_prints_its_result(case, tmp_path, invoke):
     small = tmp_path / "small.toml"
-    small.write_text("[[levels]]\nspeckles = 2.5\nrotations = 50\niterations = 2\n")
+    small.write_text("[[levels]]\nreach = 2.5\nrotations = 50\niterations = 2\n")
     code, said = invoke(
         case[0], "--out", tmp_path / "run", "--config", small, "--seed", 3, "--json"
     )

@@ -8,11 +8,12 @@ import torch
 from baselines.emc.config import EmcConfig, Level
 from baselines.emc.dense import DenseEngine
 from baselines.emc.harmonic import HarmonicEngine
+from baselines.emc.inputs import Inputs
 from baselines.emc.stage import make_stage
 from xraisim.core.errors import SamplingError
 
 PATTERNS = 40
-LEVEL = Level(speckles=2.0, rotations=60, iterations=1)
+LEVEL = Level(reach=2.0, rotations=60, iterations=1)
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +22,9 @@ def source(particle, pixels, patterns_of):
 
 
 def _stage(source, level=LEVEL, chosen=None, **changes):
-    config = EmcConfig(levels=(level, replace(LEVEL, speckles=9.0)), **changes)
+    config = EmcConfig(levels=(level, replace(LEVEL, reach=9.0)), **changes)
     every = torch.ones(PATTERNS, dtype=torch.bool) if chosen is None else chosen
-    return make_stage(source, config, 0, every, torch.device("cpu"))
+    return make_stage(Inputs(source, config, every, torch.device("cpu")), 0)
 
 
 def test_pixels_go_as_far_as_the_level_or_d_min(source):
@@ -61,7 +62,7 @@ def test_the_engine_is_the_one_asked_for(source):
 
 def test_levels_without_pixels_or_photons_are_refused(source):
     with pytest.raises(SamplingError, match="at least 32 are needed"):
-        _stage(source, replace(LEVEL, speckles=0.6))
+        _stage(source, replace(LEVEL, reach=0.6))
     dark = replace(source.photons, count=0 * source.photons.count)
     with pytest.raises(SamplingError, match="no photons above the background"):
         _stage(replace(source, photons=dark))

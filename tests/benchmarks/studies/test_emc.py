@@ -129,7 +129,7 @@ def test_a_checkpoint_gives_its_first_volume_wherever_it_is() -> None:
 
 def test_the_march_ends_at_the_edge_with_the_orientations_asked_for() -> None:
     config = march_to(6.3, 49.0, 10_860)
-    assert [level.speckles for level in config.levels] == [4.9, 6.3]
+    assert [level.reach for level in config.levels] == [4.9, 6.3]
     assert config.levels[1].rotations == 10_860
     assert config.d_min_angstrom == 49.0
     assert config.levels[0] == EmcConfig().levels[0]

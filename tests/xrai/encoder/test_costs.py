@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from xrai.encoder import Encoder
-from xrai.poses.heads import HeadProposals
+from xrai.poses.hypotheses import EncoderHypotheses
 
 
 def test_the_encoder_counts_its_multiply_adds_as_torch_does(make_pixels, small):
@@ -22,7 +22,7 @@ def test_the_encoder_counts_its_multiply_adds_as_torch_does(make_pixels, small):
 def test_the_cost_of_hypotheses_grows_with_the_pixels(make_pixels, small, volume):
     few, many = make_pixels(12), make_pixels(24)
     encoder = Encoder(many, small)
-    cheap, dear = (HeadProposals(volume, one, encoder, many).cost for one in (few, many))
+    cheap, dear = (EncoderHypotheses(volume, one, encoder, many).cost for one in (few, many))
     assert dear > cheap > encoder.multiply_adds
 
 

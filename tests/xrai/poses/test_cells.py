@@ -57,7 +57,7 @@ def test_where_all_cells_are_neighbours_the_first_stands_for_them(setting):
 
 def test_what_a_probe_asks_for_is_finite_and_leads_every_pattern_somewhere(setting):
     cells, photons, finder = setting
-    ranked, gap = cells.enough(photons, 2, finder.max_step(cells.s_max))
+    ranked, gap = cells.enough(photons, finder.steps(cells.s_max, 2))
     assert 4 <= ranked <= 64
     assert math.isfinite(gap)
     assert gap >= 0
@@ -79,7 +79,7 @@ def test_a_probe_with_fewer_cells_apart_than_are_followed_asks_for_a_finite_gap(
         lambda _, some, number: two.repeat(number // 2, 1).expand(len(some), -1, -1),
     )
     monkeypatch.setattr(cells_of, "POSSIBLE", 1e6)  # as to patterns of few photons
-    ranked, gap = cells.enough(photons, 2, finder.max_step(cells.s_max))
+    ranked, gap = cells.enough(photons, finder.steps(cells.s_max, 2))
     assert ranked == 4
     assert math.isfinite(gap)
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tests.xraisim.core.conftest import draw_experiment
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.posterior import Posterior
-from xrai.poses.refine import refine
+from xrai.poses.refine import NewtonSteps, refine
 from xraisim.core import rotations, so3
 from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.random import generator
@@ -22,17 +23,15 @@ def faint():
     return draw_experiment(8, brightness=1.5)
 
 
-def posterior_of(given, start, copies, lever=6.0):
+def posterior_of(given, start, copies, reach=6.0):
     """Return the posterior of copies of the first pattern, with a mode refined from each start."""
     photons = given.photons.take(np.zeros(copies, int))
-    modes = [
-        refine(given.volume, given.pixels, photons, one[None].expand(copies, 4), 12, 0.3)
-        for one in start
-    ]
+    likelihood, steps = PoseLikelihood(given.volume, given.pixels, photons), NewtonSteps(12, 0.3)
+    modes = [refine(likelihood, one[None].expand(copies, 4), steps) for one in start]
     # Mates are told apart, or they would count as modes too.
     far = torch.full_like(modes[0].loglik, 50.0)
     modes = [type(mode)(mode.quaternion, mode.loglik, mode.error_rad, far) for mode in modes]
-    return Posterior(given.volume, given.pixels, photons, modes, lever)
+    return Posterior(likelihood, modes, reach)
 
 
 def summed_directly(given, centre, reach):
@@ -84,7 +83,7 @@ def test_modes_are_drawn_as_often_as_they_are_probable(faint):
 
 
 def test_where_the_posterior_is_sharp_the_likeliest_is_taken(faint):
-    posterior = posterior_of(faint, faint.poses[:1], 5, lever=1e-3)
+    posterior = posterior_of(faint, faint.poses[:1], 5, reach=1e-3)
     assert torch.equal(posterior.draw(generator(3, "draw")), posterior.modes[0].quaternion)
 
 

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from xrai.poses import refine as poses
+from xrai.poses import likelihood
+from xrai.poses.likelihood import PoseLikelihood
+from xrai.poses.refine import NewtonSteps, refine
 from xraisim.core import rotations, so3
 from xraisim.core.likelihood import PoseScores
 from xraisim.core.random import generator
 from xraisim.core.types import Photons, Pixels, Volume
 
 _ONE = torch.ones(1)
-NOTHING = (
+NOTHING = PoseLikelihood(
     Volume(values=torch.zeros(3, 3, 3), spacing=1.0, kind="intensity"),
     Pixels(s=_ONE.expand(1, 3), gain=_ONE, background=_ONE, index=_ONE.long(), shape=(1, 1)),
     Photons(
@@ -35,11 +37,11 @@ def test_a_second_step_is_as_long_as_the_first_one_measured(monkeypatch, curvatu
             fisher=information,
         )
 
-    monkeypatch.setattr(poses, "pose_scores", scores)
+    monkeypatch.setattr(likelihood, "pose_scores", scores)
     start = so3.perturb(best, 1, 0.005, generator(1, "start"))[:, 0]
     before = rotations.angle_between(start, best)
     after = [
-        rotations.angle_between(poses.refine(*NOTHING, start, n, 1.0).quaternion, best)
+        rotations.angle_between(refine(NOTHING, start, NewtonSteps(n, 1.0)).quaternion, best)
         for n in (1, 2)
     ]
     # Steps that would lead to where the likelihood is lower are not taken.

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from xrai.rounds.background import background_doubt
+from xrai.rounds.background import background_warning
 from xrai.sources.stream import PatternStream
 from xrai.train import reconstruct
 from xraisim.files.patterns import PatternReader
@@ -47,7 +47,7 @@ def untold(known: Path, out: Path) -> Path:
 
 def doubt(path: Path) -> str | None:
     with PatternStream(path, 256, 1.0, 0) as stream:
-        return background_doubt(stream)
+        return background_warning(stream)
 
 
 @pytest.mark.parametrize(("lumps", "seed"), [(8, 0), (8, 1), (8, 2), (20, 3), (20, 4), (20, 5)])

@@ -54,7 +54,9 @@ def darkened(patterns: Path, out: Path, dark: np.ndarray, *, most: int | None = 
 @pytest.fixture(scope="module")
 def short_config(brief_config) -> TrainConfig:
     return dataclasses.replace(
-        brief_config, block=128, rounds=RoundsConfig(ratio=1.4, final=1, patience=1, reheats=0)
+        brief_config,
+        block=128,
+        rounds=RoundsConfig(ratio=1.4, final=1, patience=1, global_searches=0),
     )
 
 

@@ -32,7 +32,7 @@ def test_a_dear_search_is_left_to_the_encoder_whatever_the_clock_says(run, monke
     events, first = run("first")
     asked = [one for one in events if one["event"] == "proposals"]
     assert asked
-    assert all(one["cost_heads_over_grid"] < 0.5 for one in asked)
+    assert all(one["cost_encoder_over_grid"] < 0.5 for one in asked)
     for clock in ("process_time", "perf_counter", "thread_time"):
         monkeypatch.setattr(time, clock, random.random)
     _, second = run("second")

@@ -12,7 +12,7 @@ from xrai.config import RoundsConfig, TrainConfig
 from xrai.poses.finder import ladder
 from xrai.rounds import outliers
 from xrai.rounds.schedule import next_round
-from xrai.rounds.warnings import doubts
+from xrai.rounds.warnings import warnings_of
 from xrai.state.state import State
 from xraisim.core.errors import ConfigError
 from xraisim.core.halves import agreement, members
@@ -37,7 +37,7 @@ class Stream(SimpleNamespace):
         return count <= self.in_memory
 
 
-def march_of(patterns, *, rereadable=True, ended=True, in_memory=0, **settings):
+def finder_of(patterns, *, rereadable=True, ended=True, in_memory=0, **settings):
     config = TrainConfig(**settings)
     stream = Stream(
         patterns=patterns, rereadable=rereadable, ended=ended, in_memory=in_memory,
@@ -65,9 +65,9 @@ def worked(state, round_, agreed=S_EDGE, turned=0.1, rivals=0.0):
         limit=round_.s_now if round_.kind != "final" else state.limit,
         agreed=agreed,
         turned=turned,
-        stalled=state.stalled + 1 if round_.kind == "march" and not moved else 0,
-        reheats=state.reheats + (round_.kind == "reheat"),
-        rivals=rivals if round_.kind == "march" else None,
+        stalled=state.stalled + 1 if round_.kind == "refine" and not moved else 0,
+        global_searches=state.global_searches + (round_.kind == "global_search"),
+        rivals=rivals if round_.kind == "refine" else None,
         finals=state.finals + (round_.kind == "final"),
     )
 
@@ -81,12 +81,12 @@ def all_rounds(finder, agreed=S_EDGE, rivals=0.0):
     return found
 
 
-def test_a_small_data_set_is_searched_then_marched_then_finished():
-    found = all_rounds(march_of(5000))
+def test_a_small_data_set_is_searched_then_refined_then_finished():
+    found = all_rounds(finder_of(5000))
     kinds = [one.kind for one in found]
     assert kinds[0] == "online"
     assert kinds[-2:] == ["final", "final"]
-    assert set(kinds[1:-2]) == {"march"}
+    assert set(kinds[1:-2]) == {"refine"}
     assert (found[0].first, found[0].stop, found[0].s_now) == (0, 5000, S_SEARCH)
     limits = [one.s_now for one in found]
     assert limits == sorted(limits)
@@ -95,45 +95,45 @@ def test_a_small_data_set_is_searched_then_marched_then_finished():
 
 
 def test_without_final_rounds_the_limit_still_marches():
-    finder = march_of(5000)
+    finder = finder_of(5000)
     finder.config = replace(finder.config, rounds=replace(finder.config.rounds, final=0))
     found = all_rounds(finder)
-    assert found[-1].kind == "march"
+    assert found[-1].kind == "refine"
     assert found[-1].s_now == S_EDGE
 
 
 def test_several_rounds_of_new_patterns_are_no_standstill():
-    kinds = [one.kind for one in all_rounds(march_of(30_000))]
+    kinds = [one.kind for one in all_rounds(finder_of(30_000))]
     assert kinds[:4] == ["online"] * 4
-    assert kinds[4] == "march"
-    assert kinds.count("march") > 3
+    assert kinds[4] == "refine"
+    assert kinds.count("refine") > 3
 
 
 def test_the_limit_stays_where_the_halves_agree_and_the_run_still_ends():
-    found = all_rounds(march_of(5000), agreed=0.024)
+    found = all_rounds(finder_of(5000), agreed=0.024)
     assert max(one.s_now for one in found) == 0.024
     assert found[-1].kind == "final"
     assert len(found) < 12
 
 
-@pytest.mark.parametrize("reheats", [0, 1, 2])
-def test_all_are_searched_again_as_often_as_a_probe_asks_for_it(reheats):
-    finder = march_of(5000, rounds=RoundsConfig(reheats=reheats))
+@pytest.mark.parametrize("wanted", [0, 1, 2])
+def test_all_are_searched_again_as_often_as_a_probe_asks_for_it(wanted):
+    finder = finder_of(5000, rounds=RoundsConfig(global_searches=wanted))
     found = all_rounds(finder, rivals=0.2)
     kinds = [one.kind for one in found]
-    assert kinds.count("reheat") == reheats
+    assert kinds.count("global_search") == wanted
     assert kinds[-2:] == ["final", "final"]
-    assert all(before == "march" for before, after in pairwise(kinds) if after == "reheat")
-    assert all(after == "march" for before, after in pairwise(kinds) if before == "reheat")
+    assert all(before == "refine" for before, after in pairwise(kinds) if after == "global_search")
+    assert all(after == "refine" for before, after in pairwise(kinds) if before == "global_search")
     assert all((one.first, one.stop) == (0, 5000) for one in found)
 
 
 def test_a_few_rivals_are_no_reason_to_search_again():
-    assert "reheat" not in {one.kind for one in all_rounds(march_of(5000), rivals=0.01)}
+    assert "global_search" not in {one.kind for one in all_rounds(finder_of(5000), rivals=0.01)}
 
 
 def test_a_long_stream_is_read_once_and_older_sums_fade_while_the_limit_moves():
-    finder = march_of(300_000, rounds=RoundsConfig(patterns=8192))
+    finder = finder_of(300_000, rounds=RoundsConfig(patterns=8192))
     found = all_rounds(finder)
     assert {one.kind for one in found} == {"online"}
     assert [one.first for one in found[1:]] == [one.stop for one in found[:-1]]
@@ -146,7 +146,7 @@ def test_a_long_stream_is_read_once_and_older_sums_fade_while_the_limit_moves():
 
 @pytest.mark.parametrize("settings", [{"single_pass": True}, {"rereadable": False}])
 def test_what_cannot_or_must_not_be_read_again_is_read_once(settings):
-    found = all_rounds(march_of(20_000, block=1024, **settings))
+    found = all_rounds(finder_of(20_000, block=1024, **settings))
     assert {one.kind for one in found} == {"online"}
     assert len(found) >= 4
 
@@ -157,7 +157,7 @@ def test_what_cannot_or_must_not_be_read_again_is_read_once(settings):
 def test_what_was_posed_too_early_is_located_again_where_it_can_be_had(
     rereadable, in_memory, again
 ):
-    finder = march_of(20_000, rereadable=rereadable, in_memory=in_memory, single_pass=True)
+    finder = finder_of(20_000, rereadable=rereadable, in_memory=in_memory, single_pass=True)
     state = State(patterns="", extent={}, seen=20_000, rounds=9, limit=0.027, early=4096)
     found = next_round(finder, state)
     if again:
@@ -236,7 +236,7 @@ def test_outliers_lose_their_weight_and_hits_keep_it():
     random = generator(1, "misfit")
     hits, junk = torch.randn(600, generator=random) + 2, 40 + torch.randn(300, generator=random)
     share = torch.cat([0.03 + 0.02 * torch.randn(600, generator=random), torch.full((300,), 0.8)])
-    known = outliers.usual(torch.cat([hits, junk]), share)
+    known = outliers.typical_fit(torch.cat([hits, junk]), share)
     assert known.misfit[0] == pytest.approx(2.6, abs=0.4)
     assert float(outliers.weights(hits, share[:600], known).mean()) > 0.95
     assert float(outliers.weights(junk, share[600:], known).max()) == 0
@@ -245,7 +245,7 @@ def test_outliers_lose_their_weight_and_hits_keep_it():
 
 def test_bright_hits_and_faint_ones_are_no_outliers():
     """The one misfit by many standard deviations, the others have large shares by chance."""
-    known = outliers.Usual(misfit=(1.0, 1.0), unexplained=(0.03, 0.02))
+    known = outliers.TypicalFit(misfit=(1.0, 1.0), unexplained=(0.03, 0.02))
     bright = outliers.weights(torch.tensor([30.0]), torch.tensor([0.04]), known)
     faint = outliers.weights(torch.tensor([1.5]), torch.tensor([0.9]), known)
     junk = outliers.weights(torch.tensor([30.0]), torch.tensor([0.9]), known)
@@ -267,19 +267,19 @@ def state_with(**changes):
 
 
 def test_a_run_doubts_itself_where_it_should():
-    finder = march_of(100)
-    assert doubts(finder, state_with()) == []
-    assert "half-sets agree only to 100 Å" in doubts(finder, state_with(agreed=0.01))[0]
-    assert "half-sets agree nowhere" in doubts(finder, state_with(agreed=0.0))[0]
+    finder = finder_of(100)
+    assert warnings_of(finder, state_with()) == []
+    assert "half-sets agree only to 100 Å" in warnings_of(finder, state_with(agreed=0.01))[0]
+    assert "half-sets agree nowhere" in warnings_of(finder, state_with(agreed=0.0))[0]
     speckle = math.degrees(1 / (0.03 * 300))
-    assert "flat posteriors" in doubts(finder, state_with(error_deg=1.1 * speckle))[0]
-    assert "fit no pose" in doubts(finder, state_with(weight=0.0))[0]
-    assert "likelier poses for 20% of a probe" in doubts(finder, state_with(rivals=0.2))[0]
+    assert "flat posteriors" in warnings_of(finder, state_with(error_deg=1.1 * speckle))[0]
+    assert "fit no pose" in warnings_of(finder, state_with(weight=0.0))[0]
+    assert "likelier poses for 20% of a probe" in warnings_of(finder, state_with(rivals=0.2))[0]
     amortised = SimpleNamespace(**vars(finder) | {"config": TrainConfig(mode="amortised")})
-    assert not doubts(amortised, state_with(rivals=0.07)), "as many are missed by design"
-    assert "likelier poses for 9%" in doubts(amortised, state_with(rivals=0.09))[0]
+    assert not warnings_of(amortised, state_with(rivals=0.07)), "as many are missed by design"
+    assert "likelier poses for 9%" in warnings_of(amortised, state_with(rivals=0.09))[0]
     collapsed = state_with(figures={"encoder_views_over_poses": 0.1})
-    assert "collapsed: its choices spread over 10%" in doubts(finder, collapsed)[0]
+    assert "collapsed: its choices spread over 10%" in warnings_of(finder, collapsed)[0]
 
 
 def test_ladder_rises_in_equal_ratios():

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from xraisim.core import config
 from xraisim.core.errors import ConfigError
+from xraisim.core.renamed import RenamedWarning
+from xraisim.core.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,3 +132,26 @@ def test_whole_numbers_of_more_than_64_bits_are_refused(value):
 class _Numbers:
     whole: int = 0
     real: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Renamed(Settings, table="search", former={"again": "wide"}):
+    wide: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Around(Settings):
+    search: _Renamed = field(default_factory=_Renamed)
+
+
+def test_a_setting_is_taken_under_its_old_name_with_a_notice():
+    with pytest.warns(RenamedWarning, match=r"search\.again is called search\.wide now"):
+        found = config.from_mapping(_Around, {"search": {"again": 2.0}})
+    assert found.search.wide == 2
+    assert "again" not in config.dumps(found)
+
+
+def test_a_setting_under_both_names_is_refused():
+    both = {"search": {"again": 2.0, "wide": 3.0}}
+    with pytest.raises(ConfigError, match=r"search\.again and search\.wide are given"):
+        config.from_mapping(_Around, both)

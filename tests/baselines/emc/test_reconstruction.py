@@ -1,4 +1,4 @@
-"""The march over levels and starts, on patterns in memory."""
+"""Level after level and start after start, on patterns in memory."""
 
 import json
 from dataclasses import replace
@@ -9,14 +9,14 @@ import torch
 
 from baselines.emc.checkpoint import State
 from baselines.emc.config import EmcConfig, Level
-from baselines.emc.march import March
-from xraisim.core.processes import ALONE
+from baselines.emc.inputs import Inputs
+from baselines.emc.reconstruction import Reconstruction
 
 PATTERNS = 150
 LEVELS = (
-    Level(speckles=2.0, rotations=150, iterations=4, patterns=100, ramp=2),
-    Level(speckles=3.0, rotations=400, iterations=3),
-    Level(speckles=3.0, rotations=1000, iterations=3, search="local"),
+    Level(reach=2.0, rotations=150, iterations=4, patterns=100, ramp=2),
+    Level(reach=3.0, rotations=400, iterations=3),
+    Level(reach=3.0, rotations=1000, iterations=3, search="local"),
 )
 CONFIG = EmcConfig(levels=LEVELS, restarts=2, block_patterns=64)
 
@@ -26,10 +26,11 @@ def source(particle, pixels, patterns_of):
     return patterns_of(particle, pixels, PATTERNS, 200)
 
 
-def _march(source, directory, config, progress=None):
+def _reconstruct(source, directory, config, progress=None):
     state = State(key="")
-    march = March(source, directory, config, torch.device("cpu"), state, progress, ALONE)
-    return march.run(), state
+    every = torch.ones(source.n_patterns, dtype=torch.bool)
+    inputs = Inputs(source, config, every, torch.device("cpu"))
+    return Reconstruction(inputs, state, directory, progress).run(), state
 
 
 def _log(directory):
@@ -37,7 +38,7 @@ def _log(directory):
 
 
 def test_starts_come_first_and_the_likeliest_goes_on(source, tmp_path):
-    stage, state = _march(source, tmp_path, replace(CONFIG, tolerance=0.0))
+    stage, state = _reconstruct(source, tmp_path, replace(CONFIG, tolerance=0.0))
     log = _log(tmp_path)
     assert [e["iteration"] for e in log] == list(range(1, len(log) + 1))
     assert [e["level"] for e in log] == sorted(e["level"] for e in log)
@@ -54,19 +55,19 @@ def test_starts_come_first_and_the_likeliest_goes_on(source, tmp_path):
 def test_a_level_is_left_when_it_gains_too_little(source, tmp_path):
     """Once two iterations beyond the ramp have been made."""
     counted = []
-    _march(
+    _reconstruct(
         source, tmp_path, replace(CONFIG, tolerance=1e9), lambda n=1, remark="": counted.append(n)
     )
     levels = [e["level"] for e in _log(tmp_path)]
     assert [levels.count(level) for level in (1, 2, 3)] == [2 * 4, 3, 3]
     assert sum(counted) == CONFIG.iterations
     longer = replace(CONFIG, tolerance=1e9, levels=(replace(LEVELS[0], iterations=9), LEVELS[1]))
-    _march(source, tmp_path, longer)
+    _reconstruct(source, tmp_path, longer)
     assert [e["level"] for e in _log(tmp_path)].count(1) == 2 * 4
 
 
 def test_half_sets_are_independent_and_agree(source, tmp_path):
-    stage, state = _march(source, tmp_path, replace(CONFIG, halves=True))
+    stage, state = _reconstruct(source, tmp_path, replace(CONFIG, halves=True))
     assert len(state.estimates) == 2
     even = torch.arange(PATTERNS) % 2 == 0
     for one, members in zip(state.estimates, (even, ~even), strict=True):
@@ -82,8 +83,8 @@ def test_half_sets_are_independent_and_agree(source, tmp_path):
 
 def test_with_one_level_the_likeliest_start_is_the_result(source, tmp_path):
     config = replace(CONFIG, levels=(replace(LEVELS[0], patterns=0),), restarts=3)
-    stage, state = _march(source, tmp_path, config)
+    stage, state = _reconstruct(source, tmp_path, config)
     assert len(state.starts) == 3
-    reached = float(state.poses.likelihood.mean()) / stage.photons
+    reached = float(state.poses.loglik.mean()) / stage.photons
     assert reached == pytest.approx(max(state.starts))
     assert state.estimates is state.leader

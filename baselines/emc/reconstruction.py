@@ -1,22 +1,21 @@
-"""The march: levels and restarts, one iteration after another, with a checkpoint behind each."""
+"""Levels and random starts, one iteration after another, with a checkpoint behind each."""
 
 import math
 import time
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 from baselines.emc import checkpoint
 from baselines.emc.candidates import Candidates
 from baselines.emc.checkpoint import State
 from baselines.emc.compress import ball_radii, ball_start, random_start, relative_change
-from baselines.emc.config import EmcConfig, Level
+from baselines.emc.config import Level
 from baselines.emc.door import require_patterns
 from baselines.emc.halves import half_members, half_resolution
-from baselines.emc.iterate import Estimate, Poses, iterate
+from baselines.emc.inputs import Inputs
+from baselines.emc.iterate import Estimate, Records, iterate
 from baselines.emc.models import Columns, Model
 from baselines.emc.orientations import OrientationGrid
 from baselines.emc.output import Log
@@ -24,58 +23,41 @@ from baselines.emc.stage import Stage, make_stage
 from xraisim.console import Advance
 from xraisim.core.errors import SamplingError
 from xraisim.core.fsc import Resolution
-from xraisim.core.processes import Processes
 from xraisim.core.random import generator
-from xraisim.core.types import PatternSource
 
 _STEADY = 2  # iterations at the level's last information before its gain is judged
 
 
-class March:
+class Reconstruction:
     """Runs the stages: level 1 once per random start, then every further level."""
 
     def __init__(
-        self,
-        source: PatternSource,
-        directory: Path,
-        config: EmcConfig,
-        device: torch.device,
-        state: State,
-        progress: Advance | None,
-        processes: Processes,
-        chosen: Bool[Tensor, "N"] | None = None,
+        self, inputs: Inputs, state: State, directory: Path, progress: Advance | None = None
     ) -> None:
-        self._source, self._directory, self._config = source, directory, config
-        self._device, self._state, self._processes = device, state, processes
+        self._inputs, self._state, self._directory = inputs, state, directory
+        self._config, self._processes = inputs.config, inputs.processes
         self._log = Log(directory / "metrics.jsonl")
         self._advance = progress or (lambda units=1, remark="": None)
-        everyone = torch.ones(source.n_patterns, dtype=torch.bool)
-        self._chosen = everyone if chosen is None else chosen
 
     def run(self) -> Stage:
         """Make all stages from where the state is; return the last.
 
         Raises :class:`SamplingError` for patterns too few, and where the volume diverges.
         """
-        require_patterns(self._source, self._config, self._chosen)
+        require_patterns(self._inputs.source, self._config, self._inputs.chosen)
         if self._processes.is_leader:
             self._log.begin(keep=self._state.lines)
         levels = [0] * self._config.restarts + list(range(1, len(self._config.levels)))
-        stage = self._stage(levels[self._state.stage])
+        stage = make_stage(self._inputs, levels[self._state.stage])
         while True:
             if stage.number != levels[self._state.stage]:
-                stage = self._stage(levels[self._state.stage])
+                stage = make_stage(self._inputs, levels[self._state.stage])
             self._make(stage)
             if self._state.stage + 1 == len(levels):
                 if stage.number == 0:
                     self._judge_start(stage)
                 return stage
             self._finish(stage)
-
-    def _stage(self, number: int) -> Stage:
-        return make_stage(
-            self._source, self._config, number, self._chosen, self._device, self._processes
-        )
 
     def _make(self, stage: Stage) -> None:
         """Iterate at one level until it has converged or its iterations are used up."""
@@ -100,12 +82,12 @@ class March:
         candidates = self._candidates(stage)
         members = half_members(stage.chosen, len(before))
         made = [
-            iterate(now, stage, some, candidates, self._information(stage), self._config)
+            iterate(now, stage, some, candidates, self._information(stage))
             for now, some in zip(before, members, strict=True)
         ]
         poses = _joined([poses for _, poses, _ in made], members)
         evidence = self._processes.agreed(float(poses.evidence[stage.chosen].mean()))
-        reached = self._processes.agreed(float(poses.likelihood[stage.chosen].mean()))
+        reached = self._processes.agreed(float(poses.loglik[stage.chosen].mean()))
         reached /= stage.photons
         self._require_finite(made, evidence + reached, stage)
         state.gain = None if state.reached is None else reached - state.reached
@@ -122,12 +104,12 @@ class March:
         self._advance(1, f"level {stage.number + 1}, {state.evidence:.5f} nats per photon")
 
     def _require_finite(
-        self, made: list[tuple[Estimate, Poses, float]], likelihood: float, stage: Stage
+        self, made: list[tuple[Estimate, Records, float]], loglik: float, stage: Stage
     ) -> None:
         """Raise where the volume or the likelihood is finite no more; the checkpoint is not."""
         models = [model for estimate, _, _ in made for model in estimate.models]
         finite = all(bool(model.volume.values.isfinite().all()) for model in models)
-        if math.isfinite(likelihood) and finite:
+        if math.isfinite(loglik) and finite:
             return
         raise SamplingError(
             f"EMC diverged at {stage.d_min_angstrom:.1f} Å (level {stage.number + 1}, iteration "
@@ -142,7 +124,7 @@ class March:
         return stage.level.information_at(self._state.iteration)
 
     def _report(
-        self, stage: Stage, poses: Poses, before: list[Estimate], evidence: float, seconds: float
+        self, stage: Stage, poses: Records, before: list[Estimate], evidence: float, seconds: float
     ) -> None:
         state, chosen = self._state, stage.chosen
         new, old = (e[0].models[0].volume.values for e in (state.estimates, before))
@@ -183,7 +165,7 @@ class March:
         fluence = stage.fluence()
         if not state.estimates:
             return [self._start(stage)]
-        estimates = [replace(one, fluence=fluence) for one in state.estimates]
+        estimates = [replace(estimate, fluence=fluence) for estimate in state.estimates]
         if self._config.halves and len(estimates) == 1:
             return estimates * 2
         return estimates
@@ -195,10 +177,10 @@ class March:
         for number in range(config.classes):
             draw = generator(config.seed, f"emc/start/{len(self._state.starts)}/{number}")
             volume = random_start(profile, grid, diameter, config.group, draw)
-            models.append(Model(volume=volume.to(self._device), share=share))
+            models.append(Model(volume=volume.to(self._inputs.device), share=share))
         for radius_angstrom in ball_radii(config.junk, diameter):
             volume = ball_start(profile, grid, radius_angstrom)
-            models.append(Model(volume=volume.to(self._device), share=share, isotropic=True))
+            models.append(Model(volume=volume.to(self._inputs.device), share=share, isotropic=True))
         return Estimate(models=models, fluence=stage.fluence(), known=stage.s_max_per_angstrom)
 
     def _finish(self, stage: Stage) -> None:
@@ -224,13 +206,15 @@ class March:
         state.evidence = float(state.poses.evidence[stage.chosen].mean()) / stage.photons
 
 
-def _joined(poses: list[Poses], members: list[Tensor]) -> Poses:
+def _joined(poses: list[Records], members: list[Tensor]) -> Records:
     """Return the records of disjoint sets of patterns as one."""
-    first = poses[0]
-    for other, some in zip(poses[1:], members[1:], strict=True):
-        for name in first.__dataclass_fields__:
-            getattr(first, name)[some] = getattr(other, name)[some]
-    return first
+    if len(poses) == 1:
+        return poses[0]
+    joined = Records.empty(len(poses[0].best))
+    for each, some in zip(poses, members, strict=True):
+        for name in joined.__dataclass_fields__:
+            getattr(joined, name)[some] = getattr(each, name)[some]
+    return joined
 
 
 def _reached(resolution: Resolution | None) -> dict[str, float | bool | None]:

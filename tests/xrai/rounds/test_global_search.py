@@ -6,13 +6,15 @@ import pytest
 import torch
 
 from xrai.poses.finder import PoseFinder
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.mates import score_mates
 from xrai.poses.refine import Poses, refine
 from xrai.rounds.one_round import begin, run_round
+from xrai.rounds.reconstruction import Reconstruction
 from xrai.sources.stream import PatternStream
 from xrai.state import checkpoint
 from xrai.state.monitor import Monitor
-from xrai.state.round import MARCH, REHEAT, Round
+from xrai.state.round import GLOBAL_SEARCH, REFINE, Round
 from xraisim.core import rotations, so3
 from xraisim.core.random import generator
 from xraisim.core.symmetry import angle_modulo_mate, point_group
@@ -29,7 +31,7 @@ def errors_after(kind, finished, patterns, config, tmp_path, share=4):
     Every ``share``-th pose is replaced by a random one; then comes one round of ``kind``.
     """
     state = checkpoint.load(finished)
-    state.reheats = 0
+    state.global_searches = 0
     before = state.column("orientations").clone()
     scrambled = torch.arange(len(before)) % share == 0
     random = so3.haar(int(scrambled.sum()), generator(0, "scrambled"))
@@ -40,8 +42,9 @@ def errors_after(kind, finished, patterns, config, tmp_path, share=4):
         round_ = Round(
             number=state.rounds + 1, kind=kind, first=0, stop=state.seen, s_now=limit, s_next=limit
         )
-        begin(finder, state, round_)
-        run_round(finder, state, round_, Monitor(tmp_path / "m", quiet=True), lambda _: None)
+        run = Reconstruction(finder, state, Monitor(tmp_path / "m", quiet=True)).at(round_)
+        begin(run)
+        run_round(run, lambda _: None)
     off = angle_modulo_mate(state.column("orientations"), before)
     return off[scrambled], off[~scrambled], state
 
@@ -49,48 +52,50 @@ def errors_after(kind, finished, patterns, config, tmp_path, share=4):
 def test_wrong_poses_are_found_again_and_right_ones_stay(
     finished, patterns, quick_config, tmp_path
 ):
-    once_wrong, held, state = errors_after(REHEAT, finished, patterns, quick_config, tmp_path)
+    once_wrong, held, state = errors_after(
+        GLOBAL_SEARCH, finished, patterns, quick_config, tmp_path
+    )
     assert (once_wrong < 10).float().mean() > 0.7
     assert held.median() < 1
     assert (held < 10).float().mean() > 0.9
-    assert (state.reheats, state.stalled) == (1, 0)
+    assert (state.global_searches, state.stalled) == (1, 0)
 
 
 def test_small_steps_alone_leave_them_wrong(finished, patterns, quick_config, tmp_path):
-    once_wrong, _, state = errors_after(MARCH, finished, patterns, quick_config, tmp_path)
+    once_wrong, _, state = errors_after(REFINE, finished, patterns, quick_config, tmp_path)
     assert (once_wrong < 10).float().mean() < 0.2
-    assert state.reheats == 0
+    assert state.global_searches == 0
     assert state.rivals > 0.1, "which a probe notices"
 
 
 def test_a_probe_finds_nothing_where_poses_are_right(finished, patterns, quick_config, tmp_path):
-    _, _, state = errors_after(MARCH, finished, patterns, quick_config, tmp_path, share=1000)
+    _, _, state = errors_after(REFINE, finished, patterns, quick_config, tmp_path, share=1000)
     assert state.rivals < 0.1
 
 
 def test_a_pose_searched_again_has_to_be_likelier(finished, patterns, quick_config, tmp_path):
     coarse = replace(quick_config, search=replace(quick_config.search, rotations=10, hypotheses=1))
-    _, held, _ = errors_after(REHEAT, finished, patterns, coarse, tmp_path)
+    _, held, _ = errors_after(GLOBAL_SEARCH, finished, patterns, coarse, tmp_path)
     assert (held < 10).float().mean() > 0.9
 
 
 @pytest.fixture(scope="module")
 def posed(finished, patterns, quick_config):
-    """Return arguments of the likelihood, and refined poses that are likelier than their mates."""
+    """Return a likelihood, steps, and refined poses that are likelier than their mates."""
     state = checkpoint.load(finished)
     with PatternStream(patterns, quick_config.block, quick_config.memory_gib) as stream:
         finder = PoseFinder(stream, quick_config, torch.device("cpu"))
         rows, photons = next(iter(stream.blocks()))
-        arguments = (state.require_volume(), finder.pixels, photons)
-        step = finder.max_step(finder.s_edge)
-        held = refine(*arguments, state.columns["orientations"][rows], 4, step)
-        return arguments, step, score_mates(*arguments, held, 4, step)
+        likelihood = PoseLikelihood(state.require_volume(), finder.pixels, photons)
+        steps = finder.steps(finder.s_edge, 4)
+        held = refine(likelihood, state.columns["orientations"][rows], steps)
+        return likelihood, steps, score_mates(likelihood, held, steps)
 
 
 def test_a_mate_that_was_taken_for_the_pose_is_set_right(posed):
-    arguments, step, best = posed
-    wrong = refine(*arguments, so3.in_plane_mate(best.quaternion), 2, step)
-    found = score_mates(*arguments, wrong, 4, step)
+    likelihood, steps, best = posed
+    wrong = refine(likelihood, so3.in_plane_mate(best.quaternion), replace(steps, count=2))
+    found = score_mates(likelihood, wrong, steps)
     sure = best.mate_margin > 1
     assert sure.float().mean() > 0.5
     angle = torch.rad2deg(rotations.angle_between(found.quaternion, best.quaternion))
@@ -100,11 +105,11 @@ def test_a_mate_that_was_taken_for_the_pose_is_set_right(posed):
 
 
 def test_what_is_decided_is_left_alone(posed):
-    arguments, step, best = posed
-    wrong = refine(*arguments, so3.in_plane_mate(best.quaternion), 2, step)
+    likelihood, steps, best = posed
+    wrong = refine(likelihood, so3.in_plane_mate(best.quaternion), replace(steps, count=2))
     decided = torch.arange(len(wrong.loglik)) % 2 == 0
     margin = torch.where(decided, 25.0, 0.0).double()
-    found = score_mates(*arguments, replace(wrong, mate_margin=margin), 4, step)
+    found = score_mates(likelihood, replace(wrong, mate_margin=margin), steps)
     assert torch.equal(found.quaternion[decided], wrong.quaternion[decided])
     assert torch.equal(found.mate_margin[decided], margin[decided])
     assert not torch.equal(found.quaternion[~decided], wrong.quaternion[~decided])

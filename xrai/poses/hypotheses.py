@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xrai.encoder import Encoder
+from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.search import prune
 from xraisim.core import so3
 from xraisim.core.types import Photons, Pixels, Volume
@@ -17,7 +18,7 @@ _NETWORK = 7  # a multiply-add of the encoder's small layers, between which memo
 
 
 @dataclass(frozen=True)
-class HeadProposals:
+class EncoderHypotheses:
     """The encoder's hypotheses and their near-symmetric mates, ranked by the exact likelihood."""
 
     volume: Volume
@@ -40,6 +41,7 @@ class HeadProposals:
     def best(self, photons: Photons, keep: int) -> Float[Tensor, "n keep 4"]:
         """Return the ``keep`` likeliest of the hypotheses."""
         counts = photons.dense(len(self.encoder_pixels)).to(self.pixels.s.device)
-        heads = self.encoder.propose(counts).heads
-        both = torch.cat([heads, so3.in_plane_mate(heads)], 1)
-        return prune(self.volume, self.pixels, photons, both, min(keep, both.shape[1]))
+        hypotheses = self.encoder.propose(counts).heads
+        both = torch.cat([hypotheses, so3.in_plane_mate(hypotheses)], 1)
+        likelihood = PoseLikelihood(self.volume, self.pixels, photons)
+        return prune(likelihood, both, min(keep, both.shape[1]))
