@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
-from baselines.phasing import kernels
+from baselines.phasing.kernels import projections as kernels
 from baselines.phasing.transforms import forward, inverse, to_half
 from xraisim.core.dispatch import in_loops
 from xraisim.core.fourier import radius

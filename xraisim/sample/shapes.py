@@ -13,8 +13,8 @@ import numpy as np
 from scipy.spatial import ConvexHull
 
 from xraisim.core.errors import ConfigError
+from xraisim.sample.kernels.shapes import polyhedron
 from xraisim.sample.materials import MATERIALS, Material
-from xraisim.sample.shape_kernels import polyhedron
 from xraisim.scattering.friedel import Amplitude, Slab
 
 SHAPES = ("sphere", "cube", "octahedron", "icosahedron")

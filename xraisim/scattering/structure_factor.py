@@ -15,7 +15,7 @@ import numpy as np
 from xraisim.core.errors import SamplingError
 from xraisim.scattering.form_factors import IT92_LIMIT_PER_ANGSTROM, RadialBasis, profile
 from xraisim.scattering.friedel import Slab, full_cube
-from xraisim.scattering.scattering_kernels import add_weighted, direct_sum
+from xraisim.scattering.kernels.structure_factor import add_weighted, direct_sum
 
 if TYPE_CHECKING:
     from xraisim.sample.structure import Atoms  # which imports this module
@@ -53,6 +53,8 @@ class AtomicAmplitude:
 
     def __init__(self, atoms: "Atoms", s_max: float, photon_energy_ev: float | None) -> None:
         """``s_max`` in Å⁻¹: farther out the profiles stay as they are there."""
+        if not 0 < s_max < math.inf:
+            raise SamplingError(f"amplitudes up to s = {s_max} Å⁻¹; expected a positive number")
         self._atoms = atoms
         self._basis = RadialBasis(atoms.elements, atoms.b_iso, s_max, photon_energy_ev)
         self._kinds = np.unique(

@@ -6,10 +6,12 @@ columns share one state; ``first`` is the number of a tile's first column.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from xraisim.core.kernels.compiled import compiled
 
 
-@njit(parallel=True, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, cache=True)
+@compiled(fast=True, parallel=True)
 def find_peaks(even, odd, prior, beta, first, peak, best):
     """Raise ``peak`` [n] to the highest x, and set ``best`` [n, 2] to its column and angle."""
     J, n, K = even.shape
@@ -29,7 +31,7 @@ def find_peaks(even, odd, prior, beta, first, peak, best):
                         break
 
 
-@njit(parallel=True, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, cache=True)
+@compiled(fast=True, parallel=True)
 def sum_weights(even, odd, prior, beta, lowest, peak, sums):
     """Add to ``sums`` [n, 4]: Σ eʸ, Σ y eʸ, Σ LL eʸ and how many y = x − peak exceed ``lowest``."""
     J, n, K = even.shape
@@ -58,7 +60,7 @@ def sum_weights(even, odd, prior, beta, lowest, peak, sums):
         sums[i, 3] += kept
 
 
-@njit(parallel=True, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, cache=True)
+@compiled(fast=True, parallel=True)
 def list_entries(even, odd, prior, beta, lowest, peak, mass, first, cursor, column, angle, weight):
     """Write the entries that :func:`sum_weights` counted, normalised, from ``cursor`` [n] on."""
     J, n, K = even.shape
@@ -83,7 +85,7 @@ def list_entries(even, odd, prior, beta, lowest, peak, mass, first, cursor, colu
         cursor[i] = at
 
 
-@njit(parallel=True, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, cache=True)
+@compiled(fast=True, parallel=True)
 def normalise(even, odd, prior, beta, lowest, peak, mass):
     """Overwrite the halves of LL by those of P: sum and difference of P half a turn apart."""
     J, n, K = even.shape
@@ -101,7 +103,7 @@ def normalise(even, odd, prior, beta, lowest, peak, mass):
                 e[k], o[k] = p + q, p - q
 
 
-@njit(parallel=True, fastmath=True, cache=True)
+@compiled(fast=True, parallel=True)
 def spread_entries(group, pattern, angle, weight, direction, cosine, sine, rows, start, rings, out):
     """Add sparse entries, sorted by direction, to the templates' adjoint ``out`` [D, W].
 
@@ -133,7 +135,7 @@ def spread_entries(group, pattern, angle, weight, direction, cosine, sine, rows,
                     target[q + length] += cm * im - sm * re
 
 
-@njit(parallel=True, fastmath=True, cache=True)
+@compiled(fast=True, parallel=True)
 def correlate_candidates(rows, templates, candidate, start, rings, out):
     """Write X [M, 2, n, K] of patterns [n, W] and their candidate templates [n, K] (−1: none)."""
     n, K = candidate.shape

@@ -1,1 +1,1 @@
-"""numba loops for the CPU; functions of :mod:`xraisim.core` stand before them and document them."""
+"""Compiled loops of the core, and how every package's are compiled."""

@@ -8,7 +8,8 @@ that what follows the look-up runs along contiguous rows.
 import numpy as np
 from numba import prange
 
-from xraisim.core.kernels.arithmetic import inlined, log, loop, parallel
+from xraisim.core.kernels.arithmetic import log
+from xraisim.core.kernels.compiled import compiled
 from xraisim.core.kernels.slices import (
     STRIP,
     cut,
@@ -24,7 +25,7 @@ _TINY = np.float32(1e-12)
 _FLUENCE_ROUNDS = 12
 
 
-@loop
+@compiled(fast=True)
 def lay_out(pixel, count, start, stop, k):
     """Fill the counts of a pattern [P] from its sparse photons, and return their sum.
 
@@ -40,7 +41,7 @@ def lay_out(pixel, count, start, stop, k):
     return total
 
 
-@loop
+@compiled(fast=True)
 def exposed(V, G, t, s, gain, w, corner, f):
     """Fill expected counts w = gain·V(Rᵀs) at fluence 1, and return their sum."""
     cut(V, G, t, s, w, corner, f)
@@ -51,7 +52,7 @@ def exposed(V, G, t, s, gain, w, corner, f):
     return total
 
 
-@loop
+@compiled(fast=True)
 def best_fluence(w, b, k, total, exposure, has_background):
     """Return the likeliest fluence of a pattern.
 
@@ -69,7 +70,7 @@ def best_fluence(w, b, k, total, exposure, has_background):
     return fluence
 
 
-@loop
+@compiled(fast=True)
 def loglik(w, b, k, fluence, exposure):
     """Return Σ k ln(φw + b) − φ Σw."""
     value = 0.0
@@ -78,7 +79,7 @@ def loglik(w, b, k, fluence, exposure):
     return value - fluence * exposure
 
 
-@parallel
+@compiled(fast=True, parallel=True)
 def candidate_loglik(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     """Return log-likelihoods [n, C] and fluences [n, C] of candidates R [n, C, 3, 3]."""
     n, C, P = R.shape[0], R.shape[1], s.shape[1]
@@ -95,7 +96,7 @@ def candidate_loglik(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_ba
     return value, fluence
 
 
-@loop
+@compiled(fast=True)
 def _derived(t, a, b, c, gain, fx, fy, fz, v, w, dx, dy, dz):
     """Fill w and dw/dω of a strip for R ← R·exp(ω): dV/dω = −r × ∇V at r = Rᵀs. Return Σw."""
     exposure = np.float32(0)
@@ -115,7 +116,7 @@ def _derived(t, a, b, c, gain, fx, fy, fz, v, w, dx, dy, dz):
     return exposure
 
 
-@inlined
+@compiled(fast=True, inline=True)
 def _exposed_and_derived(V, G, t, s, gain, w, d, corner, f, v):
     exposure = 0.0
     for first in range(0, len(w), STRIP):
@@ -129,7 +130,7 @@ def _exposed_and_derived(V, G, t, s, gain, w, d, corner, f, v):
     return exposure
 
 
-@loop
+@compiled(fast=True)
 def _sums(w, x, y, z, k, b, phi):
     """Return sums over a strip's pixels, λ = φw + b: Σ (k/λ − 1)·x⃗, Σ w·(x⃗, w)/λ, Σ x⃗x⃗ᵀ/λ."""
     one = np.float32(1)
@@ -147,7 +148,7 @@ def _sums(w, x, y, z, k, b, phi):
     return sx, sy, sz, cx, cy, cz, ww, xx, xy, xz, yy, yz, zz
 
 
-@parallel
+@compiled(fast=True, parallel=True)
 def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     """Return log-likelihood [n], score [n, 3] and Fisher information [n, 3, 3] of R [n, 3, 3].
 
@@ -192,7 +193,7 @@ def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     return value, score, fisher
 
 
-@loop
+@compiled(fast=True)
 def _weighed(k, exposure, gain, b, typical, phi, weight, has_background):
     """Turn the counts of a pattern into what it adds, and fill the exposure that it adds."""
     for p in range(len(k)):
@@ -208,7 +209,7 @@ def _weighed(k, exposure, gain, b, typical, phi, weight, has_background):
             exposure[p] *= share
 
 
-@parallel
+@compiled(fast=True, parallel=True)
 def accumulate(
     G, R, s, gain, b, inverse, offsets, pixel, count, has_background, phi, weight, typical, parts
 ):
