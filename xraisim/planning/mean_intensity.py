@@ -11,9 +11,11 @@ from typing import Any
 
 import finufft
 import numpy as np
+import torch
 from scipy.interpolate import PchipInterpolator
 
 from xraisim.core.errors import SamplingError
+from xraisim.core.radial import shell_means
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.form_factors import RadialBasis
 from xraisim.scattering.friedel import Scatterer
@@ -67,12 +69,7 @@ def _of_shells(
     values = intensity_cube(particle, grid, spacing, photon_energy_ev)
     squared = (np.arange(grid) - grid // 2) ** 2
     radius = np.sqrt(squared[:, None, None] + squared[:, None] + squared)
-    shell = np.round(radius).astype(np.int64).reshape(-1)
-    count = np.bincount(shell)
-    rings = grid // 2  # those that the cube holds whole
-    s, intensity = (
-        np.bincount(shell, weights=x.reshape(-1))[:rings] / count[:rings] for x in (radius, values)
-    )
+    s, intensity = (shell_means(torch.from_numpy(x)).numpy()[:-1] for x in (radius, values))
     return RadialIntensity(s=s * spacing, intensity=intensity)
 
 
