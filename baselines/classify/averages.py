@@ -143,7 +143,7 @@ def smoothed(stage: Stage, values: Float[Tensor, "K N"]) -> Float[Tensor, "K N"]
 
 def _ring_sums(stage: Stage, values: Float[Tensor, "K N"]) -> Float[Tensor, "K Q"]:
     ring = stage.grid.ring_of_point.to(values.device)
-    return sum_by_shell(ring, values, stage.grid.rings)
+    return torch.stack([sum_by_shell(ring, row, stage.grid.rings) for row in values])
 
 
 def normalised(stage: Stage, rate: Float[Tensor, "K N"]) -> Float[Tensor, "K N"]:

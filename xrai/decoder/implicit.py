@@ -9,7 +9,7 @@ from xrai.decoder.encodings import encoding, network
 from xraisim.core import rotations
 from xraisim.core.fourier import radius
 from xraisim.core.merge import intensity_grid
-from xraisim.core.radial import sum_by_shell
+from xraisim.core.radial import interpolated, sum_by_shell
 from xraisim.core.sampling import slice_volume
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Pixels, Volume
@@ -125,10 +125,7 @@ class ImplicitDecoder(nn.Module):
 
     def _base(self, radius: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
         """Return the logarithm of the profile at radii in voxels; it ends as it is at the edge."""
-        last = len(self.profile) - 1
-        lower = radius.long().clamp_max(last)
-        upper = (lower + 1).clamp_max(last)
-        return torch.lerp(self.profile[lower], self.profile[upper], radius - lower.to(radius))
+        return interpolated(self.profile, radius)
 
 
 def radial_profile(

@@ -32,22 +32,20 @@ def shells_between(s: Float[Tensor, "n"], edges: Float[Tensor, "m"]) -> Int[Tens
 
 
 def sum_by_shell(
-    shell: Int[Tensor, "n"], values: Float[Tensor, "*rows n"], shells: int | None = None
-) -> Float[Tensor, "*rows shells"]:
+    shell: Int[Tensor, "n"], values: Float[Tensor, "n"], shells: int = 0
+) -> Float[Tensor, "shells"]:
     """Return the sums of values over the points of each shell, in the values' dtype.
 
-    ``shells``: how many there are; by default the highest number ends them.
+    At least ``shells`` of them, and as many as the highest number asks for. No gradient.
     """
-    count = int(shell.max()) + 1 if shells is None else shells
-    return values.new_zeros(*values.shape[:-1], count).index_add_(-1, shell, values)
+    return torch.bincount(shell, values, minlength=shells)
 
 
 def mean_by_shell(
-    shell: Int[Tensor, "n"], values: Float[Tensor, "*rows n"], shells: int | None = None
-) -> Float[Tensor, "*rows shells"]:
+    shell: Int[Tensor, "n"], values: Float[Tensor, "n"], shells: int = 0
+) -> Float[Tensor, "shells"]:
     """Return the means of values over the points of each shell, NaN where there is none."""
-    total = sum_by_shell(shell, values, shells)
-    return total / torch.bincount(shell, minlength=total.shape[-1])
+    return sum_by_shell(shell, values, shells) / torch.bincount(shell, minlength=shells)
 
 
 def shell_sums(
@@ -75,13 +73,21 @@ def _whole_shells(values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     return shell[inside], values[inside].double()
 
 
+def interpolated(profile: Float[Tensor, "m"], place: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Return a profile between its points, ``place`` in steps from the first; constant beyond."""
+    place = place.clamp(0, len(profile) - 1)
+    lower = place.long().clamp_max(len(profile) - 2)
+    return torch.lerp(profile[lower], profile[lower + 1], place - lower)
+
+
 def mean_at(volume: Volume, s: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
     """Return the volume's mean over the shell nearest to each |s| (Å⁻¹).
 
     Beyond its last whole shell it is the mean of that one.
     """
-    nearest = (s / volume.spacing).round().long().clamp_max(volume.grid // 2)
-    return shell_means(volume.values)[nearest].to(s)
+    shell = shell_numbers(volume.grid, volume.values.device)
+    mean = mean_by_shell(shell.reshape(-1), volume.values.double().reshape(-1))
+    return mean[(s / volume.spacing).round().long().clamp_max(volume.grid // 2)].to(s)
 
 
 def radial_mean(
@@ -116,4 +122,4 @@ def smooth_radial_mean(
     number = torch.arange(len(top), device=photons.device)
     nearest = known[(number[:, None] - known).abs().argmin(1)]
     logarithm = (top[nearest] / bottom[nearest]).log()
-    return torch.exp(torch.lerp(logarithm[shell], logarithm[shell + 1], outer))
+    return torch.exp(interpolated(logarithm, distance))

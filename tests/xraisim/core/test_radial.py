@@ -7,6 +7,7 @@ import torch
 from xraisim.core.errors import SamplingError
 from xraisim.core.fourier import coordinates, radius
 from xraisim.core.radial import (
+    interpolated,
     mean_at,
     mean_by_shell,
     radial_mean,
@@ -51,7 +52,7 @@ def test_an_even_cube_has_no_shells():
 def test_points_add_up_in_the_shells_that_they_name():
     shell, values = torch.tensor([2, 0, 2]), torch.tensor([1.0, 5.0, 3.0])
     assert sum_by_shell(shell, values).tolist() == [5, 0, 4]
-    assert sum_by_shell(shell, torch.stack([values, -values]), 4)[1].tolist() == [-5, 0, -4, 0]
+    assert sum_by_shell(shell, values, 4).tolist() == [5, 0, 4, 0]
     found = mean_by_shell(shell, values, 4)
     assert found[[0, 2]].tolist() == [5, 2]
     assert found[[1, 3]].isnan().all()
@@ -60,6 +61,12 @@ def test_points_add_up_in_the_shells_that_they_name():
 def test_an_edge_begins_a_shell():
     s, edges = torch.tensor([-1.0, 0.0, 0.5, 1.0, 2.0, 9.0]), torch.tensor([0.0, 1.0, 2.0])
     assert shells_between(s, edges).tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_profile_is_linear_between_its_points_and_constant_beyond():
+    place = torch.tensor([[-1.0, 0.0, 0.25], [1.5, 2.0, 7.0]])
+    found = interpolated(torch.tensor([4.0, 8.0, 0.0]), place)
+    assert found.tolist() == [[4, 4, 5], [4, 0, 0]]
 
 
 def test_the_mean_at_a_radius_ends_with_the_last_whole_shell():

@@ -14,7 +14,7 @@ from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from xraisim.core.closed_form.lattice import Lattice
-from xraisim.core.radial import sum_by_shell
+from xraisim.core.radial import interpolated, sum_by_shell
 
 _BINS = 20  # of the measured spectrum, per D, where the lattice is fine enough
 # Less of the variance of 1 than this, and the noise hides the spectrum.
@@ -59,9 +59,7 @@ def measured_spectrum(
     # Pooling neighbours that do not fall averages the noise, where taking the larger would add it.
     falling = isotonic_regression(signal / share, weights=modes, increasing=False).x
     found = torch.from_numpy(np.ascontiguousarray(falling)).to(data).clamp_min(0)
-    position = (lattice.x * per_d - 0.5).clamp(0, len(found) - 1)
-    lower = position.long().clamp_max(len(found) - 2)
-    smooth = torch.lerp(found[lower], found[lower + 1], position - lower)
+    smooth = interpolated(found, lattice.x * per_d - 0.5)
     return torch.where(lattice.x < limit, smooth, 0.0)
 
 
