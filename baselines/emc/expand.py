@@ -17,7 +17,7 @@ from baselines.emc.polar import PolarGrid
 from xraisim.core import rotations
 from xraisim.core.errors import SamplingError
 from xraisim.core.fourier import radius
-from xraisim.core.radial import sum_by_shell
+from xraisim.core.radial import interpolated, sum_by_shell
 from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Pixels, Volume
 
@@ -51,10 +51,7 @@ class Profile:
     def at(self, s: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the profile at any |s| (Å⁻¹), constant beyond its ends."""
         place = (s.cpu() - self.radius[0]) / (self.radius[1] - self.radius[0])
-        place = place.clamp(0, len(self.values) - 1 - 1e-4)
-        inner = place.long()
-        found = torch.lerp(self.values[inner], self.values[inner + 1], place - inner)
-        return found.to(s.device)
+        return interpolated(self.values, place).to(s.device)
 
 
 @dataclass(frozen=True, kw_only=True)
