@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from baselines.emc.kernels import posterior as kernels
+from baselines.emc.kernels import correlate as kernels
 from baselines.emc.polar import PolarGrid
 from xraisim.core.dispatch import in_loops
 

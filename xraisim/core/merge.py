@@ -16,7 +16,7 @@ from torch import Tensor
 from xraisim.core import rotations
 from xraisim.core.dispatch import in_loops
 from xraisim.core.entries import device_blocks, upload_entries
-from xraisim.core.kernels import poses as kernels
+from xraisim.core.kernels import merge as kernels
 from xraisim.core.likelihood import kernel_arguments
 from xraisim.core.radial import mean_at, radial_mean
 from xraisim.core.sampling import (

@@ -1,1 +1,1 @@
-"""Compiled loops of the core, and how every package's are compiled."""
+"""Compiled loops of the core's modules, by their names; :mod:`.compiled` compiles everybody's."""

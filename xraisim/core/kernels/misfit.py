@@ -4,8 +4,8 @@ import numpy as np
 from numba import prange
 
 from xraisim.core.kernels.compiled import compiled
-from xraisim.core.kernels.poses import best_fluence, exposed, lay_out
-from xraisim.core.kernels.slices import in_voxels, room
+from xraisim.core.kernels.likelihood import best_fluence, exposed, lay_out
+from xraisim.core.kernels.sampling import in_voxels, room
 
 _TINY = np.float32(1e-12)
 
