@@ -22,8 +22,9 @@ from xraisim.core.align import Alignment, align_density, align_intensity
 from xraisim.core.axes import group_in_frame
 from xraisim.core.errors import FormatError
 from xraisim.core.fourier import reciprocal, to_structure_factors
-from xraisim.core.fsc import Resolution, first_crossing, fsc, intensity_correlation, shell_s
+from xraisim.core.fsc import Resolution, first_crossing, fsc, intensity_correlation
 from xraisim.core.merge import intensity_grid
+from xraisim.core.radial import shell_s
 from xraisim.core.settings import Positive, Range, Settings
 from xraisim.core.symmetry import angle_modulo, angle_modulo_mate, point_group
 from xraisim.core.types import Volume

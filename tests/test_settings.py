@@ -19,6 +19,7 @@ from xraisim.core import config, settings
 from xraisim.core.errors import ConfigError
 from xraisim.core.settings import OneOf, Range, Settings
 from xraisim.instrument.panels import Panel
+from xraisim.sample.shapes import Body
 from xraisim.sample.species import Species
 from xraisim.simulation.config import SimulationConfig
 
@@ -31,6 +32,7 @@ _NEEDED: dict[type, dict[str, Any]] = {  # what has no default
         "corner_mm": (0.0, 0.0, 0.0), "fs_mm": (1.0, 0.0, 0.0), "ss_mm": (0.0, 1.0, 0.0),
     },
     Species: {"structure": "4v5d"},
+    Body: {"shape": "sphere", "size_angstrom": 500.0, "material": "gold"},
     StageConfig: {"schedule": "2 er", "support_every": 1, "blur_voxels": 1.0},
     ExperimentSettings: {
         "simulate": SimulationConfig(

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from xraisim.core.fsc import first_crossing as first_crossing
     from xraisim.core.fsc import fsc as fsc
     from xraisim.core.fsc import intensity_correlation as intensity_correlation
-    from xraisim.core.fsc import shell_s as shell_s
     from xraisim.core.likelihood import candidate_loglik as candidate_loglik
     from xraisim.core.likelihood import pose_scores as pose_scores
     from xraisim.core.merge import Accumulator as Accumulator
     from xraisim.core.merge import intensity_grid as intensity_grid
+    from xraisim.core.radial import shell_s as shell_s
     from xraisim.core.sampling import insert_slices as insert_slices
     from xraisim.core.sampling import slice_volume as slice_volume
     from xraisim.core.so3 import in_plane_mate as in_plane_mate
@@ -94,7 +94,7 @@ __getattr__, __all__ = lazy(
         "read_volume": "xraisim.files.volumes",
         "rotate_volume": "xraisim.core.align",
         "rotations": "xraisim.core.rotations:",
-        "shell_s": "xraisim.core.fsc",
+        "shell_s": "xraisim.core.radial",
         "simulate": "xraisim.simulation.make",
         "slice_volume": "xraisim.core.sampling",
         "stream": "xraisim.simulation.stream",

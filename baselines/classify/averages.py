@@ -9,6 +9,7 @@ from torch import Tensor
 from baselines.classify.stage import Stage
 from baselines.emc.compress import polar_sums
 from baselines.emc.expand import DARKEST
+from xraisim.core.radial import sum_by_shell
 
 _SEED_PULL = 4.0  # times the prior: a seed is one pattern's photons, an average is of many
 _WIDEST, _NARROWEST = 1.0, 0.15  # standard deviation of the logarithm of a class's fluences
@@ -142,7 +143,7 @@ def smoothed(stage: Stage, values: Float[Tensor, "K N"]) -> Float[Tensor, "K N"]
 
 def _ring_sums(stage: Stage, values: Float[Tensor, "K N"]) -> Float[Tensor, "K Q"]:
     ring = stage.grid.ring_of_point.to(values.device)
-    return values.new_zeros(len(values), stage.grid.rings).index_add_(1, ring, values)
+    return torch.stack([sum_by_shell(ring, row, stage.grid.rings) for row in values])
 
 
 def normalised(stage: Stage, rate: Float[Tensor, "K N"]) -> Float[Tensor, "K N"]:

@@ -16,13 +16,13 @@ from baselines.classify.iterate import Records, iterate
 from baselines.classify.stage import Stage
 from baselines.emc.compress import random_start
 from baselines.emc.expand import slices
-from baselines.emc.orientations import frames
 from baselines.emc.output import Log
 from baselines.emc.stream import read
 from xraisim.console import Advance
 from xraisim.core.errors import SamplingError
 from xraisim.core.merge import intensity_grid
 from xraisim.core.random import generator
+from xraisim.core.so3 import to_beam
 from xraisim.core.symmetry import asymmetric_directions, point_group
 from xraisim.core.types import PatternSource
 
@@ -118,7 +118,8 @@ class Starts:
         cube = intensity_grid(edge, diameter, _OVERSAMPLING)
         alone = point_group("C1")
         ball = random_start(stage.profile, cube, diameter, alone, draw)
-        views = frames(asymmetric_directions(2 * count, alone)[:count])  # no Friedel mates
+        directions = asymmetric_directions(2 * count, alone)[:count]  # no Friedel mates
+        views = to_beam(directions).float()
         rate = slices(ball, stage.profile, stage.grid, views, edge).to(stage.device)
         spread = torch.tensor([0.0, 1.0]).repeat(count, 1)
         share = torch.full((count,), 1 / count)

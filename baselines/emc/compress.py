@@ -16,7 +16,8 @@ from baselines.emc.harmonics import unpack
 from baselines.emc.polar import PolarGrid
 from xraisim.core import rotations
 from xraisim.core.fourier import radius, reciprocal, to_structure_factors
-from xraisim.core.merge import Accumulator, radial_mean
+from xraisim.core.merge import Accumulator
+from xraisim.core.radial import radial_mean
 from xraisim.core.symmetry import symmetrize
 from xraisim.core.types import Volume
 

@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from baselines.emc.orientations import OrientationGrid
-from xraisim.core.errors import ConfigError
 from xraisim.core.settings import (
     Count,
     NotNegative,
@@ -17,15 +16,11 @@ from xraisim.core.settings import (
     Seed,
     Settings,
     Whole,
+    require,
 )
 from xraisim.core.symmetry import point_group
 
 _Information = Annotated[float, Range(above=0, most=1)]
-
-
-def _require(holds: bool, name: str, value: object, expected: str) -> None:
-    if not holds:
-        raise ConfigError(f"{name} is {value}; expected {expected}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +46,7 @@ class Level(Settings, table="levels[]", former={"speckles": "reach"}):
     def check(self) -> None:
         """Refuse information that falls."""
         ascending = len(self.information) == 2 and self.information[0] <= self.information[1]
-        _require(ascending, "information", self.information, "two ascending shares")
+        require(ascending, "information", self.information, "two ascending shares")
 
     def information_at(self, iteration: int) -> float:
         """Return the share of information of an iteration of this level, counted from 0."""
@@ -127,19 +122,19 @@ class EmcConfig(Settings):
 
     def check(self) -> None:
         """Refuse levels that do not follow from one another."""
-        _require(len(self.levels) >= 1, "levels", self.levels, "at least one")
+        require(len(self.levels) >= 1, "levels", self.levels, "at least one")
         reach = [level.reach for level in self.levels]
-        _require(reach == sorted(reach), "levels", reach, "a reach that never falls")
+        require(reach == sorted(reach), "levels", reach, "a reach that never falls")
         for before, level in zip((None, *self.levels), self.levels, strict=False):
-            _require(level.search == "global" or _searched(before, level), "search", level.search,
+            require(level.search == "global" or _searched(before, level), "search", level.search,
                      'a "global" level first, of no fewer patterns')  # fmt: skip
         last = self.levels[-1].patterns
-        _require(last == 0, "patterns of the last level", last, "0, for all of them")
-        _require(not self.halves or len(self.levels) > 1, "halves", self.halves,
+        require(last == 0, "patterns of the last level", last, "0, for all of them")
+        require(not self.halves or len(self.levels) > 1, "halves", self.halves,
                  f"false with {len(self.levels)} of levels: they are made above it")  # fmt: skip
         fewest = min(level.rotations for level in self.levels)
         found = len(self.group) == 1 or len(OrientationGrid.of(fewest, self.group)) > 0
-        _require(found, "rotations", fewest, f"more, as symmetry is {self.symmetry}: none of them "
+        require(found, "rotations", fewest, f"more, as symmetry is {self.symmetry}: none of them "
                  f"lies in the one of {len(self.group)} equal parts that is searched")  # fmt: skip
 
     @property

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from baselines.emc.kernels import posterior as kernels
+from baselines.emc.kernels import correlate as kernels
 from baselines.emc.polar import PolarGrid
 from xraisim.core.dispatch import in_loops
 
@@ -91,10 +91,10 @@ def correlate_candidates(
             patterns.numpy(), templates.numpy(), candidates.numpy(), start, length, product.numpy()
         )
         return expand_angles(waves, product)
-    return expand_angles(waves, candidate_products(grid, patterns, templates, candidates))
+    return expand_angles(waves, candidate_products_reference(grid, patterns, templates, candidates))
 
 
-def candidate_products(
+def candidate_products_reference(
     grid: PolarGrid,
     patterns: Float[Tensor, "n W"],
     templates: Float[Tensor, "D W"],

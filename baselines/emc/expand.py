@@ -17,6 +17,7 @@ from baselines.emc.polar import PolarGrid
 from xraisim.core import rotations
 from xraisim.core.errors import SamplingError
 from xraisim.core.fourier import radius
+from xraisim.core.radial import interpolated, sum_by_shell
 from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Pixels, Volume
 
@@ -38,9 +39,8 @@ class Profile:
         s = pixels.radius.double()
         count = max(2, int((s[-1] - s[0]) * diameter_angstrom * _SHELLS))
         shell = ((s - s[0]) * (count / (s[-1] - s[0]))).long().clamp_max(count - 1)
-        sums = s.new_zeros(3, count)
-        for total, values in zip(sums, (signal, pixels.gain, s * pixels.gain), strict=True):
-            total.index_add_(0, shell, values.double())
+        columns = (signal, pixels.gain, s * pixels.gain)
+        sums = torch.stack([sum_by_shell(shell, values.double(), count) for values in columns])
         photons, exposure, moment = sums[:, (sums[0] > 0) & (sums[1] > 0)].cpu()
         if not len(photons):
             raise SamplingError("no photons above the background; check mask and background")
@@ -51,10 +51,7 @@ class Profile:
     def at(self, s: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Return the profile at any |s| (Å⁻¹), constant beyond its ends."""
         place = (s.cpu() - self.radius[0]) / (self.radius[1] - self.radius[0])
-        place = place.clamp(0, len(self.values) - 1 - 1e-4)
-        inner = place.long()
-        found = torch.lerp(self.values[inner], self.values[inner + 1], place - inner)
-        return found.to(s.device)
+        return interpolated(self.values, place).to(s.device)
 
 
 @dataclass(frozen=True, kw_only=True)

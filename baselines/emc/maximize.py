@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from baselines.emc.correlate import spread, swapped
-from baselines.emc.kernels import posterior as kernels
+from baselines.emc.kernels import maximize as kernels
 from baselines.emc.polar import PolarGrid
 from baselines.emc.posterior import Entries, Posterior
 from xraisim.core.dispatch import in_loops

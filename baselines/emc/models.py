@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from baselines.emc.orientations import OrientationGrid, oriented
-from xraisim.core.merge import radial_mean
+from xraisim.core.radial import radial_mean
 from xraisim.core.types import Volume
 
 

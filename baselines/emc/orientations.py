@@ -30,7 +30,7 @@ class OrientationGrid:
         spacing = so3.spacing(count)
         angles = 2 * max(2, round(math.pi / spacing))
         directions = asymmetric_directions(max(1, round(count / angles)), group)
-        return cls(frames=frames(directions), angles=angles)
+        return cls(frames=so3.to_beam(directions).float(), angles=angles)
 
     def __len__(self) -> int:
         return len(self.frames) * self.angles
@@ -49,15 +49,5 @@ def oriented(
     frames: Float[Tensor, "*n 4"], angle: Int[Tensor, "*n"], angles: int
 ) -> Float[Tensor, "*n 4"]:
     """Return the orientations Rz(2π·angle/angles)·Q of frames Q."""
-    half = angle.to(frames) * (math.pi / angles)
-    zero = torch.zeros_like(half)
-    turn = torch.stack([half.cos(), zero, zero, half.sin()], -1)
+    turn = so3.about_beam(angle.to(frames) * (2 * math.pi / angles))
     return rotations.normalize(rotations.multiply(turn, frames))
-
-
-def frames(directions: Float[Tensor, "D 3"]) -> Float[Tensor, "D 4"]:
-    """Return the shortest turns that take directions to the z axis."""
-    x, y, z = directions.double().unbind(1)
-    quaternion = torch.stack([1 + z, y, -x, torch.zeros_like(z)], 1)
-    quaternion[z < -1 + 1e-12] = torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64)
-    return rotations.normalize(quaternion).float()

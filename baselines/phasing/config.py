@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from baselines.phasing.iterate import REFERENCE
 from baselines.phasing.schedule import parse
 from xraisim.core.errors import ConfigError
-from xraisim.core.settings import NotNegative, OneOf, Positive, Range, Settings
+from xraisim.core.settings import NotNegative, OneOf, Positive, Range, Settings, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +99,8 @@ class PhasingConfig(Settings):
         """Refuse a range without an inside, more refined starts than starts, and two supports."""
         if self.s_max_per_angstrom is not None:
             low, high = self.s_min_per_angstrom or 0.0, self.s_max_per_angstrom
-            _require(high > low, "s_max_per_angstrom", high, f"above s_min_per_angstrom = {low}")
-        _require(self.starts >= self.refined, "starts", self.starts, f"≥ refined = {self.refined}")
+            require(high > low, "s_max_per_angstrom", high, f"above s_min_per_angstrom = {low}")
+        require(self.starts >= self.refined, "starts", self.starts, f"≥ refined = {self.refined}")
         if self.threshold is not None and self.volume_angstrom3 is not None:
             raise ConfigError(
                 f"threshold is {self.threshold:g} and volume_angstrom3 is "
@@ -129,8 +129,3 @@ class PhasingConfig(Settings):
     def iterations(self) -> int:
         """Iterations of all starts together, which is what ``progress`` counts to."""
         return self.starts * len(self.coarse.steps) + self.refined * len(self.fine.steps)
-
-
-def _require(holds: bool, name: str, value: object, expected: str) -> None:
-    if not holds:
-        raise ConfigError(f"{name} is {value}; expected {expected}")

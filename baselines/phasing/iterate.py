@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from baselines.phasing import kernels
+from baselines.phasing.kernels import iterate as kernels
 from baselines.phasing.projections import project_support
 from xraisim.core.dispatch import in_loops
 

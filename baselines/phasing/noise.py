@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xraisim.core.fourier import radius, reciprocal, to_density, to_structure_factors
-from xraisim.core.fsc import shell_numbers, shell_sums
+from xraisim.core.radial import shell_means, shell_numbers, shell_sums
 from xraisim.core.types import Volume
 
 _BEGINS, _RISES = 1.2, 0.3  # diameters from the centre: a filter that rises sharply rings
@@ -54,10 +54,10 @@ def _envelope(
     values: Float[Tensor, "G G G"], known: Bool[Tensor, "G G G"]
 ) -> Float[Tensor, "G G G"]:
     """Return the shell means, smoothed: dividing by it hardly widens an autocorrelation."""
-    mean = shell_sums(values, known) / shell_sums(torch.ones_like(values), known)
+    mean = shell_means(values, known)
     there = torch.isfinite(mean) & (mean > 0)
     number = torch.arange(len(mean), device=mean.device, dtype=mean.dtype)
     kernel = torch.exp(-0.5 * ((number[:, None] - number) / _SMOOTHED_SHELLS) ** 2) * there
     level = (kernel @ mean.clamp_min(1e-300).log().where(there, 0)) / kernel.sum(1)
-    shells = shell_numbers(len(values)).to(mean.device).clamp_max(len(mean) - 1)
+    shells = shell_numbers(len(values), mean.device).clamp_max(len(mean) - 1)
     return level.exp().float()[shells]

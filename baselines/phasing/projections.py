@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
-from baselines.phasing import kernels
+from baselines.phasing.kernels import projections as kernels
 from baselines.phasing.transforms import forward, inverse, to_half
 from xraisim.core.dispatch import in_loops
 from xraisim.core.fourier import radius
-from xraisim.core.fsc import shell_numbers
+from xraisim.core.radial import shell_numbers, sum_by_shell
 from xraisim.core.types import Volume
 
 _TINY = 1e-30  # keeps 0/0 out of the phase of a structure factor that is exactly zero
@@ -48,12 +48,12 @@ class Modulus:
         positivity and a support contradict.
         """
         values = intensity.values
-        r = radius(intensity.grid, intensity.spacing).to(values.device)
+        r = radius(intensity.grid, intensity.spacing, values.device)
         trust = ((r >= s_range[0]) & (r <= s_range[1])).float()
         trust = trust if weight is None else trust * weight.to(trust)
         beyond, outside = r > s_range[1], 0 if free_beyond else 1
         last = int(s_range[1] / intensity.spacing) + 2
-        shell = shell_numbers(intensity.grid).to(values.device)
+        shell = shell_numbers(intensity.grid, values.device)
         return cls(
             amplitude=to_half(values.clamp_min(0).sqrt() * (trust > 0), grid),
             weight=to_half(torch.where(beyond, outside, trust), grid, fill=outside),
@@ -126,9 +126,7 @@ class Modulus:
         return self._by_shell(weight * (found - target).abs()), self._by_shell(weight * target)
 
     def _by_shell(self, values: Float[Tensor, "N N H"]) -> Float[Tensor, "shells"]:
-        number = self.shell.long().flatten()
-        sums = values.new_zeros(int(number.max()) + 1)
-        return sums.index_add_(0, number, values.flatten())
+        return sum_by_shell(self.shell.long().flatten(), values.flatten())
 
     def without(self, held_out: Bool[Tensor, "N N H"]) -> "Modulus":
         """Return the projection that leaves F free where ``held_out``."""
@@ -178,13 +176,13 @@ def impose_with_background_reference(
     factors: Tensor, amplitude: Tensor, weight: Tensor, shell: Tensor, background: Tensor
 ) -> None:
     """Plain torch form of :func:`impose_with_background`, any device."""
-    number = shell.long()
-    total = torch.zeros_like(background[0]).index_add_(0, number.flatten(), weight.flatten())
+    number, shells = shell.long(), background.shape[1]
+    total = sum_by_shell(number.flatten(), weight.flatten(), shells)
     for one, level in zip(factors, background, strict=True):
         b = level[number]
         ratio = amplitude / (one.real.square() + one.imag.square() + b.square() + _TINY).sqrt()
         one.mul_(1 + weight * (ratio - 1))
-        sums = torch.zeros_like(level).index_add_(0, number.flatten(), (weight * ratio).flatten())
+        sums = sum_by_shell(number.flatten(), (weight * ratio).flatten(), shells)
         level.mul_(torch.where(total > 0, sums / total.clamp_min(_TINY), 1))
 
 

@@ -5,7 +5,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from xraisim.core.errors import ConfigError
-from xraisim.core.fsc import shell_sums
+from xraisim.core.radial import shell_means
 
 
 def prtf(starts: list[Complex[Tensor, "G G G"]]) -> Float[Tensor, "shells"]:
@@ -21,5 +21,5 @@ def prtf(starts: list[Complex[Tensor, "G G G"]]) -> Float[Tensor, "shells"]:
     total = torch.zeros_like(starts[0])
     for factors in starts:
         total += factors / factors.abs().clamp_min(1e-20)
-    power = shell_sums((total / count).abs() ** 2) / shell_sums(torch.ones_like(total.real))
+    power = shell_means((total / count).abs() ** 2)
     return ((count * power - 1) / (count - 1)).clamp_min(0).sqrt()

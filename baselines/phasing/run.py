@@ -19,7 +19,8 @@ from baselines.phasing.stage import Progress, Stage, Starts
 from baselines.phasing.support import estimate_diameter, on_grid
 from baselines.phasing.twin import break_twins
 from xraisim.core.device import choose_device
-from xraisim.core.fsc import Resolution, first_crossing, shell_s
+from xraisim.core.fsc import Resolution, first_crossing
+from xraisim.core.radial import shell_s
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from baselines.phasing.transforms import forward, inverse
 from xraisim.core.errors import FormatError, SamplingError
 from xraisim.core.fourier import radius, reciprocal, to_density
-from xraisim.core.fsc import shell_numbers, shell_sums
+from xraisim.core.radial import shell_means, shell_numbers, shell_sums
 from xraisim.core.types import Volume
 
 #: of the shrinkwrap, unless another is given or found better
@@ -165,9 +165,8 @@ def contrast_autocorrelation(
     known = (r >= s_range[0]) & (r <= min(s_range[1], intensity.spacing * (intensity.grid // 2)))
     if weight is not None:
         known &= weight > 0
-    ones = torch.ones_like(intensity.values)
-    mean = shell_sums(intensity.values, known) / shell_sums(ones, known).clamp_min(1)
-    number = shell_numbers(intensity.grid).to(r.device).clamp_max(intensity.grid // 2)
+    mean = shell_means(intensity.values, known).nan_to_num(0.0)
+    number = shell_numbers(intensity.grid, r.device).clamp_max(intensity.grid // 2)
     ratio = intensity.values / mean.float()[number].clamp_min(1e-30)
     contrast = torch.where(known, ratio - 1, 0).to(torch.complex64)
     return to_density(contrast, intensity.spacing)

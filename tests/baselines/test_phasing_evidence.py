@@ -16,7 +16,8 @@ from baselines.phasing.support import FIRST_THRESHOLD, blur, stated_support
 from xraisim.core.align import align_density, shift_structure_factors
 from xraisim.core.errors import FormatError, SamplingError
 from xraisim.core.fourier import coordinates, radius, reciprocal, to_structure_factors
-from xraisim.core.fsc import Resolution, fsc, shell_sums
+from xraisim.core.fsc import Resolution, fsc
+from xraisim.core.radial import shell_sums
 from xraisim.core.types import Volume
 
 VOXEL = 4.0

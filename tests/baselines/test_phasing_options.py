@@ -16,7 +16,8 @@ from baselines.phasing.twin import break_twins
 from xraisim.core.align import align_density
 from xraisim.core.errors import ConfigError
 from xraisim.core.fourier import radius, reciprocal, to_structure_factors
-from xraisim.core.fsc import fsc, shell_numbers, shell_s, shell_sums
+from xraisim.core.fsc import fsc
+from xraisim.core.radial import shell_numbers, shell_s, shell_sums
 from xraisim.core.random import generator
 from xraisim.core.types import Volume
 

@@ -20,7 +20,8 @@ from baselines.phasing.support import (
 from xraisim.core.align import align_density, shift_structure_factors
 from xraisim.core.errors import ConfigError, DeviceError, FormatError, SamplingError
 from xraisim.core.fourier import radius, reciprocal, to_structure_factors
-from xraisim.core.fsc import first_crossing, fsc, shell_s
+from xraisim.core.fsc import first_crossing, fsc
+from xraisim.core.radial import shell_s
 from xraisim.core.types import Volume
 
 GRID, VOXEL, DIAMETER = 33, 5.0, 70.0

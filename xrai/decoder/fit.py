@@ -12,9 +12,9 @@ from torch import Tensor
 
 from xrai.decoder.config import FitConfig
 from xrai.decoder.implicit import ImplicitDecoder
-from xraisim.core.closed_form.volume import smooth_radial_mean
 from xraisim.core.fourier import coordinates
 from xraisim.core.merge import Accumulator
+from xraisim.core.radial import smooth_radial_mean
 
 
 def profile_of(sums: Accumulator) -> Float[Tensor, "shells"]:

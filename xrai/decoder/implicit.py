@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from xrai.decoder.config import DecoderConfig
 from xrai.decoder.encodings import encoding, network
 from xraisim.core import rotations
-from xraisim.core.merge import intensity_grid, radius_in_voxels
+from xraisim.core.fourier import radius
+from xraisim.core.merge import intensity_grid
+from xraisim.core.radial import interpolated, sum_by_shell
 from xraisim.core.sampling import slice_volume
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Pixels, Volume
@@ -48,11 +50,11 @@ class ImplicitDecoder(nn.Module):
         self.register_buffer("mates", turns if self.encoding.even else torch.cat([turns, -turns]))
         self.register_buffer("profile", profile.clamp_min(1e-12).log())
         half = torch.arange(self.grid**3) <= self.grid**3 // 2
-        radius = radius_in_voxels(self.grid).reshape(-1)
+        distance = radius(self.grid, 1.0).reshape(-1)
         # Beyond the pixels nothing is measured; the corners of the cube are never evaluated.
-        inside = torch.nonzero(half & (radius <= self.grid // 2))[:, 0]
+        inside = torch.nonzero(half & (distance <= self.grid // 2))[:, 0]
         self.register_buffer("inside", inside)
-        self.register_buffer("base", self._base(radius).reshape((self.grid,) * 3))
+        self.register_buffer("base", self._base(distance).reshape((self.grid,) * 3))
         # What no training changes is encoded once.
         fixed = not list(self.encoding.parameters())
         self.register_buffer("_features", self._encode(self._voxels()) if fixed else None)
@@ -123,10 +125,7 @@ class ImplicitDecoder(nn.Module):
 
     def _base(self, radius: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
         """Return the logarithm of the profile at radii in voxels; it ends as it is at the edge."""
-        last = len(self.profile) - 1
-        lower = radius.long().clamp_max(last)
-        upper = (lower + 1).clamp_max(last)
-        return torch.lerp(self.profile[lower], self.profile[upper], radius - lower.to(radius))
+        return interpolated(self.profile, radius)
 
 
 def radial_profile(
@@ -138,8 +137,7 @@ def radial_profile(
     """
     shell = (pixels.radius / spacing).round().long().clamp_max(shells - 1)
     signal = mean_counts - pixels.background
-    top = signal.new_zeros(shells).index_add_(0, shell, signal)
-    bottom = signal.new_zeros(shells).index_add_(0, shell, pixels.gain)
-    profile = top / bottom.clamp_min(1e-30)
+    exposure = sum_by_shell(shell, pixels.gain, shells)
+    profile = sum_by_shell(shell, signal, shells) / exposure.clamp_min(1e-30)
     lowest = profile[profile > 0].min() if bool((profile > 0).any()) else profile.new_tensor(1.0)
     return profile.clamp_min(0.5 * lowest)

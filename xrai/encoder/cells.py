@@ -12,10 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from xraisim.core import rotations
+from xraisim.core import rotations, so3
 from xraisim.core.symmetry import asymmetric_directions, asymmetric_mate, point_group
 
-_GOLDEN = (1 + math.sqrt(5)) / 2
 _VIEWS = 4  # view directions that share a rotation
 _KERNEL = 0.5  # width of their kernel, in spacings of the directions
 _DIRECTIONS, _COUNTED = 100, 50_000
@@ -33,7 +32,7 @@ class Cells(nn.Module):
     ) -> None:
         super().__init__()
         frames = view_frames(directions)
-        turn = about_beam(torch.arange(azimuths) * (math.pi / azimuths))
+        turn = so3.about_beam(torch.arange(azimuths) * (math.pi / azimuths))
         grid = rotations.multiply(turn[:, None], frames).reshape(-1, 4)
         self.azimuths, self.directions = azimuths, directions
         self.spacing_rad = math.sqrt(4 * math.pi / directions)
@@ -64,17 +63,11 @@ class Cells(nn.Module):
 
 
 def view_frames(directions: int) -> Float[Tensor, "v 4"]:
-    """Return rotations that bring near-uniform directions (a Fibonacci spiral) to +z."""
-    step = torch.arange(directions, dtype=torch.float64)
-    z = 1 - (2 * step + 1) / directions
-    azimuth = (2 * math.pi * step / _GOLDEN).remainder(2 * math.pi)
-    # Turn the direction's meridian to the x axis, then tilt it to the pole.
-    spin, tilt = torch.zeros(2, directions, 3, dtype=torch.float64)
-    spin[:, 2], tilt[:, 1] = -azimuth, -torch.acos(z)
-    frame = rotations.multiply(
-        rotations.from_rotation_vector(tilt), rotations.from_rotation_vector(spin)
-    )
-    return rotations.normalize(frame).float()
+    """Return rotations that bring near-uniform directions (:func:`so3.spiral`) onto the beam."""
+    view = so3.spiral(directions)
+    # The direction's meridian comes to lie along the x axis.
+    upright = so3.about_beam(-torch.atan2(view[:, 1], view[:, 0]))
+    return rotations.normalize(rotations.multiply(upright, so3.to_beam(view))).float()
 
 
 def views_in_use(pose: Float[Tensor, "n 4"], group: Float[Tensor, "m 4"] | None = None) -> float:
@@ -93,9 +86,3 @@ def views_in_use(pose: Float[Tensor, "n 4"], group: Float[Tensor, "m 4"] | None 
 
 def _or_trivial(group: Float[Tensor, "m 4"] | None) -> Float[Tensor, "m 4"]:
     return point_group("C1") if group is None else group
-
-
-def about_beam(angle: Float[Tensor, "n"]) -> Float[Tensor, "n 4"]:
-    """Return turns about the beam by ``angle`` (radians)."""
-    zero = torch.zeros_like(angle)
-    return torch.stack([torch.cos(angle / 2), zero, zero, torch.sin(angle / 2)], -1)

@@ -15,6 +15,7 @@ from torch import Tensor
 from xrai.poses.finder import PoseFinder
 from xraisim.core.closed_form.look_up import look_up_variance
 from xraisim.core.merge import intensity_grid
+from xraisim.core.radial import mean_by_shell
 from xraisim.core.types import Pixels, Volume
 
 _CHOICES = (2.7, 3.2, 4.0, 5.0)  # voxels per 1/D
@@ -75,24 +76,26 @@ def _mean_pattern(finder: PoseFinder) -> Tensor:
 
 def _relative_curvature(pixels: Pixels, mean: Tensor, diameter_angstrom: float) -> float:
     """Return |∇²V̄|/V̄ in D² (median over pixels), V̄ the radial mean of the intensity."""
-    signal = ((mean - pixels.background.cpu()) / pixels.gain.cpu().double()).numpy()
-    radius = pixels.radius.cpu().double().numpy() * diameter_angstrom
-    width, shell = _BIN, np.zeros(0, int)
-    while True:
-        shell = np.rint(radius / width).astype(int)
-        shell -= shell.min()
-        count = np.bincount(shell)
-        if count.all():
-            break
+    signal = (mean - pixels.background.cpu()) / pixels.gain.cpu().double()
+    radius = pixels.radius.cpu().double() * diameter_angstrom
+    width, shell = _BIN, _shells(radius, _BIN)
+    while not shell.bincount().all():
         width *= 1.25
-    profile = np.bincount(shell, signal) / count
+        shell = _shells(radius, width)
+    profile = mean_by_shell(shell, signal).numpy()
     if len(profile) < _SHELLS or profile.max() <= 0:
         return 0.0
-    s = radius.min() + np.arange(len(profile)) * width
+    s = float(radius.min()) + np.arange(len(profile)) * width
     slope = np.gradient(profile, width)
     curvature = np.gradient(slope, width) + 2 * slope / np.maximum(s, width)
     level = np.maximum(profile, 1e-9 * profile.max())
-    return float(np.median(np.abs(curvature / level)[shell]))
+    return float(np.median(np.abs(curvature / level)[shell.numpy()]))
+
+
+def _shells(radius: Tensor, width: float) -> Tensor:
+    """Return which shell, of that width and counted from the innermost, holds each radius."""
+    shell = (radius / width).round().long()
+    return shell - shell.min()
 
 
 def _voxels(finder: PoseFinder, oversampling: float) -> int:

@@ -13,7 +13,8 @@ from torch import Tensor
 from xrai.poses.finder import PoseFinder
 from xrai.rounds.sampling import choose_oversampling
 from xraisim.core.closed_form import volume_from_sums
-from xraisim.core.merge import Accumulator, intensity_grid, radius_in_voxels
+from xraisim.core.merge import Accumulator, intensity_grid
+from xraisim.core.radial import mean_by_shell, shell_numbers
 from xraisim.core.types import Photons, Volume
 
 _STEPS_OUT = 2
@@ -40,10 +41,8 @@ def opposite(volume: Volume, log_profile: Float[Tensor, "G G G"]) -> Volume:
     the profile of a steep intensity varies within a shell too.
     """
     residual = volume.values.log() - log_profile
-    shell = radius_in_voxels(volume.grid, residual.device).round().long()
-    count = torch.bincount(shell.reshape(-1))
-    total = residual.new_zeros(len(count)).index_add_(0, shell.reshape(-1), residual.reshape(-1))
-    angular = residual - (total / count.clamp_min(1))[shell]
+    shell = shell_numbers(volume.grid, residual.device)
+    angular = residual - mean_by_shell(shell.reshape(-1), residual.reshape(-1))[shell]
     return replace(volume, values=volume.values * torch.exp(-2 * angular))
 
 

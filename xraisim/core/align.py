@@ -19,7 +19,7 @@ from torch import Tensor
 from xraisim.core import rotations, so3
 from xraisim.core.errors import SamplingError
 from xraisim.core.fourier import coordinates, radius, to_density
-from xraisim.core.fsc import shell_numbers, shell_sums
+from xraisim.core.radial import mean_by_shell, shell_means, shell_numbers
 from xraisim.core.random import generator
 from xraisim.core.sampling import slice_volume
 from xraisim.core.types import Volume
@@ -100,7 +100,7 @@ def climb(
 def amplitude_deviation(intensity: Volume) -> Volume:
     """Return √I with the mean of each shell removed."""
     amplitude = intensity.values.clamp_min(0).sqrt()
-    mean = shell_sums(amplitude) / shell_sums(torch.ones_like(amplitude))
+    mean = shell_means(amplitude)
     number = shell_numbers(intensity.grid).clamp_max(len(mean) - 1)
     values = amplitude - mean[number].float()
     return Volume(values=values, spacing=intensity.spacing, kind=intensity.kind)
@@ -134,8 +134,7 @@ class AmplitudeScore:
         shell = shell_numbers(volume.grid).reshape(-1)[where]
         shell = torch.unique(shell, return_inverse=True)[1]
         amplitude = volume.values.reshape(-1)[where].clamp_min(0).sqrt()
-        total = torch.zeros(int(shell.max()) + 1).index_add_(0, shell, amplitude)
-        deviation = amplitude - (total / torch.bincount(shell))[shell]
+        deviation = amplitude - mean_by_shell(shell, amplitude)[shell]
         self._values = torch.nn.functional.normalize(deviation, dim=0)
         self._reference = reference
 
@@ -226,10 +225,9 @@ def _phase_ramp(grid: int, shift: Tensor, spacing: float) -> Tensor:
 
 def _whiten(values: Tensor, mask: Bool[Tensor, "G G G"]) -> Tensor:
     """Divide by the rms amplitude of each shell, and zero outside the mask."""
-    power = shell_sums(values.abs() ** 2, mask)
-    count = shell_sums(torch.ones_like(values.real), mask)
-    rms = torch.sqrt(power / count.clamp_min(1)).clamp_min(1e-30).float()
-    number = shell_numbers(values.shape[0]).to(values.device).clamp_max(len(rms) - 1)
+    power = shell_means(values.abs() ** 2, mask).nan_to_num(0.0)
+    rms = torch.sqrt(power).clamp_min(1e-30).float()
+    number = shell_numbers(values.shape[0], values.device).clamp_max(len(rms) - 1)
     return torch.where(mask & (power[number] > 0), values / rms[number], 0)
 
 

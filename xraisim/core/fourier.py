@@ -52,9 +52,9 @@ def coordinates(grid: int, spacing: float) -> Float[Tensor, "G G G 3"]:
     return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
 
 
-def radius(grid: int, spacing: float) -> Float[Tensor, "G G G"]:
+def radius(grid: int, spacing: float, device: str | torch.device = "cpu") -> Float[Tensor, "G G G"]:
     """Return the distance of every voxel from the centre, float32, in units of ``spacing``."""
-    squares = ((torch.arange(grid) - grid // 2).float() * spacing) ** 2
+    squares = ((torch.arange(grid, device=device) - grid // 2).float() * spacing) ** 2
     return torch.sqrt(squares[:, None, None] + squares[:, None] + squares)
 
 

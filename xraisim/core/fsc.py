@@ -9,35 +9,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from xraisim.core.errors import SamplingError
-from xraisim.core.fourier import radius, require_odd
-
-
-def shell_numbers(grid: int) -> Int[Tensor, "G G G"]:
-    """Return each voxel's distance from the centre in voxels, rounded (int64)."""
-    require_odd(grid)
-    return radius(grid, 1.0).round().long()
-
-
-def shell_s(grid: int, spacing: float) -> Float[Tensor, "shells"]:
-    """Return |s| in Å⁻¹ of the shells 0 … G//2 (float64)."""
-    return torch.arange(grid // 2 + 1, dtype=torch.float64) * spacing
-
-
-def shell_sums(
-    values: Float[Tensor, "G G G"], mask: Bool[Tensor, "G G G"] | None = None
-) -> Float[Tensor, "shells"]:
-    """Return the sum over each shell 0 … G//2 (float64), over voxels where ``mask`` is true."""
-    grid = values.shape[0]
-    number = shell_numbers(grid).to(values.device)
-    inside = number <= grid // 2
-    if mask is not None:
-        inside = inside & mask
-    out = torch.zeros(grid // 2 + 1, dtype=torch.float64, device=values.device)
-    return out.index_add_(0, number[inside], values[inside].double())
+from xraisim.core.radial import shell_means, shell_numbers, shell_sums
 
 
 def fsc(
@@ -65,9 +41,7 @@ def intensity_correlation(
     volume is constant (the centre voxel among them) are NaN.
     """
     _require_same(a, b)
-    ones = torch.ones_like(a)
-    count = shell_sums(ones, mask)
-    a, b = _without_mean(a, mask, count), _without_mean(b, mask, count)
+    a, b = _without_mean(a, mask), _without_mean(b, mask)
     cross = shell_sums(a * b, mask)
     return cross / torch.sqrt(shell_sums(a * a, mask) * shell_sums(b * b, mask))
 
@@ -84,10 +58,10 @@ def amplitude_correlation(
     return intensity_correlation(a.clamp_min(0).sqrt(), b.clamp_min(0).sqrt(), mask)
 
 
-def _without_mean(values: Tensor, mask: Tensor | None, count: Tensor) -> Tensor:
+def _without_mean(values: Tensor, mask: Tensor | None) -> Tensor:
     """Subtract each shell's mean; voxels beyond the last shell are left as they are."""
-    mean = shell_sums(values, mask) / count
-    number = shell_numbers(values.shape[0]).to(values.device)
+    mean = shell_means(values, mask)
+    number = shell_numbers(values.shape[0], values.device)
     # Double precision: shell means may be a million times the deviations near the beamstop.
     return values.double() - mean[number.clamp_max(len(mean) - 1)]
 

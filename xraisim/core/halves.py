@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from xraisim.core.fsc import Resolution, first_crossing, intensity_correlation, shell_s
+from xraisim.core.fsc import Resolution, first_crossing, intensity_correlation
+from xraisim.core.radial import shell_s
 from xraisim.core.types import Volume
 
 LEVEL = 0.143

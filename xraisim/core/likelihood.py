@@ -16,7 +16,7 @@ from xraisim.core import rotations
 from xraisim.core.admission import check_rows
 from xraisim.core.dispatch import in_loops
 from xraisim.core.entries import Entries, device_blocks, upload_entries
-from xraisim.core.kernels import poses as kernels
+from xraisim.core.kernels import likelihood as kernels
 from xraisim.core.sampling import (
     as_numpy,
     as_rows,

@@ -16,8 +16,9 @@ from torch import Tensor
 from xraisim.core import rotations
 from xraisim.core.dispatch import in_loops
 from xraisim.core.entries import device_blocks, upload_entries
-from xraisim.core.kernels import poses as kernels
+from xraisim.core.kernels import merge as kernels
 from xraisim.core.likelihood import kernel_arguments
+from xraisim.core.radial import mean_at, radial_mean
 from xraisim.core.sampling import (
     as_numpy,
     check_inside,
@@ -189,18 +190,6 @@ class Accumulator:
         return Volume(values=values, spacing=self.spacing, kind="intensity")
 
 
-def mean_at(volume: Volume, radius: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
-    """Return the volume's mean over the shell nearest to each |s| (Å⁻¹).
-
-    Beyond its last whole shell it is the mean of that one.
-    """
-    shell = radius_in_voxels(volume.grid, volume.values.device).round().long().reshape(-1)
-    total = torch.bincount(shell, volume.values.reshape(-1).double())
-    profile = total / torch.bincount(shell)
-    nearest = (radius / volume.spacing).round().long().clamp_max(volume.grid // 2)
-    return profile[nearest].to(radius)
-
-
 def resample(volume: Volume, grid: int, spacing: float) -> Volume:
     """Return the intensity on another grid; beyond its own, it keeps its value at the edge."""
     axis = (torch.arange(grid, device=volume.values.device) - grid // 2) * spacing
@@ -210,25 +199,6 @@ def resample(volume: Volume, grid: int, spacing: float) -> Volume:
     unturned = torch.eye(3, device=points.device)[None]
     values = slice_volume(volume.values, unturned, points.contiguous(), volume.spacing)
     return Volume(values=values.reshape(grid, grid, grid), spacing=spacing, kind=volume.kind)
-
-
-def radius_in_voxels(grid: int, device: str | torch.device = "cpu") -> Float[Tensor, "G G G"]:
-    """Return each voxel's distance from the centre, in voxels."""
-    axis = torch.arange(grid, device=device, dtype=torch.float32) - grid // 2
-    return torch.sqrt(axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis**2)
-
-
-def radial_mean(
-    numerator: Float[Tensor, "G G G"], weight: Float[Tensor, "G G G"]
-) -> Float[Tensor, "G G G"]:
-    """Return Σ numerator / Σ weight over each voxel's shell; empty shells take the lowest mean."""
-    shell = radius_in_voxels(numerator.shape[0], numerator.device).round().long()
-    count = int(shell.max()) + 1
-    top = numerator.new_zeros(count).index_add_(0, shell.reshape(-1), numerator.reshape(-1))
-    bottom = numerator.new_zeros(count).index_add_(0, shell.reshape(-1), weight.reshape(-1))
-    profile = top / bottom.clamp_min(1e-30)
-    lowest = profile[(bottom > 0) & (profile > 0)].min()
-    return torch.where(bottom > 0, profile, lowest).clamp_min(lowest)[shell]
 
 
 def intensity_grid(

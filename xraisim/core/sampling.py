@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xraisim.core.dispatch import in_loops
 from xraisim.core.errors import DivergedError, SamplingError
-from xraisim.core.kernels import slices as kernels
+from xraisim.core.kernels import sampling as kernels
 
 _ROUNDING = 2.0**-21  # of the edge: what a coordinate in float32 may be off, and more
 _NO_ROTATION = 0.01  # rows and columns of a rotation are nearer to length 1

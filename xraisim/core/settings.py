@@ -107,6 +107,12 @@ class Settings:
         """Raise :class:`ConfigError` for settings that exclude each other."""
 
 
+def require(holds: bool, name: str, value: object, expected: str) -> None:
+    """Raise :class:`ConfigError` for a value that does not go with the others."""
+    if not holds:
+        raise ConfigError(f"{name} is {value}; expected {expected}")
+
+
 def check_ranges(cls: type, values: Mapping[str, Any], prefix: str) -> None:
     """Raise :class:`ConfigError` for the first of the values that is not what ``cls`` allows."""
     hints = _hints(cls)

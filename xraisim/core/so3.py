@@ -1,4 +1,8 @@
-"""Sampling of the rotation group: Haar draws, near-uniform grids, local perturbations."""
+"""Sampling of the rotation group: Haar draws, near-uniform grids, local perturbations.
+
+A grid of views × in-plane angles is made of directions (:func:`spiral`), the turns that bring them
+onto the beam (:func:`to_beam`), and turns about it (:func:`about_beam`).
+"""
 
 import math
 
@@ -9,6 +13,7 @@ from torch import Tensor
 from xraisim.core import rotations
 
 _PSI = 1.533751168755204288118041  # root of ψ⁴ = ψ + 4 (Alexa, CVPR 2022, eq. 6)
+_GOLDEN = (1 + math.sqrt(5)) / 2
 
 
 def super_fibonacci(n: int) -> Float[Tensor, "n 4"]:
@@ -25,6 +30,34 @@ def super_fibonacci(n: int) -> Float[Tensor, "n 4"]:
         outer * torch.cos(beta),
     ]
     return torch.stack(grid, dim=-1).float()
+
+
+def spiral(n: int) -> Float[Tensor, "n 3"]:
+    """Return ``n`` near-uniform unit vectors from +z to −z, a Fibonacci spiral (González 2010).
+
+    Float64.
+    """
+    if n < 1:
+        raise ValueError(f"a grid of directions needs at least one, found n = {n}")
+    step = torch.arange(n, dtype=torch.float64)
+    z = 1 - (2 * step + 1) / n
+    azimuth = 2 * math.pi * step / _GOLDEN
+    rim = torch.sqrt(1 - z**2)
+    return torch.stack([rim * torch.cos(azimuth), rim * torch.sin(azimuth), z], dim=-1)
+
+
+def to_beam(directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
+    """Return the shortest turns that take directions of length 1 to the z axis, float64."""
+    x, y, z = directions.double().unbind(1)
+    quaternion = torch.stack([1 + z, y, -x, torch.zeros_like(z)], 1)
+    quaternion[z < -1 + 1e-12] = torch.tensor([0.0, 1.0, 0.0, 0.0], dtype=torch.float64)
+    return rotations.normalize(quaternion)
+
+
+def about_beam(angle: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch 4"]:
+    """Return turns about the z axis by ``angle`` (radians)."""
+    zero = torch.zeros_like(angle)
+    return torch.stack([torch.cos(angle / 2), zero, zero, torch.sin(angle / 2)], -1)
 
 
 def spacing(n: int) -> float:

@@ -104,17 +104,11 @@ def symmetrize(
 def asymmetric_directions(n: int, group: Float[Tensor, "m 4"]) -> Float[Tensor, "d 3"]:
     """Return near-uniform unit vectors, float32, within one asymmetric unit: about ``n``/order.
 
-    Of a Fibonacci spiral of ``n`` directions over the sphere (González 2010), those that lie closer
-    to one fixed direction than all their mates g·v do: the Dirichlet cell of that direction. The
+    Of a spiral of ``n`` directions over the sphere (:func:`so3.spiral`), those that lie closer to
+    one fixed direction than all their mates g·v do: the Dirichlet cell of that direction. The
     vectors are meant in the particle's frame, such as the beam Rᵀz seen from the particle.
     """
-    if n < 1:
-        raise ValueError(f"a grid of directions needs at least one, found n = {n}")
-    step = torch.arange(n, dtype=torch.float64)
-    z = 1 - (2 * step + 1) / n
-    azimuth = 2 * math.pi * step / _GOLDEN
-    rim = torch.sqrt(1 - z**2)
-    spiral = torch.stack([rim * torch.cos(azimuth), rim * torch.sin(azimuth), z], dim=-1)
+    spiral = so3.spiral(n)
     # (g v)·r = v·(gᵀ r); the identity is the group's first element.
     reference = torch.tensor(_REFERENCE, dtype=torch.float64)
     mates = rotations.to_matrix(group.double().cpu()).mT @ reference

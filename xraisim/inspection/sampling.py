@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from xraisim.core.errors import FormatError
+from xraisim.core.radial import mean_by_shell, shells_between
 from xraisim.core.types import Photons, Pixels
 from xraisim.files.patterns import PatternReader
 
@@ -52,14 +54,13 @@ class RadialProfile:
 
 def radial_profile(pixels: Pixels, mean: np.ndarray) -> RadialProfile:
     """Return the profile of a mean pattern, ``mean`` [P] over the whole detector."""
-    radius = pixels.radius.double().numpy()
+    radius = pixels.radius.double()
     shells = int(np.clip(len(radius) // 16, 4, _MOST_SHELLS))
-    edges = np.linspace(radius.min(), radius.max(), shells + 1)
-    shell = np.clip(np.digitize(radius, edges) - 1, 0, shells - 1)
-    number = np.bincount(shell, minlength=shells)
-    columns = (radius, mean[pixels.index.numpy()], pixels.background.double().numpy())
-    sums = [np.bincount(shell, values, minlength=shells)[number > 0] for values in columns]
-    s, photons, background = (total / number[number > 0] for total in sums)
+    edges = np.linspace(float(radius.min()), float(radius.max()), shells + 1)
+    shell = shells_between(radius, torch.from_numpy(edges))
+    columns = (radius, torch.from_numpy(mean)[pixels.index], pixels.background.double())
+    means = [mean_by_shell(shell, values, shells).numpy() for values in columns]
+    s, photons, background = (one[np.isfinite(means[0])] for one in means)
     return RadialProfile(s=s, photons=photons, background=background)
 
 

@@ -11,9 +11,12 @@ from typing import Any
 
 import finufft
 import numpy as np
+import torch
 from scipy.interpolate import PchipInterpolator
 
+from xraisim.core import so3
 from xraisim.core.errors import SamplingError
+from xraisim.core.radial import shell_means
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.form_factors import RadialBasis
 from xraisim.scattering.friedel import Scatterer
@@ -67,12 +70,7 @@ def _of_shells(
     values = intensity_cube(particle, grid, spacing, photon_energy_ev)
     squared = (np.arange(grid) - grid // 2) ** 2
     radius = np.sqrt(squared[:, None, None] + squared[:, None] + squared)
-    shell = np.round(radius).astype(np.int64).reshape(-1)
-    count = np.bincount(shell)
-    rings = grid // 2  # those that the cube holds whole
-    s, intensity = (
-        np.bincount(shell, weights=x.reshape(-1))[:rings] / count[:rings] for x in (radius, values)
-    )
+    s, intensity = (shell_means(torch.from_numpy(x)).numpy()[:-1] for x in (radius, values))
     return RadialIntensity(s=s * spacing, intensity=intensity)
 
 
@@ -91,17 +89,11 @@ def _of_slices(atoms: Atoms, s_max: float, photon_energy_ev: float | None) -> Ra
     )
     functions = np.array([np.interp(radius**2, basis.s**2, f) for f in basis.functions])
     total = np.zeros(rings)
-    for normal in _directions(_SLICES):
+    half_sphere = so3.spiral(2 * _SLICES)[:_SLICES].numpy()
+    for normal in half_sphere:
         rings_F = _slice(atoms.positions @ _plane(normal), strengths, radius)
         total += (np.abs(np.einsum("br,bra->ra", functions, rings_F)) ** 2).mean(1)
     return RadialIntensity(s=radius, intensity=total / _SLICES)
-
-
-def _directions(n: int) -> np.ndarray:
-    """Return ``n`` near-uniform unit vectors of the upper half sphere, a spiral [n, 3]."""
-    z = (np.arange(n) + 0.5) / n
-    azimuth = np.pi * (3 - np.sqrt(5)) * np.arange(n)
-    return np.stack([np.sqrt(1 - z**2) * f(azimuth) for f in (np.cos, np.sin)] + [z], axis=1)
 
 
 def _plane(normal: np.ndarray) -> np.ndarray:

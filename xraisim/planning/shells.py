@@ -5,8 +5,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from xraisim.core import so3
+from xraisim.core.radial import shells_between, sum_by_shell
 from xraisim.planning import formulas
 
 _MOST_SHELLS = 16
@@ -73,9 +75,10 @@ def shells(
     """
     edges = shell_edges(float(radius.min()), float(radius.max()), diameter)
     bins = len(edges) - 1
-    member = np.clip(np.digitize(radius, edges) - 1, 0, bins - 1)
-    pixels = np.bincount(member, minlength=bins)
-    sums = np.stack([np.bincount(member, row, minlength=bins) for row in values], axis=1)
+    s, bounds, *rows = (torch.tensor(one).double() for one in (radius, edges, *values))
+    member = shells_between(s, bounds)
+    pixels = member.bincount(minlength=bins)
+    sums = torch.stack([sum_by_shell(member, row, bins) for row in rows], 1).numpy()
     sums[:, 3] = np.cumsum(sums[:, 3])
     alone = [
         _shell(edges[i : i + 2], int(pixels[i]), sums[i], diameter, wavelength, correlation)

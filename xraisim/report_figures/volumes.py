@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xraisim.core.fourier import radius
-from xraisim.core.fsc import shell_s, shell_sums
 from xraisim.core.halves import LEVEL, agreement
+from xraisim.core.radial import shell_means, shell_s
 from xraisim.core.types import Volume
 from xraisim.figure_axes import COLOURS, resolution_axis, resolution_ticks
 
@@ -53,9 +53,9 @@ def profile(volumes: Mapping[str, Volume], s_range: tuple[float, float]) -> Figu
     axes.set_prop_cycle(color=COLOURS)
     for name, volume in volumes.items():
         s = shell_s(volume.grid, volume.spacing).numpy()
-        mean = shell_sums(volume.values) / shell_sums(torch.ones_like(volume.values))
-        use = (s >= s_range[0]) & (s <= s_range[1]) & (mean.numpy() > 0)
-        axes.plot(s[use], mean.numpy()[use], label=name)
+        mean = shell_means(volume.values).numpy()
+        use = (s >= s_range[0]) & (s <= s_range[1]) & (mean > 0)
+        axes.plot(s[use], mean[use], label=name)
     axes.set(yscale="log", xlabel="s = 1/d (1/Å)", ylabel="mean intensity (electrons²)")
     axes.set_xlim(0, s_range[1])
     if len(volumes) > 1:

@@ -1,20 +1,22 @@
 """Homogeneous particles: the Fourier transforms of a sphere, a cube and two other Platonic solids.
 
 F(s) = n ∫ exp(2πi s·r) d³r over the body, n the electron density. Sphere: 3(sin x − x cos x)/x³ of
-its volume with x = πDs (Rayleigh 1911); cube: Π sinc; polyhedra: ``shape_kernels``.
+its volume with x = πDs (Rayleigh 1911); cube: Π sinc; polyhedra: ``kernels.shapes``.
 """
 
 import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 from scipy.spatial import ConvexHull
 
 from xraisim.core.errors import ConfigError
+from xraisim.core.settings import NotNegative, OneOf, Settings
+from xraisim.sample.kernels.shapes import polyhedron
 from xraisim.sample.materials import MATERIALS, Material
-from xraisim.sample.shape_kernels import polyhedron
 from xraisim.scattering.friedel import Amplitude, Slab
 
 SHAPES = ("sphere", "cube", "octahedron", "icosahedron")
@@ -22,7 +24,7 @@ _GOLDEN = (1 + math.sqrt(5)) / 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Body:
+class Body(Settings):
     """A homogeneous body around the origin.
 
     ``size_angstrom`` is the diameter of a sphere and the edge of the others. A cube's edges lie
@@ -32,17 +34,13 @@ class Body:
     :class:`ConfigError`.
     """
 
-    shape: str
-    size_angstrom: float
+    shape: Annotated[str, OneOf(*SHAPES)]
+    size_angstrom: NotNegative
     material: str = ""
-    electrons_per_angstrom3: float = 0.0
+    electrons_per_angstrom3: NotNegative = 0.0
 
-    def __post_init__(self) -> None:
-        if self.shape not in SHAPES:
-            raise ConfigError(f"shape is {self.shape!r}; expected one of {', '.join(SHAPES)}")
-        for name in ("size_angstrom", "electrons_per_angstrom3"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be a positive number")
+    def check(self) -> None:
+        """Refuse a body without a size or a density, with two, or of an unknown material."""
         if self.size_angstrom == 0:
             raise ConfigError(f"a {self.shape} needs a size; found none")
         if bool(self.material) == bool(self.electrons_per_angstrom3):

@@ -17,7 +17,7 @@ import gemmi
 import numpy as np
 
 from xraisim.core.settings import Range, Settings
-from xraisim.sample.solvent_kernels import mark_balls, shrink
+from xraisim.sample.kernels.solvent import mark_balls, shrink
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.friedel import Amplitude, Slab
 from xraisim.scattering.structure_factor import transforms

@@ -15,7 +15,7 @@ import numpy as np
 
 from xraisim.core.errors import SamplingError
 from xraisim.scattering.friedel import Scatterer, Slab, for_each_slab, slabs
-from xraisim.scattering.scattering_kernels import filter_rows, friedel_intensities
+from xraisim.scattering.kernels.intensity import filter_rows, friedel_intensities
 
 #: voxels per 1/D with D the particle's diameter; 2 would be the Nyquist sampling of |F|²
 VOXELS_PER_SPECKLE = 3.0

@@ -7,7 +7,7 @@ different at s and −s; nothing here averages the two.
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import finufft
 import numpy as np
@@ -15,17 +15,39 @@ import numpy as np
 from xraisim.core.errors import SamplingError
 from xraisim.scattering.form_factors import IT92_LIMIT_PER_ANGSTROM, RadialBasis, profile
 from xraisim.scattering.friedel import Slab, full_cube
-from xraisim.scattering.scattering_kernels import add_weighted, direct_sum
-
-if TYPE_CHECKING:
-    from xraisim.sample.structure import Atoms  # which imports this module
+from xraisim.scattering.kernels.structure_factor import add_weighted, direct_sum
 
 _ACCURACY = 2e-5  # of the non-uniform FFT, in float32
 _CHUNK_ATOMS = 2_000_000
 
 
+class Atoms(Protocol):
+    """N atoms around the origin; :class:`xraisim.sample.structure.Atoms` are some."""
+
+    @property
+    def positions(self) -> np.ndarray:
+        """float64 [N, 3], Å."""
+
+    @property
+    def elements(self) -> np.ndarray:
+        """Atomic numbers, int16 [N]."""
+
+    @property
+    def occupancy(self) -> np.ndarray:
+        """float32 [N]."""
+
+    @property
+    def b_iso(self) -> np.ndarray:
+        """float32 [N], Å²."""
+
+    def __len__(self) -> int: ...
+
+    def at_rest(self) -> "Atoms":
+        """Return the same atoms with all B factors zero."""
+
+
 def structure_factor_grid(
-    atoms: "Atoms",
+    atoms: Atoms,
     grid: int,
     spacing: float,
     photon_energy_ev: float | None,
@@ -51,8 +73,10 @@ class AtomicAmplitude:
     Hermitian; the functions' real parts, f₀ + f′, add up to A and their imaginary parts, f″, to B.
     """
 
-    def __init__(self, atoms: "Atoms", s_max: float, photon_energy_ev: float | None) -> None:
+    def __init__(self, atoms: Atoms, s_max: float, photon_energy_ev: float | None) -> None:
         """``s_max`` in Å⁻¹: farther out the profiles stay as they are there."""
+        if not 0 < s_max < math.inf:
+            raise SamplingError(f"amplitudes up to s = {s_max} Å⁻¹; expected a positive number")
         self._atoms = atoms
         self._basis = RadialBasis(atoms.elements, atoms.b_iso, s_max, photon_energy_ev)
         self._kinds = np.unique(
@@ -85,7 +109,7 @@ def _chunks(atoms: int) -> Iterator[slice]:
         yield slice(start, start + _CHUNK_ATOMS)
 
 
-def _kind(atoms: "Atoms", chunk: slice) -> np.ndarray:
+def _kind(atoms: Atoms, chunk: slice) -> np.ndarray:
     """Return one number for each pair of element and B factor (in float32), uint64 [n]."""
     b_bits = np.ascontiguousarray(atoms.b_iso[chunk], np.float32).view(np.uint32)
     return (atoms.elements[chunk].astype(np.uint64) << np.uint64(32)) | b_bits
@@ -109,7 +133,7 @@ def transforms(positions: np.ndarray, strengths: np.ndarray, slab: Slab) -> Iter
 
 
 def structure_factor_direct(
-    atoms: "Atoms", s: np.ndarray, photon_energy_ev: float | None, *, b_factors: bool = True
+    atoms: Atoms, s: np.ndarray, photon_energy_ev: float | None, *, b_factors: bool = True
 ) -> np.ndarray:
     """Return F at ``s`` [P, 3] (Å⁻¹) as a plain sum over atoms, complex128 [P], electrons.
 
@@ -136,14 +160,6 @@ def structure_factor_direct(
             scaled = profiles[local.reshape(-1)[partial]] * weight[partial, None]
             total += direct_sum(s, positions[partial], np.arange(len(partial)), scaled)
     return total
-
-
-def radius_of_gyration_angstrom(atoms: "Atoms") -> float:
-    """Return the radius of gyration of the electrons, each atom a point of f(0) electrons, Å."""
-    weight = atoms.point_electrons
-    centre = np.average(atoms.positions, axis=0, weights=weight)
-    squared = ((atoms.positions - centre) ** 2).sum(1)
-    return float(np.sqrt(np.average(squared, weights=weight)))
 
 
 def check_range(s: float) -> None:

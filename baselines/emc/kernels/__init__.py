@@ -1,1 +1,1 @@
-"""Fused loops of EMC on the CPU; each has a plain reference beside the function that calls it."""
+"""Compiled loops of EMC."""

@@ -1,10 +1,12 @@
 """Angular harmonics of photons, pattern by pattern."""
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from xraisim.core.kernels.compiled import compiled
 
 
-@njit(parallel=True, fastmath=True, cache=True)
+@compiled(fast=True, parallel=True)
 def photon_harmonics(
     offsets, pixel, value, inner, weight, cosine, sine, limits, order, start, first
 ):

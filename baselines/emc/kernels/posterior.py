@@ -6,10 +6,12 @@ columns share one state; ``first`` is the number of a tile's first column.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from xraisim.core.kernels.compiled import compiled
 
 
-@njit(parallel=True, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, cache=True)
+@compiled(fast=True, parallel=True)
 def find_peaks(even, odd, prior, beta, first, peak, best):
     """Raise ``peak`` [n] to the highest x, and set ``best`` [n, 2] to its column and angle."""
     J, n, K = even.shape
@@ -29,7 +31,7 @@ def find_peaks(even, odd, prior, beta, first, peak, best):
                         break
 
 
-@njit(parallel=True, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, cache=True)
+@compiled(fast=True, parallel=True)
 def sum_weights(even, odd, prior, beta, lowest, peak, sums):
     """Add to ``sums`` [n, 4]: Σ eʸ, Σ y eʸ, Σ LL eʸ and how many y = x − peak exceed ``lowest``."""
     J, n, K = even.shape
@@ -58,7 +60,7 @@ def sum_weights(even, odd, prior, beta, lowest, peak, sums):
         sums[i, 3] += kept
 
 
-@njit(parallel=True, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, cache=True)
+@compiled(fast=True, parallel=True)
 def list_entries(even, odd, prior, beta, lowest, peak, mass, first, cursor, column, angle, weight):
     """Write the entries that :func:`sum_weights` counted, normalised, from ``cursor`` [n] on."""
     J, n, K = even.shape
@@ -83,7 +85,7 @@ def list_entries(even, odd, prior, beta, lowest, peak, mass, first, cursor, colu
         cursor[i] = at
 
 
-@njit(parallel=True, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, cache=True)
+@compiled(fast=True, parallel=True)
 def normalise(even, odd, prior, beta, lowest, peak, mass):
     """Overwrite the halves of LL by those of P: sum and difference of P half a turn apart."""
     J, n, K = even.shape
@@ -99,60 +101,3 @@ def normalise(even, odd, prior, beta, lowest, peak, mass):
                 p = np.exp(here) * scale if here >= lowest else np.float32(0)
                 q = np.exp(there) * scale if there >= lowest else np.float32(0)
                 e[k], o[k] = p + q, p - q
-
-
-@njit(parallel=True, fastmath=True, cache=True)
-def spread_entries(group, pattern, angle, weight, direction, cosine, sine, rows, start, rings, out):
-    """Add sparse entries, sorted by direction, to the templates' adjoint ``out`` [D, W].
-
-    Entries ``group[g]:group[g+1]`` have the direction ``direction[g]``, and patterns one after
-    another; ``cosine``, ``sine`` [A, M]: of mα, harmonics in packed order; ``rows`` [n, W]: the
-    patterns; ``start``, ``rings`` [M]: how rows are packed.
-    """
-    M = len(start)
-    for g in prange(len(direction)):
-        target = out[direction[g]]
-        c, s = np.empty(M, np.float32), np.empty(M, np.float32)
-        entry = group[g]
-        while entry < group[g + 1]:
-            i = pattern[entry]
-            c[:], s[:] = 0, 0
-            while entry < group[g + 1] and pattern[entry] == i:
-                a, w = angle[entry], weight[entry]
-                for m in range(M):
-                    c[m] += w * cosine[a, m]
-                    s[m] += w * sine[a, m]
-                entry += 1
-            row = rows[i]
-            for m in range(M):
-                at, length = start[m], rings[m]
-                cm, sm = c[m], s[m]
-                for q in range(at, at + length):
-                    re, im = row[q], row[q + length]
-                    target[q] += cm * re + sm * im
-                    target[q + length] += cm * im - sm * re
-
-
-@njit(parallel=True, fastmath=True, cache=True)
-def correlate_candidates(rows, templates, candidate, start, rings, out):
-    """Write X [M, 2, n, K] of patterns [n, W] and their candidate templates [n, K] (−1: none)."""
-    n, K = candidate.shape
-    M = len(start)
-    for i in prange(n):
-        row = rows[i]
-        for k in range(K):
-            d = candidate[i, k]
-            if d < 0:
-                for m in range(M):
-                    out[m, 0, i, k], out[m, 1, i, k] = 0, 0
-                continue
-            template = templates[d]
-            for m in range(M):
-                at, length = start[m], rings[m]
-                real, imag = np.float32(0), np.float32(0)
-                for q in range(at, at + length):
-                    re, im = row[q], row[q + length]
-                    cr, ci = template[q], template[q + length]
-                    real += re * cr + im * ci
-                    imag += im * cr - re * ci
-                out[m, 0, i, k], out[m, 1, i, k] = real, imag

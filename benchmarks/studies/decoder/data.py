@@ -13,9 +13,10 @@ from torch import Tensor
 
 from benchmarks.task import load_task
 from xraisim.core import so3
-from xraisim.core.fsc import intensity_correlation, shell_s
+from xraisim.core.fsc import intensity_correlation
 from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.merge import Accumulator, intensity_grid
+from xraisim.core.radial import shell_s
 from xraisim.core.random import generator
 from xraisim.core.types import Photons, Pixels, Volume
 from xraisim.sample.locate import locate

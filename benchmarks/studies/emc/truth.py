@@ -15,8 +15,9 @@ from torch import Tensor
 from xraisim.core import rotations, so3
 from xraisim.core.align import align_intensity
 from xraisim.core.fourier import coordinates
-from xraisim.core.fsc import intensity_correlation, shell_s
+from xraisim.core.fsc import intensity_correlation
 from xraisim.core.merge import intensity_grid
+from xraisim.core.radial import shell_s
 from xraisim.core.sampling import insert_slices, slice_volume
 from xraisim.core.types import Photons, Pixels, Volume
 

@@ -42,9 +42,10 @@ from xraisim.core import config as configuration
 from xraisim.core.align import Alignment, rotate_volume
 from xraisim.core.align_poses import align_poses
 from xraisim.core.closed_form import volume_from_sums
-from xraisim.core.fsc import intensity_correlation, shell_s
+from xraisim.core.fsc import intensity_correlation
 from xraisim.core.json_text import to_json
 from xraisim.core.merge import Accumulator
+from xraisim.core.radial import shell_s
 from xraisim.core.symmetry import angle_modulo_mate, point_group
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader

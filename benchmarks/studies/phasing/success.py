@@ -24,8 +24,9 @@ from benchmarks.studies.common import study_record
 from xraisim import console
 from xraisim.core.align import align_density, shift_structure_factors
 from xraisim.core.fourier import crop_or_pad
-from xraisim.core.fsc import fsc, shell_s
+from xraisim.core.fsc import fsc
 from xraisim.core.merge import intensity_grid
+from xraisim.core.radial import shell_s
 from xraisim.core.types import Volume
 from xraisim.sample.locate import locate
 from xraisim.sample.structure import read_atoms

@@ -17,8 +17,9 @@ from benchmarks.score import curve_within, resolution
 from xraisim.core import rotations
 from xraisim.core.align import Alignment, align_density, align_intensity
 from xraisim.core.fourier import coordinates, radius, reciprocal, to_structure_factors
-from xraisim.core.fsc import Resolution, fsc, shell_s, shell_sums
+from xraisim.core.fsc import Resolution, fsc
 from xraisim.core.merge import intensity_grid
+from xraisim.core.radial import mean_by_shell, shell_s, shell_sums
 from xraisim.core.types import Volume
 from xraisim.sample.shapes import Body
 
@@ -73,11 +74,9 @@ def angular(values: Float[Tensor, "G G G"]) -> Float[Tensor, "G G G"]:
     """Return a volume less its mean at each distance from the centre: zero if it is round."""
     r = radius(values.shape[0], 1.0)
     bins = (_BINS_PER_SHELL * r).round().long().reshape(-1)
-    count = torch.bincount(bins)
-    total = torch.bincount(bins, values.double().reshape(-1))
-    filled = count > 0
-    at = torch.arange(len(count))[filled] / _BINS_PER_SHELL
-    mean = np.interp(r.numpy(), at.numpy(), (total[filled] / count[filled]).numpy())
+    profile = mean_by_shell(bins, values.double().reshape(-1))
+    filled = torch.nonzero(bins.bincount())[:, 0]
+    mean = np.interp(r.numpy(), (filled / _BINS_PER_SHELL).numpy(), profile[filled].numpy())
     return values - torch.from_numpy(mean).to(values)
 
 

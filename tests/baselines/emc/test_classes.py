@@ -11,7 +11,7 @@ from baselines.emc.iterate import Estimate, iterate
 from baselines.emc.models import Model
 from baselines.emc.stage import make_stage
 from xraisim.core.fourier import radius
-from xraisim.core.merge import radial_mean
+from xraisim.core.radial import radial_mean
 from xraisim.core.types import Photons, Volume
 
 LEVEL = Level(reach=3.0, rotations=700, iterations=1)

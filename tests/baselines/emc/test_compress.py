@@ -22,8 +22,9 @@ from baselines.emc.orientations import OrientationGrid, oriented
 from baselines.emc.polar import PolarGrid
 from baselines.emc.posterior import Entries
 from xraisim.core.fourier import radius, reciprocal, to_structure_factors
-from xraisim.core.fsc import intensity_correlation, shell_s
-from xraisim.core.merge import Accumulator, intensity_grid, radial_mean
+from xraisim.core.fsc import intensity_correlation
+from xraisim.core.merge import Accumulator, intensity_grid
+from xraisim.core.radial import radial_mean, shell_s
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Photons
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from baselines.emc.correlate import (
-    candidate_products,
+    candidate_products_reference,
     correlate,
     correlate_candidates,
     expand_angles,
@@ -111,7 +111,7 @@ def test_candidates_are_columns_of_the_whole(polar, waves, templates, rows):
     at = candidates.clamp_min(0).long().expand(polar.angles, -1, -1)
     expected = everywhere.gather(2, at) * (candidates >= 0)
     fused = _whole_turn(correlate_candidates(polar, waves, rows, templates, candidates))
-    products = candidate_products(polar, rows, templates, candidates)
+    products = candidate_products_reference(polar, rows, templates, candidates)
     plain = _whole_turn(expand_angles(waves, products))
     torch.testing.assert_close(fused, expected, rtol=1e-4, atol=2e-3)
     torch.testing.assert_close(plain, expected, rtol=1e-4, atol=2e-3)

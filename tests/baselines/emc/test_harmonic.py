@@ -12,7 +12,8 @@ from baselines.emc.models import Model
 from baselines.emc.posterior import posterior, posterior_reference
 from baselines.emc.stage import make_stage
 from xraisim.core.fourier import radius
-from xraisim.core.fsc import intensity_correlation, shell_s
+from xraisim.core.fsc import intensity_correlation
+from xraisim.core.radial import shell_s
 
 PATTERNS = 120
 CONFIG = EmcConfig(levels=(Level(reach=3.0, rotations=700, iterations=1),), oversampling=4.0)

@@ -7,7 +7,7 @@ import torch
 
 from baselines.emc.models import Columns, Model
 from baselines.emc.orientations import oriented
-from xraisim.core.merge import radial_mean
+from xraisim.core.radial import radial_mean
 
 
 @pytest.fixture(scope="module")

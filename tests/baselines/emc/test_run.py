@@ -15,7 +15,8 @@ from xraisim.core import rotations, so3
 from xraisim.core.align import align_intensity
 from xraisim.core.errors import FormatError, SamplingError, UserError
 from xraisim.core.fourier import coordinates, radius
-from xraisim.core.fsc import intensity_correlation, shell_s
+from xraisim.core.fsc import intensity_correlation
+from xraisim.core.radial import shell_s
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.poses import read_poses

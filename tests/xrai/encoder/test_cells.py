@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from xrai.encoder.cells import Cells, about_beam, view_frames, views_in_use
+from xrai.encoder.cells import Cells, view_frames, views_in_use
 from xrai.encoder.modes import modes
 from xraisim.core import rotations, so3
 from xraisim.core.random import generator
@@ -43,7 +43,7 @@ def test_mean_over_the_shares_is_the_rotation(cells):
 
 def test_a_turn_of_the_pattern_shifts_the_azimuth_alone(cells):
     pose = so3.haar(20, generator(1, "pose"))
-    turn = about_beam(torch.full((20,), 5 * math.pi / cells.azimuths))
+    turn = so3.about_beam(torch.full((20,), 5 * math.pi / cells.azimuths))
     before, share = cells.shares(pose)
     after, turned = cells.shares(rotations.multiply(turn, pose))
     shifted = (before + 5 * cells.directions) % (cells.azimuths * cells.directions)
@@ -109,5 +109,5 @@ def test_views_in_use_are_counted_by_their_entropy():
     assert views_in_use(uniform, group) == pytest.approx(100, rel=0.05)
     assert views_in_use(rotations.multiply(uniform[:1], group.float()), group) == pytest.approx(1)
     # Turns of the pattern about the beam do not change the view.
-    turned = rotations.multiply(about_beam(torch.linspace(0, 3, 35)), half)
+    turned = rotations.multiply(so3.about_beam(torch.linspace(0, 3, 35)), half)
     assert views_in_use(turned) == pytest.approx(5, rel=1e-5)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from xraisim.core.kernels.arithmetic import log, loop
+from xraisim.core.kernels.arithmetic import log
+from xraisim.core.kernels.compiled import compiled
 
 
-@loop
+@compiled(fast=True)
 def logs(x):
     out = np.empty_like(x)
     for i in range(len(x)):

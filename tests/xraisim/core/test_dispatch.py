@@ -5,7 +5,7 @@ import torch
 
 from xraisim.core import rotations
 from xraisim.core.dispatch import in_loops, torch_forms
-from xraisim.core.kernels import misfit, poses, slices
+from xraisim.core.kernels import likelihood, merge, misfit, sampling
 from xraisim.core.likelihood import candidate_loglik, pose_scores
 from xraisim.core.merge import Accumulator
 from xraisim.core.misfit import goodness
@@ -36,7 +36,7 @@ def results(given):
 def test_both_forms_agree(request, name, monkeypatch):
     given = request.getfixturevalue(name)
     compiled = results(given)
-    for module in (slices, poses, misfit):  # none of them may be called
+    for module in (sampling, likelihood, merge, misfit):  # none of them may be called
         for loop in ("slice_forward", "insert_forward", "insert_pairs", "candidate_loglik",
                      "scores", "accumulate", "goodness"):  # fmt: skip
             monkeypatch.setattr(module, loop, None, raising=False)

@@ -6,6 +6,7 @@ import torch
 
 from xraisim.core import fsc
 from xraisim.core.errors import SamplingError
+from xraisim.core.radial import shell_numbers
 
 
 def _noise(grid, seed, complex_values=True):
@@ -51,7 +52,7 @@ def test_fsc_of_two_noisy_copies_is_the_signal_to_noise_form():
 
 
 def test_a_shared_radial_profile_earns_nothing():
-    profile = torch.exp(-fsc.shell_numbers(41) / 5.0) * 1e6
+    profile = torch.exp(-shell_numbers(41) / 5.0) * 1e6
     a, b = profile * _noise(41, 8, False).exp(), profile * _noise(41, 9, False).exp()
     assert fsc.intensity_correlation(a, b)[8:].abs().max() < 0.15
     plain = fsc.fsc(a.to(torch.complex64), b.to(torch.complex64))
@@ -60,7 +61,7 @@ def test_a_shared_radial_profile_earns_nothing():
 
 def test_masked_voxels_do_not_count_and_empty_shells_are_nan():
     a, b = _noise(21, 10), _noise(21, 11)
-    mask = fsc.shell_numbers(21) >= 4
+    mask = shell_numbers(21) >= 4
     assert torch.isnan(fsc.fsc(a, b, mask)[:4]).all()
     corrupted = torch.where(mask, a, 1e6)
     torch.testing.assert_close(fsc.fsc(corrupted, b, mask)[4:], fsc.fsc(a, b)[4:])

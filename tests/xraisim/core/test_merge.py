@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from xraisim.core.fourier import coordinates
-from xraisim.core.merge import Accumulator, intensity_grid, mean_at, radius_in_voxels, resample
+from xraisim.core.fourier import coordinates, radius
+from xraisim.core.merge import Accumulator, intensity_grid, resample
+from xraisim.core.radial import mean_at
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Volume
 
@@ -85,8 +86,8 @@ def test_background_leaves_one_merge_unbiased(make_experiment, level):
     truth = dim.volume.values
     flat = replace(dim.volume, values=torch.full_like(truth, level * float(truth.median())))
     found = merged(dim, current=flat).volume(prior=0.01).values
-    radius = radius_in_voxels(dim.volume.grid)
-    measured = (radius > 3) & (radius < 12)
+    distance = radius(dim.volume.grid, 1.0)
+    measured = (distance > 3) & (distance < 12)
     truth, found = truth[measured], found[measured]
     assert np.corrcoef(found, truth)[0, 1] > 0.95
     assert float(found.sum() / truth.sum()) == pytest.approx(1, abs=0.03)
@@ -94,12 +95,6 @@ def test_background_leaves_one_merge_unbiased(make_experiment, level):
     clean = merged(replace(dim, pixels=replace(dim.pixels, background=0 * dim.pixels.background)))
     filled = clean.volume(prior=0.01).values[measured]
     assert float(found[dark].mean()) < 0.5 * float(filled[dark].mean())
-
-
-def test_the_mean_at_a_radius_ends_with_the_last_whole_shell():
-    values = radius_in_voxels(11).round()
-    found = mean_at(Volume(values=values, spacing=0.5, kind="intensity"), torch.tensor([0, 1, 9.0]))
-    assert found.tolist() == [0, 2, 5]
 
 
 def test_blocks_add_up_and_threads_do_not_matter(clean):
@@ -121,8 +116,8 @@ def test_blocks_add_up_and_threads_do_not_matter(clean):
 def test_volume_recovers_the_intensity(make_experiment):
     bright = make_experiment(300, brightness=50.0)
     volume = merged(bright).volume(prior=0.01).values
-    radius = radius_in_voxels(bright.volume.grid)
-    measured = (radius > 3) & (radius < 12)
+    distance = radius(bright.volume.grid, 1.0)
+    measured = (distance > 3) & (distance < 12)
     correlation = np.corrcoef(volume[measured], bright.volume.values[measured])[0, 1]
     assert correlation > 0.95
     assert torch.allclose(volume, volume.flip(0, 1, 2), rtol=1e-4)
@@ -146,7 +141,7 @@ def test_voxels_gain_from_better_measured_mates():
     sums.exposure = 3.0 * octant
     sums.photons = sums.exposure * truth
     found = sums.volume(0.0, point_group("D2")).values
-    ball = radius_in_voxels(11) < 5
+    ball = radius(11, 1.0) < 5
     assert torch.allclose(found[ball], truth[ball], rtol=1e-5)
 
 

@@ -163,7 +163,7 @@ def test_the_intensity_volume_of_a_shape_is_its_squared_transform(shape):
     [
         ({"shape": "cylinder"}, "expected one of sphere, cube"),
         ({"size_angstrom": 0.0}, "needs a size"),
-        ({"size_angstrom": -1.0}, "must be a positive number"),
+        ({"size_angstrom": -1.0}, "size_angstrom is -1.0; expected at least 0"),
         ({"material": "gold"}, "needs either a material or electrons_per_angstrom3"),
         ({"electrons_per_angstrom3": 0.0}, "needs either"),
         ({"electrons_per_angstrom3": 0.0, "material": "lead"}, "expected one of gold, protein"),

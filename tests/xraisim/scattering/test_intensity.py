@@ -6,7 +6,7 @@ from scipy.ndimage import correlate1d
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.friedel import full_cube, slabs
 from xraisim.scattering.intensity import intensity_cube, sharpening_taps
-from xraisim.scattering.scattering_kernels import filter_rows
+from xraisim.scattering.kernels.intensity import filter_rows
 from xraisim.scattering.structure_factor import structure_factor_direct
 
 GRID, SPACING = 31, 0.004

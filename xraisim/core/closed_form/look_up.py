@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from xraisim.core.closed_form.lattice import Lattice
-from xraisim.core.merge import radial_mean, radius_in_voxels
+from xraisim.core.fourier import radius
+from xraisim.core.radial import radial_mean
 from xraisim.core.types import Volume
 
 _BAND = 1.1  # in D: nothing of a particle's speckles lies beyond
@@ -23,7 +24,7 @@ def look_up_variance(
     between the voxels, is wrong by 1 + Π(2 + cos 2πf)/3 − 2 Π sinc² f of its variance.
     """
     grid, reach = volume.grid, volume.spacing * diameter_angstrom
-    inside = (radius_in_voxels(grid, volume.values.device) <= grid // 2 - 1).to(volume.values)
+    inside = (radius(grid, 1.0, volume.values.device) <= grid // 2 - 1).to(volume.values)
     speckle = (volume.values / radial_mean(volume.values * inside, inside) - 1) * inside
     lattice = Lattice(grid, reach, volume.values.device)
     power = lattice.transform(lattice.padded(speckle)).square() * (lattice.x <= _BAND)

@@ -14,6 +14,7 @@ from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from xraisim.core.closed_form.lattice import Lattice
+from xraisim.core.radial import interpolated, sum_by_shell
 
 _BINS = 20  # of the measured spectrum, per D, where the lattice is fine enough
 # Less of the variance of 1 than this, and the noise hides the spectrum.
@@ -48,24 +49,18 @@ def measured_spectrum(
     level = lattice.dot(power, beyond) / lattice.dot(noise, beyond)
     columns = (power - level * noise, blur, torch.ones_like(blur))
     per_d = min(_BINS, int(lattice.size * lattice.reach))  # none of the bins is empty
-    sums = (_per_distance(lattice.x * per_d, lattice.copies * column) for column in columns)
-    signal, share, modes = (column[: math.ceil(limit * per_d)] for column in sums)
+    bins = (lattice.x * per_d).long().reshape(-1)
+    sums = (
+        sum_by_shell(bins, (lattice.copies * column).double().reshape(-1)) for column in columns
+    )
+    signal, share, modes = (one[: math.ceil(limit * per_d)].cpu().numpy() for one in sums)
     if signal.sum() < _HIDDEN * float(taper.square().sum()):
         return overlap(lattice.x / limit)
     # Pooling neighbours that do not fall averages the noise, where taking the larger would add it.
     falling = isotonic_regression(signal / share, weights=modes, increasing=False).x
     found = torch.from_numpy(np.ascontiguousarray(falling)).to(data).clamp_min(0)
-    position = (lattice.x * per_d - 0.5).clamp(0, len(found) - 1)
-    lower = position.long().clamp_max(len(found) - 2)
-    smooth = torch.lerp(found[lower], found[lower + 1], position - lower)
+    smooth = interpolated(found, lattice.x * per_d - 0.5)
     return torch.where(lattice.x < limit, smooth, 0.0)
-
-
-def _per_distance(bins: Tensor, values: Tensor) -> np.ndarray:
-    """Return the sums of ``values`` over bins (their numbers, rounded down), float64."""
-    number = bins.long().reshape(-1)
-    totals = values.new_zeros(int(number.max()) + 1, dtype=torch.float64)
-    return totals.index_add_(0, number, values.double().reshape(-1)).cpu().numpy()
 
 
 class Speckle:

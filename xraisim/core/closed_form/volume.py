@@ -21,7 +21,8 @@ from xraisim.core.closed_form.config import ClosedFormConfig
 from xraisim.core.closed_form.lattice import Lattice
 from xraisim.core.closed_form.speckle import Speckle, measured_spectrum, overlap
 from xraisim.core.errors import SamplingError
-from xraisim.core.merge import Accumulator, radius_in_voxels
+from xraisim.core.merge import Accumulator
+from xraisim.core.radial import smooth_radial_mean
 from xraisim.core.types import Volume
 
 _DARKEST = 0.02  # of the radial mean: no voxel may exclude a photon
@@ -67,30 +68,6 @@ def for_look_up(volume: Volume, diameter_angstrom: float) -> Volume:
     sharp = sharpened(volume.values, diameter_angstrom * volume.spacing)
     values = torch.maximum(sharp, _DARKEST * volume.values)
     return Volume(values=values, spacing=volume.spacing, kind=volume.kind)
-
-
-def smooth_radial_mean(
-    photons: Float[Tensor, "G G G"], exposure: Float[Tensor, "G G G"]
-) -> Float[Tensor, "G G G"]:
-    """Return Σ photons / Σ exposure around each voxel's radius, smooth along it.
-
-    Each voxel is shared between the two shells next to it, and the shells' logarithms are
-    interpolated: a step from shell to shell would be no speckle. A shell without photons takes the
-    value of the nearest one that has some.
-    """
-    radius = radius_in_voxels(photons.shape[0], photons.device)
-    shell = radius.long()
-    outer = radius - shell
-    count = int(shell.max()) + 2
-    top, bottom = photons.new_zeros(count), photons.new_zeros(count)
-    for index, share in ((shell, 1 - outer), (shell + 1, outer)):
-        top.index_add_(0, index.reshape(-1), (share * photons).reshape(-1))
-        bottom.index_add_(0, index.reshape(-1), (share * exposure).reshape(-1))
-    known = torch.nonzero((top > 0) & (bottom > 0))[:, 0]
-    number = torch.arange(count, device=photons.device)
-    nearest = known[(number[:, None] - known).abs().argmin(1)]
-    logarithm = (top[nearest] / bottom[nearest]).log()
-    return torch.exp(torch.lerp(logarithm[shell], logarithm[shell + 1], outer))
 
 
 def _spectrum(

@@ -1,1 +1,1 @@
-"""numba loops for the CPU; functions of :mod:`xraisim.core` stand before them and document them."""
+"""Compiled loops of the core's modules, by their names; :mod:`.compiled` compiles everybody's."""

@@ -1,23 +1,15 @@
 """Arithmetic that the compiled loops share."""
 
-from functools import partial
-
 import numpy as np
-from numba import njit
 
-# Sums may be regrouped and products fused, and a division by zero is infinite instead of an error:
-# else no loop becomes vector instructions. What is not a number stays so (``fastmath=True`` would
-# let the compiler assume that there is none).
-loop = partial(njit, fastmath={"reassoc", "contract", "arcp", "nsz"}, error_model="numpy")
-inlined = partial(loop, inline="always")
-parallel = partial(loop, parallel=True, cache=True)
+from xraisim.core.kernels.compiled import compiled
 
 _EXPONENT = np.int64(52)  # the bit where a float64's exponent begins
 _ROOT_HALF = np.int64(0x3FE6A09E667F3BCD)  # the bits of √½
 _LN_2 = 0.6931471805599453
 
 
-@inlined
+@compiled(fast=True, inline=True)
 def log(x):
     """Return ln x of a normal positive float64 to 2·10⁻¹¹; NaN of what is infinite or NaN.
 

@@ -3,14 +3,14 @@
 import numpy as np
 from numba import prange
 
-from xraisim.core.kernels.arithmetic import loop, parallel
-from xraisim.core.kernels.poses import best_fluence, exposed, lay_out
-from xraisim.core.kernels.slices import in_voxels, room
+from xraisim.core.kernels.compiled import compiled
+from xraisim.core.kernels.likelihood import best_fluence, exposed, lay_out
+from xraisim.core.kernels.sampling import in_voxels, room
 
 _TINY = np.float32(1e-12)
 
 
-@parallel
+@compiled(fast=True, parallel=True)
 def goodness(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     """Return misfits, unexplained shares and fluences [n] of patterns at poses R [n, 3, 3]."""
     n, P = R.shape[0], s.shape[1]
@@ -26,7 +26,7 @@ def goodness(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background
     return misfit, unexplained, fluence
 
 
-@loop
+@compiled(fast=True)
 def _residual(w, b, phi, k):
     """Return the weighted χ² beyond its mean, in standard deviations and as a share of signal²."""
     one, two = np.float32(1), np.float32(2)

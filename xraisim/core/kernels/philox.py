@@ -1,7 +1,8 @@
 """Philox4x32-10, the counter-based generator of Salmon et al. (SC 2011), for numba loops."""
 
 import numpy as np
-from numba import njit
+
+from xraisim.core.kernels.compiled import compiled
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
@@ -9,7 +10,7 @@ _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 _TO_UNIT = 1.0 / 4294967296.0
 
 
-@njit(inline="always")
+@compiled(inline=True)
 def philox4x32(c0, c1, c2, c3, k0, k1):
     """Return four random uint32 for a 128-bit counter and a 64-bit key."""
     for _ in range(10):
@@ -26,13 +27,13 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@njit(inline="always")
+@compiled(inline=True)
 def unit_interval(word):
     """Map a uint32 to the open interval (0, 1): the middle of its 2⁻³² cell, never 0 or 1."""
     return (np.float64(word) + 0.5) * _TO_UNIT
 
 
-@njit(cache=True)
+@compiled
 def fill_uniforms(out, indices, k0, k1):
     """Fill ``out[i, :]`` with uniforms that depend only on (key, indices[i], column)."""
     columns = out.shape[1]

@@ -7,11 +7,11 @@ import torch
 
 from xrai.decoder import VolumeConfig
 from xraisim.core.closed_form import for_look_up, volume_from_sums
-from xraisim.core.closed_form.volume import smooth_radial_mean
 from xraisim.core.errors import ConfigError, SamplingError
 from xraisim.core.fourier import radius
 from xraisim.core.fsc import intensity_correlation
 from xraisim.core.merge import Accumulator
+from xraisim.core.radial import smooth_radial_mean
 from xraisim.core.random import generator
 from xraisim.core.sampling import insert_slice_pairs, slice_volume
 from xraisim.core.symmetry import point_group, symmetrize
@@ -136,14 +136,6 @@ def particle_at(points: torch.Tensor) -> torch.Tensor:
     atoms = 0.5 * 100.0 * length * atoms / atoms.norm(dim=1, keepdim=True)
     phase = 2 * torch.pi * (points.double() @ atoms.double().T)
     return (phase.cos().sum(1) ** 2 + phase.sin().sum(1) ** 2).float()
-
-
-def test_the_radial_mean_is_that_of_a_smooth_falloff():
-    distance = radius(41, 1.0)
-    values = torch.exp(-distance / 5)
-    found = smooth_radial_mean(values, torch.ones_like(values))
-    keep = (distance > 2) & (distance < 20)
-    assert float((found / values)[keep].log().abs().max()) < 0.03
 
 
 def test_sums_without_sense_are_refused(particle):

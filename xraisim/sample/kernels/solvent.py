@@ -1,11 +1,13 @@
-"""numba loops behind ``solvent``: balls on a grid, and the shrinking of their union."""
+"""Loops of :mod:`xraisim.sample.solvent`: balls on a grid, and the shrinking of their union."""
 
 import math
 
-from numba import njit, prange
+from numba import prange
+
+from xraisim.core.kernels.compiled import compiled
 
 
-@njit(cache=True)
+@compiled
 def mark_balls(block, centres, radii):
     """Set the voxels of ``block``, bool [X, Y, Z], whose centres lie within a ball.
 
@@ -24,7 +26,7 @@ def mark_balls(block, centres, radii):
                     block[i, j, k] = True
 
 
-@njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def shrink(block, radius):
     """Return ``block`` without the voxels that lie within ``radius`` voxels of its outside.
 
@@ -41,7 +43,7 @@ def shrink(block, radius):
     return out
 
 
-@njit(cache=True)
+@compiled
 def _outside_near(block, i, j, k, reach, squared):
     """Return whether a voxel outside ``block`` is within the radius of voxel (i, j, k)."""
     X, Y, Z = block.shape

@@ -13,13 +13,13 @@ Pixels come as three rows, s[3, P].
 import numpy as np
 from numba import prange
 
-from xraisim.core.kernels.arithmetic import inlined, loop, parallel
+from xraisim.core.kernels.compiled import compiled
 
 STRIP = 256  # pixels whose places and corners stay in the first-level cache
 _ONE = np.uint64(1)
 
 
-@inlined
+@compiled(fast=True, inline=True)
 def in_voxels(R, inverse):
     """Return Rᵀ/spacing as nine scalars, which stay in registers."""
     return (
@@ -29,7 +29,7 @@ def in_voxels(R, inverse):
     )  # fmt: skip
 
 
-@loop
+@compiled(fast=True)
 def locate(t, a, b, c, G, corner, fx, fy, fz):
     """Fill the flat numbers of the lower corners and the fractions of a strip of pixels (a, b, c).
 
@@ -46,7 +46,7 @@ def locate(t, a, b, c, G, corner, fx, fy, fz):
         fx[j], fy[j], fz[j] = x - np.float32(ix), y - np.float32(iy), z - np.float32(iz)
 
 
-@loop
+@compiled(fast=True)
 def look_up(V, G, corner, fx, fy, fz, out):
     """Fill the flat volume's values at located pixels."""
     row = np.uint64(G)
@@ -62,7 +62,7 @@ def look_up(V, G, corner, fx, fy, fz, out):
         out[j] = c0 + (c1 - c0) * fx[j]
 
 
-@loop
+@compiled(fast=True)
 def gather(V, G, corner, v000, v001, v010, v011, v100, v101, v110, v111):
     """Fill what the eight corners of located pixels hold, named by their x, y and z."""
     row = np.uint64(G)
@@ -75,7 +75,7 @@ def gather(V, G, corner, v000, v001, v010, v011, v100, v101, v110, v111):
         v110[j], v111[j] = V[above + row], V[above + row + _ONE]
 
 
-@inlined
+@compiled(fast=True, inline=True)
 def trilinear_gradient(v000, v001, v010, v011, v100, v101, v110, v111, fx, fy, fz):
     """Return the value between eight corners, and its gradient per voxel along x, y and z."""
     c00, c01 = v000 + (v001 - v000) * fz, v010 + (v011 - v010) * fz
@@ -87,7 +87,7 @@ def trilinear_gradient(v000, v001, v010, v011, v100, v101, v110, v111, fx, fy, f
     return c0 + (c1 - c0) * fx, c1 - c0, gy, d0 + (d1 - d0) * fx
 
 
-@loop
+@compiled(fast=True)
 def _turned(inverse, a, b, c, grad, fx, fy, fz, v, out):
     """Add a strip's part of the gradient of Σ grad·slice to that of a rotation, ``out`` [3, 3]."""
     v0, v1, v2, v3, v4, v5, v6, v7 = v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]
@@ -106,13 +106,13 @@ def _turned(inverse, a, b, c, grad, fx, fy, fz, v, out):
     out[2, 0], out[2, 1], out[2, 2] = out[2, 0] + cx, out[2, 1] + cy, out[2, 2] + cz
 
 
-@inlined
+@compiled(fast=True, inline=True)
 def room():
     """Return where a strip's corners, and its fractions [3, STRIP], are kept."""
     return np.empty(STRIP, np.uint32), np.empty((3, STRIP), np.float32)
 
 
-@inlined
+@compiled(fast=True, inline=True)
 def located(t, s, first, last, G, corner, f):
     """Locate the pixels ``first`` … ``last`` − 1; return their corners and fractions."""
     m = last - first
@@ -121,7 +121,7 @@ def located(t, s, first, last, G, corner, f):
     return at, fx, fy, fz
 
 
-@loop
+@compiled(fast=True)
 def cut(V, G, t, s, out, corner, f):
     """Fill one slice [P]."""
     P = s.shape[1]
@@ -131,7 +131,7 @@ def cut(V, G, t, s, out, corner, f):
         look_up(V, G, at, fx, fy, fz, out[first:last])
 
 
-@parallel
+@compiled(fast=True, parallel=True)
 def slice_forward(V, G, R, s, inverse):
     """Return slices [n, P] of the flat volume at rotations [n, 3, 3] and pixels [3, P]."""
     n, P = R.shape[0], s.shape[1]
@@ -142,7 +142,7 @@ def slice_forward(V, G, R, s, inverse):
     return out
 
 
-@inlined
+@compiled(fast=True, inline=True)
 def corner_weights(fx, fy, fz):
     """Return the weights of the four (x, y) columns of corners, and of their two z ends."""
     one = np.float32(1)
@@ -150,7 +150,7 @@ def corner_weights(fx, fy, fz):
     return ex * ey, ex * fy, fx * ey, fx * fy, one - fz, fz
 
 
-@loop
+@compiled(fast=True)
 def _scatter(out, G, corner, fx, fy, fz, values):
     """Add values to the eight corners with trilinear weights: the adjoint of ``look_up``."""
     row = np.uint64(G)
@@ -172,7 +172,7 @@ def _scatter(out, G, corner, fx, fy, fz, values):
         out[above + row + _ONE] += w11 * far
 
 
-@parallel
+@compiled(fast=True, parallel=True)
 def insert_forward(values, G, R, s, inverse, parts):
     """Return ``parts`` partial volumes whose sum is the adjoint of slicing applied to values.
 
@@ -191,7 +191,7 @@ def insert_forward(values, G, R, s, inverse, parts):
     return out
 
 
-@loop
+@compiled(fast=True)
 def scatter_pairs(out, G, corner, fx, fy, fz, first, second):
     """Add pairs of values to the eight corners of ``out`` [G³, 2], flat: one look-up for both.
 
@@ -212,7 +212,7 @@ def scatter_pairs(out, G, corner, fx, fy, fz, first, second):
         _add_four(out, above + row, w11 * an, w11 * bn, w11 * af, w11 * bf)
 
 
-@inlined
+@compiled(fast=True, inline=True)
 def _add_four(out, at, a, b, c, d):
     out[at] += a
     out[at + np.uint64(1)] += b
@@ -220,7 +220,7 @@ def _add_four(out, at, a, b, c, d):
     out[at + np.uint64(3)] += d
 
 
-@parallel
+@compiled(fast=True, parallel=True)
 def insert_pairs(first, second, G, R, s, inverse, parts):
     """Return ``insert_forward`` of two sets of values, [parts, G³, 2]."""
     n, P = first.shape
@@ -238,7 +238,7 @@ def insert_pairs(first, second, G, R, s, inverse, parts):
     return out.reshape(parts, G * G * G, 2)
 
 
-@parallel
+@compiled(fast=True, parallel=True)
 def rotation_backward(V, G, R, s, inverse, grad):
     """Return the gradient of Σ grad·slice with respect to the rotation matrices."""
     n, P = grad.shape

@@ -8,15 +8,15 @@ that what follows the look-up runs along contiguous rows.
 import numpy as np
 from numba import prange
 
-from xraisim.core.kernels.arithmetic import inlined, log, loop, parallel
-from xraisim.core.kernels.slices import (
+from xraisim.core.kernels.arithmetic import log
+from xraisim.core.kernels.compiled import compiled
+from xraisim.core.kernels.sampling import (
     STRIP,
     cut,
     gather,
     in_voxels,
     located,
     room,
-    scatter_pairs,
     trilinear_gradient,
 )
 
@@ -24,7 +24,7 @@ _TINY = np.float32(1e-12)
 _FLUENCE_ROUNDS = 12
 
 
-@loop
+@compiled(fast=True)
 def lay_out(pixel, count, start, stop, k):
     """Fill the counts of a pattern [P] from its sparse photons, and return their sum.
 
@@ -40,7 +40,7 @@ def lay_out(pixel, count, start, stop, k):
     return total
 
 
-@loop
+@compiled(fast=True)
 def exposed(V, G, t, s, gain, w, corner, f):
     """Fill expected counts w = gain·V(Rᵀs) at fluence 1, and return their sum."""
     cut(V, G, t, s, w, corner, f)
@@ -51,7 +51,7 @@ def exposed(V, G, t, s, gain, w, corner, f):
     return total
 
 
-@loop
+@compiled(fast=True)
 def best_fluence(w, b, k, total, exposure, has_background):
     """Return the likeliest fluence of a pattern.
 
@@ -69,7 +69,7 @@ def best_fluence(w, b, k, total, exposure, has_background):
     return fluence
 
 
-@loop
+@compiled(fast=True)
 def loglik(w, b, k, fluence, exposure):
     """Return Σ k ln(φw + b) − φ Σw."""
     value = 0.0
@@ -78,7 +78,7 @@ def loglik(w, b, k, fluence, exposure):
     return value - fluence * exposure
 
 
-@parallel
+@compiled(fast=True, parallel=True)
 def candidate_loglik(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     """Return log-likelihoods [n, C] and fluences [n, C] of candidates R [n, C, 3, 3]."""
     n, C, P = R.shape[0], R.shape[1], s.shape[1]
@@ -95,7 +95,7 @@ def candidate_loglik(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_ba
     return value, fluence
 
 
-@loop
+@compiled(fast=True)
 def _derived(t, a, b, c, gain, fx, fy, fz, v, w, dx, dy, dz):
     """Fill w and dw/dω of a strip for R ← R·exp(ω): dV/dω = −r × ∇V at r = Rᵀs. Return Σw."""
     exposure = np.float32(0)
@@ -115,7 +115,7 @@ def _derived(t, a, b, c, gain, fx, fy, fz, v, w, dx, dy, dz):
     return exposure
 
 
-@inlined
+@compiled(fast=True, inline=True)
 def _exposed_and_derived(V, G, t, s, gain, w, d, corner, f, v):
     exposure = 0.0
     for first in range(0, len(w), STRIP):
@@ -129,7 +129,7 @@ def _exposed_and_derived(V, G, t, s, gain, w, d, corner, f, v):
     return exposure
 
 
-@loop
+@compiled(fast=True)
 def _sums(w, x, y, z, k, b, phi):
     """Return sums over a strip's pixels, λ = φw + b: Σ (k/λ − 1)·x⃗, Σ w·(x⃗, w)/λ, Σ x⃗x⃗ᵀ/λ."""
     one = np.float32(1)
@@ -147,7 +147,7 @@ def _sums(w, x, y, z, k, b, phi):
     return sx, sy, sz, cx, cy, cz, ww, xx, xy, xz, yy, yz, zz
 
 
-@parallel
+@compiled(fast=True, parallel=True)
 def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
     """Return log-likelihood [n], score [n, 3] and Fisher information [n, 3, 3] of R [n, 3, 3].
 
@@ -190,47 +190,3 @@ def scores(V, G, R, s, gain, b, inverse, offsets, pixel, count, has_background):
         fisher[i, 0, 2] = fisher[i, 2, 0] = scale * (xz - cx * cz / ww)
         fisher[i, 1, 2] = fisher[i, 2, 1] = scale * (yz - cy * cz / ww)
     return value, score, fisher
-
-
-@loop
-def _weighed(k, exposure, gain, b, typical, phi, weight, has_background):
-    """Turn the counts of a pattern into what it adds, and fill the exposure that it adds."""
-    for p in range(len(k)):
-        exposure[p] = weight * (phi * gain[p])
-        k[p] *= weight
-    if not has_background:
-        return
-    for p in range(len(k)):
-        if b[p] > 0:
-            lit = phi * gain[p] * typical[p]
-            share = lit / (lit + b[p])
-            k[p] = share * (k[p] - weight * b[p])
-            exposure[p] *= share
-
-
-@parallel
-def accumulate(
-    G, R, s, gain, b, inverse, offsets, pixel, count, has_background, phi, weight, typical, parts
-):
-    """Return partial photon and exposure sums [parts, G³, 2] of patterns at poses R [n, 3, 3].
-
-    ``weight`` [n] multiplies both sums of a pattern; those of weight 0 cost nothing. Background is
-    subtracted, and a pixel with some weighs as much as its photons tell of an intensity
-    ``typical`` [P].
-    """
-    n, P = R.shape[0], s.shape[1]
-    out = np.zeros((parts, G * G * G * 2), np.float32)
-    for part in prange(parts):
-        k, exposure = np.empty(P, np.float32), np.empty(P, np.float32)
-        corner, f = room()
-        for i in range(part, n, parts):
-            if weight[i] == 0:
-                continue
-            lay_out(pixel, count, offsets[i], offsets[i + 1], k)
-            _weighed(k, exposure, gain, b, typical, phi[i], weight[i], has_background)
-            t = in_voxels(R[i], inverse)
-            for first in range(0, P, STRIP):
-                last = min(first + STRIP, P)
-                at, fx, fy, fz = located(t, s, first, last, G, corner, f)
-                scatter_pairs(out[part], G, at, fx, fy, fz, k[first:last], exposure[first:last])
-    return out.reshape(parts, G * G * G, 2)

@@ -1,4 +1,4 @@
-"""numba loops behind :mod:`xraisim.sample.shapes`: the Fourier transform of a convex polyhedron.
+"""Loops of :mod:`xraisim.sample.shapes`: the Fourier transform of a convex polyhedron.
 
 Over a tetrahedron with corners v_k the integral of exp(i q·r) is 6V times the divided difference of
 exp at i q·v₀ … i q·v₃ (Hermite & Genocchi). With the arguments sorted, the recursion divides by the
@@ -9,13 +9,14 @@ q = 0, or where q is normal to a face or an edge.
 import math
 
 import numpy as np
-from numba import njit
+
+from xraisim.core.kernels.compiled import compiled
 
 _NARROW = 1.0  # gap in radians below which the series is used
 _TERMS = 16
 
 
-@njit(cache=True)
+@compiled
 def _pair(x, y, ex, ey):
     """Return the divided difference of exp(i·) / i at two points, exp(ix) and exp(iy) given."""
     if y - x >= _NARROW:
@@ -26,7 +27,7 @@ def _pair(x, y, ex, ey):
     return complex(math.cos(turn) * ratio, math.sin(turn) * ratio)
 
 
-@njit(cache=True)
+@compiled
 def _series(points, n, work):
     """Return the divided difference at the first n points: e^{im} Σ i^k h_k(x − m) / (k + n − 1)!.
 
@@ -47,7 +48,7 @@ def _series(points, n, work):
     return total
 
 
-@njit(cache=True)
+@compiled
 def _tetrahedron(x, e, work):
     """Return the divided difference at four points, ascending; ``e`` holds exp(i x)."""
     if x[3] - x[0] < _NARROW:
@@ -63,7 +64,7 @@ def _tetrahedron(x, e, work):
     return (bcd - abc) / complex(0, x[3] - x[0])
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def polyhedron(sx, sy, sz, corners, faces, volumes, out):
     """Write Re ∫ exp(2πi s·r) d³r over the tetrahedra (0, face) to ``out``, float64.
 

@@ -1,0 +1,1 @@
+"""Compiled loops of shapes and solvent."""
