@@ -1,9 +1,13 @@
-"""An experiment set up from its configuration: it says what shot i meets and draws its photons."""
+"""An experiment set up from its configuration: it says what shot i meets and draws its photons.
+
+Structures → intensity volumes |F(s)|² → expected photons λ → k ~ Poisson(λ) → read-out.
+"""
 
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +26,7 @@ from xraisim.sample.shapes import Body
 from xraisim.sample.species import abundances, conformations, load_species
 from xraisim.scattering.friedel import Scatterer
 from xraisim.scattering.intensity import VOXELS_PER_SPECKLE, IntensitySpline, intensity_spline
-from xraisim.simulation.config import SimulationConfig
+from xraisim.simulation.config import SimulationConfig, from_mapping
 
 #: voxels per 1/D for an error below 1 % in every shell; sharp edges need more than atoms
 _ATOMS_VOXELS, _BODY_VOXELS = VOXELS_PER_SPECKLE, 5.0
@@ -37,8 +41,14 @@ class Simulator:
     name. Raises the :class:`UserError` family for what cannot be simulated.
     """
 
-    def __init__(self, config: SimulationConfig, *, structures: Path | str | None = None) -> None:
-        """Read the structures (sought in ``structures`` first) and make the intensity volumes."""
+    def __init__(
+        self, config: SimulationConfig | dict[str, Any], *, structures: Path | str | None = None
+    ) -> None:
+        """Read the structures (sought in ``structures`` first) and make the intensity volumes.
+
+        ``config``: a configuration, or the mapping that a TOML file of one gives.
+        """
+        config = config if isinstance(config, SimulationConfig) else from_mapping(config)
         self.config = config
         self._directory = structures
         self._sample = conformations(config.sample, directory=structures)
