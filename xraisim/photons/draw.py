@@ -11,8 +11,6 @@ shot has the streams from e·2²⁴ on: 0 holds the gaps of the bright pixels' p
 the events on bounds, 2 + p the draws of pixel p alone.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from numba import parallel_chunksize, prange
@@ -28,6 +26,7 @@ from xraisim.photons.kernels.poisson import (
     CHUNK,
     GAPS,
     TICKS,
+    Random,
     candidates,
     next_gap,
     of_shot,
@@ -38,12 +37,22 @@ from xraisim.photons.kernels.poisson import (
 from xraisim.photons.kernels.rows import (
     END,
     Rows,
+    Scratch,
     make_scratch,
     merge_rows,
     merged_lengths,
     write_row,
 )
-from xraisim.photons.lookup import make_guide, make_table, pad, running_sum, usable_pixels
+from xraisim.photons.lookup import (
+    Exposures,
+    IntensityTable,
+    UsablePixels,
+    make_guide,
+    make_table,
+    pad,
+    running_sum,
+    usable_pixels,
+)
 from xraisim.photons.shots import Shots
 
 _EXTRA, _BACKGROUND = 254, 255  # drawn with the streams of the last of 256 exposures
@@ -166,23 +175,15 @@ class PhotonSampler:
         check_exposures(shots, self._s_max, self._volume_s_max)
 
 
-class Exposures(NamedTuple):
-    """Exposures of one volume, as in :class:`Shots`.
-
-    ``row``, ``shot``, ``stream`` int64 [n]; ``R`` float32 [n, 9], times the scale; ``weight``
-    float32 [n]; ``enveloped`` bool [n]: thin the envelope, not the blocks' ceilings.
-    """
-
-    row: np.ndarray
-    shot: np.ndarray
-    stream: np.ndarray
-    R: np.ndarray
-    weight: np.ndarray
-    enveloped: np.ndarray
-
-
 @compiled(parallel=True, nogil=True)
-def _draw_exposures(table, usable, exposures, k0, k1, rows):
+def _draw_exposures(
+    table: IntensityTable,
+    usable: UsablePixels,
+    exposures: Exposures,
+    k0: np.uint32,
+    k1: np.uint32,
+    rows: Rows,
+) -> None:
     """Draw exposures of one volume into their rows."""
     exposed = len(exposures.shot)
     for batch in prange(-(-exposed // _BATCH)):
@@ -191,7 +192,15 @@ def _draw_exposures(table, usable, exposures, k0, k1, rows):
 
 
 @compiled
-def _draw_some(some, table, usable, exposures, k0, k1, rows):
+def _draw_some(
+    some: range,
+    table: IntensityTable,
+    usable: UsablePixels,
+    exposures: Exposures,
+    k0: np.uint32,
+    k1: np.uint32,
+    rows: Rows,
+) -> None:
     """Draw exposures ``some``, one by one in the same scratch arrays: k ~ Poisson(λ).
 
     ``scratch`` lists the bright pixels first, and behind them a pixel for every event on a bound.
@@ -211,7 +220,14 @@ def _draw_some(some, table, usable, exposures, k0, k1, rows):
 
 
 @compiled(fast=True)
-def _look_up_means(scratch, found, table, R, usable, weight):
+def _look_up_means(
+    scratch: Scratch,
+    found: int,
+    table: IntensityTable,
+    R: np.ndarray,
+    usable: UsablePixels,
+    weight: np.float32,
+) -> None:
     """Write λ = weight · gain · |F(Rᵀ s)|² of the listed pixels.
 
     A look-up's memory is asked for some look-ups ahead.
@@ -237,7 +253,7 @@ def _look_up_means(scratch, found, table, R, usable, weight):
 
 
 @compiled
-def _keep_photons(scratch, first, found):
+def _keep_photons(scratch: Scratch, first: int, found: int) -> int:
     """List the pixels of the events from ``first`` on that fall within λ; return how many.
 
     By arithmetic rather than by a branch, which would be mispredicted.
@@ -252,7 +268,7 @@ def _keep_photons(scratch, first, found):
 
 
 @compiled
-def _draw_bright(scratch, bright, random, stream):
+def _draw_bright(scratch: Scratch, bright: int, random: Random, stream: int) -> int:
     """Draw the photons of the bright pixels; list those that have some; return how many.
 
     They share a Poisson process of rate λ_p on each pixel in turn; where λ is large, one draw by
@@ -276,7 +292,18 @@ def _draw_bright(scratch, bright, random, stream):
 
 
 @compiled(parallel=True, nogil=True)
-def _draw_addition(usable, running, guide, shot, stream, strength, row, k0, k1, rows):
+def _draw_addition(
+    usable: UsablePixels,
+    running: np.ndarray,
+    guide: np.ndarray,
+    shot: np.ndarray,
+    stream: int,
+    strength: np.ndarray,
+    row: np.ndarray,
+    k0: np.uint32,
+    k1: np.uint32,
+    rows: Rows,
+) -> None:
     """Draw the background of shots ``shot`` into rows ``row``; its λ needs no look-up.
 
     ``running`` [P + 1]: its running sum in photons at strength 1, with the ``guide`` to it.
@@ -288,7 +315,16 @@ def _draw_addition(usable, running, guide, shot, stream, strength, row, k0, k1, 
 
 
 @compiled
-def _draw_events(rows, row, flat, running, guide, strength, random, stream):
+def _draw_events(
+    rows: Rows,
+    row: int,
+    flat: np.ndarray,
+    running: np.ndarray,
+    guide: np.ndarray,
+    strength: float,
+    random: Random,
+    stream: int,
+) -> None:
     """Take every event of a process of rate ``strength`` on ``running`` for a photon."""
     pixel, count = rows.pixel[row], rows.count[row]
     gaps, at, entries, last, y = np.empty(GAPS, np.int64), 0, 0, -1, 0.0

@@ -1,4 +1,4 @@
-"""What the draw needs of a volume and a detector: look-up tables and upper bounds."""
+"""What the draw reads of volumes, detector and shots: look-up tables and upper bounds."""
 
 from typing import NamedTuple
 
@@ -42,6 +42,21 @@ class IntensityTable(NamedTuple):
     blocks: np.int32
     running: np.ndarray
     guide: np.ndarray
+
+
+class Exposures(NamedTuple):
+    """Exposures of one volume, as in :class:`Shots`, for the loops of ``draw``.
+
+    ``row``, ``shot``, ``stream`` int64 [n]; ``R`` float32 [n, 9], times the scale; ``weight``
+    float32 [n]; ``enveloped`` bool [n]: thin the envelope, not the blocks' ceilings.
+    """
+
+    row: np.ndarray
+    shot: np.ndarray
+    stream: np.ndarray
+    R: np.ndarray
+    weight: np.ndarray
+    enveloped: np.ndarray
 
 
 def usable_pixels(expected: ExpectedPhotons) -> UsablePixels:
