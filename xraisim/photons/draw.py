@@ -326,7 +326,7 @@ def _draw_events(
     stream: int,
 ) -> None:
     """Take every event of a process of rate ``strength`` on ``running`` for a photon."""
-    pixel, count = rows.pixel[row], rows.count[row]
+    pixel, count = rows.pixel[row], rows.photons[row]
     gaps, at, entries, last, y = np.empty(GAPS, np.int64), 0, 0, -1, 0.0
     while True:
         gap, at = next_gap(gaps, at, random, stream)

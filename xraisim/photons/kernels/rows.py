@@ -11,14 +11,15 @@ END = np.iinfo(np.int32).max  # after the last pixel of a list
 
 
 class Rows(NamedTuple):
-    """Rows of entries with room for as many each, int32 [rows, capacity], ascending in pixel.
+    """Rows of entries, ascending in pixel, with room for as many each.
 
-    ``length`` int64 [rows]: how many entries there are; where that exceeds the capacity the row is
-    cut and must be drawn again with more room.
+    ``pixel`` and ``photons``, how many it has, int32 [rows, capacity]. ``length`` int64 [rows]: how
+    many entries there are; where that exceeds the capacity the row is cut and must be drawn again
+    with more room.
     """
 
     pixel: np.ndarray
-    count: np.ndarray
+    photons: np.ndarray
     length: np.ndarray
 
 
@@ -73,7 +74,7 @@ def write_row(rows, row, flat, scratch, entries):
 
     ``entries``: bright pixels and events together. ``flat``: the pixels' indices on the detector.
     """
-    pixel, count = rows.pixel[row], rows.count[row]
+    pixel, count = rows.pixel[row], rows.photons[row]
     where, photons, kept = scratch.where, scratch.photons, scratch.kept
     i, j, length, last = np.uint32(0), np.uint32(0), 0, -1
     for _ in range(entries):
@@ -109,7 +110,7 @@ def merged_lengths(rows, starts):
 @compiled(parallel=True, nogil=True)
 def merge_rows(rows, starts, offsets, merged_pixel, merged_count):
     """Write each shot's entries, ascending, to its place; counts of equal pixels are added."""
-    pixel, count, length = rows.pixel, rows.count, rows.length
+    pixel, count, length = rows.pixel, rows.photons, rows.length
     for i in prange(len(starts) - 1):
         first, start = starts[i], offsets[i]
         if starts[i + 1] - first == 1:
