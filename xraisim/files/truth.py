@@ -18,8 +18,7 @@ from xraisim.files.held import read_whole
 from xraisim.files.shards import files_of
 from xraisim.files.texts import attribute, describe
 from xraisim.photons.hits import HIT_NAMES
-from xraisim.photons.particles import Particles
-from xraisim.photons.shots import Shots
+from xraisim.photons.shots import Particles, Shots
 
 FORMAT, VERSION = "x-rai truth", 3
 _READ, _UNSALTED = (2, 3), '""'  # version 2 had no salt

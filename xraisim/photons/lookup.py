@@ -1,18 +1,18 @@
-"""What the photon loops need of a volume and a detector: look-up tables and upper bounds."""
+"""What the draw reads of volumes, detector and shots: look-up tables and upper bounds."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from xraisim.photons.brick_kernels import BRICK, fill_bricks
-from xraisim.photons.spline_kernels import upper_bounds
-from xraisim.photons.thinning_kernels import CHUNK
+from xraisim.photons.expected import ExpectedPhotons
+from xraisim.photons.kernels.lookup import BRICK, fill_bricks, upper_bounds
+from xraisim.photons.kernels.poisson import CHUNK
 from xraisim.scattering.intensity import IntensitySpline
 
 _CACHE_LINE = 64  # bytes
 
 
-class Screen(NamedTuple):
+class UsablePixels(NamedTuple):
     """The usable pixels, ascending, padded to whole chunks with pixels that see nothing.
 
     ``s`` float32 [3, P], Å⁻¹; ``gain`` float32 [P]; ``flat`` int32 [P]: index on the detector.
@@ -23,14 +23,14 @@ class Screen(NamedTuple):
     flat: np.ndarray
 
 
-class Lookup(NamedTuple):
-    """One intensity volume: coefficients, block ceilings, and its envelope on the screen.
+class IntensityTable(NamedTuple):
+    """One intensity volume: coefficients, block ceilings, and its envelope on the usable pixels.
 
-    ``bricks``: the coefficients, rearranged (``brick_kernels``), ``along`` of them along y and
+    ``bricks``: the coefficients, rearranged (``kernels/lookup``), ``along`` of them along y and
     along z; ``centre``: the voxel of s = 0; ``inverse``: voxels per Å⁻¹; ``ceiling[code]``: the
     blocks' ceilings, uint8 [blocks³] into float32 [256], rounded up by at most an eighth;
     ``running`` float64 [P + 1]: the envelope added up over the pixels, in photons at weight 1;
-    ``guide``: where in it to start looking (``thinning_kernels.piece``).
+    ``guide``: where in it to start looking (``piece_at``).
     """
 
     bricks: np.ndarray
@@ -45,26 +45,26 @@ class Lookup(NamedTuple):
 
 
 class Exposures(NamedTuple):
-    """Exposures of one volume: see :class:`xraisim.photons.shots.Shots` and ``photon_kernels``.
+    """Exposures of one volume, as in :class:`Shots`, for the loops of ``draw``.
 
-    ``row``, ``shot``, ``slot`` int64 [n]; ``R`` float32 [n, 9], times the scale; ``weight``
+    ``row``, ``shot``, ``stream`` int64 [n]; ``R`` float32 [n, 9], times the scale; ``weight``
     float32 [n]; ``enveloped`` bool [n]: thin the envelope, not the blocks' ceilings.
     """
 
     row: np.ndarray
     shot: np.ndarray
-    slot: np.ndarray
+    stream: np.ndarray
     R: np.ndarray
     weight: np.ndarray
     enveloped: np.ndarray
 
 
-def make_screen(good: np.ndarray, s: np.ndarray, gain: np.ndarray) -> Screen:
-    """Return the screen of the pixels ``good`` (flat indices) of a detector with s [P, 3]."""
-    return Screen(
-        s=pad(np.ascontiguousarray(s[good].T, np.float32)),
-        gain=pad(gain[good].astype(np.float32)),
-        flat=pad(good.astype(np.int32)),
+def usable_pixels(expected: ExpectedPhotons) -> UsablePixels:
+    """Return the pixels as the loops read them."""
+    return UsablePixels(
+        s=pad(np.ascontiguousarray(expected.s.T, np.float32)),
+        gain=pad(expected.gain.astype(np.float32)),
+        flat=pad(expected.usable.astype(np.int32)),
     )
 
 
@@ -74,15 +74,15 @@ def pad(values: np.ndarray) -> np.ndarray:
     return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
 
 
-def make_lookup(volume: IntensitySpline, screen: Screen) -> Lookup:
+def make_table(volume: IntensitySpline, usable: UsablePixels) -> IntensityTable:
     """Return the tables of a volume; it is copied, and not needed any more."""
     coefficients = round_to_bfloat16(volume.coefficients)
     blocks, shells = upper_bounds(coefficients)
     code, ceiling = encode(blocks.reshape(-1))
-    radius = np.linalg.norm(screen.s.astype(np.float64), axis=0) / volume.spacing
-    envelope = screen.gain * shells[radius.astype(int)]
+    radius = np.linalg.norm(usable.s.astype(np.float64), axis=0) / volume.spacing
+    envelope = usable.gain * shells[radius.astype(int)]
     running = running_sum(envelope)
-    return Lookup(
+    return IntensityTable(
         bricks=make_bricks(coefficients),
         along=np.int32(volume.grid // 2),
         centre=np.float32(volume.grid // 2),

@@ -1,33 +1,95 @@
-"""What each pulse met: the exposures whose photons add up on the detector.
+"""What each pulse met: the particles that it lit, and the exposures that add up on the detector.
 
-A shot is a few exposures, each one particle seen at one photon energy. Their intensities add:
-λ_p = gain_p · Σ_e weight_e · V_model(e)(scale_e · R_eᵀ s_p) + strength · background_p. Interference
-between particles of one shot is left out: its fringes, 1/distance wide, are finer than a pixel.
+A shot is a few exposures, each one particle seen at one photon energy. Their intensities add
+(:class:`ExpectedPhotons`). Interference between particles of one shot is left out: its fringes,
+1/distance wide, are finer than a pixel.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
-from xraisim.instrument.spectrum import draw_spectrum
-from xraisim.photons.hits import BLANK, CONTAMINANT, HIT_NAMES, MULTIPLE, SINGLE
-from xraisim.photons.particles import Particles, ShotRecipe, draw_orientations, draw_particles
-
-__all__ = [
-    "BLANK",
-    "CONTAMINANT",
-    "HIT_NAMES",
-    "MULTIPLE",
-    "SINGLE",
-    "Particles",
-    "ShotRecipe",
-    "Shots",
-    "draw_orientations",
-    "draw_shots",
-]
+from xraisim.core import so3
+from xraisim.core.errors import ConfigError
+from xraisim.core.random import uniforms
+from xraisim.instrument.beam import Beam, FluenceSpread
+from xraisim.instrument.spectrum import draw_spectrum, largest_scale
+from xraisim.photons.hits import BLANK, CONTAMINANT, MULTIPLE, SINGLE, Hits
 
 _PER_EXPOSURE = ("particle", "model", "orientation", "weight", "scale")
 _PER_SHOT = ("fluence", "strength", "energy", "hit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotRecipe:
+    """What the shots of a data set are drawn from.
+
+    ``species_weights``: how often each kind of particle comes, up to a factor; kind k is intensity
+    volume k. The volume after them, ``contaminant_model``, is the contaminant sphere of radius
+    ``hits.contaminant_radius_angstrom``; it is needed where ``hits.contaminant_fraction`` > 0.
+    ``strength``: of the background, from shot to shot. Raises :class:`ConfigError`.
+    """
+
+    beam: Beam = field(default_factory=Beam)
+    fluence: FluenceSpread = field(default_factory=FluenceSpread)
+    hits: Hits = field(default_factory=Hits)
+    strength: FluenceSpread = field(default_factory=lambda: FluenceSpread(distribution="constant"))
+    species_weights: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        valid = all(math.isfinite(w) and w >= 0 for w in self.species_weights)
+        if not (valid and sum(self.species_weights) > 0):
+            raise ConfigError(
+                f"the species have the weights {self.species_weights}; expected numbers from 0 up, "
+                "at least one of them positive"
+            )
+
+    @property
+    def contaminant_model(self) -> int:
+        """The number of the contaminant's intensity volume."""
+        return len(self.species_weights)
+
+    def largest_scale(self, model: int) -> float:
+        """Return the largest ``scale`` that an exposure of volume ``model`` can have.
+
+        The volume must reach this many times the detector's largest |s|.
+        """
+        size = self.hits.largest_size if model == self.contaminant_model else 1.0
+        return size * largest_scale(self.beam)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Particles:
+    """The particles lit in n shots, k in all (compressed sparse rows over shots).
+
+    ``offsets`` int64 [n + 1]: shot i has particles ``offsets[i]:offsets[i + 1]``. ``model`` int32
+    [k]: which intensity volume. ``orientation`` float32 [k, 4]: quaternions. ``fluence`` float32
+    [k]: on the particle, relative to J₀. ``size`` float32 [k]: a contaminant's radius over that of
+    its volume, 1 for the others.
+    """
+
+    offsets: np.ndarray
+    model: np.ndarray
+    orientation: np.ndarray
+    fluence: np.ndarray
+    size: np.ndarray
+
+    @property
+    def weight(self) -> np.ndarray:
+        """What multiplies the intensity at size·s, float32 [k]: a sphere's goes as radius⁶."""
+        return self.fluence * self.size**6
+
+    @property
+    def shot(self) -> np.ndarray:
+        """The number of each particle's shot, int64 [k], counted from the first of the block."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    @property
+    def rank(self) -> np.ndarray:
+        """The place of each particle within its shot, int64 [k], from 0."""
+        return np.arange(len(self.model)) - self.offsets[self.shot]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,3 +168,73 @@ def draw_shots(recipe: ShotRecipe, seed: int, first: int, n: int) -> Shots:
         energy=energy.astype(np.float32),
         hit=hit,
     )
+
+
+def draw_orientations(seed: int, indices: np.ndarray, stream: str = "orientation") -> np.ndarray:
+    """Return the uniform random orientations of patterns ``indices``, float32 [n, 4]."""
+    u = torch.from_numpy(uniforms(seed, stream, indices, 3))
+    return so3.haar_from_uniforms(u).float().numpy()
+
+
+def draw_particles(
+    recipe: ShotRecipe, seed: int, indices: np.ndarray
+) -> tuple[Particles, np.ndarray]:
+    """Return the particles of shots ``indices`` and the class of each shot, uint8 [n].
+
+    A particle outside a top-hat focus gets no photons and is left out; a shot that loses all of
+    its particles so is blank, one that keeps one particle of several is a single hit.
+    """
+    hit, number = recipe.hits.draw(seed, indices)
+    met = _draw_met(recipe, seed, indices, number)
+    met.fluence[:] *= recipe.beam.draw_pulse_energy(seed, indices)[met.shot]
+    foreign = np.flatnonzero(hit[met.shot] == CONTAMINANT)
+    met.model[foreign] = recipe.contaminant_model
+    met.size[foreign] = recipe.hits.draw_sizes(seed, indices[met.shot[foreign]])
+    lit = np.flatnonzero(met.fluence > 0)
+    number = np.bincount(met.shot[lit], minlength=len(indices))
+    particles = Particles(
+        offsets=_offsets(number),
+        model=met.model[lit],
+        orientation=met.orientation[lit],
+        fluence=met.fluence[lit],
+        size=met.size[lit],
+    )
+    hit = np.where((hit == MULTIPLE) & (number == 1), SINGLE, hit)
+    return particles, np.where(number == 0, BLANK, hit).astype(np.uint8)
+
+
+def _draw_met(recipe: ShotRecipe, seed: int, indices: np.ndarray, number: np.ndarray) -> Particles:
+    """Return ``number`` [n] particles per shot, each with a species, orientation and place.
+
+    The first particle of a shot has random streams of its own, and so has the second, and so on.
+    """
+    k = int(number.sum())
+    met = Particles(
+        offsets=_offsets(number),
+        model=np.zeros(k, np.int32),
+        orientation=np.empty((k, 4), np.float32),
+        fluence=np.empty(k, np.float32),
+        size=np.ones(k, np.float32),
+    )
+    shot, rank = met.shot, met.rank
+    for r in range(number.max(initial=0)):
+        rows = np.flatnonzero(rank == r)
+        which, suffix = indices[shot[rows]], f"/{r}" if r else ""
+        met.model[rows] = _draw_species(recipe, seed, which, f"species{suffix}")
+        met.orientation[rows] = draw_orientations(seed, which, f"orientation{suffix}")
+        spread = recipe.fluence.draw(seed, which, f"fluence{suffix}")
+        met.fluence[rows] = spread * recipe.beam.draw_focus(seed, which, f"position{suffix}")
+    return met
+
+
+def _draw_species(recipe: ShotRecipe, seed: int, indices: np.ndarray, stream: str) -> np.ndarray:
+    weights = np.asarray(recipe.species_weights)
+    if len(weights) == 1:
+        return np.zeros(len(indices), np.int64)
+    cumulative = np.cumsum(weights / weights.sum())[:-1]
+    return np.searchsorted(cumulative, uniforms(seed, stream, indices, 1)[:, 0], side="right")
+
+
+def _offsets(number: np.ndarray) -> np.ndarray:
+    """Return where each shot's particles start, and the end of the last, int64 [n + 1]."""
+    return np.concatenate([[0], np.cumsum(number, dtype=np.int64)])

@@ -30,7 +30,7 @@ class IntensitySpline:
     """B-spline coefficients of |F(s)|² (electrons²), float32 [G, G, G], s = 0 at G // 2.
 
     ``spacing`` in Å⁻¹. The coefficients are not values of |F|² and may be negative; their spline is
-    :func:`xraisim.photons.source.look_up`.
+    :func:`look_up`.
     """
 
     coefficients: np.ndarray
@@ -41,6 +41,20 @@ class IntensitySpline:
     def grid(self) -> int:
         """Voxels per edge."""
         return self.coefficients.shape[0]
+
+
+def look_up(volume: IntensitySpline, s: np.ndarray) -> np.ndarray:
+    """Return |F(s)|² in electrons² at ``s`` [P, 3] (Å⁻¹), float64: the plain form of the draw's."""
+    position = s / volume.spacing + volume.grid // 2
+    middle = np.floor(position + 0.5).astype(int)
+    t = position - middle
+    weight = np.stack([0.5 * (0.5 - t) ** 2, 0.75 - t**2, 0.5 * (0.5 + t) ** 2], axis=-1)
+    total = np.zeros(len(s))
+    for step in np.ndindex(3, 3, 3):
+        x, y, z = (middle + np.array(step) - 1).T
+        product = weight[:, 0, step[0]] * weight[:, 1, step[1]] * weight[:, 2, step[2]]
+        total += product * volume.coefficients[x, y, z]
+    return np.maximum(total, 0.0)
 
 
 def plan_grid(

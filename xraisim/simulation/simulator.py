@@ -1,10 +1,13 @@
-"""An experiment set up from its configuration: it says what shot i meets and draws its photons."""
+"""An experiment set up from its configuration: it says what shot i meets and draws its photons.
+
+Structures → intensity volumes |F(s)|² → expected photons λ → k ~ Poisson(λ) → read-out.
+"""
 
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -14,25 +17,19 @@ from xraisim.instrument.background import mean_photons
 from xraisim.instrument.defects import DEAD, respond
 from xraisim.instrument.detector import Geometry, geometry
 from xraisim.instrument.readout import counted, saturate
+from xraisim.photons.draw import PhotonSampler
+from xraisim.photons.expected import ExpectedPhotons
 from xraisim.photons.shots import ShotRecipe, Shots, draw_shots
-from xraisim.photons.source import PhotonSource
-from xraisim.photons.torch_source import TorchPhotonSource
+from xraisim.photons.torch_draw import TorchPhotonSampler
 from xraisim.sample.locate import locate, sha256
 from xraisim.sample.shapes import Body
 from xraisim.sample.species import abundances, conformations, load_species
 from xraisim.scattering.friedel import Scatterer
 from xraisim.scattering.intensity import VOXELS_PER_SPECKLE, IntensitySpline, intensity_spline
-from xraisim.simulation.config import SimulationConfig
+from xraisim.simulation.config import SimulationConfig, from_mapping
 
 #: voxels per 1/D for an error below 1 % in every shell; sharp edges need more than atoms
 _ATOMS_VOXELS, _BODY_VOXELS = VOXELS_PER_SPECKLE, 5.0
-
-
-class Source(Protocol):
-    """What draws photons: :class:`PhotonSource` or :class:`TorchPhotonSource`."""
-
-    def draw(self, shots: Shots, first: int) -> Photons:
-        """Return the photons of ``shots``, numbers ``first`` and on."""
 
 
 class Simulator:
@@ -44,8 +41,14 @@ class Simulator:
     name. Raises the :class:`UserError` family for what cannot be simulated.
     """
 
-    def __init__(self, config: SimulationConfig, *, structures: Path | str | None = None) -> None:
-        """Read the structures (sought in ``structures`` first) and make the intensity volumes."""
+    def __init__(
+        self, config: SimulationConfig | dict[str, Any], *, structures: Path | str | None = None
+    ) -> None:
+        """Read the structures (sought in ``structures`` first) and make the intensity volumes.
+
+        ``config``: a configuration, or the mapping that a TOML file of one gives.
+        """
+        config = config if isinstance(config, SimulationConfig) else from_mapping(config)
         self.config = config
         self._directory = structures
         self._sample = conformations(config.sample, directory=structures)
@@ -60,18 +63,17 @@ class Simulator:
             strength=config.background.strength,
             species_weights=tuple(abundances(self._sample)),
         )
-        volumes = self._make_volumes()
-        seen = np.where(self.defect == DEAD, 0.0, self.background)
-        kind = TorchPhotonSource if config.engine == "cuda" else PhotonSource
-        arguments: dict[str, Any] = {"device": "cuda"} if config.engine == "cuda" else {}
-        self._source: Source = kind(
-            volumes,
+        expected = ExpectedPhotons(
+            self._make_volumes(),
             self.geometry,
             gain=response.gain,
-            background=seen,
+            background=np.where(self.defect == DEAD, 0.0, self.background),
             extra=response.extra_photons,
-            seed=config.seed,
-            **arguments,
+        )
+        self._sampler = (
+            TorchPhotonSampler(expected, seed=config.seed, device="cuda")
+            if config.engine == "cuda"
+            else PhotonSampler(expected, seed=config.seed)
         )
 
     @property
@@ -84,8 +86,11 @@ class Simulator:
         return draw_shots(self._recipe, self.config.seed, first, n)
 
     def photons(self, first: int, n: int) -> Photons:
-        """Return the photons counted in shots ``first … first + n − 1``, flat detector indices."""
-        drawn = self._source.draw(self.shots(first, n), first)
+        """Return the photons counted in shots ``first … first + n − 1``, flat detector indices.
+
+        k ~ Poisson(λ) of :class:`ExpectedPhotons`, as the detector reads it out.
+        """
+        drawn = self._sampler.draw(self.shots(first, n), first)
         drawn = saturate(drawn, self.config.detector.saturation_photons)
         return counted(drawn, self.geometry, self.config.readout, self.config.seed, first)
 

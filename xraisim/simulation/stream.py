@@ -7,7 +7,7 @@ from xraisim.core import config as configuration
 from xraisim.core.types import Photons
 from xraisim.files.pixel_order import PixelOrder
 from xraisim.files.truth import Truth
-from xraisim.simulation.config import SimulationConfig, from_mapping
+from xraisim.simulation.config import SimulationConfig
 from xraisim.simulation.simulator import Simulator
 
 
@@ -67,7 +67,7 @@ def stream(
     ``config``: a configuration, or the mapping that a TOML file of one gives. ``structures`` is a
     directory to look for structures in. Raises the :class:`UserError` family.
     """
-    return SimulatedPatterns(_simulator(config, structures))
+    return SimulatedPatterns(Simulator(config, structures=structures))
 
 
 def stream_with_truth(
@@ -77,7 +77,7 @@ def stream_with_truth(
 
     The truth is what the truth file of such patterns would hold.
     """
-    simulator = _simulator(config, structures)
+    simulator = Simulator(config, structures=structures)
     shots = simulator.shots(0, simulator.config.patterns)
     truth = Truth(
         fluence=shots.fluence,
@@ -93,10 +93,3 @@ def stream_with_truth(
         defect=simulator.defect,
     )
     return SimulatedPatterns(simulator), truth
-
-
-def _simulator(
-    config: SimulationConfig | dict[str, Any], structures: Path | str | None
-) -> Simulator:
-    settings = config if isinstance(config, SimulationConfig) else from_mapping(config)
-    return Simulator(settings, structures=structures)

@@ -27,14 +27,13 @@ from benchmarks.studies.gpu.xrai_steps import wait
 from xraisim.core import machine
 from xraisim.core.device import choose_device
 from xraisim.core.errors import UserError
-from xraisim.core.rotations import to_matrix
 from xraisim.files.patterns import PatternWriter
 from xraisim.instrument.beam import FluenceSpread
 from xraisim.instrument.detector import Geometry, geometry
 from xraisim.instrument.presets import preset
+from xraisim.photons.expected import ExpectedPhotons
 from xraisim.photons.shots import ShotRecipe, Shots, draw_shots
-from xraisim.photons.source import look_up
-from xraisim.photons.torch_source import TorchPhotonSource
+from xraisim.photons.torch_draw import TorchPhotonSampler
 from xraisim.sample.locate import locate
 from xraisim.sample.structure import read_atoms
 from xraisim.scattering.intensity import IntensitySpline, intensity_spline
@@ -56,18 +55,18 @@ class Experiment:
     gain: np.ndarray
     diameter_angstrom: float
 
-    def source(self, device: str) -> TorchPhotonSource:
-        """Return a source of the experiment's patterns, without background."""
-        return TorchPhotonSource(
-            [self.volume], self.seen, gain=self.gain, seed=_SEED, device=device
-        )
+    @property
+    def expected(self) -> ExpectedPhotons:
+        """The expected photons of the experiment's patterns, without background."""
+        return ExpectedPhotons([self.volume], self.seen, gain=self.gain)
+
+    def sampler(self, device: str) -> TorchPhotonSampler:
+        """Return what draws the experiment's patterns on a device."""
+        return TorchPhotonSampler(self.expected, seed=_SEED, device=device)
 
     def means(self, shots: Shots) -> np.ndarray:
-        """Return λ [n, usable pixels] of shots with one exposure each: numpy, float64."""
-        rotation = to_matrix(torch.from_numpy(shots.orientation.astype(float))).numpy()
-        good = self.seen.good
-        values = np.stack([look_up(self.volume, self.seen.s[good] @ R) for R in rotation])
-        return shots.weight[:, None] * self.gain[good] * values
+        """Return λ [n, usable pixels] of shots: numpy, float64."""
+        return self.expected.of(shots)[:, self.seen.good]
 
 
 def prepare(arguments: argparse.Namespace) -> Experiment:
@@ -107,8 +106,8 @@ def check(experiment: Experiment, device: str) -> dict[str, float]:
     Returns p-values, and the share of entries that differ from the torch draw on the CPU with the
     same seed. Raises :class:`UserError` if one of them says that the photons are wrong.
     """
-    source, n, one = experiment.source(device), 20_000, hits(0, 1, _CONSTANT)
-    mean, seen = experiment.means(one)[0], source.draw(repeated(one, n), 0)
+    sampler, n, one = experiment.sampler(device), 20_000, hits(0, 1, _CONSTANT)
+    mean, seen = experiment.means(one)[0], sampler.draw(repeated(one, n), 0)
     counts = np.bincount(seen.pixel, seen.count, len(experiment.gain))[experiment.seen.good]
     lit = n * mean > 10
     pixel = int(np.argmin(np.abs(mean - 0.5)))
@@ -116,14 +115,14 @@ def check(experiment: Experiment, device: str) -> dict[str, float]:
     chosen = seen.pixel == experiment.seen.good[pixel]
     at_pixel[seen.rows()[chosen]] = seen.count[chosen]
     shots = hits(0, 256)
-    drawn, expected = source.draw(shots, n), experiment.means(shots).sum(axis=1)
+    drawn, expected = sampler.draw(shots, n), experiment.means(shots).sum(axis=1)
     found = {
         "mean pattern, chi-square": chi_square(counts[lit], n * mean[lit]),
         "counts of one pixel, chi-square": dispersion(at_pixel, mean[pixel]),
         "photons per pattern, chi-square": chi_square(drawn.totals(), expected),
     }
     wrong = [name for name, p in found.items() if p < _SIGNIFICANCE]
-    reference = experiment.source("cpu").draw(shots, n)
+    reference = experiment.sampler("cpu").draw(shots, n)
     width = len(experiment.gain)
     entries = [
         set(zip(x.rows() * width + x.pixel, x.count, strict=True)) for x in (drawn, reference)
@@ -162,7 +161,7 @@ def rate(draw: Callable[[Shots, int], Any], batch: int, device: torch.device) ->
 
 def make_file(experiment: Experiment, arguments: argparse.Namespace) -> dict[str, float]:
     """Draw ``--patterns`` patterns and write them, each block while the next is drawn."""
-    source, total, photons = experiment.source(arguments.device), arguments.patterns, 0
+    sampler, total, photons = experiment.sampler(arguments.device), arguments.patterns, 0
     beam = preset(arguments.instrument).beam
     started = time.perf_counter()
     writer = PatternWriter(
@@ -176,7 +175,7 @@ def make_file(experiment: Experiment, arguments: argparse.Namespace) -> dict[str
     written: Future[None] | None = None
     with writer, ThreadPoolExecutor(1) as thread:
         for first in range(0, total, arguments.batch):
-            block = source.draw(hits(first, min(arguments.batch, total - first)), first)
+            block = sampler.draw(hits(first, min(arguments.batch, total - first)), first)
             photons += int(block.count.sum())
             if written is not None:
                 written.result()
@@ -205,10 +204,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     checks = check(experiment, arguments.device)
     for name, value in checks.items():
         print(f"  {name:40s} {value:10.3g}")
-    source, rates = experiment.source(arguments.device), []
+    sampler, rates = experiment.sampler(arguments.device), []
     print(f"{'batch':>8s} {'patterns/s, on the device':>26s} {'copied to the host':>20s}")
     for batch in _BATCHES:
-        pair = [rate(draw, batch, device) for draw in (source.draw_on_device, source.draw)]
+        pair = [rate(draw, batch, device) for draw in (sampler.draw_on_device, sampler.draw)]
         rates.append({"batch": batch, "on_device": pair[0], "to_host": pair[1]})
         print(f"{batch:8d} {pair[0]:26.0f} {pair[1]:20.0f}")
     whole = make_file(experiment, arguments)

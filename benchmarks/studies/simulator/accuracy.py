@@ -16,13 +16,13 @@ import numpy as np
 from xraisim.instrument.detector import geometry
 from xraisim.instrument.presets import preset
 from xraisim.photons.lookup import round_to_bfloat16
-from xraisim.photons.source import look_up
 from xraisim.sample.locate import locate
 from xraisim.sample.structure import Atoms, read_atoms
 from xraisim.scattering.intensity import (
     VOXELS_PER_SPECKLE,
     intensity_cube,
     intensity_spline,
+    look_up,
     plan_grid,
 )
 from xraisim.scattering.structure_factor import structure_factor_direct

@@ -13,9 +13,10 @@ import pytest
 
 from xraisim.instrument.detector import geometry
 from xraisim.instrument.presets import preset
-from xraisim.photons import source as photon_source
+from xraisim.photons import draw as photon_draw
+from xraisim.photons.draw import PhotonSampler
+from xraisim.photons.expected import ExpectedPhotons
 from xraisim.photons.shots import ShotRecipe, draw_shots
-from xraisim.photons.source import PhotonSource
 from xraisim.sample.structure import locate, read_atoms
 from xraisim.scattering.intensity import intensity_spline
 from xraisim.simulation.config import SimulationConfig
@@ -25,30 +26,30 @@ PATTERNS = 1024
 
 
 @pytest.fixture(scope="module")
-def source() -> PhotonSource:
+def sampler() -> PhotonSampler:
     instrument, atoms = preset("xrai2025"), read_atoms(locate("4v5d"))
     seen = geometry(instrument.detector, instrument.beam)
     volume = intensity_spline(atoms, seen.s_max, instrument.beam.photon_energy_ev)
-    return PhotonSource([volume], seen, seed=0)
+    return PhotonSampler(ExpectedPhotons([volume], seen), seed=0)
 
 
-def test_draw(benchmark, source):
+def test_draw(benchmark, sampler):
     benchmark.extra_info["patterns"] = PATTERNS
     shots = draw_shots(ShotRecipe(), 0, 0, PATTERNS)
-    benchmark.pedantic(source.draw, args=(shots, 0), rounds=15, warmup_rounds=1)
+    benchmark.pedantic(sampler.draw, args=(shots, 0), rounds=15, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("photons", [300, 100, 30, 10, 3])
 @pytest.mark.parametrize("bound", ["blocks", "envelope"])
-def test_thinning(benchmark, source, monkeypatch, photons, bound):
+def test_thinning(benchmark, sampler, monkeypatch, photons, bound):
     """Either bound at fewer and fewer photons per pattern: where one overtakes the other."""
-    monkeypatch.setattr(photon_source, "_ENVELOPED_BELOW", 1.0 if bound == "envelope" else 0)
+    monkeypatch.setattr(photon_draw, "_ENVELOPED_BELOW", 1.0 if bound == "envelope" else 0)
     shots = draw_shots(ShotRecipe(), 0, 0, PATTERNS)
-    mean = source.draw(shots, 0).totals().mean()
+    mean = sampler.draw(shots, 0).totals().mean()
     weight = (shots.weight * photons / mean).astype(np.float32)
     shots = dataclasses.replace(shots, weight=weight)
     benchmark.extra_info["patterns"] = PATTERNS
-    benchmark.pedantic(source.draw, args=(shots, 0), rounds=10, warmup_rounds=1)
+    benchmark.pedantic(sampler.draw, args=(shots, 0), rounds=10, warmup_rounds=1)
 
 
 def test_make_with_file(benchmark, tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from xraisim.core.errors import FormatError
 from xraisim.files.truth import read_truth, truth_path, write_truth
 from xraisim.instrument.beam import Beam
-from xraisim.photons.hits import Hits
-from xraisim.photons.shots import BLANK, MULTIPLE, SINGLE, ShotRecipe, draw_shots
+from xraisim.photons.hits import BLANK, MULTIPLE, SINGLE, Hits
+from xraisim.photons.shots import ShotRecipe, draw_shots
 
 
 def test_truth_makes_the_round_trip(tmp_path):

@@ -9,7 +9,7 @@ from scipy import stats
 from xraisim.core.kernels.philox import philox4x32 as numba_philox
 from xraisim.core.philox_torch import philox4x32
 from xraisim.core.random import stream_key
-from xraisim.photons.exposure_kernels import poisson_large
+from xraisim.photons.kernels.poisson import of_shot, poisson_large
 from xraisim.photons.torch_poisson import poisson, reject
 
 from .conftest import poisson_pvalue
@@ -72,14 +72,13 @@ def test_the_smallest_word_gives_the_quantile_of_its_tail(device):
 
 
 def test_rejection_takes_the_numbers_that_numba_takes(device):
-    """Algorithm PTRS in :mod:`xraisim.photons.exposure_kernels`, on the same words."""
+    """Algorithm PTRS in :mod:`xraisim.photons.kernels.poisson`, on the same words."""
 
     @njit
     def by_numba(mean, stream, number, k0, k1):
         out = np.empty(len(mean), np.int64)
         for i in range(len(mean)):
-            low, high = np.uint32(number[i] & 0xFFFFFFFF), np.uint32(number[i] >> 32)
-            out[i] = poisson_large(mean[i], stream[i], low, high, k0, k1)
+            out[i] = poisson_large(mean[i], of_shot(number[i], k0, k1), stream[i])
         return out
 
     rng, n = np.random.default_rng(6), 200_000

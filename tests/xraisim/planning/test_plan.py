@@ -11,8 +11,8 @@ from xraisim.core.errors import SamplingError
 from xraisim.figure_axes import resolution_axis
 from xraisim.instrument.beam import Beam, FluenceSpread
 from xraisim.instrument.detector import Detector, geometry, pixel_positions, scattering_vectors
+from xraisim.photons.expected import ExpectedPhotons
 from xraisim.photons.shots import ShotRecipe, draw_shots
-from xraisim.photons.source import expected_photons
 from xraisim.planning import formulas
 from xraisim.planning.figure import plan_figure
 from xraisim.planning.mean_intensity import radial_intensity
@@ -87,7 +87,8 @@ def test_photons_are_those_of_the_simulation(cloud, small_geometry, mean):
     found = assessed(small_geometry, mean.at, cloud.diameter_angstrom)
     volume = intensity_spline(cloud, small_geometry.s_max, ENERGY_EV)
     recipe = ShotRecipe(fluence=FluenceSpread(distribution="constant"))
-    expected = expected_photons([volume], small_geometry, draw_shots(recipe, 0, 0, 600)).mean(0)
+    shots = draw_shots(recipe, 0, 0, 600)
+    expected = ExpectedPhotons([volume], small_geometry).of(shots).mean(0)
     radius = np.linalg.norm(small_geometry.s, axis=1)
     total = 0.0
     for shell in found.shells:

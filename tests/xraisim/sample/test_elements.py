@@ -7,10 +7,9 @@ import pytest
 from xraisim.core.errors import StructureError
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Detector, geometry
-from xraisim.photons.source import look_up
 from xraisim.sample.structure import read_atoms
 from xraisim.scattering.form_factors import HEAVIEST_ELEMENT, profile
-from xraisim.scattering.intensity import intensity_spline
+from xraisim.scattering.intensity import intensity_spline, look_up
 
 SYMBOLS = [gemmi.Element(number).name for number in range(1, 119)]
 POSITIONS = np.random.default_rng(4).normal(size=(30, 3)) * 6

@@ -5,10 +5,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from xraisim.core.errors import ConfigError
-from xraisim.photons.source import look_up
 from xraisim.sample.materials import MATERIALS
 from xraisim.sample.shapes import SHAPES, Body, polyhedron_transform
-from xraisim.scattering.intensity import intensity_spline
+from xraisim.scattering.intensity import intensity_spline, look_up
 
 SIZE = 100.0
 VOLUME = {  # for an edge (a diameter) of 1

@@ -5,12 +5,11 @@ import pytest
 
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError, StructureError
-from xraisim.photons.source import look_up
 from xraisim.sample.shapes import Body
 from xraisim.sample.solvent import Hydrated, Solvent
 from xraisim.sample.species import Species, abundances, conformations, load_species
 from xraisim.sample.structure import Atoms
-from xraisim.scattering.intensity import intensity_spline
+from xraisim.scattering.intensity import intensity_spline, look_up
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

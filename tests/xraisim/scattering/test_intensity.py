@@ -3,9 +3,16 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
 
-from xraisim.sample.structure import Atoms
+from xraisim.core.errors import SamplingError
+from xraisim.sample.structure import Atoms, locate, read_atoms
 from xraisim.scattering.friedel import full_cube, slabs
-from xraisim.scattering.intensity import intensity_cube, sharpening_taps
+from xraisim.scattering.intensity import (
+    intensity_cube,
+    intensity_spline,
+    look_up,
+    plan_grid,
+    sharpening_taps,
+)
 from xraisim.scattering.kernels.intensity import filter_rows
 from xraisim.scattering.structure_factor import structure_factor_direct
 
@@ -92,3 +99,26 @@ def test_the_filter_is_a_correlation_along_one_axis(axes):
     np.moveaxis(expected, axis, 0)[rim] = np.moveaxis(volume, axis, 0)[rim]
     filter_rows(volume.transpose(axes), taps)
     np.testing.assert_allclose(volume, expected, atol=1e-5)
+
+
+def test_the_look_up_is_within_one_per_cent_in_every_shell():
+    """The 50S subunit to 20 Å; the whole table is in docs/simulator.md."""
+    atoms = read_atoms(locate("4v5d"), chains="B*")
+    edges, per_shell = np.array([0, 0.004, 0.008, 0.012, 0.02, 0.03, 0.04, 0.05]), 40
+    rng = np.random.default_rng(0)
+    radius = rng.uniform(edges[:-1], edges[1:], (per_shell, len(edges) - 1)).reshape(-1)
+    direction = rng.normal(size=(len(radius), 3))
+    s = radius[:, None] * direction / np.linalg.norm(direction, axis=1, keepdims=True)
+    direct = np.abs(structure_factor_direct(atoms, s, 4600.0)) ** 2
+    error = look_up(intensity_spline(atoms, 0.05, 4600.0), s) - direct
+    error, direct = error.reshape(per_shell, -1), direct.reshape(per_shell, -1)
+    assert (np.sqrt((error**2).mean(0) / (direct**2).mean(0)) < 0.01).all()
+
+
+def test_the_grid_follows_diameter_and_resolution():
+    grid, spacing = plan_grid(250.0, 0.1)
+    assert spacing == pytest.approx(1 / 750)
+    assert grid % 2 == 1
+    assert (grid // 2) * spacing > 0.1
+    with pytest.raises(SamplingError, match="needs a grid of"):
+        plan_grid(2000.0, 0.2)

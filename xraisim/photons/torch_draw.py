@@ -1,9 +1,10 @@
-"""The photon draw in plain torch, for a GPU: the distribution of :mod:`xraisim.photons.source`.
+"""The draw in plain torch, for a GPU: the distribution of :mod:`xraisim.photons.draw`.
 
-Every usable pixel of every shot gets one 32-bit random word, and an upper bound of its λ from the
-block of voxels that it falls in. A word w with w/2³² above the bound can only mean no photon; the
-other pixels are packed, λ is looked up, and w decides by inversion (``torch_poisson``).
-The bound only saves look-ups: the photons are those that λ and w alone give.
+:class:`ExpectedPhotons` is λ in plain numpy. Here every usable pixel of every shot gets one 32-bit
+random word, and an upper bound of its λ from the block of voxels that it falls in. A word w with
+w/2³² above the bound can only mean no photon; the other pixels are packed, λ is looked up, and w
+decides by inversion (``torch_poisson``). The bound only saves look-ups: the photons are those that
+λ and w alone give.
 
 In plain torch every operation goes through the device's memory, which should limit a GPU. Counted,
 as the bytes of the tensors that go into and come out of every operation: 0.44 kB per usable pixel
@@ -15,70 +16,53 @@ stream 1 + p the attempts at pixel p where it is bright. So a pattern depends on
 key alone, whatever the batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from xraisim.core import rotations
 from xraisim.core.device import choose_device
-from xraisim.core.errors import SamplingError
 from xraisim.core.philox_torch import philox4x32
 from xraisim.core.random import stream_key
 from xraisim.core.types import Photons
-from xraisim.instrument.detector import Geometry
+from xraisim.photons.expected import ExpectedPhotons, check_exposures
 from xraisim.photons.shots import Shots
+from xraisim.photons.torch_lookup import SplineVolumes
 from xraisim.photons.torch_poisson import poisson
-from xraisim.photons.torch_shots import DeviceShots, upload, upload_shots
-from xraisim.photons.torch_spline import SplineVolumes
-from xraisim.scattering.intensity import IntensitySpline
 
 _MARGIN = 1 + 1e-5  # on the bounds, for float32's rounding
-_SLACK = 1 + 1e-6  # on |s|, for float32 scales; volumes have voxels to spare
 _BYTES_PER_PIXEL = 320  # at most, where every pixel is packed
 _MOST_PIXELS = 2**26  # at a time; beyond, launching kernels hardly costs anything
 _CPU_PIXELS = 2**19
 
 
-class TorchPhotonSource:
+class TorchPhotonSampler:
     """Draws patterns on one torch device.
 
     On one device, pattern i depends on the seed, i and its shot alone. Between devices, and from
-    the CPU's :class:`PhotonSource`, only the distribution is the same. Raises
-    :class:`SamplingError` if a usable pixel lies outside a volume, :class:`DeviceError` if the
-    device is not there.
+    the CPU's :class:`PhotonSampler`, only the distribution is the same. Raises
+    :class:`DeviceError` if the device is not there.
     """
 
-    def __init__(
-        self,
-        volumes: Sequence[IntensitySpline],
-        geometry: Geometry,
-        *,
-        gain: np.ndarray | None = None,
-        background: np.ndarray | float = 0.0,
-        extra: np.ndarray | float = 0.0,
-        seed: int,
-        device: str = "auto",
-    ) -> None:
-        """``gain``, ``background``, ``extra``: as for :class:`PhotonSource`."""
+    def __init__(self, expected: ExpectedPhotons, *, seed: int, device: str = "auto") -> None:
+        """``expected`` is copied to the device, and not needed any more."""
         self.device = choose_device(device)
         low, high = stream_key(seed, "photons-torch")
         self._key = int(low), int(high)
-        self._s_max = geometry.s_max
-        self._volume_s_max = np.array([volume.s_max for volume in volumes])
-        self._spacing = np.array([volume.spacing for volume in volumes])
-        self._check_reach(np.arange(len(volumes)), np.ones(len(volumes)))
-        self._volumes = SplineVolumes(volumes, self.device)
-        good, gain = geometry.good, geometry.gain if gain is None else gain
-        self._flat = upload(good.astype(np.int32), self.device)
-        self._s = upload(geometry.s[good].T.astype(np.float32), self.device)
-        self._gain = upload(gain[good].astype(np.float32), self.device)
-        self._background, self._extra = (
-            upload(np.broadcast_to(x, len(geometry.mask))[good].astype(np.float32), self.device)
-            for x in (background, extra)
+        self._s_max, self._volume_s_max = expected.s_max, expected.volume_s_max
+        self._spacing = np.array([volume.spacing for volume in expected.volumes])
+        self._volumes = SplineVolumes(expected.volumes, self.device)
+        self._flat = _upload(expected.usable.astype(np.int32), self.device)
+        self._s = _upload(expected.s.T.astype(np.float32), self.device)
+        self._gain, self._background, self._extra = (
+            _upload(values.astype(np.float32), self.device)
+            for values in (expected.gain, expected.background, expected.extra)
         )
-        self._shots_at_a_time = max(1, _room(self.device) // len(good))
+        self._shots_at_a_time = max(1, _room(self.device) // len(expected.usable))
 
     def draw(self, shots: Shots, first: int) -> Photons:
         """Return patterns ``first … first + n − 1`` with flat detector indices, ascending."""
@@ -93,7 +77,7 @@ class TorchPhotonSource:
         The compressed sparse rows of :class:`Photons`. Raises :class:`SamplingError` if an exposure
         needs a larger volume.
         """
-        self._check_reach(shots.model, shots.scale)
+        check_exposures(shots, self._s_max, self._volume_s_max)
         step = self._shots_at_a_time
         parts = [
             self._draw_batch(self._batch(shots.part(at, min(at + step, len(shots))), first + at))
@@ -113,20 +97,10 @@ class TorchPhotonSource:
         ).nonzero(as_tuple=True)
         return self._means(batch, shot, pixel).reshape(len(shots), -1)
 
-    def _check_reach(self, model: np.ndarray, scale: np.ndarray) -> None:
-        beyond = scale * self._s_max > self._volume_s_max[model] * _SLACK
-        if beyond.any():
-            which = int(np.argmax(beyond))
-            raise SamplingError(
-                f"pixels reach s = {scale[which] * self._s_max:.5g} Å⁻¹, the intensity volume was "
-                f"made to {self._volume_s_max[model[which]]:.5g} Å⁻¹; make it for the largest s of "
-                "the detector and the photon energies"
-            )
+    def _batch(self, shots: Shots, first: int) -> "DeviceShots":
+        return _upload_shots(shots, first, self._spacing, self.device)
 
-    def _batch(self, shots: Shots, first: int) -> DeviceShots:
-        return upload_shots(shots, first, self._spacing, self.device)
-
-    def _draw_batch(self, batch: DeviceShots) -> tuple[Tensor, Tensor, Tensor]:
+    def _draw_batch(self, batch: "DeviceShots") -> tuple[Tensor, Tensor, Tensor]:
         """Return the entries per shot, and all their pixels and counts."""
         bounds = self._bounds(batch)
         words = self._words(batch.number)
@@ -147,7 +121,7 @@ class TorchPhotonSource:
         words = philox4x32(block, torch.zeros_like(block), low, high, self._key)
         return torch.cat(words, dim=1)[:, :pixels]
 
-    def _bounds(self, batch: DeviceShots) -> Float[Tensor, "n P"]:
+    def _bounds(self, batch: "DeviceShots") -> Float[Tensor, "n P"]:
         """Return what λ cannot exceed, for every pixel."""
 
         def bound(_: Tensor, exposure: Tensor) -> Tensor:
@@ -162,7 +136,7 @@ class TorchPhotonSource:
         return batch.add_exposures(shot, added, bound)
 
     def _means(
-        self, batch: DeviceShots, shot: Int[Tensor, "k"], pixel: Int[Tensor, "k"]
+        self, batch: "DeviceShots", shot: Int[Tensor, "k"], pixel: Int[Tensor, "k"]
     ) -> Float[Tensor, "k"]:
         """Return λ of single pixels."""
 
@@ -174,6 +148,71 @@ class TorchPhotonSource:
 
         added = batch.strength[shot] * self._background[pixel] + self._extra[pixel]
         return batch.add_exposures(shot, added, mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceShots:
+    """A batch on the device: n shots with m exposures.
+
+    Shot i has those from ``start[i]`` on, ``exposures[i]`` of them. ``number``: the patterns'
+    numbers. ``rotation``: R row by row, times the exposure's scale over its volume's spacing, so
+    that it turns Å⁻¹ into voxels. The others as in :class:`Shots`.
+    """
+
+    number: Int[Tensor, "n"]
+    start: Int[Tensor, "n"]
+    exposures: Int[Tensor, "n"]
+    most_exposures: int
+    strength: Float[Tensor, "n"]
+    rotation: Float[Tensor, "9 m"]
+    model: Int[Tensor, "m"]
+    weight: Float[Tensor, "m"]
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def add_exposures(
+        self,
+        shot: Int[Tensor, "k"],
+        total: Float[Tensor, "k *rest"],
+        term: Callable[[Tensor, Tensor], Tensor],
+    ) -> Float[Tensor, "k *rest"]:
+        """Add to the rows of ``total`` what ``term(row, exposure)`` gives for their shots.
+
+        It is called with int64 rows and the one exposure of each, first exposures first, so that
+        the rounding of a sum does not depend on the batch.
+        """
+        for j in range(self.most_exposures):
+            row = (self.exposures[shot] > j).nonzero()[:, 0]
+            total.index_add_(0, row, term(row, self.start[shot[row]] + j))
+        return total
+
+
+def _upload_shots(
+    shots: Shots, first: int, spacing: np.ndarray, device: torch.device
+) -> DeviceShots:
+    """Copy shots to ``device``: patterns ``first`` and on.
+
+    ``spacing`` [models] of the volumes in Å⁻¹.
+    """
+    exposures, model = np.diff(shots.offsets), shots.model.astype(np.int64)
+    per_voxel = (shots.scale / spacing[model]).astype(np.float32)
+    rotation = rotations.to_matrix(torch.from_numpy(shots.orientation)).numpy()
+    return DeviceShots(
+        number=_upload(np.arange(first, first + len(shots)), device),
+        start=_upload(shots.offsets[:-1], device),
+        exposures=_upload(exposures, device),
+        most_exposures=int(exposures.max(initial=0)),
+        strength=_upload(shots.strength, device),
+        rotation=_upload((rotation.reshape(-1, 9) * per_voxel[:, None]).T, device),
+        model=_upload(model, device),
+        weight=_upload(shots.weight, device),
+    )
+
+
+def _upload(array: np.ndarray, device: torch.device) -> Tensor:
+    """Copy an array to ``device``."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
 def _room(device: torch.device) -> int:

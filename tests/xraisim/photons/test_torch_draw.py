@@ -8,13 +8,13 @@ import torch
 from scipy import stats
 
 from xraisim.core.errors import DeviceError, SamplingError
-from xraisim.core.rotations import to_matrix
 from xraisim.core.types import Photons
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.detector import Detector, geometry
-from xraisim.photons.shots import BLANK, MULTIPLE, SINGLE, Shots, draw_orientations
-from xraisim.photons.source import look_up
-from xraisim.photons.torch_source import TorchPhotonSource
+from xraisim.photons.expected import ExpectedPhotons
+from xraisim.photons.hits import BLANK, MULTIPLE, SINGLE
+from xraisim.photons.shots import Shots, draw_orientations
+from xraisim.photons.torch_draw import TorchPhotonSampler
 from xraisim.scattering.intensity import intensity_spline
 
 from .conftest import poisson_pvalue
@@ -49,19 +49,20 @@ def volumes(cloud, seen):
 
 
 @pytest.fixture
-def make_source(volumes, seen, device):
-    background = np.linspace(0, 0.1, PIXELS)
-
-    def make(seed: int = 0, gain: float = 1.0) -> TorchPhotonSource:
-        return TorchPhotonSource(
-            volumes,
-            seen,
-            gain=gain * seen.gain,
-            background=background,
-            extra=EXTRA,
-            seed=seed,
-            device=device,
+def make_expected(volumes, seen):
+    def make(gain: float = 1.0) -> ExpectedPhotons:
+        background = np.linspace(0, 0.1, PIXELS)
+        return ExpectedPhotons(
+            volumes, seen, gain=gain * seen.gain, background=background, extra=EXTRA
         )
+
+    return make
+
+
+@pytest.fixture
+def make_sampler(make_expected, device):
+    def make(seed: int = 0, gain: float = 1.0) -> TorchPhotonSampler:
+        return TorchPhotonSampler(make_expected(gain), seed=seed, device=device)
 
     return make
 
@@ -95,27 +96,11 @@ def repeated(shots: Shots, copies: int) -> Shots:
     return Shots(offsets=m * np.arange(copies + 1), **tiled)
 
 
-def plain_means(volumes, seen, shots: Shots, gain: float = 1.0, extra: float = EXTRA) -> np.ndarray:
-    """Return λ [n, P] by the model's formula in float64 numpy, zero where masked."""
-    rotation = to_matrix(torch.from_numpy(shots.orientation.astype(float))).numpy()
-    background = np.linspace(0, 0.1, PIXELS)
-    out = np.zeros((len(shots), PIXELS))
-    for i in range(len(shots)):
-        out[i] = shots.strength[i] * background + extra
-        for e in range(shots.offsets[i], shots.offsets[i + 1]):
-            s = shots.scale[e] * seen.s @ rotation[e]
-            good = seen.good
-            value = look_up(volumes[shots.model[e]], s[good])
-            out[i, good] += shots.weight[e] * gain * seen.gain[good] * value
-    out[:, seen.mask] = 0
-    return out
-
-
-def test_expected_photons_are_those_of_the_plain_formula(make_source, volumes, seen):
+def test_expected_photons_are_those_of_the_plain_form(make_sampler, make_expected, seen):
     """Both volumes, 0 to 3 exposures, scales and strengths, within float32's rounding."""
     shots = make_shots([1, 0, 3, 1, 2])
-    found = make_source().expected(shots).cpu().numpy()
-    wanted = plain_means(volumes, seen, shots)[:, seen.good]
+    found = make_sampler().expected(shots).cpu().numpy()
+    wanted = make_expected().of(shots)[:, seen.good]
     assert wanted.max() > 20
     # A look-up's position is rounded to 10⁻⁷ of the cube, so dim pixels err with bright neighbours.
     np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=1e-4)
@@ -129,25 +114,25 @@ def test_bounds_are_never_below_the_means(volumes, seen, device):
     rng = np.random.default_rng(9)
     peaks = (rng.exponential(size=v.coefficients.shape).astype("f4") ** 6 for v in volumes)
     rough = [dataclasses.replace(v, coefficients=p) for v, p in zip(volumes, peaks, strict=True)]
-    source = TorchPhotonSource(rough, seen, gain=seen.gain, seed=0, device=device)
+    sampler = TorchPhotonSampler(ExpectedPhotons(rough, seen), seed=0, device=device)
     shots = make_shots([1, 2, 0, 3, *[1] * 40])
-    bounds = source._bounds(source._batch(shots, 0))
-    assert (source.expected(shots) <= bounds * (1 + 1e-5)).all()
+    bounds = sampler._bounds(sampler._batch(shots, 0))
+    assert (sampler.expected(shots) <= bounds * (1 + 1e-5)).all()
 
 
-def test_bounds_spare_look_ups(make_source):
-    shots, source = make_shots([1] * 20), make_source()
-    bounds = source._bounds(source._batch(shots, 0))
-    assert bounds.mean() < 8 * source.expected(shots).mean()
+def test_bounds_spare_look_ups(make_sampler):
+    shots, sampler = make_shots([1] * 20), make_sampler()
+    bounds = sampler._bounds(sampler._batch(shots, 0))
+    assert bounds.mean() < 8 * sampler.expected(shots).mean()
 
 
-def test_photons_have_the_mean_and_variance_of_poisson(make_source, volumes, seen):
+def test_photons_have_the_mean_and_variance_of_poisson(make_sampler, make_expected, seen):
     """Every usable pixel over 1,500 draws of one shot, packed or not, dim or bright."""
     n, one = 1500, make_shots([2])
-    mean = plain_means(volumes, seen, one)[0, seen.good]
+    mean = make_expected().of(one)[0, seen.good]
     assert mean.min() < 0.2
     assert mean.max() > 20
-    photons = make_source(seed=2).draw(repeated(one, n), 0)
+    photons = make_sampler(seed=2).draw(repeated(one, n), 0)
     counts = photons.dense(PIXELS).numpy()[:, seen.good]
     z = (counts.sum(0) - n * mean) / np.sqrt(n * mean)
     assert stats.kstest(z, "norm").pvalue > 1e-3
@@ -161,26 +146,26 @@ def test_photons_have_the_mean_and_variance_of_poisson(make_source, volumes, see
         assert poisson_pvalue(counts[:, pixel], mean[pixel]) > 1e-3
 
 
-def test_dark_patterns_keep_their_photons(make_source, volumes, seen):
+def test_dark_patterns_keep_their_photons(make_sampler, make_expected):
     """λ of 10⁻³ and less: nearly no pixel is looked up, and the mean is still right."""
     n, one = 20_000, make_shots([1])
     one = dataclasses.replace(one, strength=np.zeros(1, np.float32))
-    mean = plain_means(volumes, seen, one, gain=1e-4).sum()
-    photons = make_source(gain=1e-4).draw(repeated(one, n), 0)
+    mean = make_expected(gain=1e-4).of(one).sum()
+    photons = make_sampler(gain=1e-4).draw(repeated(one, n), 0)
     assert abs(photons.count.sum() - n * mean) < 4 * np.sqrt(n * mean)
 
 
-def test_patterns_depend_on_seed_and_number_alone(make_source):
+def test_patterns_depend_on_seed_and_number_alone(make_sampler):
     """The same for every batch size and for every cut into calls; another seed gives others."""
-    shots, source = make_shots([1, 0, 3, 1, 2, 1, 0, 1]), make_source(seed=4)
-    whole = source.draw(shots, 2**32 - 3)
-    one_by_one = make_source(seed=4)
+    shots, sampler = make_shots([1, 0, 3, 1, 2, 1, 0, 1]), make_sampler(seed=4)
+    whole = sampler.draw(shots, 2**32 - 3)
+    one_by_one = make_sampler(seed=4)
     one_by_one._shots_at_a_time = 1
     assert_same(one_by_one.draw(shots, 2**32 - 3), whole)
     late = shots.part(3, 8)
-    assert_same(source.draw(late, 2**32), whole.take(np.arange(3, 8)))
-    assert len(make_source(seed=5).draw(shots, 2**32 - 3).pixel) != len(whole.pixel)
-    assert len(source.draw(shots, 0).pixel) != len(whole.pixel)
+    assert_same(sampler.draw(late, 2**32), whole.take(np.arange(3, 8)))
+    assert len(make_sampler(seed=5).draw(shots, 2**32 - 3).pixel) != len(whole.pixel)
+    assert len(sampler.draw(shots, 0).pixel) != len(whole.pixel)
 
 
 def assert_same(found: Photons, wanted: Photons) -> None:
@@ -188,8 +173,8 @@ def assert_same(found: Photons, wanted: Photons) -> None:
         assert (getattr(found, name) == getattr(wanted, name)).all()
 
 
-def test_entries_are_sorted_positive_and_off_the_mask(make_source, seen):
-    photons = make_source().draw(make_shots([1, 2, 0, 1]), 10)
+def test_entries_are_sorted_positive_and_off_the_mask(make_sampler, seen):
+    photons = make_sampler().draw(make_shots([1, 2, 0, 1]), 10)
     assert (photons.offsets.dtype, photons.pixel.dtype, photons.count.dtype) == (
         np.int64, np.int32, np.int32,
     )  # fmt: skip
@@ -198,38 +183,35 @@ def test_entries_are_sorted_positive_and_off_the_mask(make_source, seen):
     assert not seen.mask[photons.pixel].any()
 
 
-def test_a_blank_has_its_background_alone(make_source, seen):
+def test_a_blank_has_its_background_alone(make_sampler, seen):
     n, blank = 4000, make_shots([0])
     mean = (blank.strength[0] * np.linspace(0, 0.1, PIXELS) + EXTRA)[seen.good].sum()
-    totals = make_source().draw(repeated(blank, n), 0).totals()
+    totals = make_sampler().draw(repeated(blank, n), 0).totals()
     assert poisson_pvalue(totals, mean) > 1e-3
 
 
-def test_every_tensor_is_made_on_the_device_of_the_source(make_source):
+def test_every_tensor_is_made_on_the_device_of_the_sampler(make_sampler):
     """A tensor on the default device, here one without memory, meets the others and fails."""
-    source, shots = make_source(gain=30.0), make_shots([1, 0, 3])
-    wanted = source.draw(shots, 5)
+    sampler, shots = make_sampler(gain=30.0), make_shots([1, 0, 3])
+    wanted = sampler.draw(shots, 5)
     assert wanted.count.max() > 20, "bright pixels are drawn too"
     with torch.device("meta"):
-        assert_same(source.draw(shots, 5), wanted)
+        assert_same(sampler.draw(shots, 5), wanted)
 
 
-def test_nothing_asked_nothing_drawn(make_source):
-    photons = make_source().draw(make_shots([]), 0)
+def test_nothing_asked_nothing_drawn(make_sampler):
+    photons = make_sampler().draw(make_shots([]), 0)
     assert len(photons) == 0
     assert len(photons.pixel) == 0
 
 
-def test_pixels_beyond_a_volume_are_refused(make_source, volumes, seen, device):
-    short = dataclasses.replace(volumes[0], s_max=0.9 * seen.s_max)
-    with pytest.raises(SamplingError, match="the intensity volume was made to"):
-        TorchPhotonSource([volumes[1], short], seen, gain=seen.gain, seed=0, device=device)
+def test_pixels_beyond_a_volume_are_refused(make_sampler):
     shots = make_shots([1, 2])
     shots.scale[2] = 1.2
     with pytest.raises(SamplingError, match="photon energies"):
-        make_source().draw(shots, 0)
+        make_sampler().draw(shots, 0)
 
 
-def test_a_device_that_is_not_there_is_refused(volumes, seen):
+def test_a_device_that_is_not_there_is_refused(make_expected):
     with pytest.raises(DeviceError, match="no compute device 'cuda:99'"):
-        TorchPhotonSource(volumes, seen, gain=seen.gain, seed=0, device="cuda:99")
+        TorchPhotonSampler(make_expected(), seed=0, device="cuda:99")

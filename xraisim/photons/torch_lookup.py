@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from xraisim.photons.spline_kernels import BLOCK_BITS, upper_bounds
+from xraisim.photons.kernels.lookup import BLOCK_BITS, upper_bounds
 from xraisim.scattering.intensity import IntensitySpline
 
 Point = tuple[Tensor, Tensor, Tensor]
