@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from dataclasses import replace
 
 import mrcfile
@@ -76,6 +77,11 @@ def test_a_run_leaves_density_prtf_settings_and_result(intensity, quick, tmp_pat
     assert written["figures"]["diameter_angstrom"] == 62.0  # from the attributes of the volume
     assert written["resolution"]["rule"] == "prtf_1/e"
     assert json.loads(capfd.readouterr().out) == written
+
+    assert invoke("report", out) == 0
+    titles = re.findall("<h2>(.*?)</h2>", (out / "report.html").read_text())
+    shown = ["Density", "Reproducibility of the phases", "Thresholds of the support"]
+    assert titles == ["Surfaces", *shown, "Figures", "Configuration"]
 
     again = tmp_path / "again"
     assert invoke("phase", intensity, "--out", again, "--config", out / "config.toml") == 0

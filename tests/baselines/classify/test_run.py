@@ -12,10 +12,12 @@ from baselines import cli
 from baselines.classify import ClassifyConfig, classify
 from baselines.classify.selection import read_selection, select
 from baselines.emc import EmcConfig, Level, reconstruct
+from baselines.panels import METHODS
 from xraisim.core import config as toml
 from xraisim.core.errors import FormatError, UserError
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
+from xraisim.report.page import write_report
 
 BLANK, SINGLE = 0, 1
 
@@ -38,6 +40,13 @@ def test_the_run_directory_is_complete(classified, settings):
     with h5py.File(directory / "averages.h5") as file:
         assert file["averages"].shape == (settings.classes + 1, 41, 41)
     assert sum(row.patterns for row in summary.figures["classes"]) == 400
+
+
+def test_it_has_a_page(classified, settings, tmp_path):
+    write_report(classified[0], tmp_path / "page.html", METHODS)
+    page = (tmp_path / "page.html").read_text()
+    assert "<h2>Classes</h2>" in page
+    assert page.count("<tr><th>") > settings.classes + 1
 
 
 def test_single_hits_are_selected(mixture, settings, classified, tmp_path):
