@@ -1,4 +1,4 @@
-"""What the page about a result shows of the methods here: the iterations and starts of EMC."""
+"""What the page about a result shows of the methods here: EMC's iterations, phases, classes."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,8 +28,9 @@ _PROGRESS = (
 )
 _STARTS = "Each start from its first iteration; the likeliest goes on. The first leaps are cut off."
 _PRTF = (
-    "Phase retrieval transfer function: the mean of the kept starts' amplitudes with their phases, "
-    "relative to the measured ones. The resolution is the first crossing of 1/e, going outwards."
+    "Phase retrieval transfer function (Chapman et al. 2006): how far the phases of independent "
+    "starts agree in each shell, freed of what chance gives. The resolution is the first crossing "
+    "of 1/e, going outwards."
 )
 _THRESHOLDS = "Parts of the density's maximum, with the R-factor of voxels that were held out."
 _CLASSES = (

@@ -280,8 +280,8 @@ def _volume_paths(directory: Path) -> dict[int, Path]:
 
 
 def _read_density(directory: Path, given: Path | None) -> Volume | None:
-    there = [path for name in _DENSITIES if (path := directory / name).exists()]
-    path = given or next(iter(there), None)
+    there = (directory / name for name in _DENSITIES if (directory / name).exists())
+    path = given or next(there, None)
     return None if path is None else _read_kind(path, "density")
 
 
