@@ -14,8 +14,7 @@ from xrai.state import checkpoint
 from xraisim.core.halves import RULE
 from xraisim.figure_axes import COLOURS
 from xraisim.files.poses import check_columns
-from xraisim.report.page import Method, duration
-from xraisim.report.page import figure as in_words
+from xraisim.report.page import Method, duration, formatted
 from xraisim.report.panels import COMMON, Section
 from xraisim.report.run import LOGGED, Run, figure_of, last_of, s_range
 
@@ -169,13 +168,13 @@ def head(run: Run) -> dict[str, str]:
     elapsed = last_of(figure_of(run.events[-1:], "elapsed_s"))
 
     def last(name: str, form: str) -> str:
-        return in_words(last_of(figure_of(rounds, name)), form)
+        return formatted(last_of(figure_of(rounds, name)), form)
 
     return {
         "patterns": last("patterns_seen", "{:,.0f}"),
         "time": "" if elapsed is None else duration(elapsed),
         "patterns per second": last("patterns_per_s", "{:,.0f}"),
-        "taken in, repeats counted": in_words(last_of(patterns_taken(rounds)), "{:,.0f}"),
+        "taken in, repeats counted": formatted(last_of(patterns_taken(rounds)), "{:,.0f}"),
         "log-likelihood per pattern": last("loglik_per_pattern", "{:,.1f}"),
         "outliers": last("outliers", "{:.1%}"),
     }

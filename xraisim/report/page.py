@@ -127,11 +127,11 @@ def head(run: Run, methods: Mapping[str, Method]) -> dict[str, str]:
     """Return the figures that come first, by name."""
     known, (rule, resolution) = run.result, _resolution(run)
     figures = {
-        "patterns": figure(known.patterns if known else None, "{:,.0f}"),
+        "patterns": formatted(known.patterns if known else None, "{:,.0f}"),
         f"resolution, {rule}": resolution,
         "time": duration(known.seconds) if known else "",
-        "patterns per second": figure(known.patterns_per_s if known else None, "{:,.0f}"),
-        "peak memory": figure(known.peak_memory_gib if known else None, "{:.2f} GiB"),
+        "patterns per second": formatted(known.patterns_per_s if known else None, "{:,.0f}"),
+        "peak memory": formatted(known.peak_memory_gib if known else None, "{:.2f} GiB"),
         "hardware": str(known.hardware or known.device) if known else "",
     }
     own = methods.get(run.method, _ANYBODY).head(run)
@@ -147,10 +147,10 @@ def _resolution(run: Run) -> tuple[str, str]:
     edge = last_of(run.column("d_min_angstrom"))
     if edge is None and run.result is not None:
         edge = run.result.d_min_angstrom
-    return "edge of the data used, unmeasured", figure(edge, "{:.1f} Å")
+    return "edge of the data used, unmeasured", formatted(edge, "{:.1f} Å")
 
 
-def figure(value: float | None, form: str) -> str:
+def formatted(value: float | None, form: str) -> str:
     """Return a figure in a format, nothing where it is not known."""
     return "" if value is None else form.format(value)
 

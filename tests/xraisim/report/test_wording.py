@@ -14,6 +14,6 @@ def test_durations(seconds, words):
 
 
 def test_figures_and_values():
-    assert page.figure(None, "{:.2f}") == ""
-    assert page.figure(1234.5, "{:,.0f}") == "1,234"
+    assert page.formatted(None, "{:.2f}") == ""
+    assert page.formatted(1234.5, "{:,.0f}") == "1,234"
     assert in_words([1.23456789, "a", True]) == "1.23457, a, true"
