@@ -4,6 +4,7 @@ And one small measurement of known volume and poses, for what looks at finished 
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,23 @@ def lumps(tmp_path_factory: pytest.TempPathFactory) -> Lumps:
     return Lumps(
         patterns=path, volume=volume, poses=poses, fluence=fluence, s_max_per_angstrom=reach
     )
+
+
+@pytest.fixture(scope="session")
+def ball() -> Callable[..., Any]:
+    """Return what makes a density of 31³ voxels: a ball that is denser on one side."""
+    import torch
+
+    from xraisim.core.types import Volume
+
+    def make(radius_angstrom: float = 40.0) -> Volume:
+        axis = 5.0 * (torch.arange(31) - 15)
+        x, y, z = torch.meshgrid(axis, axis, axis, indexing="ij")
+        inside = (x**2 + y**2 + z**2).sqrt()
+        values = torch.sigmoid((radius_angstrom - inside) / 4) * (1 + x / 100)
+        return Volume(values=values.float(), spacing=5.0, kind="density")
+
+    return make
 
 
 def _lumpy_volume(reach: float, photons: float, gain: float) -> Any:

@@ -1,6 +1,6 @@
 """What a classification leaves in its run directory."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 import h5py
@@ -12,27 +12,18 @@ from torch import Tensor
 from baselines.classify.assign import Assignment
 from baselines.classify.averages import Classes, on_detector
 from baselines.classify.checkpoint import State
+from baselines.classify.config import ClassifyConfig
 from baselines.classify.kinds import Statistics
 from baselines.classify.selection import CLASSES, CLASSES_FORMAT
 from baselines.classify.sheet import write_sheet
 from baselines.classify.stage import Stage
-from xraisim.core.json_text import to_json
-from xraisim.files.atomic import whole_file, write_text
+from xraisim import __version__
+from xraisim.core import machine
+from xraisim.core.device import choose_device
+from xraisim.files.atomic import whole_file
 from xraisim.files.patterns import PatternReader
+from xraisim.files.result import Result, write_result
 from xraisim.files.texts import describe, fixed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """A classification in figures; ``starts``: final log-likelihood per photon of each start."""
-
-    patterns: int
-    blank: int
-    iterations: int
-    seconds: float
-    d_min_angstrom: float
-    starts: tuple[float, ...]
-    classes: tuple[Statistics, ...]
 
 
 def write_results(
@@ -43,23 +34,37 @@ def write_results(
     found: Assignment,
     rows: list[Statistics],
     state: State,
-) -> Summary:
-    """Write classes.h5, averages.h5, averages.png and summary.json; return the summary."""
-    summary = Summary(
+    config: ClassifyConfig,
+) -> Result:
+    """Write classes.h5, averages.h5, averages.png and result.json; return the result.
+
+    Its ``figures``: patterns without photons, ``blank``; ``iterations``; final log-likelihood per
+    photon of each of the ``starts``; ``classes``, each a :class:`Statistics`.
+    """
+    device = choose_device(config.device)
+    result = Result(
+        method="classify",
+        method_version=__version__,
         patterns=len(stage.lit),
-        blank=int((~stage.lit).sum()),
-        iterations=state.lines,
         seconds=state.seconds,
+        patterns_per_s=len(stage.lit) / state.seconds,
         d_min_angstrom=stage.d_min_angstrom,
-        starts=tuple(state.starts),
-        classes=tuple(rows),
+        seed=config.seed,
+        device=str(device),
+        hardware=machine.hardware(device),
+        figures={
+            "blank": int((~stage.lit).sum()),
+            "iterations": state.lines,
+            "starts": tuple(state.starts),
+            "classes": tuple(rows),
+        },
     )
     images = _images(stage, classes)
     _write_classes(directory / CLASSES, reader, found, rows)
     _write_averages(directory / "averages.h5", images, stage)
     write_sheet(directory / "averages.png", images, stage.pixels, rows, reader.files[0])
-    write_text(directory / "summary.json", to_json(asdict(summary), indent=2) + "\n")
-    return summary
+    write_result(directory, result)
+    return result
 
 
 def _images(stage: Stage, classes: Classes) -> Float[Tensor, "K P"]:

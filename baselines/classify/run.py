@@ -7,7 +7,7 @@ from baselines.classify.assign import assign
 from baselines.classify.checkpoint import State
 from baselines.classify.config import ClassifyConfig
 from baselines.classify.kinds import statistics
-from baselines.classify.output import Summary, write_results
+from baselines.classify.output import write_results
 from baselines.classify.stage import make_stage
 from baselines.classify.starts import Starts
 from xraisim.console import Advance
@@ -17,6 +17,7 @@ from xraisim.files.atomic import write_text
 from xraisim.files.checkpoint import keeping, key_of
 from xraisim.files.lock import new_directory
 from xraisim.files.patterns import PatternReader
+from xraisim.files.result import Result
 
 
 def classify(
@@ -26,11 +27,11 @@ def classify(
     *,
     resume: bool = False,
     progress: Advance | None = None,
-) -> Summary:
+) -> Result:
     """Sort the patterns of a file into classes, each with an average in the detector plane.
 
     Writes ``config.toml``, ``metrics.jsonl``, ``classes.h5``, ``averages.h5`` and ``.png`` and
-    ``summary.json`` into ``directory``. ``resume`` goes on from the checkpoint that an interrupted
+    ``result.json`` into ``directory``. ``resume`` goes on from the checkpoint that an interrupted
     run left there. Raises the :class:`UserError` family for input that cannot be used.
     """
     device = choose_device(config.device)
@@ -43,6 +44,8 @@ def classify(
             best = Starts(reader, stage, config, state, directory, progress).run()
             found = assign(stage, best.classes, best.fluence, config)
             rows = statistics(stage, best.classes, found)
-            summary = write_results(directory, reader, stage, best.classes, found, rows, state)
+            result = write_results(
+                directory, reader, stage, best.classes, found, rows, state, config
+            )
             (directory / checkpoint.NAME).unlink(missing_ok=True)
-    return summary
+    return result

@@ -1,6 +1,5 @@
 """``xrai-baseline classify`` and ``select``."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -8,12 +7,12 @@ import typer
 from rich.table import Table
 
 from baselines.classify import ClassifyConfig, classify
-from baselines.classify.output import Summary
 from baselines.classify.selection import select, write_selected
 from xraisim.console import Force, out, progress, say
 from xraisim.core.config import given_or_default
-from xraisim.core.json_text import to_json
 from xraisim.files.outputs import claim
+from xraisim.files.result import Result
+from xraisim.files.result import as_json as as_json_text
 
 _BRIGHTEST = "Leave out patterns above this many median fluences, such as 1.5: several particles."
 _KEEP = "Classes to keep: numbers such as 1,3, or auto for those taken for particles."
@@ -44,7 +43,7 @@ def classify_command(
     with progress("iterations", settings.restarts * settings.iterations) as advance:
         done = classify(patterns, out_dir, settings, resume=resume, progress=advance)
     if as_json:
-        out.print_json(to_json(dataclasses.asdict(done)))
+        out.print_json(as_json_text(done))
     else:
         out.print(_table(done))
         say(f"averages in {out_dir / 'averages.png'}, classes in {out_dir / 'classes.h5'}")
@@ -80,14 +79,14 @@ def _select(run: Path, keep: str, path: Path, brightest: float | None) -> None:
     say(f"{select(run, keep, path, brightest):,} patterns selected in {path}")
 
 
-def _table(summary: Summary) -> Table:
-    table = Table(title=f"{summary.patterns:,} patterns to {summary.d_min_angstrom:.1f} Å")
+def _table(done: Result) -> Table:
+    table = Table(title=f"{done.patterns:,} patterns to {done.d_min_angstrom:.1f} Å")
     for name in (
         "class", "taken for", "patterns", "share", "photons", "fluence", "contrast",
         "structure\n(nats)", "of noise", "locked", "nats per\nphoton",
     ):  # fmt: skip
         table.add_column(name, justify="left" if name == "taken for" else "right", no_wrap=True)
-    for row in summary.classes:
+    for row in done.figures["classes"]:
         figures = (
             (row.photons, ",.0f"), (row.fluence, ".2f"), (row.contrast, ".2f"),
             (row.structure, ".1f"), (row.noise, ".1f"), (row.locked, ".2f"),

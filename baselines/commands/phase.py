@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from baselines.phasing.config import PhasingConfig
-from baselines.phasing.output import summary, write_result
+from baselines.phasing.output import result_of, write_result
 from baselines.phasing.run import PhasingResult
 from baselines.phasing.run import phase as run_phasing
 from baselines.phasing.support import FIRST_THRESHOLD, stated_support
@@ -17,10 +17,11 @@ from xraisim import stopping
 from xraisim.console import Force, out, progress, say
 from xraisim.core.config import given_or_default
 from xraisim.core.errors import FormatError
-from xraisim.core.json_text import to_json
 from xraisim.core.types import Volume
 from xraisim.files.lock import new_directory
 from xraisim.files.outputs import claim
+from xraisim.files.result import as_json as as_json_text
+from xraisim.files.result import is_finished
 from xraisim.files.volumes import read_attributes, read_volume
 
 
@@ -88,7 +89,7 @@ def phase(
     for doubt in result.doubts:
         say(doubt, "warning:", "bold yellow")
     if as_json:
-        out.print_json(to_json(summary(result)))
+        out.print_json(as_json_text(result_of(result, settings, seed)))
         return
     out.print(_table(result, settings))
     say(f"{result.kept} of {len(result.r_factors)} refined starts agree: {result.resolution.rule} "
@@ -121,9 +122,9 @@ def _stop(halt: Event) -> None:
 
 
 def _kept(out_dir: Path, halt: Event) -> str:
-    """Say what a run that ended early has written; the summary is written last."""
+    """Say what a run that ended early has written; the result is written last."""
     again = f"phase anew with {stopping.again()}"
-    if not halt.is_set() or not (out_dir / "summary.json").exists():
+    if not halt.is_set() or not is_finished(out_dir):
         return f"no density is written; {again}"
     return f"the average of the starts as they were is in {out_dir}; {again}"
 

@@ -1,26 +1,21 @@
 """``xrai-baseline report``."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from baselines.report import write_report
-from xraisim.console import say
-from xraisim.files.outputs import claim_picture
+from baselines.panels import METHODS
+from xraisim.report import command
+from xraisim.report.server import DEFAULT_PORT, LOOPBACK
 
 
 def report_command(
-    run: Annotated[Path, typer.Argument(help="Run directory of `xrai-baseline emc`.")],
-    patterns: Annotated[
-        Path | None, typer.Option(help="The run's pattern file, to show patterns and predictions.")
-    ] = None,
-    out_file: Annotated[
-        Path | None, typer.Option("--out", help="Page to write (default: RUN/report.html).")
-    ] = None,
+    run: command.Directory,
+    patterns: command.Patterns = None,
+    density: command.Density = None,
+    out_file: command.Out = None,
+    serve: command.Serve = False,
+    port: command.Port = DEFAULT_PORT,
+    host: command.Host = LOOPBACK,
 ) -> None:
-    """Write one HTML page about an EMC run, finished or not; everything is inside the file."""
-    path = out_file or run / "report.html"
-    claim_picture(path, [patterns])
-    write_report(run, path, patterns)
-    say(f"report in {path}")
+    """Write one HTML page about a result, finished or not; everything is inside the file."""
+    if serve:
+        command.serve_until_stopped(run, METHODS, patterns, density, port, host)
+    else:
+        command.write(run, METHODS, patterns, density, out_file)

@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from baselines.phasing.run import PhasingResult
+from xraisim.core.fsc import Resolution
 from xraisim.figure_axes import resolution_axis
 
 _INK, _MARK = "#0072B2", "#D55E00"
@@ -16,21 +17,22 @@ def figure(result: PhasingResult) -> Figure:
     drawn = Figure(figsize=(9.0, 6.4), layout="constrained")
     grid = drawn.add_gridspec(2, 1, height_ratios=(1.0, 1.1))
     left, right = drawn.add_subfigure(grid[0]).subplots(1, 2, width_ratios=(1.6, 1.0))
-    _prtf(left, result)
+    draw_prtf(left, result.prtf_s.numpy(), result.prtf.numpy(), result.resolution)
     _r_factors(right, result)
     for axes, (name, axis) in zip(drawn.add_subfigure(grid[1]).subplots(1, 3), _CUTS, strict=True):
         _slice(axes, result, name, axis)
     return drawn
 
 
-def _prtf(axes: Axes, result: PhasingResult) -> None:
-    s, curve = result.prtf_s.numpy(), result.prtf.numpy()
+def draw_prtf(axes: Axes, s: np.ndarray, curve: np.ndarray, resolution: Resolution | None) -> None:
+    """Draw the transfer function [shells] over ``s`` (Å⁻¹), and where it falls below 1/e."""
     axes.plot(s[1:], curve[1:], color=_INK, lw=1.5)
     axes.axhline(np.exp(-1), color="0.6", lw=0.8, ls="--")
-    if result.resolution.angstrom is not None:
-        axes.axvline(1 / result.resolution.angstrom, color=_MARK, lw=0.8)
+    if resolution is not None and resolution.angstrom is not None:
+        axes.axvline(1 / resolution.angstrom, color=_MARK, lw=0.8)
     axes.set(xlim=(0, s[-1]), ylim=(0, 1.02), xlabel="s (1/Å)", ylabel="PRTF")
-    axes.text(0.02, 0.04, f"{result.resolution.rule} {result.resolution}", transform=axes.transAxes)
+    if resolution is not None:
+        axes.text(0.02, 0.04, f"{resolution.rule} {resolution}", transform=axes.transAxes)
     resolution_axis(axes)
 
 

@@ -3,24 +3,27 @@
 import io
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.figure import figure
 from baselines.phasing.run import PhasingResult
+from xraisim import __version__
 from xraisim.core import config as toml
-from xraisim.core.json_text import to_json
+from xraisim.core import machine
+from xraisim.core.device import choose_device
+from xraisim.files import result as result_file
 from xraisim.files.atomic import disk_errors, write_bytes, write_text
+from xraisim.files.result import Result
 from xraisim.files.volumes import write_volume
 
 
-def summary(result: PhasingResult) -> dict[str, Any]:
-    """Return the figures of a run, ready for JSON; lengths in Å, volumes in Å³."""
-    return {
-        "resolution": asdict(result.resolution),
+def result_of(result: PhasingResult, config: PhasingConfig, seed: int) -> Result:
+    """Return what a run says of itself; in its figures lengths are in Å, volumes in Å³."""
+    device = choose_device(config.device)
+    edge = config.s_max_per_angstrom
+    figures = {
         "r_factors": [round(value, 5) for value in result.r_factors],
         "coarse_r_factors": [round(value, 5) for value in result.coarse_r_factors],
-        "doubts": list(result.doubts),
         "kept": result.kept,
         "twin_overlaps": [round(value, 3) for value in result.twin_overlaps],
         "twins_broken": result.twins_broken,
@@ -30,14 +33,25 @@ def summary(result: PhasingResult) -> dict[str, Any]:
         "threshold": result.threshold,
         "thresholds_tried": [asdict(trial) for trial in result.trials],
         "voxel_angstrom": result.density.spacing,
-        "seconds": round(result.seconds, 2),
     }
+    return Result(
+        method="phasing",
+        method_version=__version__,
+        seconds=round(result.seconds, 2),
+        d_min_angstrom=None if edge is None else 1 / edge,
+        resolution=result.resolution,
+        warnings=result.doubts,
+        seed=seed,
+        device=str(device),
+        hardware=machine.hardware(device),
+        figures=figures,
+    )
 
 
 def write_result(directory: Path, result: PhasingResult, config: PhasingConfig, seed: int) -> None:
-    """Write density (HDF5 and MRC), PRTF, picture, settings and summary, the summary last.
+    """Write density (HDF5 and MRC), PRTF, picture, settings and result, the result last.
 
-    A directory with ``summary.json`` is complete. Raises :class:`UserError` where it cannot write.
+    A directory with ``result.json`` is complete. Raises :class:`UserError` where it cannot write.
     """
     with disk_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -48,8 +62,7 @@ def write_result(directory: Path, result: PhasingResult, config: PhasingConfig, 
         figure(result).savefig(picture, format="png", dpi=110)
         write_bytes(directory / "phasing.png", picture.getvalue())
         write_text(directory / "config.toml", f"# seed {seed}\n{toml.dumps(config)}")
-        figures = {"seed": seed, **summary(result)}
-        write_text(directory / "summary.json", to_json(figures, indent=2) + "\n")
+        result_file.write_result(directory, result_of(result, config, seed))
 
 
 def _shells(result: PhasingResult) -> str:

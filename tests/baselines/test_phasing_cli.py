@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from dataclasses import replace
 
 import mrcfile
@@ -58,11 +59,11 @@ def quick(tmp_path):
     return path
 
 
-def test_a_run_leaves_density_prtf_settings_and_summary(intensity, quick, tmp_path, invoke, capfd):
+def test_a_run_leaves_density_prtf_settings_and_result(intensity, quick, tmp_path, invoke, capfd):
     out = tmp_path / "phased"
     assert invoke("phase", intensity, "--out", out, "--config", quick, "--json") == 0
     assert {p.name for p in out.iterdir()} == {
-        "density.h5", "density.mrc", "prtf.csv", "phasing.png", "config.toml", "summary.json",
+        "density.h5", "density.mrc", "prtf.csv", "phasing.png", "config.toml", "result.json",
     }  # fmt: skip
     density = read_volume(out / "density.h5")
     assert density.kind == "density"
@@ -72,10 +73,15 @@ def test_a_run_leaves_density_prtf_settings_and_summary(intensity, quick, tmp_pa
         assert float(file.voxel_size.x) == pytest.approx(density.spacing)
         assert float(file.header.origin.z) == pytest.approx(-(GRID // 2) * density.spacing)
     assert (out / "phasing.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    written = json.loads((out / "summary.json").read_text())
-    assert written["diameter_angstrom"] == 62.0  # from the attributes of the volume
+    written = json.loads((out / "result.json").read_text())
+    assert written["figures"]["diameter_angstrom"] == 62.0  # from the attributes of the volume
     assert written["resolution"]["rule"] == "prtf_1/e"
-    assert json.loads(capfd.readouterr().out)["kept"] == written["kept"]
+    assert json.loads(capfd.readouterr().out) == written
+
+    assert invoke("report", out) == 0
+    titles = re.findall("<h2>(.*?)</h2>", (out / "report.html").read_text())
+    shown = ["Density", "Reproducibility of the phases", "Thresholds of the support"]
+    assert titles == ["Surfaces", *shown, "Figures", "Configuration"]
 
     again = tmp_path / "again"
     assert invoke("phase", intensity, "--out", again, "--config", out / "config.toml") == 0
@@ -94,7 +100,7 @@ def test_a_mask_frees_what_it_covers_and_one_of_another_size_is_refused(
     write_volume(mask, Volume(values=weight, spacing=spoilt.spacing, kind="intensity"))
     asked = ("phase", intensity, "--out", out, "--config", quick, "--mask", mask, "--json")
     assert invoke(*asked) == 0
-    masked = json.loads(capfd.readouterr().out)["r_factors"][0]
+    masked = json.loads(capfd.readouterr().out)["figures"]["r_factors"][0]
     assert masked < 0.3
 
     small = Volume(values=torch.ones(9, 9, 9), spacing=spoilt.spacing, kind="intensity")
@@ -170,7 +176,7 @@ def test_an_even_intensity_in_a_stated_support_is_phased(intensity, quick, tmp_p
     np.save(mask, (radius(GRID, VOXEL) < 33).numpy())
     asked = ("phase", plain, "--kind", "intensity", "--spacing", known.spacing, "--config", quick)
     assert invoke(*asked, "--out", tmp_path / "out", "--support", mask, "--json") == 0
-    written = json.loads(capfd.readouterr().out)
+    written = json.loads(capfd.readouterr().out)["figures"]
     assert written["thresholds_tried"] == []
     assert written["support_angstrom3"] == pytest.approx(4 / 3 * np.pi * 33**3, rel=0.25)
     np.save(mask, np.zeros((GRID,) * 3))
@@ -195,7 +201,7 @@ def test_negative_intensities_are_named_and_a_volume_out_of_centre_refused(
     assert "symmetric about voxel (0, 0, 0)" in " ".join(capfd.readouterr().err.split())
 
 
-def test_a_doubtful_result_is_warned_of_and_says_so_in_its_summary(
+def test_a_doubtful_result_is_warned_of_and_says_so_in_its_result(
     intensity, quick, tmp_path, invoke, capfd, monkeypatch
 ):
     def doubtful(*arguments, **named):
@@ -206,4 +212,4 @@ def test_a_doubtful_result_is_warned_of_and_says_so_in_its_summary(
     assert invoke("phase", intensity, "--out", out, "--config", quick) == 0
     said = " ".join(capfd.readouterr().err.split())
     assert "warning: the density does not fit" in said
-    assert json.loads((out / "summary.json").read_text())["doubts"] == ["the density does not fit"]
+    assert json.loads((out / "result.json").read_text())["warnings"] == ["the density does not fit"]

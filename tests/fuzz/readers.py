@@ -13,14 +13,13 @@ import torch
 from baselines.emc import checkpoint as emc_checkpoint
 from baselines.emc.config import EmcConfig
 from baselines.phasing.config import PhasingConfig
-from baselines.report.run import read_run as read_emc_run
 from benchmarks import record
 from benchmarks.slices import Slices
 from tests.fuzz.damage import BYTES, TEXT, Damage
 from tests.fuzz.damage_containers import hdf5, inside_gzip, inside_json, inside_zip
 from tests.fuzz.samples import COLUMNS, ROWS, unpacked
 from xrai.config import TrainConfig
-from xrai.report.run import read_run
+from xrai.panels import METHODS
 from xrai.sources import messages
 from xraisim.checks.validate import validate
 from xraisim.commands import options
@@ -39,6 +38,8 @@ from xraisim.instrument.background import Background, mean_photons
 from xraisim.instrument.beam import Beam
 from xraisim.instrument.crystfel import read_geometry
 from xraisim.instrument.detector import Detector, geometry
+from xraisim.report.page import read as read_page
+from xraisim.report.run import read_run
 from xraisim.sample import structure
 from xraisim.sample.structure import read_atoms
 from xraisim.sample.structure_file import count_models
@@ -186,12 +187,11 @@ def _toml(cls: type) -> Read:
 
 
 def _run(path: Path) -> None:
-    run = read_run(path.parent)
+    run = read_page(path.parent, METHODS)
     for name in ("loglik_per_pattern", "outliers"):
         run.column(name)
-    for volume in (run.intensity, *(run.halves or ())):
-        if volume is not None:
-            check_volume(volume)
+    for volume in (*run.volumes.values(), *(run.halves or ())):
+        check_volume(volume)
     predictor = run.predictor(len(run.poses.get("fluence", ())))
     if predictor is not None:
         posed = predictor.orientations[np.isfinite(predictor.orientations).all(1)]
@@ -200,7 +200,7 @@ def _run(path: Path) -> None:
 
 
 def _emc_run(path: Path) -> None:
-    run = read_emc_run(path.parent)
+    run = read_run(path.parent)
     run.column("level")
 
 

@@ -270,6 +270,7 @@ def checkpoints(directory: Path) -> None:
     state.sums = [Accumulator.empty(7, 0.005)]
     checkpoint.save(state, directory / "unfinished")
     (directory / "unfinished" / "config.toml").write_text("seed = 0\n")
+    Monitor(directory / "unfinished" / "metrics.jsonl", quiet=True).log("start", restart=0)
     emc_checkpoint.save(EmcState(key="k"), directory / "emc_checkpoint")
 
 

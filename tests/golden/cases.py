@@ -280,7 +280,7 @@ def _classify(directory: Path, inputs: Path) -> Result:
         "--restarts",
         "2",
     )
-    summary = read.summary(out)
+    summary = read.result(out)
     return {
         "blank": exact(summary["blank"]),
         "likelihood": figures({"best start": max(summary["starts"])}, _ELSEWHERE_FIGURE),
@@ -296,7 +296,7 @@ def _phase(directory: Path, inputs: Path) -> Result:
     )  # fmt: skip
     rows = (out / "prtf.csv").read_text().splitlines()
     prtf = [float(row.split(",")[1]) for row in rows[1:]]
-    found = read.summary(out)
+    found = read.result(out)
     return {
         "prtf": curve(prtf, _ELSEWHERE_CURVE),
         "radial means": points(read.radial_means(out / "density.h5"), _ELSEWHERE_CURVE),

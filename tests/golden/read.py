@@ -86,11 +86,6 @@ def events(path: Path, kind: str) -> list[dict[str, Any]]:
     return [one for one in found if one.get("event", kind) == kind]
 
 
-def summary(directory: Path) -> dict[str, Any]:
-    """Return the summary of a classification or of a phasing."""
-    return json.loads((directory / "summary.json").read_text())
-
-
 def result(directory: Path) -> dict[str, Any]:
-    """Return the figures of a reconstruction."""
+    """Return the figures of a result."""
     return json.loads((directory / "result.json").read_text())["figures"]

@@ -185,7 +185,7 @@ def _looked_at(run, path: Path, out: Path) -> None:
 
 def _classified(run, path: Path, out: Path) -> None:
     if run("xrai-baseline", "classify", path, "--out", out / "classes", "--json"):
-        _strict(out / "classes" / "summary.json")
+        _strict(out / "classes" / "result.json")
         run("xrai-baseline", "select", out / "classes", "--keep", "auto", "--out", out / "s.h5")
 
 

@@ -9,7 +9,6 @@ from xrai import train as training
 from xrai.commands import options
 from xrai.commands.report import served
 from xrai.config import TrainConfig
-from xrai.report.server import DEFAULT_PORT, LOOPBACK
 from xrai.sources.config import SourceConfig
 from xrai.sources.follow import FollowedFiles
 from xrai.sources.live import LiveSource
@@ -20,6 +19,7 @@ from xraisim.core import config as configuration
 from xraisim.core.processes import processes_of
 from xraisim.files.result import INTENSITY, Result
 from xraisim.files.result import as_json as as_json_text
+from xraisim.report.server import DEFAULT_PORT, LOOPBACK
 
 
 def train(

@@ -1,4 +1,4 @@
-"""What a reconstruction says of itself: ``result.json`` beside its volumes and poses.
+"""What a method says of its result: ``result.json`` beside volumes and poses, or what else it made.
 
 A result is a directory: ``intensity.h5`` (:mod:`xraisim.files.volumes`), ``poses.h5``
 (:mod:`xraisim.files.poses`), ``half_1.h5`` and ``half_2.h5`` where two half-sets were refined
@@ -7,6 +7,7 @@ whatever looks at results begins here.
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -23,26 +24,28 @@ NAME = "result.json"
 INTENSITY, POSES, HALVES = "intensity.h5", "poses.h5", ("half_1.h5", "half_2.h5")
 FORMAT, VERSION = "x-rai result", 2
 _FORMER_NAME = "summary.json"  # version 1, which stated neither version nor method
+# What in a version 1 tells the method, where it does not say so; else EMC.
+_FORMER_METHODS = {"rounds": "xrai", "r_factors": "phasing", "classes": "classify"}
 _FORMER_HALVES = ("intensity_half1.h5", "intensity_half2.h5")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A finished reconstruction in figures.
+    """A finished reconstruction, phasing or classification in figures.
 
     ``method``: the program's part that made it, ``method_version``: its version. ``patterns``:
-    looked at; ``seconds``: of wall time, ``seed``: of the method, not of the data.
-    ``d_min_angstrom``: where what was measured ends. ``resolution``: of the half-sets, None where
-    there are none. ``warnings``: why the result may be wrong, one by one. ``figures``: what else
-    the method tells, as numbers, texts and lists of them.
+    looked at, None where it began with a volume; ``seconds``: of wall time, ``seed``: of the
+    method, not of the data. ``d_min_angstrom``: where what was measured ends. ``resolution``: of
+    the half-sets or of the phases, None where nothing tells. ``warnings``: why the result may be
+    wrong, one by one. ``figures``: what else the method tells, as numbers, texts and lists of them.
     """
 
     method: str
     method_version: str = ""
-    patterns: int
     seconds: float
-    patterns_per_s: float
-    d_min_angstrom: float
+    patterns: int | None = None
+    patterns_per_s: float | None = None
+    d_min_angstrom: float | None = None
     resolution: Resolution | None = None
     warnings: tuple[str, ...] = ()
     seed: int | None = None
@@ -79,8 +82,8 @@ def is_finished(directory: Path) -> bool:
 def read_result(directory: Path) -> Result | None:
     """Return what a run says of itself, None while it has not ended.
 
-    Version 1, ``summary.json``, is read too. Raises :class:`FormatError` for a damaged file, or one
-    of a later version.
+    Version 1, ``summary.json``, is read too, with a warning. Raises :class:`FormatError` for a
+    damaged file, or one of a later version.
     """
     path = directory / NAME
     if path.exists():
@@ -91,7 +94,11 @@ def read_result(directory: Path) -> Result | None:
             )
         return _typed(path, content)
     former = directory / _FORMER_NAME
-    return _typed(former, _renewed(read_object(former))) if former.exists() else None
+    if not former.exists():
+        return None
+    found = _typed(former, _renewed(read_object(former)))
+    warnings.warn(f"{former} is of version 1, now {NAME}: read for one release more", stacklevel=2)
+    return found
 
 
 def half_paths(directory: Path) -> tuple[Path, Path]:
@@ -126,13 +133,12 @@ def _renewed(former: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of version 1 as version 2 has it."""
     own = {one.name for one in fields(Result)} - {"resolution", "hardware", "warnings", "figures"}
     known = {name: value for name, value in former.items() if name in own and value is not None}
-    nothing = {"method": "emc", "patterns": 0, "seconds": 0.0, "patterns_per_s": 0.0}
-    found = {**nothing, "d_min_angstrom": 0.0, **known}
-    warnings = former.get("warnings", "")
-    found["warnings"] = [one for one in str(warnings).split("; ") if one]
-    found["figures"] = {
-        name: value
-        for name, value in former.items()
-        if name not in known and name not in ("warnings", "hardware")
-    }
+    method = next((m for name, m in _FORMER_METHODS.items() if name in former), "emc")
+    found = {"method": method, "seconds": 0.0, **known}
+    said = former.get("doubts", str(former.get("warnings", "")).split("; "))
+    found["warnings"] = [one for one in said if one]
+    if isinstance(former.get("resolution"), dict):  # of phasing
+        found["resolution"] = former["resolution"]
+    kept = {*found, "doubts", "hardware"}
+    found["figures"] = {name: value for name, value in former.items() if name not in kept}
     return found

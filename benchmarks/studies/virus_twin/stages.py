@@ -22,7 +22,7 @@ def selected(settings: ExperimentSettings, patterns: Path, directory: Path) -> n
     if not single.exists():
         say("classifying patterns …")
         config, run = settings.classify, directory / "classes"
-        if not (run / "summary.json").exists():
+        if not is_finished(run):
             with progress("iterations", config.restarts * config.iterations) as advance:
                 interrupted = (run / classes.NAME).exists()
                 classify(patterns, run, config, resume=interrupted, progress=advance)
@@ -34,7 +34,7 @@ def selected(settings: ExperimentSettings, patterns: Path, directory: Path) -> n
 def phased(run: Path, config: PhasingConfig, seed: int) -> Path:
     """Return the directory of the density of a reconstruction."""
     directory, intensity = run / "phasing", run / INTENSITY
-    if not (directory / "summary.json").exists():
+    if not is_finished(directory):
         settings = config.completed(read_attributes(intensity))
         with progress("phasing iterations", settings.iterations) as advance:
             result = phase(read_volume(intensity), settings, seed, advance)

@@ -17,7 +17,7 @@ def test_measured_patterns_pass_through(measured, tmp_path):
     convert(measured, tmp_path / "patterns.h5", config=told)
     config = ClassifyConfig(classes=4, restarts=1, iterations=8, reach=6.0)
     summary = classify(tmp_path / "patterns.h5", tmp_path / "run", config)
-    assert sum(row.patterns for row in summary.classes) == 50
-    assert summary.blank == 0  # the dimmest has 7,573 photons
+    assert sum(row.patterns for row in summary.figures["classes"]) == 50
+    assert summary.figures["blank"] == 0  # the dimmest has 7,573 photons
     with h5py.File(tmp_path / "run" / "averages.h5") as file:
         assert np.isfinite(file["averages"][()]).any()

@@ -12,10 +12,12 @@ from baselines import cli
 from baselines.classify import ClassifyConfig, classify
 from baselines.classify.selection import read_selection, select
 from baselines.emc import EmcConfig, Level, reconstruct
+from baselines.panels import METHODS
 from xraisim.core import config as toml
 from xraisim.core.errors import FormatError, UserError
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
+from xraisim.report.page import write_report
 
 BLANK, SINGLE = 0, 1
 
@@ -23,12 +25,12 @@ BLANK, SINGLE = 0, 1
 def test_the_run_directory_is_complete(classified, settings):
     directory, summary = classified
     assert {p.name for p in directory.iterdir()} == {
-        "config.toml", "metrics.jsonl", "classes.h5", "averages.h5", "averages.png", "summary.json",
+        "config.toml", "metrics.jsonl", "classes.h5", "averages.h5", "averages.png", "result.json",
     }  # fmt: skip
     assert toml.load(ClassifyConfig, directory / "config.toml") == settings
     lines = (directory / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == list(range(1, len(lines) + 1))
-    assert json.loads((directory / "summary.json").read_text())["patterns"] == 400
+    assert json.loads((directory / "result.json").read_text())["patterns"] == 400
     assert not [path for path in directory.glob("*.h5") if b"GCOL" in path.read_bytes()]
     with h5py.File(directory / "classes.h5") as file:
         np.testing.assert_allclose(file["probability"][()].sum(1), 1, rtol=1e-4)
@@ -37,7 +39,14 @@ def test_the_run_directory_is_complete(classified, settings):
         assert np.isfinite(file["log_likelihood_per_photon"][()]).tolist() == lit.tolist()
     with h5py.File(directory / "averages.h5") as file:
         assert file["averages"].shape == (settings.classes + 1, 41, 41)
-    assert sum(row.patterns for row in summary.classes) == 400
+    assert sum(row.patterns for row in summary.figures["classes"]) == 400
+
+
+def test_it_has_a_page(classified, settings, tmp_path):
+    write_report(classified[0], tmp_path / "page.html", METHODS)
+    page = (tmp_path / "page.html").read_text()
+    assert "<h2>Classes</h2>" in page
+    assert page.count("<tr><th>") > settings.classes + 1
 
 
 def test_single_hits_are_selected(mixture, settings, classified, tmp_path):
@@ -95,8 +104,8 @@ def test_resuming_gives_the_same_as_not_stopping(mixture, settings, tmp_path):
     with pytest.raises(UserError, match="other patterns or settings"):
         classify(mixture, tmp_path / "run", dataclasses.replace(config, seed=1), resume=True)
     again = classify(mixture, tmp_path / "run", config, resume=True)
-    assert again.iterations == whole.iterations
-    assert again.starts == pytest.approx(whole.starts, rel=1e-6)
+    assert again.figures["iterations"] == whole.figures["iterations"]
+    assert again.figures["starts"] == pytest.approx(whole.figures["starts"], rel=1e-6)
     with pytest.raises(FormatError, match="nothing to resume"):
         classify(mixture, tmp_path / "run", config, resume=True)
 
@@ -105,7 +114,7 @@ def test_blocks_do_not_matter(mixture, settings, tmp_path):
     config = dataclasses.replace(settings, block_patterns=37, cache_gib=0.0, iterations=2)
     whole = classify(mixture, tmp_path / "a", dataclasses.replace(settings, iterations=2))
     parts = classify(mixture, tmp_path / "b", config)
-    assert parts.starts == pytest.approx(whole.starts, rel=1e-4)
+    assert parts.figures["starts"] == pytest.approx(whole.figures["starts"], rel=1e-4)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from baselines.external.dragonfly import DragonflyConfig, NotInstalledError, rec
 from baselines.external.dragonfly.program import find_program, read_log, why_not_installed
 from baselines.external.dragonfly.read import read_iteration
 from baselines.external.dragonfly.write import write_input
+from baselines.panels import METHODS
 from xraisim.core.errors import ConfigError, FormatError, SamplingError, UserError
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
 from xraisim.files.patterns import PatternReader
@@ -21,6 +22,7 @@ from xraisim.files.volumes import read_attributes, read_volume
 from xraisim.formats.counts import dense
 from xraisim.formats.dragonfly_detector import read_detector
 from xraisim.formats.emc import open_emc
+from xraisim.report.page import write_report
 
 CONFIG = DragonflyConfig(num_div=2, iterations=4, threads=1, seed=3)
 
@@ -144,6 +146,10 @@ def test_a_run_leaves_what_our_reconstructions_leave(patterns, install, tmp_path
     )
     kept = sorted(path.name for path in (tmp_path / "run/dragonfly/data").iterdir())
     assert kept == ["output_003.h5", "output_004.h5"]
+    write_report(tmp_path / "run", tmp_path / "page.html", METHODS, patterns=patterns)
+    page = (tmp_path / "page.html").read_text()
+    for title in ("Progress", "Intensity", "View directions", "Worst and best patterns"):
+        assert f"<h2>{title}</h2>" in page
 
 
 def test_the_time_limit_takes_the_last_whole_iteration(patterns, install, tmp_path):

@@ -61,7 +61,8 @@ def test_version_1_is_read(tmp_path):
         "outliers": 0.001,
     }  # fmt: skip
     (tmp_path / "summary.json").write_text(json.dumps(former))
-    found = read_result(tmp_path)
+    with pytest.warns(UserWarning, match="of version 1, now result.json"):
+        found = read_result(tmp_path)
     assert (found.method, found.patterns, found.warnings) == ("xrai", 8000, ("a", "b"))
     assert found.figures == {"rounds": 14, "outliers": 0.001}
     assert found.seed is None
@@ -92,3 +93,17 @@ def test_what_is_no_result_is_refused(tmp_path, text, message):
     (tmp_path / NAME).write_text(text)
     with pytest.raises(FormatError, match=message):
         read_result(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("former", "method", "said"),
+    [
+        ({"r_factors": [0.1], "doubts": ["a; b"], "seconds": 2.0}, "phasing", ("a; b",)),
+        ({"patterns": 4, "classes": [{"number": 0}], "seconds": 2.0}, "classify", ()),
+    ],
+)
+def test_the_summaries_of_before_are_results(tmp_path, former, method, said):
+    (tmp_path / "summary.json").write_text(json.dumps(former))
+    with pytest.warns(UserWarning, match="version 1"):
+        found = read_result(tmp_path)
+    assert (found.method, found.warnings, found.seconds) == (method, said, 2.0)
