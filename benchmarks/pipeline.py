@@ -77,8 +77,8 @@ def run_directory(out: Path, task: str, method: str, seed: int) -> Path:
 def _settings(task: Task, method: str) -> dict[str, Any]:
     """Return what the result of a method on a task depends on, besides the seed."""
     whole = config.to_mapping(task)
-    mine = {METHODS[method].section: whole[METHODS[method].section]}
-    return {key: whole[key] for key in ("simulate", "phase", "score")} | mine | {"method": method}
+    read = ("simulate", "phase", "score", METHODS[method].section)
+    return {key: whole[key] for key in read if key} | {"method": method}
 
 
 def _hash(settings: dict[str, Any], seed: int) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from baselines.emc import EmcConfig
 from baselines.external.dragonfly import DragonflyConfig
 from baselines.phasing.config import PhasingConfig
-from benchmarks.oracle import MergeConfig
-from benchmarks.score import ScoreConfig
+from benchmarks.comparison import ScoreConfig
+from benchmarks.merge import MergeConfig
 from xrai.config import TrainConfig
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, did_you_mean

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks import score
+from benchmarks import comparison
 from benchmarks.experiments import stages
-from benchmarks.leaderboard import ICC
+from benchmarks.metrics.icc_truth import NAME as ICC
+from benchmarks.metrics.icc_truth import match_intensity
+from benchmarks.metrics.pose_error import pose_error
 from benchmarks.perf import perf_record
 from benchmarks.task import Task, from_mapping
 from xraisim.console import say
@@ -76,7 +78,7 @@ def figures(
 ) -> dict[str, Any]:
     """Return how good a run of the shots ``numbers`` is: resolution, poses, weights."""
     volume, hits = read_volume(directory / "intensity.h5"), truth.hits[numbers]
-    known = score.Truth(
+    known = comparison.Truth(
         atoms=_atoms(task),
         photon_energy_ev=task.simulate.sample[0].photon_energy_ev(
             task.simulate.beam.photon_energy_ev
@@ -85,10 +87,10 @@ def figures(
         s_range=s_range,
     )
     seed = task.simulate.seed
-    alignment, _, curve = score.match_intensity(volume, known, task.score, seed)
+    alignment, _, curve = match_intensity(volume, known, task.score, seed)
     poses = stages.orientations(directory)[torch.from_numpy(hits == SINGLE)]
-    resolution = score.resolution(curve, ICC, 0.5)
-    error = score.pose_error(poses, known.orientations, alignment, point_group("C1"))
+    resolution = comparison.resolution(curve, ICC, 0.5)
+    error = pose_error(poses, known.orientations, alignment, point_group("C1"))
     return {
         "icc_truth_0.5_angstrom": resolution.angstrom,
         "reached_edge": resolution.reached_edge,

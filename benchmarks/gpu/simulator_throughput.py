@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from benchmarks import revision
+from benchmarks.record import checkout_commit
 from xraisim.core import machine
 from xraisim.core.device import choose_device
 from xraisim.core.errors import UserError
@@ -224,7 +224,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = {name: str(value) for name, value in vars(arguments).items()}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": revision.commit(),
+        "commit": checkout_commit(),
         "versions": machine.versions(),
         "hardware": dataclasses.asdict(machine.hardware(arguments.device)),
         "settings": settings,

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.metrics.pose_error import pose_error
 from benchmarks.perf import perf_record
-from benchmarks.score import pose_error
 from xrai.decoder import DecoderConfig
 from xrai.encoder.config import EndToEndConfig
 from xrai.rounds.end_to_end import likeliest_start

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.oracle import MergeConfig, oracle
+from benchmarks.merge import MergeConfig
+from benchmarks.methods.oracle import oracle
 from benchmarks.perf import perf_record
 from benchmarks.perf.encoder_forms import ImageForm, PolarForm
 from xrai.encoder import EncoderConfig

@@ -28,8 +28,8 @@ from torch import Tensor
 
 from baselines import emc
 from baselines.emc import EmcConfig
+from benchmarks.metrics.pose_error import pose_error
 from benchmarks.perf import perf_record
-from benchmarks.score import pose_error
 from xrai.config import TrainConfig
 from xrai.decoder import VolumeConfig
 from xrai.infer import find_poses

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks import revision
+from benchmarks.record import checkout_commit
 from xraisim.core import machine
 from xraisim.core.json_text import to_json
 from xraisim.files.atomic import write_text
@@ -26,7 +26,7 @@ def circumstances() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "commit": revision.commit(),
+        "commit": checkout_commit(),
         "versions": machine.versions(),
         "hardware": dataclasses.asdict(machine.hardware()),
         "load_average": round(os.getloadavg()[0], 2),

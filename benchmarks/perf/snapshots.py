@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.leaderboard import ICC
-from benchmarks.score import ScoreConfig, Truth, match_intensity, resolution
+from benchmarks.comparison import ScoreConfig, Truth, resolution
+from benchmarks.metrics.icc_truth import NAME as ICC
+from benchmarks.metrics.icc_truth import match_intensity
 from xrai.state import checkpoint
 
 _POLL_S = 0.05

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
+from benchmarks.metrics.pose_error import pose_error
 from benchmarks.perf import perf_record
-from benchmarks.score import pose_error
 from xrai.config import AmortisedConfig, DecoderConfig, EncoderConfig, TrainConfig
 from xrai.encoder import Encoder
 from xrai.encoder.training import load

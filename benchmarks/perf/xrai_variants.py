@@ -31,11 +31,13 @@ from typing import Any
 
 import torch
 
-from benchmarks.leaderboard import ICC
-from benchmarks.oracle import oracle
+from benchmarks.comparison import Truth, resolution
+from benchmarks.methods.oracle import oracle
+from benchmarks.metrics.icc_truth import NAME as ICC
+from benchmarks.metrics.icc_truth import match_intensity
+from benchmarks.metrics.pose_error import pose_error
 from benchmarks.perf import perf_record
 from benchmarks.perf.snapshots import snapshots
-from benchmarks.score import Truth, match_intensity, pose_error, resolution
 from benchmarks.task import Task, load_task
 from benchmarks.worker import truth_of
 from xrai import train as xrai
