@@ -22,7 +22,7 @@ _TASKS = Path(str(files("benchmarks"))) / "tasks"
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Settings):
-    """One benchmark task; ``simulate`` takes its seed from the run.
+    """One benchmark task; ``simulate.seed`` is that of its data, whatever the seed of a run.
 
     ``merge`` holds the settings of the oracle and the floor. What ``phase`` leaves unset, diameter
     and measured range, comes with the intensity or the patterns.

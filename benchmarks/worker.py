@@ -62,7 +62,7 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One method on one task with one seed."""
+    """One method on one task with one seed, the method's."""
 
     task: Task
     method: str
@@ -97,11 +97,10 @@ class Stages:
         self.peak_gib[name] = round(machine.peak_gib(), 3)
 
 
-def simulate(task: Task, seed: int, directory: Path) -> Dataset:
+def simulate(task: Task, directory: Path) -> Dataset:
     """Simulate the patterns of a task into ``directory``."""
-    wanted = dataclasses.replace(task.simulate, seed=seed)
-    path = directory / "patterns.h5"
-    say(f"simulating {wanted.patterns:,} patterns of {wanted.structure}, seed {seed} …")
+    wanted, path = task.simulate, directory / "patterns.h5"
+    say(f"simulating {wanted.patterns:,} patterns of {wanted.structure}, seed {wanted.seed} …")
     started = time.perf_counter()
     with progress("patterns", wanted.patterns) as advance:
         made = make.simulate(wanted, path, progress=advance)
@@ -226,7 +225,7 @@ def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
         "task": job.task.name,
         "method": job.method,
         "seed": job.seed,
-        "data_seed": job.seed,
+        "data_seed": job.task.simulate.seed,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "config_hash": job.config_hash,
         "config": config.to_mapping(job.task),

@@ -23,7 +23,9 @@ def run_command(
         list[str] | None,
         typer.Option(help=f"Method: {', '.join(METHODS)} (default: all installed)."),
     ] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Seed, may be repeated.")] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Seed of the methods, may be repeated.")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Or this many seeds: 0, 1, …")] = 1,
     out_directory: Annotated[
         Path, typer.Option("--out", help="Work directory; finished runs in it are used again.")
@@ -34,7 +36,10 @@ def run_command(
     fresh: Annotated[bool, typer.Option(help="Run again what is already there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print records, not a table.")] = False,
 ) -> None:
-    """Run methods on tasks; the default is the embedded task, one seed and every method."""
+    """Run methods on tasks; the default is the embedded task, one seed and every method.
+
+    A task states the seed of its patterns; they are the same for every run.
+    """
     started = time.monotonic()
     tasks = [load_task(name) for name in dict.fromkeys(task)]
     methods = [find_method(name) for name in dict.fromkeys(method or installed(tasks))]

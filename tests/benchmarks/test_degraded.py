@@ -30,8 +30,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(task: Task, method: str, work: Path, name: str) -> Record:
-    """Run a method in this process on the data of seed 0."""
-    dataset = pipeline._dataset(task, 0, work / "data-0", fresh=False)
+    """Run a method in this process on the task's data, with seed 0."""
+    dataset = pipeline._dataset(task, work / "data", fresh=False)
     directory = work / name
     directory.mkdir()
     job = worker.Job(
