@@ -46,7 +46,7 @@ def entries(records: Iterable[Record]) -> list[Entry]:
 
 def _rank(entry: Entry) -> tuple:
     place = {CEILING: 0, FLOOR: 2}.get(entry.method, 1)
-    reached = _median(_values(entry, RANKED_BY), RANKED_BY.worst)
+    reached = statistics.median(_values(entry, RANKED_BY) or [RANKED_BY.worst])
     return entry.task, place, reached, entry.method
 
 
@@ -56,16 +56,12 @@ def _values(entry: Entry, metric: Metric) -> list[float]:
     return [metric.number(value) for value in found if value is not None]
 
 
-def _median(values: Sequence[float], absent: float) -> float:
-    return statistics.median(values) if values else absent
-
-
 def metric_cell(entry: Entry, metric: Metric) -> str:
     """Return the median of a metric, with its range over seeds, or a dash."""
     values = _values(entry, metric)
     if not values:
         return "–"
-    middle = _median(values, metric.worst)
+    middle = statistics.median(values)
     edge = any(
         found.reached_edge and found.value == middle
         for one in entry.records

@@ -11,13 +11,11 @@ from benchmarks import comparison
 from benchmarks.comparison import Reconstruction, ScoreConfig, Truth
 from benchmarks.metrics.pose_error import pose_error
 from benchmarks.score import Scores, score
+from tests.benchmarks.conftest import NOISE_DEG, S_RANGE
 from xraisim.core import rotations
 from xraisim.core.align import Alignment
 from xraisim.core.errors import FormatError
 from xraisim.core.symmetry import point_group
-
-S_RANGE = (0.006, 0.06)
-NOISE_DEG = 2.0
 
 
 @pytest.fixture(scope="module")
