@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from xraisim.public import lazy  # and xraisim before torch: it sets how threads wait
 
 if TYPE_CHECKING:
+    from benchmarks.metrics.pose_error import pose_error as pose_error
     from benchmarks.pipeline import run as run
     from benchmarks.record import Record as Record
-    from benchmarks.score import pose_error as pose_error
     from benchmarks.task import Task as Task
     from benchmarks.task import load_task as load_task
 
@@ -20,7 +20,7 @@ __getattr__, __all__ = lazy(
         "Record": "benchmarks.record",
         "Task": "benchmarks.task",
         "load_task": "benchmarks.task",
-        "pose_error": "benchmarks.score",
+        "pose_error": "benchmarks.metrics.pose_error",
         "run": "benchmarks.pipeline",
     },
 )

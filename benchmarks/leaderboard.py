@@ -1,6 +1,5 @@
 """The leaderboard: medians over seeds of the newest records, as a terminal table or Markdown."""
 
-import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,9 +7,10 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
+from benchmarks.metrics import METRICS, Metric, fsc_truth
 from benchmarks.record import NOT_INSTALLED, Record
 
-ICC, FSC, PRTF = "icc_truth_0.5", "fsc_truth_0.5", "prtf_1/e"
+RANKED_BY = METRICS[fsc_truth.NAME]
 CEILING, FLOOR = "oracle", "floor"
 
 
@@ -25,7 +25,7 @@ class Entry:
 
 
 def entries(records: Iterable[Record]) -> list[Entry]:
-    """Group records by task and method: ceiling first, then methods by resolution, floor last."""
+    """Group records by task and method: ceiling first, then methods by density, floor last."""
     newest: dict[tuple[str, str, int], Record] = {}
     for record in sorted(records, key=lambda one: one.date):
         newest[record.task, record.method, record.seed] = record
@@ -46,56 +46,35 @@ def entries(records: Iterable[Record]) -> list[Entry]:
 
 def _rank(entry: Entry) -> tuple:
     place = {CEILING: 0, FLOOR: 2}.get(entry.method, 1)
-    return entry.task, place, median_angstrom(entry, FSC), entry.method
+    reached = statistics.median(_values(entry, RANKED_BY) or [RANKED_BY.worst])
+    return entry.task, place, reached, entry.method
 
 
-def median_angstrom(entry: Entry, rule: str) -> float:
-    """Return the median resolution in Å; a run without one counts as infinitely coarse."""
-    return _median([angstrom(one, rule) for one in entry.records])
+def _values(entry: Entry, metric: Metric) -> list[float]:
+    """Return a metric of every run that has it; what was not reached counts as the worst."""
+    found = [one.metrics.get(metric.name) for one in entry.records]
+    return [metric.number(value) for value in found if value is not None]
 
 
-def angstrom(record: Record, rule: str) -> float:
-    """Return a record's resolution in Å by ``rule``; infinite where there is none."""
-    found = record.resolution(rule)
-    return found.angstrom if found and found.angstrom is not None else math.inf
+def metric_cell(entry: Entry, metric: Metric) -> str:
+    """Return the median of a metric, with its range over seeds, or a dash."""
+    values = _values(entry, metric)
+    if not values:
+        return "–"
+    middle = statistics.median(values)
+    edge = any(
+        found.reached_edge and found.value == middle
+        for one in entry.records
+        if (found := one.metrics.get(metric.name))
+    )
+    sign = {"lower": "≤ ", "higher": "≥ "}[metric.better] if edge else ""
+    return sign + _spread(values, metric.text)
 
 
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values) if values else math.inf
-
-
-def _resolution(rule: str) -> Callable[[Entry], str]:
-    def cell(entry: Entry) -> str:
-        values = [angstrom(one, rule) for one in entry.records]
-        if not any(one.resolution(rule) for one in entry.records):
-            return "–"
-        edge = any(
-            found.reached_edge
-            for one in entry.records
-            if (found := one.resolution(rule)) and found.angstrom == _median(values)
-        )
-        return ("≤ " if edge else "") + _spread(values, ".1f", "not resolved")
-
-    return cell
-
-
-def _number(value: Callable[[Record], float | None], form: str) -> Callable[[Entry], str]:
-    def cell(entry: Entry) -> str:
-        values = [found for one in entry.records if (found := value(one)) is not None]
-        return _spread(values, form, "–") if values else "–"
-
-    return cell
-
-
-def _spread(values: Sequence[float], form: str, absent: str) -> str:
+def _spread(values: Sequence[float], text: Callable[[float], str]) -> str:
     """Format the median, with the range behind it where there are several seeds."""
-    low, middle, high = min(values), _median(values), max(values)
-    shown = [format(v, form) if math.isfinite(v) else absent for v in (low, middle, high)]
-    return shown[1] if shown[0] == shown[2] else f"{shown[1]} ({shown[0]} … {shown[2]})"
-
-
-def _pose(name: str) -> Callable[[Entry], str]:
-    return _number(lambda one: getattr(one.pose_error, name) if one.pose_error else None, ".2f")
+    low, middle, high = map(text, (min(values), statistics.median(values), max(values)))
+    return middle if low == high else f"{middle} ({low} … {high})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,26 +100,53 @@ def _column(name: str, short: str, cell: Callable[[Entry], str], *, brief: bool 
     return Column(name=name, short=short, cell=cell, brief=brief)
 
 
-COLUMNS = (
+def _of_metric(metric: Metric) -> Column:
+    name = metric.heading or f"{metric.name} ({metric.unit})"
+    return _column(
+        name,
+        metric.short or name.replace("_", "\n"),
+        lambda entry: metric_cell(entry, metric),
+        brief=not metric.ranged,
+    )
+
+
+def _cost(value: Callable[[Record], float | None], form: str) -> Callable[[Entry], str]:
+    def cell(entry: Entry) -> str:
+        values = [found for one in entry.records if (found := value(one)) is not None]
+        return _spread(values, lambda number: format(number, form)) if values else "–"
+
+    return cell
+
+
+_FIRST = (
     _column("method", "method", lambda entry: entry.method),
     _column("seeds", "seeds", lambda entry: str(len(entry.records)), brief=False),
-    _column(f"{ICC} (Å)", "icc\ntruth\n0.5 (Å)", _resolution(ICC), brief=False),
-    _column(f"{FSC} (Å)", "fsc\ntruth\n0.5 (Å)", _resolution(FSC), brief=False),
-    _column(f"{PRTF} (Å)", "prtf\n1/e\n(Å)", _resolution(PRTF)),
-    _column("pose error, median (°)", "pose\nerror\n(°)", _pose("median_deg")),
-    _column("modulo mate (°)", "modulo\nmate\n(°)", _pose("median_modulo_mate_deg")),
-    _column("patterns/s", "patt.\n/s", _number(lambda one: one.patterns_per_s or None, ",.0f")),
-    _column("time (s)", "time\n(s)", _number(lambda one: one.total_seconds, ".0f")),
-    _column("memory (GiB)", "mem.\n(GiB)", _number(lambda one: one.peak, ".1f")),
+)
+_LAST = (
+    _column("patterns/s", "patt.\n/s", _cost(lambda one: one.patterns_per_s or None, ",.0f")),
+    _column("time (s)", "time\n(s)", _cost(lambda one: one.total_seconds, ".0f")),
+    _column("memory (GiB)", "mem.\n(GiB)", _cost(lambda one: one.peak, ".1f")),
 )
 
 
-def row(entry: Entry) -> list[str]:
-    """Return the cells of an entry, in the order of :data:`COLUMNS`."""
+def metrics_in(found: Iterable[Entry]) -> list[Metric]:
+    """Return the metrics that any run has, in the order in which they are registered."""
+    told = {name for entry in found for one in entry.records for name in one.metrics}
+    return [metric for metric in METRICS.values() if metric.name in told]
+
+
+def columns(found: Iterable[Entry]) -> list[Column]:
+    """Return the columns of a table of these entries."""
+    metrics = [_of_metric(metric) for metric in metrics_in(found) if metric.in_table]
+    return [*_FIRST, *metrics, *_LAST]
+
+
+def row(entry: Entry, shown: Sequence[Column]) -> list[str]:
+    """Return the cells of an entry in the columns ``shown``."""
     if not entry.records:
         absent = all(one.not_installed for one in entry.failed)
-        return [entry.method, NOT_INSTALLED if absent else "failed", *[""] * (len(COLUMNS) - 2)]
-    cells = [column.cell(entry) for column in COLUMNS]
+        return [entry.method, NOT_INSTALLED if absent else "failed", *[""] * (len(shown) - 2)]
+    cells = [column.cell(entry) for column in shown]
     if entry.failed:
         cells[1] += f" ({len(entry.failed)} failed)"
     return cells
@@ -158,15 +164,15 @@ def failures(found: Sequence[Entry]) -> list[str]:
 
 def tables(found: Sequence[Entry]) -> list[Table]:
     """Return one terminal table per task."""
-    made = []
+    made, shown = [], columns(found)
     for task in dict.fromkeys(entry.task for entry in found):
         table = Table(title=f"{task}: medians over seeds (range)", box=box.SIMPLE_HEAD, padding=0)
-        for number, column in enumerate(COLUMNS):
+        for number, column in enumerate(shown):
             table.add_column(column.short, justify="right" if number else "left")
         for entry in found:
             if entry.task == task:
                 # Ten columns have to fit into eighty characters.
-                cells = zip(COLUMNS, row(entry), strict=True)
+                cells = zip(shown, row(entry, shown), strict=True)
                 table.add_row(*(column.narrow(text) for column, text in cells))
         made.append(table)
     return made
@@ -186,12 +192,12 @@ after the simulation: reconstruction, phasing, scoring; patterns/s is the recons
 
 def markdown(found: Sequence[Entry]) -> str:
     """Return LEADERBOARD.md."""
-    parts = [_HEAD]
+    parts, shown = [_HEAD], columns(found)
     for task in dict.fromkeys(entry.task for entry in found):
         mine = [entry for entry in found if entry.task == task]
-        names = [column.name for column in COLUMNS]
+        names = [column.name for column in shown]
         lines = [f"## {task}", "", _line(names), _line(["---"] + ["---:"] * (len(names) - 1))]
-        lines += [_line(row(entry)) for entry in mine]
+        lines += [_line(row(entry, shown)) for entry in mine]
         parts.append("\n".join([*lines, "", *failures(mine), provenance(mine)]))
     return "\n".join(parts) + "\n"
 

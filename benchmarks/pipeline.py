@@ -1,8 +1,9 @@
 """Run methods on tasks: simulate once, then each method in a fresh process, one after another.
 
-A work directory holds ``<task>/data-<seed>`` (patterns and truth) and
-``<task>/<method>-<seed>`` (run files, density, ``record.json``, ``slices.npz``). Each carries the
-hash of the configuration that made it; what is finished under the same hash is used again.
+A work directory holds ``<task>/data-<seed>`` (patterns and truth; the seed of the data is the
+task's, the same for every run) and ``<task>/<method>-<seed>`` (run files, density, ``record.json``,
+``slices.npz``; the seed is the method's). Each carries the hash of the configuration that made it;
+what is finished under the same hash is used again.
 """
 
 import dataclasses
@@ -43,7 +44,8 @@ def run(
 ) -> list[Record]:
     """Run every method on every task with every seed; a failed run becomes a record with an error.
 
-    Raises ``OSError`` where the work directory cannot be written.
+    ``seeds`` are the methods'; a task's patterns are the same for all. Raises ``OSError`` where the
+    work directory cannot be written.
     """
     with new_directory(out):
         return _run_all(tasks, methods, seeds, out, fresh)
@@ -55,8 +57,8 @@ def _run_all(
     total, number = len(tasks) * len(seeds) * len(methods), 0
     found = []
     for task in tasks:
+        dataset = _dataset(task, out / task.name / f"data-{task.simulate.seed}", fresh)
         for seed in seeds:
-            dataset = _dataset(task, seed, out / task.name / f"data-{seed}", fresh)
             for method in methods:
                 number += 1
                 job = Job(
@@ -77,8 +79,8 @@ def run_directory(out: Path, task: str, method: str, seed: int) -> Path:
 def _settings(task: Task, method: str) -> dict[str, Any]:
     """Return what the result of a method on a task depends on, besides the seed."""
     whole = config.to_mapping(task)
-    mine = {METHODS[method].section: whole[METHODS[method].section]}
-    return {key: whole[key] for key in ("simulate", "phase", "score")} | mine | {"method": method}
+    read = ("simulate", "phase", "score", METHODS[method].section)
+    return {key: whole[key] for key in read if key} | {"method": method}
 
 
 def _hash(settings: dict[str, Any], seed: int) -> str:
@@ -86,20 +88,20 @@ def _hash(settings: dict[str, Any], seed: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _dataset(task: Task, seed: int, directory: Path, fresh: bool) -> Dataset:
+def _dataset(task: Task, directory: Path, fresh: bool) -> Dataset:
     """Return the simulated patterns of a task, made now unless they are there."""
     simulate = config.to_mapping(task)["simulate"]
-    config_hash = _hash(simulate, seed)
+    config_hash = _hash(simulate, task.simulate.seed)
     note = directory / _DATASET_FILE
     if not fresh and note.exists():
         with reading(note, "note of a data set", "--fresh makes it anew"):
             known = dict(json.loads(note.read_text()))
         if known.get("config_hash") == config_hash:
-            say(f"patterns of {task.name}, seed {seed}: used again from {directory}")
+            say(f"patterns of {task.name}: used again from {directory}")
             return Dataset.from_note(directory, known)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    dataset = worker.simulate(task, seed, directory)
+    dataset = worker.simulate(task, directory)
     write_text(note, to_json(dataset.note() | {"config_hash": config_hash}))
     return dataset
 
@@ -113,7 +115,8 @@ def _finished(job: Job, fresh: bool) -> Record | None:
         known = record.read(path)
     except FormatError:  # of another version: as good as none
         return None
-    if known.error or known.config_hash != job.config_hash:
+    same = (known.config_hash, known.data_seed) == (job.config_hash, job.task.simulate.seed)
+    if known.error or not same:
         return None
     say(f"used again from {job.directory}, made {known.date} (--fresh runs it anew)")
     return known

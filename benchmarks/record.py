@@ -7,18 +7,18 @@ report need nothing else (the report adds slices where the run's volumes are sti
 import dataclasses
 import json
 import math
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, FormatError, reading
-from xraisim.core.fsc import Resolution
 from xraisim.core.json_text import to_json
 from xraisim.core.machine import Hardware
 from xraisim.files.atomic import write_text
 
-SCHEMA = 1
+SCHEMA = 2
 RECORD_FILE = "record.json"  # in the directory of a run
 NOT_INSTALLED = "not installed"  # begins the error of a method that is not on the machine
 
@@ -40,45 +40,32 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoseError:
-    """Angles in degrees to the true orientations, after the global alignment.
+class Value:
+    """What a metric of :mod:`benchmarks.metrics` gave: None where the run did not get that far.
 
-    Orientations that the particle's point group makes equivalent count as one. ``*_modulo_mate``
-    takes the nearer of the true orientation and its near-symmetric mate.
+    ``reached_edge``: the data end there; the value is as good as stated, or better.
     """
 
-    median_deg: float
-    p90_deg: float
-    median_modulo_mate_deg: float
-    p90_modulo_mate_deg: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """What it took to get to ``angstrom``, as far as a run can tell without the truth.
-
-    ``patterns``: looked at (again and again counts) until the half-sets agreed that far by
-    ``icc_half_0.143``; ``photons``: in them. Both are None where they never did.
-    """
-
-    angstrom: float
-    patterns: int | None
-    photons: float | None
+    value: float | None
+    reached_edge: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One run of one method on one task with one seed.
 
+    ``seed`` is the method's, ``data_seed`` that of the patterns, which belongs to the task.
     ``error`` is empty for a run that finished. ``seconds`` are wall time per stage, ``peak_gib``
-    the largest resident memory of the run's process up to the end of each stage. ``warnings``: what
-    the run said against itself.
+    the largest resident memory of the run's process up to the end of each stage. ``metrics``: by
+    the name that states the rule; one that a method has nothing to say of is not there.
+    ``warnings``: what the run said against itself.
     """
 
     schema: int = SCHEMA
     task: str
     method: str
     seed: int
+    data_seed: int
     error: str = ""
     date: str
     config_hash: str
@@ -91,11 +78,8 @@ class Record:
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gib: dict[str, float] = field(default_factory=dict)
     patterns_per_s: float = 0.0
-    resolutions: tuple[Resolution, ...] = ()
+    metrics: dict[str, Value] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
-    pose_error: PoseError | None = None
-    encoder_pose_error: PoseError | None = None
-    effort: Effort | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -112,10 +96,6 @@ class Record:
     def peak(self) -> float:
         """Largest resident memory of any stage, GiB."""
         return max(self.peak_gib.values(), default=0.0)
-
-    def resolution(self, rule: str) -> Resolution | None:
-        """Return the resolution by ``rule``, or None where the run did not get that far."""
-        return next((found for found in self.resolutions if found.rule == rule), None)
 
     def curve(self, name: str) -> Curve | None:
         """Return the curve ``name``, or None."""
@@ -145,15 +125,36 @@ def read(path: Path) -> Record:
         mapping = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(mapping, dict) or "schema" not in mapping:
         raise FormatError(f"{path} is not a record: it has no schema number")
+    if mapping["schema"] == 1:
+        with reading(path, "record of schema 1"):
+            mapping = _of_schema_1(mapping)
     if mapping["schema"] != SCHEMA:
         raise FormatError(
-            f"{path} has record schema {mapping['schema']}; this version reads {SCHEMA}: run the "
-            "benchmark again, or use the version that wrote it"
+            f"{path} has record schema {mapping['schema']}; this version reads 1 and {SCHEMA}: run "
+            "the benchmark again, or use the version that wrote it"
         )
     try:
         return config.from_mapping(Record, mapping)
     except ConfigError as error:
         raise FormatError(f"{path} is not a whole record: {error}") from error
+
+
+def _of_schema_1(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Return a record as it is today: every metric by its name, the seed of the data stated.
+
+    The patterns of a run had the seed of the run.
+    """
+    own = dict(mapping)
+    metrics: dict[str, Any] = {
+        one["rule"]: {"value": one["angstrom"], "reached_edge": one["reached_edge"]}
+        for one in own.pop("resolutions", ())
+    }
+    for errors in ("pose_error", "encoder_pose_error"):
+        for statistic, value in (own.pop(errors, None) or {}).items():
+            metrics[f"{errors}_{statistic}"] = {"value": value}
+    if effort := own.pop("effort", None):
+        metrics["patterns_to_reach_angstrom"] = {"value": effort["patterns"]}
+    return own | {"schema": SCHEMA, "data_seed": own["seed"], "metrics": metrics}
 
 
 def read_all(directory: Path) -> list[Record]:
@@ -176,3 +177,21 @@ def record_paths(directory: Path) -> list[Path]:
 def file_name(record: Record) -> str:
     """Return the name under which a record is kept among others."""
     return f"{record.task}-{record.method}-{record.seed}.json"
+
+
+def checkout_commit() -> str:
+    """Return the git commit of the checkout that runs, "+" appended if changed; empty if none."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return ""
+    try:
+        head = _git(root, "rev-parse", "--short=12", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head + ("+" if changed else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -7,18 +7,13 @@ from typing import Any
 
 import tomli_w
 
-from benchmarks import figures, leaderboard, record
+from benchmarks import leaderboard, record, report_figures
+from benchmarks.metrics import METRICS, Metric, ShellCurve
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE, Slices
 from xraisim.core.errors import FormatError
 from xraisim.files.atomic import disk_errors, write_text
 from xraisim.html_page import embed, render
-
-_CURVES = (
-    ("fsc_truth", "Density against the truth: Fourier shell correlation", 0.5),
-    ("icc_truth", "Intensity against the truth: Pearson correlation per shell", 0.5),
-    ("prtf", "Phase retrieval transfer function", 0.3679),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +47,6 @@ def write(path: Path, shown: Sequence[Shown]) -> None:
     page = render(
         "benchmarks/report.html.j2",
         tasks=[_task([one for one in shown if one.record.task == name]) for name in names],
-        columns=[column.name for column in leaderboard.COLUMNS],
     )
     write_text(path, page)
 
@@ -68,7 +62,7 @@ def write_picture(path: Path, shown: Sequence[Shown]) -> None:
         raise FormatError("no slices beside these records; give the work directory of a run")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        figures.overview([one.record for one in mine], planes).savefig(path, dpi=110)
+        report_figures.overview([one.record for one in mine], planes).savefig(path, dpi=110)
 
 
 def _ordered(shown: Sequence[Shown]) -> list[Shown]:
@@ -92,27 +86,44 @@ def _first_slices(ordered: Sequence[Shown]) -> list[tuple[str, Slices]]:
 
 def _task(shown: Sequence[Shown]) -> dict[str, Any]:
     found = leaderboard.entries(one.record for one in shown)
+    columns = leaderboard.columns(found)
     ordered = _ordered(shown)
     planes = _first_slices(ordered)
     any_record = shown[0].record
     return {
         "name": any_record.task,
         "summary": any_record.config.get("summary", ""),
-        "rows": [leaderboard.row(entry) for entry in found],
+        "columns": [column.name for column in columns],
+        "rows": [leaderboard.row(entry, columns) for entry in found],
+        "methods": [entry.method for entry in found],
+        "metrics": [_metric(metric, found) for metric in leaderboard.metrics_in(found)],
         "failures": leaderboard.failures(found),
         "curves": _curves([one.record for one in ordered]),
-        "slices": embed(figures.slices(planes), "png") if planes else "",
+        "slices": embed(report_figures.slices(planes), "png") if planes else "",
         "config": tomli_w.dumps(any_record.config),
         "provenance": [leaderboard.provenance(found)],
     }
 
 
+def _metric(metric: Metric, found: Sequence[leaderboard.Entry]) -> dict[str, Any]:
+    return {
+        "name": metric.name,
+        "rule": metric.rule,
+        "unit": metric.unit,
+        "better": metric.better,
+        "cells": [leaderboard.metric_cell(entry, metric) for entry in found],
+    }
+
+
 def _curves(records: Sequence[Record]) -> list[dict[str, str]]:
-    return [
-        {
-            "title": title,
-            "address": embed(figures.curves(records, name, title, threshold), "svg"),
-        }
-        for name, title, threshold in _CURVES
-        if any(one.curve(name) for one in records)
-    ]
+    """Return a figure per curve, with every threshold at which a metric is read from it."""
+    levels: dict[ShellCurve, list[float]] = {}
+    for one in METRICS.values():
+        if one.curve is not None and one.threshold is not None:
+            levels.setdefault(one.curve, []).append(one.threshold)
+    figures = {
+        curve.title: report_figures.curves(records, curve.name, curve.title, thresholds)
+        for curve, thresholds in levels.items()
+        if any(record.curve(curve.name) for record in records)
+    }
+    return [{"title": title, "address": embed(one, "svg")} for title, one in figures.items()]

@@ -8,8 +8,8 @@ from typing import Any
 from baselines.emc import EmcConfig
 from baselines.external.dragonfly import DragonflyConfig
 from baselines.phasing.config import PhasingConfig
-from benchmarks.oracle import MergeConfig
-from benchmarks.score import ScoreConfig
+from benchmarks.comparison import ScoreConfig
+from benchmarks.merge import MergeConfig
 from xrai.config import TrainConfig
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, did_you_mean
@@ -22,7 +22,7 @@ _TASKS = Path(str(files("benchmarks"))) / "tasks"
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Settings):
-    """One benchmark task; ``simulate`` takes its seed from the run.
+    """One benchmark task; ``simulate.seed`` is that of its data, whatever the seed of a run.
 
     ``merge`` holds the settings of the oracle and the floor. What ``phase`` leaves unset, diameter
     and measured range, comes with the intensity or the patterns.

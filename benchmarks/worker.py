@@ -13,14 +13,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
-from benchmarks import record, revision, said, score
+from benchmarks import record
+from benchmarks.comparison import Truth, curve_within, read_reconstruction
 from benchmarks.methods import METHODS
 from benchmarks.record import RECORD_FILE, Record
+from benchmarks.score import Scores, score
 from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
 from xraisim import stopping
@@ -28,8 +29,7 @@ from xraisim.console import progress, say
 from xraisim.core import config, machine
 from xraisim.core.errors import ConfigError, UserError
 from xraisim.files.patterns import PatternReader
-from xraisim.files.poses import read_poses
-from xraisim.files.result import INTENSITY, POSES, read_result
+from xraisim.files.result import INTENSITY, Result
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_attributes, read_volume
 from xraisim.sample.species import load_species
@@ -62,7 +62,7 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One method on one task with one seed."""
+    """One method on one task with one seed, the method's."""
 
     task: Task
     method: str
@@ -97,11 +97,10 @@ class Stages:
         self.peak_gib[name] = round(machine.peak_gib(), 3)
 
 
-def simulate(task: Task, seed: int, directory: Path) -> Dataset:
+def simulate(task: Task, directory: Path) -> Dataset:
     """Simulate the patterns of a task into ``directory``."""
-    wanted = dataclasses.replace(task.simulate, seed=seed)
-    path = directory / "patterns.h5"
-    say(f"simulating {wanted.patterns:,} patterns of {wanted.structure}, seed {seed} …")
+    wanted, path = task.simulate, directory / "patterns.h5"
+    say(f"simulating {wanted.patterns:,} patterns of {wanted.structure}, seed {wanted.seed} …")
     started = time.perf_counter()
     with progress("patterns", wanted.patterns) as advance:
         made = make.simulate(wanted, path, progress=advance)
@@ -166,14 +165,12 @@ def execute(job: Job) -> Record:
         write_result(job.directory / "phasing", phased, settings, job.seed)
     with stages.stage("score"):
         s_range = measured["s_min_per_angstrom"], measured["s_max_per_angstrom"]
-        prtf = score.curve_within("prtf", phased.prtf_s, phased.prtf, s_range)
-        poses = _read_poses(job.directory / POSES)
-        result = score.Result(intensity=intensity, density=phased.density, prtf=prtf, **poses)
-        scores = score.score(
-            result, truth_of(job.task, job.dataset.patterns, s_range), task.score, job.seed
-        )
+        prtf = curve_within("prtf", phased.prtf_s, phased.prtf, s_range)
+        found = read_reconstruction(job.directory, phased.density, prtf)
+        truth = truth_of(task, job.dataset.patterns, s_range)
+        scores = score(found, truth, task.score, job.seed)
         scores.slices.save(job.directory / SLICES_FILE)
-    return _record(job, stages, scores)
+    return _record(job, stages, scores, found.result)
 
 
 def _measured(patterns: Path) -> dict[str, float]:
@@ -187,15 +184,7 @@ def _measured(patterns: Path) -> dict[str, float]:
         }
 
 
-def _read_poses(path: Path) -> dict[str, torch.Tensor]:
-    """Return what is scored of the poses; an encoder that says none of them is none."""
-    found = read_poses(path)
-    names = ("orientations", "encoder_orientations")
-    told = [name for name in names if name in found and np.isfinite(found[name]).any()]
-    return {name: torch.from_numpy(found[name]).float() for name in told}
-
-
-def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> score.Truth:
+def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> Truth:
     """Return what a reconstruction of a task's patterns is scored against, within |s| in Å⁻¹."""
     simulated = task.simulate
     known = read_truth(truth_path(patterns))
@@ -205,7 +194,7 @@ def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> score.
             f"task {task.name} has {len(particles)} species or one that is not atoms alone; "
             "scoring needs one structure without solvent"
         )
-    return score.Truth(
+    return Truth(
         atoms=particles[0],
         photon_energy_ev=simulated.sample[0].photon_energy_ev(simulated.beam.photon_energy_ev),
         orientations=torch.from_numpy(known.orientations),
@@ -213,21 +202,15 @@ def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> score.
     )
 
 
-def _record(job: Job, stages: Stages, scores: score.Scores) -> Record:
+def _record(job: Job, stages: Stages, scores: Scores, run: Result | None) -> Record:
     rate = job.dataset.count / max(stages.seconds["reconstruct"], 1e-9)
-    run = read_result(job.directory)
     return Record(
         **_identity(job, run.device if run else "cpu"),
         seconds={"simulate": job.dataset.seconds, **stages.seconds},
         peak_gib=stages.peak_gib,
         patterns_per_s=round(rate, 1),
-        resolutions=scores.resolutions,
+        metrics=scores.metrics,
         curves=scores.curves,
-        pose_error=scores.pose_error,
-        encoder_pose_error=scores.encoder_pose_error,
-        effort=said.effort(
-            job.directory, job.task.score.reach_angstrom, job.dataset.photons_per_pattern
-        ),
         warnings=run.warnings if run else (),
     )
 
@@ -242,11 +225,12 @@ def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
         "task": job.task.name,
         "method": job.method,
         "seed": job.seed,
+        "data_seed": job.task.simulate.seed,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "config_hash": job.config_hash,
         "config": config.to_mapping(job.task),
         "versions": machine.versions(),
-        "commit": revision.commit(),
+        "commit": record.checkout_commit(),
         "hardware": machine.hardware(device),
         "patterns": job.dataset.count,
         "photons_per_pattern": job.dataset.photons_per_pattern,

@@ -1,5 +1,6 @@
 """``xrai-bench`` through its entry point: bad input, records in and out, exit codes."""
 
+import dataclasses
 import errno
 import json
 import multiprocessing
@@ -7,11 +8,14 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from benchmarks import cli, pipeline, record, worker
 from benchmarks.record import Record
+from benchmarks.task import Task, load_task
 from xraisim.core.errors import UserError
 
 MakeRecord = Callable[..., Record]
@@ -134,10 +138,16 @@ def test_a_child_that_dies_is_a_failure(target: Callable, arguments: tuple, mess
     receiver.close()
 
 
+def _job(directory: Path, config_hash: str, data_seed: int = 0) -> Any:
+    """What is asked of a job before it is run."""
+    data = SimpleNamespace(simulate=SimpleNamespace(seed=data_seed))
+    return SimpleNamespace(directory=directory, config_hash=config_hash, task=data)
+
+
 def test_unreadable_earlier_results_are_made_anew(tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text("{")
-    job = type("J", (), {"directory": tmp_path, "config_hash": "x"})
-    assert pipeline._finished(job, fresh=False) is None  # type: ignore[arg-type]
+    job = _job(tmp_path, "x")
+    assert pipeline._finished(job, fresh=False) is None
 
 
 def test_earlier_results_of_other_settings_are_not_used(
@@ -149,11 +159,47 @@ def test_earlier_results_of_other_settings_are_not_used(
         ("abc", True, False),
         ("other", False, False),
     ]:
-        job = type("J", (), {"directory": tmp_path, "config_hash": config_hash})
-        assert (pipeline._finished(job, fresh) is not None) is used  # type: ignore[arg-type]
+        job = _job(tmp_path, config_hash)
+        assert (pipeline._finished(job, fresh) is not None) is used
     record.write(tmp_path / "record.json", make_record(config_hash="abc", error="stuck"))
-    job = type("J", (), {"directory": tmp_path, "config_hash": "abc"})
-    assert pipeline._finished(job, fresh=False) is None  # type: ignore[arg-type]
+    job = _job(tmp_path, "abc")
+    assert pipeline._finished(job, fresh=False) is None
+
+
+def test_earlier_results_of_other_data_are_not_used(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    # A run with seed 1 once had patterns of its own; its settings are those of a run of today.
+    record.write(tmp_path / "record.json", make_record(seed=1, data_seed=1))
+    assert pipeline._finished(_job(tmp_path, "abc", data_seed=1), fresh=False) is not None
+    assert pipeline._finished(_job(tmp_path, "abc", data_seed=0), fresh=False) is None
+
+
+def test_seeds_vary_the_method_and_not_the_patterns(
+    monkeypatch: pytest.MonkeyPatch, make_record: MakeRecord, tmp_path: Path
+) -> None:
+    simulated, jobs = [], []
+
+    def simulate(task: Task, directory: Path) -> worker.Dataset:
+        simulated.append(task.simulate.seed)
+        return worker.Dataset(
+            patterns=directory / "p.h5", count=800, photons_per_pattern=9.0, seconds=0.1
+        )
+
+    def run(job: worker.Job) -> Record:
+        jobs.append(job)
+        return make_record()
+
+    monkeypatch.setattr(worker, "simulate", simulate)
+    monkeypatch.setattr(pipeline, "_run", run)
+    task = load_task("smoke")
+    other = dataclasses.replace(task, simulate=dataclasses.replace(task.simulate, seed=7))
+    pipeline.run([task], ["oracle"], [0, 1, 2], tmp_path)
+    pipeline.run([other], ["oracle"], [0], tmp_path)
+    assert simulated == [0, 7]
+    assert [job.seed for job in jobs] == [0, 1, 2, 0]
+    assert len({job.dataset.patterns for job in jobs[:3]}) == 1
+    assert worker.failed_record(jobs[3], "stuck", 1.0).data_seed == 7
 
 
 def test_a_full_disk_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

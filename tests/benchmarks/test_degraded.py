@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import band, check, cli, oracle, pipeline, worker
+from benchmarks import pipeline, regression_band, worker
+from benchmarks.commands.check import WATCHED
+from benchmarks.merge import merge
 from benchmarks.methods import METHODS
+from benchmarks.methods.oracle import oracle
 from benchmarks.record import Record
+from benchmarks.regression_check import WORSE, check
 from benchmarks.task import Task, load_task
 from xraisim.core import so3
 from xraisim.core.random import generator
@@ -26,8 +30,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(task: Task, method: str, work: Path, name: str) -> Record:
-    """Run a method in this process on the data of seed 0."""
-    dataset = pipeline._dataset(task, 0, work / "data-0", fresh=False)
+    """Run a method in this process on the task's data, with seed 0."""
+    dataset = pipeline._dataset(task, work / "data", fresh=False)
     directory = work / name
     directory.mkdir()
     job = worker.Job(
@@ -37,15 +41,15 @@ def run(task: Task, method: str, work: Path, name: str) -> Record:
 
 
 def worse(record: Record) -> list[str]:
-    found = check.check([record], band.read_all(cli._WATCHED))
-    return [one.text for one in found if one.verdict == check.WORSE]
+    found = check([record], regression_band.read_all(WATCHED))
+    return [one.text for one in found if one.verdict == WORSE]
 
 
 def jittered(task: Task, patterns: Path, directory: Path, seed: int) -> None:
     """Merge at the true orientations, each turned by two degrees about a random axis or so."""
     truth = torch.from_numpy(read_truth(truth_path(patterns)).orientations)
     poses = so3.perturb(truth, 1, 2 / 57.3, generator(seed, "jitter"))[:, 0]
-    oracle._merge(patterns, directory, task.merge, poses, task.merge.symmetry, "jittered")
+    merge(patterns, directory, task.merge, poses, task.merge.symmetry, "jittered")
 
 
 def test_the_method_as_it_is_passes(work: Path) -> None:
@@ -56,7 +60,7 @@ def test_poses_off_by_two_degrees_are_found(work: Path, monkeypatch: pytest.Monk
     method = dataclasses.replace(METHODS["oracle"], reconstruct=jittered)
     monkeypatch.setitem(METHODS, "oracle", method)
     found = worse(run(load_task(TASK), "oracle", work, "jittered"))
-    assert any("pose error" in text for text in found)
+    assert any("pose_error" in text for text in found)
     assert any("icc_truth" in text for text in found)
 
 
@@ -81,7 +85,7 @@ def test_a_wrong_gain_is_found(work: Path, monkeypatch: pytest.MonkeyPatch) -> N
             gain = file["detector/gain"]
             spread = torch.randn(gain.shape, generator=generator(seed, "gain")).numpy()
             gain[...] = gain[...] * np.exp(1.6 * spread)
-        oracle.oracle(wrong, directory, task.merge)
+        oracle(wrong, directory, task.merge)
 
     method = dataclasses.replace(METHODS["oracle"], reconstruct=miscalibrated)
     monkeypatch.setitem(METHODS, "oracle", method)

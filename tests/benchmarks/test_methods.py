@@ -29,7 +29,7 @@ def test_a_named_method_that_is_not_installed_gets_a_row_and_fails_nothing(
     make_record: Callable[..., Record],
     tmp_path: Path,
 ) -> None:
-    def simulate(task: object, seed: int, directory: Path) -> Dataset:
+    def simulate(task: object, directory: Path) -> Dataset:
         return Dataset(patterns=directory / "p.h5", count=800, photons_per_pattern=9.0, seconds=0.1)
 
     monkeypatch.setattr(worker, "simulate", simulate)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import record
-from benchmarks.record import Curve, Record
+from benchmarks.metrics import METRICS
+from benchmarks.record import Curve, Record, Value
 from xraisim.core import machine
 from xraisim.core.errors import ConfigError, FormatError, UserError
 
@@ -38,7 +39,7 @@ def test_total_time_leaves_the_shared_simulation_out(make_record: MakeRecord) ->
     ("change", "message"),
     [
         (lambda m: m.pop("hardware"), "not a whole record: .*hardware"),
-        (lambda m: m.update(schema=99), "has record schema 99; this version reads 1"),
+        (lambda m: m.update(schema=99), "has record schema 99; this version reads 1 and 2"),
         (lambda m: m.pop("schema"), "has no schema number"),
         (lambda m: m.update(methd="a"), "unknown configuration key methd; did you mean method"),
         (lambda m: m["seconds"].update(phase="long"), r"seconds\.phase must be of type float"),
@@ -54,6 +55,23 @@ def test_damaged_records_say_what_is_wrong(
     path.write_text(json.dumps(mapping))
     with pytest.raises(FormatError, match=message):
         record.read(path)
+
+
+def test_a_record_of_schema_1_has_its_metrics_by_name(repository: Path, tmp_path: Path) -> None:
+    path = repository / "benchmarks" / "records" / "quick-xrai-1.json"
+    former = json.loads(path.read_text())
+    assert former["schema"] == 1
+    found = record.read(path)
+    assert found.data_seed == found.seed == 1  # the patterns had the seed of the run
+    for one in former["resolutions"]:
+        expected = Value(value=one["angstrom"], reached_edge=one["reached_edge"])
+        assert found.metrics[one["rule"]] == expected
+    for errors in ("pose_error", "encoder_pose_error"):
+        for statistic, value in former[errors].items():
+            assert found.metrics[f"{errors}_{statistic}"].value == value
+    assert set(found.metrics) <= set(METRICS)
+    record.write(tmp_path / "one.json", found)
+    assert record.read(tmp_path / "one.json") == found
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '"x"', "\x00\xff"])

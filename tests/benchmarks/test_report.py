@@ -34,7 +34,7 @@ def work(make_record: MakeRecord, tmp_path: Path) -> Path:
     for name, changes in {
         "xrai-0": {},
         "oracle-0": {"method": "oracle", "fsc": 21.0},
-        "emc-0": {"method": "emc", "error": "ran <out>", "curves": (), "resolutions": ()},
+        "emc-0": {"method": "emc", "error": "ran <out>", "curves": (), "metrics": {}},
     }.items():
         record.write(tmp_path / "quick" / name / "record.json", make_record(**changes))
     _slices().save(tmp_path / "quick" / "xrai-0" / "slices.npz")

@@ -14,7 +14,7 @@ from baselines.emc.checkpoint import State as EmcState
 from baselines.emc.config import EmcConfig
 from baselines.phasing.config import PhasingConfig
 from benchmarks import record
-from benchmarks.record import Curve, Record
+from benchmarks.record import Curve, Record, Value
 from benchmarks.slices import Slices
 from xrai.config import TrainConfig
 from xrai.sources import messages
@@ -239,11 +239,11 @@ def _result(method: str) -> Result:
 def write_record(path: Path) -> None:
     """Write the record of a benchmark."""
     curve = Curve(name="fsc_truth", s_per_angstrom=(0.0, 0.1), value=(1.0, 0.5))
-    found = Resolution(angstrom=10.0, rule="fsc_half_0.143")
     one = Record(
-        task="quick", method="xrai", seed=0, date="2026-01-01", config_hash="0", config={"a": 1},
-        versions={"x-rai": "0"}, hardware=Hardware(cpu="x", cores=2, memory_gib=1.0),
-        seconds={"simulate": 1.0}, curves=(curve,), resolutions=(found,),
+        task="quick", method="xrai", seed=0, data_seed=0, date="2026-01-01", config_hash="0",
+        config={"a": 1}, versions={"x-rai": "0"}, seconds={"simulate": 1.0},
+        hardware=Hardware(cpu="x", cores=2, memory_gib=1.0), curves=(curve,),
+        metrics={"fsc_truth_0.5": Value(value=10.0)},
     )  # fmt: skip
     record.write(path, one)
 

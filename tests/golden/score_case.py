@@ -5,7 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks import score
+from benchmarks.comparison import Reconstruction, ScoreConfig, Truth
+from benchmarks.metrics import METRICS
+from benchmarks.metrics.icc_truth import match_intensity
+from benchmarks.record import Curve
+from benchmarks.score import score
 from tests.golden.cases import INTENSITY, PARTICLE, PATTERNS, TRUTH, Result, case
 from tests.golden.quantity import curve, figures, poses
 from xraisim.core import rotations, so3
@@ -34,33 +38,35 @@ def _score(directory: Path, inputs: Path) -> Result:
     noisy = volume.values * (1 + 0.5 * torch.randn(volume.values.shape, generator=draw))
     F = torch.from_numpy(structure_factor_grid(atoms, volume.grid, volume.spacing, _ENERGY_EV))
     moved = shift_structure_factors(F.conj(), torch.tensor([7.0, 0.0, -3.0]), volume.spacing)
-    found = score.score(
-        score.Result(
+    found = score(
+        Reconstruction(
             intensity=Volume(values=noisy.float(), spacing=volume.spacing, kind="intensity"),
             density=Volume(
                 values=to_density(moved, volume.spacing),
                 spacing=reciprocal(volume.grid, volume.spacing),
                 kind="density",
             ),
-            prtf=score.Curve(name="prtf", s_per_angstrom=(0.01, 0.03), value=(1.0, 0.2)),
+            prtf=Curve(name="prtf", s_per_angstrom=(0.01, 0.03), value=(1.0, 0.2)),
             orientations=so3.perturb(truth, 1, 0.03, draw)[:, 0],
         ),
-        score.Truth(
+        Truth(
             atoms=atoms, photon_energy_ev=_ENERGY_EV, orientations=truth, s_range=s_range
         ),
-        score.ScoreConfig(align_fine_angstrom=30.0, slice_points=21),
+        ScoreConfig(align_fine_angstrom=30.0, slice_points=21),
         0,
     )  # fmt: skip
-    frame = score.match_intensity(
+    frame = match_intensity(
         volume,
-        score.Truth(atoms=atoms, photon_energy_ev=_ENERGY_EV, orientations=truth, s_range=s_range),
-        score.ScoreConfig(align_fine_angstrom=30.0),
+        Truth(atoms=atoms, photon_energy_ev=_ENERGY_EV, orientations=truth, s_range=s_range),
+        ScoreConfig(align_fine_angstrom=30.0),
         0,
     )[0]
-    error = found.pose_error
+    values = {name: value.value for name, value in found.metrics.items()}
     return {
         **{one.name: curve(one.value) for one in found.curves},
         "frame": poses(rotations.normalize(frame.quaternion)[None], 0.1),
-        "resolutions": figures({one.rule: one.angstrom for one in found.resolutions}),
-        "pose error": figures({"median": error.median_deg, "p90": error.p90_deg}, 0.02),
+        "resolutions": figures({one: values[one] for one in values if METRICS[one].unit == "Å"}),
+        "pose error": figures(
+            {"median": values["pose_error_median_deg"], "p90": values["pose_error_p90_deg"]}, 0.02
+        ),
     }

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.score import pose_error
+from benchmarks.metrics.pose_error import pose_error
 from benchmarks.studies.common import study_record
 from xrai.decoder import DecoderConfig
 from xrai.encoder.config import EndToEndConfig

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from rich import box
 from rich.table import Table
 
-from benchmarks import revision
+from benchmarks.record import checkout_commit
 from xraisim import console
 from xraisim.core import machine
 from xraisim.core.errors import UserError
@@ -36,7 +36,7 @@ def circumstances(device: str = "cpu") -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [module.name if module else Path(sys.argv[0]).name, *sys.argv[1:]],
-        "commit": revision.commit(),
+        "commit": checkout_commit(),
         "versions": machine.versions(),
         "hardware": dataclasses.asdict(machine.hardware(device)),
         "load_average": round(os.getloadavg()[0], 2),

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.oracle import MergeConfig, oracle
+from benchmarks.merge import MergeConfig
+from benchmarks.methods.oracle import oracle
 from benchmarks.studies.common import study_record
 from benchmarks.studies.common.stages import simulated
 from benchmarks.studies.encoder.forms import ImageForm, PolarForm

@@ -30,9 +30,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.leaderboard import ICC
-from benchmarks.oracle import oracle
-from benchmarks.score import ScoreConfig, Truth, match_intensity, pose_error, resolution
+from benchmarks.comparison import ScoreConfig, Truth, resolution
+from benchmarks.methods.oracle import oracle
+from benchmarks.metrics.icc_truth import NAME as ICC
+from benchmarks.metrics.icc_truth import match_intensity
+from benchmarks.metrics.pose_error import pose_error
 from benchmarks.studies.common import study_record
 from benchmarks.studies.common.snapshots import Snapshot, snapshots
 from benchmarks.studies.common.stages import measured_range, metrics, orientations, simulated

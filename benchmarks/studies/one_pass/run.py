@@ -28,7 +28,7 @@ from torch import Tensor
 
 from baselines import emc
 from baselines.emc import EmcConfig
-from benchmarks.score import pose_error
+from benchmarks.metrics.pose_error import pose_error
 from benchmarks.studies.common import study_record
 from benchmarks.studies.common.stages import metrics
 from xrai.config import TrainConfig

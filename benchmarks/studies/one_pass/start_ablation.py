@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.score import pose_error
+from benchmarks.metrics.pose_error import pose_error
 from benchmarks.studies.common import study_record
 from xrai.config import AmortisedConfig, DecoderConfig, EncoderConfig, TrainConfig
 from xrai.encoder import Encoder

@@ -14,8 +14,11 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks import score
-from benchmarks.leaderboard import ICC
+from benchmarks.comparison import Truth as KnownTruth
+from benchmarks.comparison import resolution as resolution_of
+from benchmarks.metrics.icc_truth import NAME as ICC
+from benchmarks.metrics.icc_truth import match_intensity
+from benchmarks.metrics.pose_error import pose_error
 from benchmarks.studies.common import stages, study_record
 from benchmarks.task import Task, from_mapping
 from benchmarks.worker import truth_of
@@ -69,7 +72,7 @@ def figures(
     directory: Path,
     numbers: np.ndarray,
     truth: Truth,
-    known: score.Truth,
+    known: KnownTruth,
     task: Task,
 ) -> dict[str, Any]:
     """Return how good a run of the shots ``numbers`` is: resolution, poses, weights."""
@@ -77,10 +80,10 @@ def figures(
     single = torch.from_numpy(hits == SINGLE)
     known = dataclasses.replace(known, orientations=known.orientations[numbers][single])
     seed = task.simulate.seed
-    alignment, _, curve = score.match_intensity(volume, known, task.score, seed)
+    alignment, _, curve = match_intensity(volume, known, task.score, seed)
     poses = stages.orientations(directory)[single]
-    resolution = score.resolution(curve, ICC, 0.5)
-    error = score.pose_error(poses, known.orientations, alignment, point_group("C1"))
+    resolution = resolution_of(curve, ICC, 0.5)
+    error = pose_error(poses, known.orientations, alignment, point_group("C1"))
     return {
         "icc_truth_0.5_angstrom": resolution.angstrom,
         "reached_edge": resolution.reached_edge,

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from benchmarks.leaderboard import FSC
+from benchmarks.comparison import curve_within, resolution
+from benchmarks.metrics.fsc_truth import NAME as FSC
 from benchmarks.record import Curve
-from benchmarks.score import curve_within, resolution
 from xraisim.core import rotations
 from xraisim.core.align import Alignment, align_density, align_intensity
 from xraisim.core.fourier import coordinates, radius, reciprocal, to_structure_factors

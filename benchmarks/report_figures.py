@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
+from benchmarks.metrics import fsc_truth
 from benchmarks.record import Record
 from benchmarks.slices import Slices
 from xraisim.figure_axes import COLOURS
@@ -19,14 +20,16 @@ def colours(methods: Iterable[str]) -> dict[str, str]:
     return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
 
 
-def curves(records: Sequence[Record], name: str, title: str, threshold: float) -> Figure:
+def curves(records: Sequence[Record], name: str, title: str, thresholds: Sequence[float]) -> Figure:
     """Return the curve ``name`` of every record, one line per seed, one colour per method."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")
-    _curves(figure.subplots(), records, name, title, threshold)
+    _curves(figure.subplots(), records, name, title, thresholds)
     return figure
 
 
-def _curves(axes: Axes, records: Sequence[Record], name: str, title: str, threshold: float) -> None:
+def _curves(
+    axes: Axes, records: Sequence[Record], name: str, title: str, thresholds: Sequence[float]
+) -> None:
     colour = colours(record.method for record in records)
     shown: set[str] = set()
     for record in records:
@@ -38,7 +41,8 @@ def _curves(axes: Axes, records: Sequence[Record], name: str, title: str, thresh
         axes.plot(
             curve.s_per_angstrom, curve.value, color=colour[record.method], label=label, lw=1.5
         )
-    axes.axhline(threshold, color="0.6", lw=0.8, ls="--")
+    for threshold in thresholds:
+        axes.axhline(threshold, color="0.6", lw=0.8, ls="--")
     axes.set(title=title, ylim=(-0.1, 1.02), xlabel="resolution (Å)", ylabel="correlation")
     _angstrom_axis(axes)
     if shown:
@@ -70,7 +74,7 @@ def overview(records: Sequence[Record], found: Sequence[tuple[str, Slices]]) -> 
     left, right = np.asarray(figure.subfigures(1, 2, width_ratios=widths))
     _slices(left, found)
     title = "Density against the atoms: FSC"
-    _curves(right.subplots(), records, "fsc_truth", title, 0.5)
+    _curves(right.subplots(), records, fsc_truth.CURVE, title, [fsc_truth.THRESHOLD])
     return figure
 
 

@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.band import Band, CurveBand, figures_of, plain, shortfall
+from benchmarks.metrics import METRICS, Metric
 from benchmarks.record import Curve, Record
+from benchmarks.regression_band import Band, CurveBand, OverSeeds, plain, shortfall, watched
 
 SPREADS = 4.0
 WORSE, BETTER, NOTE = "worse", "better", "note"
@@ -60,27 +61,29 @@ def _compare(record: Record, band: Band, spreads: float) -> list[tuple[str, str]
         for name, curve in band.curves.items()
     }
     found = [one for moved in curves.values() for one in moved]
-    figures = figures_of(record)
-    for name, figure in band.figures.items():
-        now = figures.get(name, math.inf)
-        moved = _moved(name, now, figure.median, figure.spread, spreads)
-        shells = curves.get(name.rpartition("_")[0])  # of a resolution, such as prtf_1/e
-        found += moved if shells is None or math.isinf(now) else _borne_out(moved, shells)
+    now = watched(record)
+    for name, metric in METRICS.items():
+        if name not in band.metrics:
+            continue
+        value = now.get(name, metric.worst)
+        moved = _moved(metric, value, band.metrics[name], spreads)
+        shells = curves.get(metric.curve.name) if metric.curve else None
+        found += moved if shells is None or math.isinf(value) else _borne_out(moved, shells)
     found += _warnings(record, band)
     return found + _settings(record, band) + _seconds(record, band, spreads)
 
 
-def _moved(
-    name: str, now: float, before: float, spread: float, spreads: float
-) -> list[tuple[str, str]]:
+def _moved(metric: Metric, now: float, band: OverSeeds, spreads: float) -> list[tuple[str, str]]:
+    before = band.median(metric.worst)
     if now == before:  # both may be infinite
         return []
-    by = (now - before) / spread
+    by = (now - before) / band.spread
     if abs(by) <= spreads:
         return []
-    verdict = WORSE if by > 0 else BETTER
+    verdict = WORSE if (by > 0) == (metric.better == "lower") else BETTER
     far = f"{abs(by):.1f} spreads" if math.isfinite(by) else "not reached on one side"
-    return [(verdict, f"{name} is {_shown(now)}, the band's median {_shown(before)} ({far})")]
+    text = f"{metric.name} is {_shown(now, metric)}, the band's median {_shown(before, metric)}"
+    return [(verdict, f"{text} ({far})")]
 
 
 def _borne_out(
@@ -96,8 +99,8 @@ def _borne_out(
     ]
 
 
-def _shown(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "not reached"
+def _shown(value: float, metric: Metric) -> str:
+    return f"{value:.4g} {metric.unit}" if math.isfinite(value) else metric.absent
 
 
 def _curve(
@@ -131,8 +134,9 @@ def _warnings(record: Record, band: Band) -> list[tuple[str, str]]:
 
 
 def _settings(record: Record, band: Band) -> list[tuple[str, str]]:
-    seeds = dict(zip(band.seeds, band.config_hashes, strict=True))
-    if seeds.get(record.seed, record.config_hash) == record.config_hash:
+    now = record.config_hash, record.data_seed
+    made = dict(zip(band.seeds, zip(band.config_hashes, band.data_seeds, strict=True), strict=True))
+    if made.get(record.seed, now) == now:
         return []
     return [(NOTE, "its settings or its data are not those of the band: make the band anew")]
 
@@ -142,7 +146,7 @@ def _seconds(record: Record, band: Band, spreads: float) -> list[tuple[str, str]
 
     Nothing is said of a record of other hardware.
     """
-    now, before = record.seconds["reconstruct"], band.seconds.median
+    now, before = record.seconds["reconstruct"], band.seconds.median(math.inf)
     if record.hardware != band.hardware or now <= before + spreads * band.seconds.spread:
         return []
     return [(NOTE, f"the reconstruction took {now:.0f} s, the band's median is {before:.0f} s")]

@@ -1,4 +1,4 @@
-"""The ceiling and the floor: patterns merged at their true, and at random, orientations.
+"""Patterns merged at given orientations: what the oracle and the floor do.
 
 Sums become a volume as in X-RAI, and the fluence is profiled out as the reconstructors do it, so
 the difference between X-RAI and the oracle is the orientations alone.
@@ -15,18 +15,16 @@ from torch import Tensor
 
 from xraisim import __version__
 from xraisim.console import Advance, progress
-from xraisim.core import machine, so3
+from xraisim.core import machine
 from xraisim.core.axes import group_in_frame
 from xraisim.core.closed_form import ClosedFormConfig, volume_from_sums
 from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.merge import Accumulator, intensity_grid
-from xraisim.core.random import generator
 from xraisim.core.settings import Range, Settings
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.poses import write_poses
 from xraisim.files.result import INTENSITY, POSES, Result, write_result
-from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import write_volume
 
 _BLOCK = 2048
@@ -47,21 +45,7 @@ class MergeConfig(Settings, table="merge"):
     symmetry: str = "C1"
 
 
-def oracle(patterns: Path, directory: Path, config: MergeConfig) -> None:
-    """Merge at the true orientations."""
-    truth = torch.from_numpy(read_truth(truth_path(patterns)).orientations)
-    _merge(patterns, directory, config, truth, config.symmetry, "oracle")
-
-
-def floor(patterns: Path, directory: Path, config: MergeConfig, seed: int) -> None:
-    """Merge at random orientations."""
-    with PatternReader(patterns) as reader:
-        count = reader.n_patterns
-    poses = so3.haar(count, generator(seed, "floor"))
-    _merge(patterns, directory, config, poses, "C1", "floor", seed)
-
-
-def _merge(
+def merge(
     patterns: Path,
     directory: Path,
     config: MergeConfig,
@@ -70,6 +54,10 @@ def _merge(
     method: str,
     seed: int | None = None,
 ) -> None:
+    """Merge patterns at ``poses`` and leave a result in ``directory``, signed ``method``.
+
+    ``symmetry``: the particle's point group; its axes are found in what is merged first.
+    """
     began = time.monotonic()
     with PatternReader(patterns) as reader:
         s_max = float(reader.pixels.radius[-1])

@@ -1,9 +1,9 @@
-"""The band of a method on a task: what its figures and curves are over many seeds.
+"""The band of a method on a task: what its metrics and curves are over many seeds.
 
 Small files that lie with the records in the repository; new records are held against them
-(:mod:`benchmarks.check`). A figure's spread is its standard deviation over the seeds, one in ten
-that went astray left out, and no less than a floor: what alignment and rounding alone may move it
-by.
+(:mod:`benchmarks.regression_check`). A metric's spread is its standard deviation over the seeds,
+one in ten that went astray left out, and no less than a floor: what alignment and rounding alone
+may move it by.
 """
 
 import json
@@ -13,10 +13,11 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.leaderboard import FSC, ICC, PRTF, angstrom
+from benchmarks.metrics import METRICS, Metric
 from benchmarks.record import Curve, Record
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, FormatError
@@ -24,26 +25,34 @@ from xraisim.core.json_text import to_json
 from xraisim.core.machine import Hardware
 from xraisim.files.atomic import write_text
 
-SCHEMA = "x-rai band 1"
+SCHEMA, _FORMER_SCHEMA = "x-rai band 2", "x-rai band 1"
 LEAST_SEEDS = 10
 _SUFFIX = "-band.json"
-_FLOOR_ANGSTROM, _FLOOR_DEG, _FLOOR_PATTERNS = 0.01, 0.02, 0.05  # the last is a share, too
+_FLOOR_SECONDS = (0.01, 0.0)  # as a share, absolute
 _TO_DEVIATION = 1.4826  # of the median absolute deviation of normal values
 _ASTRAY = 6.0
 _FLOOR_SHELL = (0.05, 0.002)  # of 1 − C: as a share, absolute
+_FORMER_NAMES = {
+    "icc_truth_0.5 (Å)": "icc_truth_0.5",
+    "fsc_truth_0.5 (Å)": "fsc_truth_0.5",
+    "prtf_1/e (Å)": "prtf_1/e",
+    "pose error, median (°)": "pose_error_median_modulo_mate_deg",
+    "pose error, p90 (°)": "pose_error_p90_modulo_mate_deg",
+    "pose error, p90, mates are wrong (°)": "pose_error_p90_deg",
+    "patterns": "patterns_to_reach_angstrom",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One figure, better when lower: its value per seed, None where it was not reached."""
+class OverSeeds:
+    """One number per seed, None where it was not reached, and its spread."""
 
     values: tuple[float | None, ...]
     spread: float
 
-    @property
-    def median(self) -> float:
-        """The median over the seeds, infinite where most did not reach it."""
-        return statistics.median(math.inf if one is None else one for one in self.values)
+    def median(self, worst: float) -> float:
+        """Return the median over the seeds, ``worst`` where most did not reach it."""
+        return statistics.median(worst if one is None else one for one in self.values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +66,7 @@ class CurveBand:
 
 @dataclass(frozen=True, kw_only=True)
 class Band:
-    """A method on a task over ``seeds``.
+    """A method on a task over ``seeds``, those of the method; ``data_seeds``: of its patterns.
 
     ``config_hashes``: of what was run, per seed. ``warnings``: those that any seed gave, without
     their numbers. ``seconds``: of reconstruction.
@@ -67,28 +76,24 @@ class Band:
     task: str
     method: str
     seeds: tuple[int, ...]
+    data_seeds: tuple[int, ...]
     config_hashes: tuple[str, ...]
     date: str
     commit: str
     hardware: Hardware
-    figures: dict[str, Figure]
+    metrics: dict[str, OverSeeds]
     curves: dict[str, CurveBand]
-    seconds: Figure
+    seconds: OverSeeds
     warnings: tuple[str, ...]
 
 
-def figures_of(record: Record) -> dict[str, float]:
-    """Return the figures of a record that are watched; infinite where it was not reached."""
-    found = {f"{rule} (Å)": angstrom(record, rule) for rule in (ICC, FSC, PRTF)}
-    if record.pose_error is not None:
-        found["pose error, median (°)"] = record.pose_error.median_modulo_mate_deg
-        found["pose error, p90 (°)"] = record.pose_error.p90_modulo_mate_deg
-        found["pose error, p90, mates are wrong (°)"] = record.pose_error.p90_deg
-    if record.effort is not None:
-        reached = record.effort.patterns
-        name = f"patterns to {record.effort.angstrom:g} Å"
-        found[name] = math.inf if reached is None else float(reached)
-    return found
+def watched(record: Record) -> dict[str, float]:
+    """Return the metrics of a record that a check looks at; the worst where not reached."""
+    return {
+        name: metric.number(record.metrics[name])
+        for name, metric in METRICS.items()
+        if metric.in_check and name in record.metrics
+    }
 
 
 def plain(warning: str) -> str:
@@ -110,32 +115,36 @@ def make(records: Sequence[Record]) -> Band:
             f"{name} has records of {len(records)} seeds; a band needs {LEAST_SEEDS}: "
             f"xrai-bench run --task {first.task} --method {first.method} --seeds {LEAST_SEEDS}"
         )
-    every = [figures_of(one) for one in records]
+    every = [watched(one) for one in records]
+    metrics = [METRICS[name] for name in every[0]]
     return Band(
         task=first.task,
         method=first.method,
         seeds=tuple(one.seed for one in records),
+        data_seeds=tuple(one.data_seed for one in records),
         config_hashes=tuple(one.config_hash for one in records),
         date=max(one.date for one in records),
         commit=first.commit,
         hardware=first.hardware,
-        figures={key: _figure(key, [one[key] for one in every]) for key in every[0]},
+        metrics={metric.name: _metric(metric, every) for metric in metrics},
         curves={curve.name: _curve_band(curve, records) for curve in first.curves},
-        seconds=_figure("seconds", [one.seconds["reconstruct"] for one in records]),
+        seconds=_over_seeds([one.seconds["reconstruct"] for one in records], _FLOOR_SECONDS),
         warnings=tuple(sorted({plain(text) for one in records for text in one.warnings})),
     )
 
 
-def _figure(name: str, values: Sequence[float]) -> Figure:
+def _metric(metric: Metric, every: Sequence[Mapping[str, float]]) -> OverSeeds:
+    values = [one.get(metric.name, metric.worst) for one in every]
+    return _over_seeds(values, metric.least_spread)
+
+
+def _over_seeds(values: Sequence[float], floor: tuple[float, float]) -> OverSeeds:
     finite = [one for one in values if math.isfinite(one)]
     middle = statistics.median(finite) if finite else 1.0  # any spread will do for infinities
-    floor = _FLOOR_DEG if "°" in name else middle * _FLOOR_ANGSTROM
-    if name.startswith("patterns"):
-        floor = middle * _FLOOR_PATTERNS
-    spread = max(_deviation(finite), floor)
-    return Figure(
+    share, least = floor
+    return OverSeeds(
         values=tuple(round(one, 4) if math.isfinite(one) else None for one in values),
-        spread=round(spread, 5),
+        spread=round(max(_deviation(finite), share * abs(middle), least), 5),
     )
 
 
@@ -185,25 +194,27 @@ def write(directory: Path, band: Band) -> Path:
 
 
 def markdown(bands: Mapping[tuple[str, str], Band]) -> str:
-    """Return a table of all figures: median, spread, and the range over the seeds."""
+    """Return a table of all metrics: median, spread, and the range over the seeds."""
     lines = [
-        "| task, method | figure | median | spread | over the seeds |",
-        "|---|---|---|---|---|",
+        "| task, method | metric | unit | median | spread | over the seeds |",
+        "|---|---|---|---|---|---|",
     ]
     for (task, method), band in sorted(bands.items()):
-        for name, figure in band.figures.items():
-            reached = [one for one in figure.values if one is not None]
-            if not reached:
+        for metric in METRICS.values():
+            found = band.metrics.get(metric.name)
+            reached = [one for one in found.values if one is not None] if found else []
+            if not found or not reached:
                 continue
-            lost = len(figure.values) - len(reached)
+            lost = len(found.values) - len(reached)
             spread = f"{min(reached):.4g} … {max(reached):.4g}" + (
                 f", {lost} never" if lost else ""
             )
             cells = (
                 f"{task}, {method}",
-                name,
-                f"{figure.median:.4g}",
-                f"{figure.spread:.2g}",
+                metric.name,
+                metric.unit,
+                f"{found.median(metric.worst):.4g}",
+                f"{found.spread:.2g}",
                 spread,
             )
             lines.append("| " + " | ".join(cells) + " |")
@@ -224,8 +235,27 @@ def read_all(directory: Path) -> dict[tuple[str, str], Band]:
 def _read(path: Path) -> Band:
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
+        if mapping.get("schema") == _FORMER_SCHEMA:
+            mapping = _of_schema_1(mapping)
         if mapping.get("schema") != SCHEMA:
             raise ConfigError(f"its schema is {mapping.get('schema')!r}, expected {SCHEMA!r}")
         return config.from_mapping(Band, mapping)
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, ConfigError) as error:
+    except (
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+        AttributeError,
+        KeyError,
+        ConfigError,
+    ) as error:
         raise FormatError(f"{path} is not a band: {error}") from error
+
+
+def _of_schema_1(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Return a band as it is today: metrics by their names, the seeds of the data stated.
+
+    The patterns of a run had the seed of the run.
+    """
+    own = dict(mapping)
+    figures = own.pop("figures").items()
+    metrics = {_FORMER_NAMES[name.split(" to ")[0]]: one for name, one in figures}
+    return own | {"schema": SCHEMA, "data_seeds": own["seeds"], "metrics": metrics}

@@ -1,0 +1,60 @@
+"""``xrai-bench run``."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import pipeline, report
+from benchmarks.commands.table import show
+from benchmarks.methods import METHODS, find_method, installed
+from benchmarks.record import Record
+from benchmarks.task import load_task, task_names
+from xraisim import stopping
+from xraisim.console import say
+
+
+def run_command(
+    task: Annotated[
+        list[str], typer.Option(help=f"Task: {', '.join(task_names())}, or a TOML file.")
+    ] = ["quick"],  # noqa: B006  # typer wants the default here
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Method: {', '.join(METHODS)} (default: all installed)."),
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Seed of the methods, may be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Or this many seeds: 0, 1, …")] = 1,
+    out_directory: Annotated[
+        Path, typer.Option("--out", help="Work directory; finished runs in it are used again.")
+    ] = Path("runs/bench"),
+    record_to: Annotated[
+        Path | None, typer.Option("--record", help="Also keep the records in this directory.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option(help="Run again what is already there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print records, not a table.")] = False,
+) -> None:
+    """Run methods on tasks; the default is the embedded task, one seed and every method.
+
+    A task states the seed of its patterns; they are the same for every run.
+    """
+    started = time.monotonic()
+    tasks = [load_task(name) for name in dict.fromkeys(task)]
+    methods = [find_method(name) for name in dict.fromkeys(method or installed(tasks))]
+    chosen = list(dict.fromkeys(seed or range(seeds)))
+    with stopping.keeping(lambda: f"finished runs are kept; go on with {stopping.again()}"):
+        records = pipeline.run(tasks, methods, chosen, out_directory, fresh=fresh)
+    if record_to:
+        pipeline.keep(records, record_to)
+    page = out_directory / "report.html"
+    report.write(page, [_with_slices(one, out_directory) for one in records])
+    show(records, as_json)
+    say(f"report with curves and slices: {page} ({time.monotonic() - started:.0f} s in all)")
+    if any(one.error and not one.not_installed for one in records):
+        raise typer.Exit(1)
+
+
+def _with_slices(one: Record, work: Path) -> report.Shown:
+    return report.with_slices(one, pipeline.run_directory(work, one.task, one.method, one.seed))

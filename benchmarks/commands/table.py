@@ -1,0 +1,67 @@
+"""``xrai-bench table`` and ``report``: what records say."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import leaderboard, pipeline, record, report
+from benchmarks.record import Record
+from xraisim.console import out, say
+from xraisim.core.json_text import to_json
+from xraisim.files.atomic import write_text
+from xraisim.files.outputs import claim_picture
+
+RECORDS = Path(str(files("benchmarks"))) / "records"
+
+
+def table_command(
+    records: Annotated[Path, typer.Option(help="Directory of records.")] = RECORDS,
+    write: Annotated[
+        Path | None, typer.Option(help="Write the table as Markdown, such as LEADERBOARD.md.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print records, not a table.")] = False,
+) -> None:
+    """Show the leaderboard of a directory of records (default: those that ship)."""
+    found = record.read_all(records)
+    if write:
+        write_text(write, leaderboard.markdown(leaderboard.entries(found)))
+        say(f"wrote {write}")
+        return
+    show(found, as_json)
+
+
+def show(records: Sequence[Record], as_json: bool) -> None:
+    """Print records as tables on a terminal, or as JSON."""
+    if as_json:
+        print(to_json(pipeline.summary(records), indent=1))
+        return
+    found = leaderboard.entries(records)
+    for one in leaderboard.tables(found):
+        out.print(one)
+    for failure in leaderboard.failures(found):
+        out.print(failure, style="red", highlight=False)
+
+
+def report_command(
+    runs: Annotated[Path, typer.Argument(help="Work directory or directory of records.")] = Path(
+        "runs/bench"
+    ),
+    page: Annotated[Path | None, typer.Option("--out", help="Default: RUNS/report.html.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write slices and FSC curves as an image instead.")
+    ] = None,
+) -> None:
+    """Write the HTML page again from records, or one picture of the runs."""
+    shown = report.load(runs)
+    for path in filter(None, (page, picture)):
+        claim_picture(path, [runs])
+    if picture:
+        report.write_picture(picture, shown)
+        say(f"wrote {picture}")
+        return
+    page = page or (runs if runs.is_dir() else runs.parent) / "report.html"
+    report.write(page, shown)
+    say(f"wrote {page}")

@@ -1,0 +1,30 @@
+"""What a method is to the benchmark, and how one is registered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """From patterns to a result: ``intensity.h5``, ``poses.h5`` and ``result.json``.
+
+    ``reconstruct`` gets the task, the pattern file, the directory to fill and the method's seed.
+    ``section``: the table of the task that holds its settings, empty if it has none. ``missing``:
+    why it cannot run on this machine, empty if it can.
+    """
+
+    name: str
+    reconstruct: Callable[[Task, Path, Path, int], None]
+    section: str = ""
+    missing: Callable[[Task], str] = lambda task: ""
+
+
+METHODS: dict[str, Method] = {}
+
+
+def register(method: Method) -> None:
+    """Make a method known to the benchmark under its name."""
+    METHODS[method.name] = method
