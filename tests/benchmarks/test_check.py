@@ -181,7 +181,7 @@ def test_the_commands_make_bands_and_hold_runs_against_them(
 def test_the_committed_bands_are_those_in_the_docs(repository: Path) -> None:
     # Made again by: xrai-bench band RUNS, which prints the table.
     bands = band.read_all(repository / "benchmarks" / "records" / "watched")
-    assert band.markdown(bands) in (repository / "docs" / "guard.md").read_text()
+    assert band.markdown(bands) in (repository / "docs/measurements/bands.md").read_text()
 
 
 def test_the_effort_is_what_was_looked_at_until_the_halves_agreed(tmp_path: Path) -> None:
