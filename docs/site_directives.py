@@ -25,8 +25,8 @@ from typer.main import get_command
 from xraisim.core.config import to_mapping
 from xraisim.core.settings import Settings, rules
 
-_BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-_WIDTH = 88
+_ROOT = Path(__file__).parent.parent
+_WIDTH, _WIDTH_OF_LISTS = 88, 130
 
 
 class _Written(SphinxDirective):
@@ -63,7 +63,7 @@ class Commands(_Written):
         group: Any = get_command(importlib.import_module(argument).app)
         context = group.make_context(script, [], resilient_parsing=True)
         yield from _heading(script)
-        yield from _block("text", _help(group, context))
+        yield from _block("text", _help(group, context, _WIDTH_OF_LISTS))
         for name in group.list_commands(context):
             _, command, _ = group.resolve_command(context, [name])
             yield from _heading(f"{script} {name}")
@@ -72,10 +72,10 @@ class Commands(_Written):
             )
 
 
-def _help(command: Any, context: Any) -> str:
+def _help(command: Any, context: Any, width: int = _WIDTH) -> str:
     command.rich_markup_mode = None  # plain text, without frames
-    context.terminal_width = context.max_content_width = _WIDTH
-    return str(command.get_help(context)).strip()
+    context.terminal_width = context.max_content_width = width
+    return str(command.get_help(context)).strip().replace(f"{_ROOT}/", "")
 
 
 class SettingsOf(_Written):
@@ -149,13 +149,16 @@ class Records(_Written):
         yield from [".. list-table::", "   :header-rows: 1", ""]
         yield from _row("record", "date", "machine", "commit")
         for name in argument.split():
-            (path,) = _BENCHMARKS.rglob(f"records/**/{name}.json")
-            record = json.loads(path.read_text(encoding="utf-8"))
+            found = list(_ROOT.glob(f"benchmarks/**/records/**/{name}.json"))
+            if len(found) != 1:
+                raise self.error(f"{len(found)} records are named {name}; expected one")
+            record = json.loads(found[0].read_text(encoding="utf-8"))
             hardware = record["hardware"]
             machine = f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB"
             commit = f"``{record.get('commit', 'not kept')}``"
-            where = path.relative_to(_BENCHMARKS.parent)
-            yield from _row(f"``{where}``", record["date"][:10], machine, commit)
+            yield from _row(
+                f"``{found[0].relative_to(_ROOT)}``", record["date"][:10], machine, commit
+            )
 
 
 def _row(*cells: str) -> list[str]:
