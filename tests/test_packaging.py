@@ -69,7 +69,7 @@ def test_readme_has_two_commands_and_ci_runs_the_second(repository: Path) -> Non
     assert found.stdout.strip() == test
 
 
-@pytest.mark.parametrize("name", ["run"])
+@pytest.mark.parametrize("name", ["run", "versions"])
 def test_ci_script_is_executable_and_parses(repository: Path, name: str) -> None:
     script = repository / ".ci" / name
     assert script.stat().st_mode & 0o111
