@@ -45,8 +45,8 @@ class _Written(SphinxDirective):
         raise NotImplementedError
 
 
-def _heading(title: str) -> list[str]:
-    return ["", title, "-" * len(title), ""]
+def _heading(title: str, line: str = "-") -> list[str]:
+    return ["", title, line * len(title), ""]
 
 
 def _block(language: str, text: str) -> list[str]:
@@ -66,7 +66,7 @@ class Commands(_Written):
         yield from _block("text", _help(group, context, _WIDTH_OF_LISTS))
         for name in group.list_commands(context):
             _, command, _ = group.resolve_command(context, [name])
-            yield from _heading(f"{script} {name}")
+            yield from _heading(f"{script} {name}", "~")
             yield from _block(
                 "text", _help(command, type(context)(command, info_name=name, parent=context))
             )
