@@ -123,20 +123,25 @@ class Public(_Written):
     def write(self, argument: str) -> Iterator[str]:
         """Yield autodoc directives for what ``argument`` lists in ``__all__``."""
         package = importlib.import_module(argument)
-        for name in sorted(package.__all__, key=str.lower):
-            value = getattr(package, name)
+        values = {name: getattr(package, name) for name in package.__all__}
+        modules_last = sorted(values, key=lambda one: (inspect.ismodule(values[one]), one.lower()))
+        for name in modules_last:
+            value = values[name]
             if inspect.ismodule(value):
-                yield from _module(f"{argument}.{name}", value, set(package.__all__))
+                yield from _module(f"{argument}.{name}", value, package)
             else:
                 kind = "class" if inspect.isclass(value) else "function"
                 yield from [f".. auto{kind}:: {argument}.{name}", ""]
 
 
-def _module(name: str, module: Any, known: set[str]) -> Iterator[str]:
+def _module(name: str, module: Any, package: Any) -> Iterator[str]:
     own = [k for k, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
     names = getattr(module, "__all__", [one for one in own if not one.startswith("_")])
+    yield from _heading(name)
     yield from [f".. py:module:: {name}", "", *_plain(inspect.getdoc(module) or ""), ""]
-    for one in (one for one in names if one not in known):
+    for one in names:
+        if getattr(package, one, None) is getattr(module, one):
+            continue  # listed by the package
         kind = "class" if inspect.isclass(getattr(module, one)) else "function"
         yield from [f".. auto{kind}:: {name}.{one}", ""]
 
