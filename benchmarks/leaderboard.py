@@ -183,10 +183,11 @@ _HEAD = """# Leaderboard
 Made from the records in `benchmarks/records/` by `xrai-bench table --write LEADERBOARD.md`.
 Medians over seeds, with the range where it is wider than the last digit. `oracle` merges the
 patterns at their true orientations (the ceiling), `floor` at random ones. Resolutions are first
-crossings by the rule that heads the column (docs/conventions.md): `icc` compares intensities, `fsc`
-densities. `≤` marks a curve that never falls below the threshold: the data end there. Pose errors
-are angles after the global alignment, whose own error is what the oracle shows. Time is everything
-after the simulation: reconstruction, phasing, scoring; patterns/s is the reconstruction alone.
+crossings by the [rule](docs/explanation/conventions.md) that heads the column: `icc` compares
+intensities, `fsc` densities. `≤` marks a curve that never falls below the threshold: the data end
+there. Pose errors are angles after the global alignment, whose own error is what the oracle shows.
+Time is everything after the simulation: reconstruction, phasing, scoring; patterns/s is the
+reconstruction alone.
 """
 
 

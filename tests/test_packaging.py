@@ -70,8 +70,9 @@ def test_readme_has_two_commands_and_ci_runs_the_second(repository: Path) -> Non
     assert found.stdout.strip() == test
 
 
-def test_ci_script_is_executable_and_parses(repository: Path) -> None:
-    script = repository / ".ci" / "run"
+@pytest.mark.parametrize("name", ["run", "versions"])
+def test_ci_script_is_executable_and_parses(repository: Path, name: str) -> None:
+    script = repository / ".ci" / name
     assert script.stat().st_mode & 0o111
     subprocess.run(["bash", "-n", str(script)], check=True)
 
@@ -82,7 +83,8 @@ def test_constraints_pin_every_dependency_within_its_range(repository: Path) -> 
     pins = {canonicalize_name(name): version for name, version in pins.items()}
     assert pins["torch"] == "2.13.0"
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+    extras = [text for extra in project["optional-dependencies"].values() for text in extra]
+    for text in [*project["dependencies"], *extras]:
         wanted = Requirement(text)
         assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), text
 
@@ -90,6 +92,14 @@ def test_constraints_pin_every_dependency_within_its_range(repository: Path) -> 
 def test_no_local_build_or_path_is_pinned(repository: Path) -> None:
     text = (repository / "constraints.txt").read_text()
     assert not re.search(r"\+|@|^-e|x-rai==", text, flags=re.MULTILINE)
+
+
+def test_the_version_is_stated_alike(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    stated = rf"^version: {re.escape(project['version'])}$"
+    assert re.search(stated, (repository / "CITATION.cff").read_text(), flags=re.MULTILINE)
+    section = rf"^## \[{re.escape(project['version'])}\] - \d{{4}}-\d\d-\d\d$"
+    assert re.search(section, (repository / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
 
 
 def test_console_scripts_exist() -> None:

@@ -45,7 +45,7 @@ def inverse(factors: Complex[Tensor, "B N N H"]) -> Float[Tensor, "B N N N"]:
     if not in_loops(factors.device):
         return torch.fft.irfftn(factors, s=(grid,) * 3, dim=(1, 2, 3))
     # MKL is the faster one forwards and along z; backwards through irfftn it copies the cube twice,
-    # and pocketfft turns the other two axes in place (measured: docs/phasing.md).
+    # and pocketfft turns the other two axes in place (measured: docs/measurements/phasing.md).
     planes = scipy.fft.ifftn(factors.numpy(), axes=(1, 2), overwrite_x=True)
     return torch.fft.irfft(torch.from_numpy(planes), n=grid, dim=3)
 

@@ -243,7 +243,7 @@ def test_at_128_the_defaults_pass_on_every_object(name):
     config = PhasingConfig(diameter_angstrom=1.1 * case.diameter, s_max_per_angstrom=case.edge)
     found = phase(case.intensity, config, seed=1)
     curve = case.fsc(found)
-    # The smooth one has come to 0.84, two domains to 0.79 (docs/phasing.md).
+    # The smooth one has come to 0.84, two domains to 0.79 (docs/measurements/phasing.md).
     assert curve[: len(curve) // 2].min() > (0.75 if name in ("smooth", "lobes") else 0.9)
     # What is claimed is so within a fifth, or doubted.
     trusted = found.resolution.angstrom if not found.doubts else 4 / case.edge

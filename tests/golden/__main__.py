@@ -1,4 +1,4 @@
-"""Make the expected results anew and print what differs; see docs/guard.md for when.
+"""Make the expected results anew and print what differs; see docs/explanation/guarding.md for when.
 
 ``python -m tests.golden`` makes all, with names only those; ``--check`` changes nothing.
 """

@@ -1,4 +1,4 @@
-"""What every command gives on tiny data is what it gave before (docs/guard.md says the rule)."""
+"""What every command gives on tiny data is what is expected (docs/explanation/guarding.md)."""
 
 import pytest
 import torch

@@ -25,7 +25,7 @@ _NEGLIGIBLE = 0.07
 _ROUND = 0.03  # of the radial mean: its look-up may be wrong by less (median over pixels)
 _BIN = 0.2  # of 1/D: bins of the radial mean, where pixels lie as closely
 _SHELLS = 5  # fewer say nothing of a curvature
-# Where little of the light is the particle's, poses suffer more (docs/xrai.md, Sampling).
+# Where little of the light is the particle's, poses suffer more (docs/measurements/sampling.md).
 _BESIDE_BACKGROUND = 4.0
 _MOST_VOXELS = 2**24  # a finer cube costs more memory and time than the poses are worth
 

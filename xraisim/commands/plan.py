@@ -28,7 +28,7 @@ def plan_command(
 ) -> None:
     """Say what to expect of an experiment: photons, sampling, orientations, patterns needed.
 
-    Nothing is simulated; the formulas and their sources are in docs/plan.md.
+    Nothing is simulated; the formulas and their sources are in docs/explanation/planning.md.
     """
     flags = {"structure": pdb, "chains": chains, "assembly": assembly, "instrument": instrument}
     claim_picture(png, [config])

@@ -2,7 +2,7 @@
 
 A particle with point group 𝒢 has V(g s) = V(s) for every g in 𝒢. As pattern(s) = V(Rᵀ s), the
 orientations R and R·g then give the same pattern, and a view direction Rᵀz the same as g·Rᵀz.
-Settings are those of Heymann, Chagoyen & Belnap (2005); docs/conventions.md lists them.
+Settings are those of Heymann, Chagoyen & Belnap (2005); docs/explanation/conventions.md lists them.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Is an experiment worth its beam time? Photons, sampling, orientations and patterns needed.
 
 Everything is arithmetic on the detector's geometry and the orientational mean of |F(s)|²; nothing
-is drawn. The formulas and their sources are in docs/plan.md.
+is drawn. The formulas and their sources are in docs/explanation/planning.md.
 """
 
 import itertools

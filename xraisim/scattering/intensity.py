@@ -4,8 +4,8 @@ A look-up with a quadratic B-spline multiplies the particle's autocorrelation A(
 and adds aliases. The first is undone beforehand: a short symmetric filter along each axis
 approximates 1/sinc³ wherever A is not zero (|x| ≤ D). The aliases remain and fall as ds³. At
 ``VOXELS_PER_SPECKLE`` the expected photons are within 1 % rms of a direct sum over atoms in every
-shell (measured: docs/simulator.md). A trilinear look-up needs more than twice the voxels per edge
-for the same error, filtered likewise.
+shell (docs/measurements/simulator_accuracy.md). A trilinear look-up needs more than twice the
+voxels per edge for the same error, filtered likewise.
 """
 
 import math

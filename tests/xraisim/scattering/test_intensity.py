@@ -102,7 +102,7 @@ def test_the_filter_is_a_correlation_along_one_axis(axes):
 
 
 def test_the_look_up_is_within_one_per_cent_in_every_shell():
-    """The 50S subunit to 20 Å; the whole table is in docs/simulator.md."""
+    """The 50S subunit to 20 Å; the whole table is in docs/measurements/simulator_accuracy.md."""
     atoms = read_atoms(locate("4v5d"), chains="B*")
     edges, per_shell = np.array([0, 0.004, 0.008, 0.012, 0.02, 0.03, 0.04, 0.05]), 40
     rng = np.random.default_rng(0)
