@@ -12,7 +12,7 @@ from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
 from benchmarks.studies.virus_twin.settings import ExperimentSettings
 from xraisim.console import progress, say
-from xraisim.files.result import INTENSITY
+from xraisim.files.result import INTENSITY, is_finished
 from xraisim.files.volumes import read_attributes, read_volume
 
 
