@@ -44,7 +44,7 @@ def entries(records: Iterable[Record]) -> list[Entry]:
     return sorted(made, key=_rank)
 
 
-def _rank(entry: Entry) -> tuple:
+def _rank(entry: Entry) -> tuple[str, int, float, str]:
     place = {CEILING: 0, FLOOR: 2}.get(entry.method, 1)
     reached = statistics.median(_values(entry, RANKED_BY) or [RANKED_BY.worst])
     return entry.task, place, reached, entry.method

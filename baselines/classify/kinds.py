@@ -1,6 +1,7 @@
 """Figures of every class, and what it is likely to be by stated rules."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,9 +64,9 @@ def statistics(stage: Stage, classes: Classes, found: Assignment) -> list[Statis
 
 def _figures(
     stage: Stage, found: Assignment, mine: Tensor, number: int, contrast: list[float]
-) -> dict:
+) -> dict[str, Any]:
     count = int(mine.sum())
-    row = {"number": number, "patterns": count, "share": count / len(mine)}
+    row: dict[str, Any] = {"number": number, "patterns": count, "share": count / len(mine)}
     if count == 0:
         return row | {"kind": BLANK if number == 0 else EMPTY}
     row |= {
@@ -85,7 +86,7 @@ def _figures(
     return row | {"kind": _kind(row)}
 
 
-def _kind(row: dict) -> str:
+def _kind(row: dict[str, Any]) -> str:
     if row["fluence"] < _DIM:
         return BLANK
     round_within_noise = row["structure"] < _FITTED * row["noise"] + _NATS

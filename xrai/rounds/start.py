@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xrai.config import DecoderConfig
 from xrai.decoder import ImplicitDecoder, radial_profile
+from xrai.decoder.config import DecoderConfig
 from xrai.poses.finder import PoseFinder
 from xrai.poses.likelihood import PoseLikelihood
 from xrai.poses.mates import refine_hypotheses

@@ -85,7 +85,7 @@ def slice_volume(
     loops = in_loops(volume.device)
     check_inside(s, volume.shape[0], spacing, rotation if loops else None)
     if loops:
-        return _SliceCpu.apply(volume, rotation, s, spacing)
+        return _SliceCpu.apply(volume, rotation, s, spacing)  # type: ignore[no-untyped-call]
     return slice_volume_reference(volume, rotation, s, spacing)
 
 

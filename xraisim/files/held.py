@@ -58,7 +58,7 @@ def _most_packed(dataset: h5py.Dataset) -> int:
     return _DEFLATE if names <= own else _PACKED
 
 
-def _filters(dataset: h5py.Dataset) -> list[tuple]:
+def _filters(dataset: h5py.Dataset) -> list[tuple[int, tuple[int, ...]]]:
     plist = dataset.id.get_create_plist()
     return [plist.get_filter(number) for number in range(plist.get_nfilters())]
 

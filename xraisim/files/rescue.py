@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401  (registers the compression filters with HDF5)
@@ -223,7 +224,7 @@ class _Prolonged(io.RawIOBase):
         self._position = begins[whence] + offset
         return self._position
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         wanted = min(len(buffer), max(self._length - self._position, 0))
         self._stored.seek(min(self._position, self._there))
         found = self._stored.read(wanted)

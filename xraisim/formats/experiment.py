@@ -67,7 +67,9 @@ def assemble(known: Known, config: ExperimentConfig) -> Experiment:
     )
 
 
-def _merged(known: Known, config: ExperimentConfig, table: str, names: tuple[str, ...]) -> dict:
+def _merged(
+    known: Known, config: ExperimentConfig, table: str, names: tuple[str, ...]
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if config.instrument:
         values |= configuration.to_mapping(getattr(preset(config.instrument), table))

@@ -11,7 +11,9 @@ from xraisim.formats import counts
 from xraisim.formats.base import Append, Target
 
 
-def append_frames(path: Path, file: h5py.File, name: str, target: Target, panels: tuple) -> Append:
+def append_frames(
+    path: Path, file: h5py.File, name: str, target: Target, panels: tuple[int, ...]
+) -> Append:
     """Create the int32 dataset ``name`` [N, *panels, rows, columns] and return what fills it.
 
     One chunk per frame, gzip; ``path`` is the file's final name, on whose disk space is asked for.

@@ -17,6 +17,7 @@ _MOST_OPERATORS = 100_000  # the largest in the archive has 1,680
 _SHEAR = 0.01  # of a matrix's rows; files round to six digits
 
 Operator = tuple[np.ndarray, np.ndarray]
+Part = tuple[set[str], list[Operator]]  # the chains that its operators copy
 
 
 def expand_expression(expression: str) -> list[tuple[str, ...]]:
@@ -59,7 +60,7 @@ def _expand_list(text: str) -> list[str]:
     return names
 
 
-def from_mmcif(block: gemmi.cif.Block, name: str) -> list[tuple[set[str], list[Operator]]]:
+def from_mmcif(block: gemmi.cif.Block, name: str) -> list[Part]:
     """Return ``(label chains, operators)`` of every part of assembly ``name`` in an mmCIF block."""
     operators = _operator_table(block)
     table = block.find(
@@ -75,7 +76,7 @@ def from_mmcif(block: gemmi.cif.Block, name: str) -> list[tuple[set[str], list[O
     return parts
 
 
-def from_pdb(structure: gemmi.Structure, name: str) -> list[tuple[set[str], list[Operator]]]:
+def from_pdb(structure: gemmi.Structure, name: str) -> list[Part]:
     """Return ``(chains, operators)`` of each part of assembly ``name`` of a PDB file."""
     _check_known(name, [assembly.name for assembly in structure.assemblies])
     found = [assembly for assembly in structure.assemblies if assembly.name == name]

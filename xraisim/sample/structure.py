@@ -13,6 +13,7 @@ from scipy.spatial import ConvexHull, QhullError
 from xraisim.core.errors import StructureError, reads
 from xraisim.sample import assembly as assemblies
 from xraisim.sample import confidence, models
+from xraisim.sample.assembly import Part
 from xraisim.sample.elements import atomic_numbers
 from xraisim.sample.hydrogens import missing_hydrogens
 from xraisim.sample.locate import locate
@@ -180,7 +181,9 @@ def _occupied(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> np.nda
     return occupied
 
 
-def _parts(file: StructureFile, flat: gemmi.FlatStructure, assembly: str) -> tuple:
+def _parts(
+    file: StructureFile, flat: gemmi.FlatStructure, assembly: str
+) -> tuple[list[Part], np.ndarray]:
     """Return the parts of an assembly, and what they name of every atom."""
     if file.block is not None:
         return assemblies.from_mmcif(file.block, assembly), names(flat.subchains)
@@ -188,7 +191,7 @@ def _parts(file: StructureFile, flat: gemmi.FlatStructure, assembly: str) -> tup
 
 
 def _assemble(
-    index: np.ndarray, positions: np.ndarray, labels: np.ndarray, parts: list, path: Path
+    index: np.ndarray, positions: np.ndarray, labels: np.ndarray, parts: list[Part], path: Path
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return source atom numbers and positions of all copies, and the positions that may be outer.
 

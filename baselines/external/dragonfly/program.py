@@ -158,7 +158,7 @@ def _environment(threads: int) -> dict[str, str]:
     return inherited | as_root | {"OMP_NUM_THREADS": str(threads)}
 
 
-def _stop(process: subprocess.Popen) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the program and what it started, if it still runs."""
     if process.poll() is not None:
         return

@@ -18,8 +18,10 @@ import torch
 
 from benchmarks.metrics.pose_error import pose_error
 from benchmarks.studies.common import study_record
-from xrai.config import AmortisedConfig, DecoderConfig, EncoderConfig, TrainConfig
+from xrai.config import AmortisedConfig, TrainConfig
+from xrai.decoder.config import DecoderConfig
 from xrai.encoder import Encoder
+from xrai.encoder.config import EncoderConfig
 from xrai.encoder.training import load
 from xrai.poses.cells import CellProposals
 from xrai.poses.finder import PoseFinder

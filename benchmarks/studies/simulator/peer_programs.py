@@ -12,7 +12,7 @@ from benchmarks.studies.simulator.skopi_peer import GRID, Skopi
 from xraisim import console
 from xraisim.instrument.detector import Geometry
 from xraisim.sample.structure import Atoms
-from xraisim.simulation.make import SimulationConfig
+from xraisim.simulation.config import SimulationConfig
 
 _QUOTED = "quoted: measured earlier, two cores of a shared x86 with AVX-512"
 DRAGONFLY, SKOPI = "Dragonfly make_data", "skopi (NumPy)"

@@ -15,7 +15,7 @@ import numpy as np
 import skopi  # type: ignore[import-not-found]
 
 
-class GivenVolume(skopi.SPIExperiment):
+class GivenVolume(skopi.SPIExperiment):  # type: ignore[misc]
     """An experiment whose amplitudes are given instead of computed."""
 
     def __init__(self, detector: Any, beam: Any, volume: np.ndarray) -> None:

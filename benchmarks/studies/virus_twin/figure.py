@@ -7,7 +7,7 @@ numbers in ``MEASURED_…`` appear.
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ def rings_panel(axes: Axes, radius: np.ndarray, mean: np.ndarray, background: np
     axes.legend(fontsize=7)
 
 
-def curves_panel(axes: Axes, record: dict) -> None:
+def curves_panel(axes: Axes, record: dict[str, Any]) -> None:
     """Draw the agreement with the truth against |s|."""
     for curve in record["curves"]:
         axes.plot(curve["s_per_angstrom"], curve["value"], label=curve["name"])
