@@ -142,6 +142,16 @@ def say(message: str, head: str = "", style: str = "bold") -> None:
     err.print(Text(" ").join(parts), soft_wrap=True)
 
 
+@contextmanager
+def warnings_said() -> Iterator[None]:
+    """Say the warnings of a block when it is done, one line each and each once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        say(f"warning: {message}")
+
+
 def conclude(rows: Mapping[str, Any], *commands: str) -> None:
     """Print names and values on stdout, one pair a line; say the resolution, and what to type next.
 

@@ -88,3 +88,14 @@ def test_the_command_that_shows_more_is_named(foreign, report, capsys):
         page = report(command, foreign)
         assert f"{more} {foreign}" in page
         assert f"{more} {foreign} shows more" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_result_of_version_1_is_read_with_a_notice(foreign, report, capsys):
+    told = json.loads((foreign / "result.json").read_text())
+    (foreign / "result.json").unlink()
+    told = {name: told[name] for name in ("method", "patterns", "seconds")}
+    (foreign / "summary.json").write_text(json.dumps(told))
+    assert "theirs" in report(xrai.cli, foreign)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warning: " in said
+    assert "is of version 1, now result.json" in said

@@ -7,9 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from xraisim import cli
+from xraisim import cli, console
 from xraisim.checks.validate import listing
-from xraisim.commands import options
 from xraisim.core.config import to_mapping
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth
@@ -238,7 +237,7 @@ def test_brackets_of_a_path_are_no_markup(run, tmp_path):
 
 def test_a_notice_is_said_once(capsys):
     """Conformations of one file would each repeat what is odd about it."""
-    with options.warnings_said():
+    with console.warnings_said():
         for text in ("one", "other", "one"):
             warnings.warn(text, stacklevel=1)
     said = capsys.readouterr().err

@@ -50,7 +50,7 @@ def make_command(
     target = part.path(out)
     claim(target, [config], replace=force or resume, advice="check it with --resume, ")
     kept = stopping.keeping(lambda: _kept(target))
-    with options.warnings_said(), only_writer(target), kept:
+    with console.warnings_said(), only_writer(target), kept:
         console.say(f"simulating {names} on {settings.instrument}")
         with console.progress("patterns", total) as advance:
             summary = simulate(

@@ -1,15 +1,11 @@
 """Options that several commands share, and the configuration that they make."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from xraisim import console
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
 from xraisim.simulation.config import SimulationConfig, from_mapping
@@ -37,16 +33,6 @@ def settings(
             raise ConfigError(f"--resolution is {resolution}; it is a distance in Å above zero")
         mapping["detector"] = {**mapping.get("detector", {}), "s_max_per_angstrom": 1 / resolution}
     return from_mapping(mapping)
-
-
-@contextmanager
-def warnings_said() -> Iterator[None]:
-    """Say the warnings of a block when it is done, one line each and each once."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        yield
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        console.say(f"warning: {message}")
 
 
 def key_value_table(values: dict[str, Any], title: str) -> Table:

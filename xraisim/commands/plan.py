@@ -32,7 +32,7 @@ def plan_command(
     """
     flags = {"structure": pdb, "chains": chains, "assembly": assembly, "instrument": instrument}
     claim_picture(png, [config])
-    with options.warnings_said():
+    with console.warnings_said():
         found = plan(options.settings(config, flags, resolution), structures=structures)
     plan_figure(found, png)
     if as_json:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xraisim.console import say
+from xraisim.console import say, warnings_said
 from xraisim.files.outputs import claim_picture
 from xraisim.report.page import Method, command_with_more, write_report
 from xraisim.report.server import live
@@ -42,7 +42,8 @@ def write(
     """Write the page about a run, and say where, and where there is more."""
     path = out_file or run / "report.html"
     claim_picture(path, [patterns, density])
-    found = write_report(run, path, methods, patterns=patterns, density=density)
+    with warnings_said():
+        found = write_report(run, path, methods, patterns=patterns, density=density)
     if more := command_with_more(found, methods):
         say(f"a result of {found.method}: {more} shows more of it")
     say(f"report in {path}")
