@@ -3,7 +3,7 @@
 :class:`ExpectedPhotons` is λ in plain numpy. Here it is looked up only where a photon may fall: at
 the bright pixels, and wherever an event of a Poisson process falls on an upper bound of λ, which is
 a photon if it falls within λ too. The exposures of a shot and its background are drawn one by one
-and added, which is the same as drawing the sum. :func:`_draw_some` is the heart of it.
+and added, which is the same as drawing the sum. :func:`_draw_batch` is the heart of it.
 
 Shot i depends on (seed, i) alone: what it meets and its photons are counter-based random numbers,
 so the number of threads, the batch size and the order of the batches do not matter. Exposure e of a
@@ -129,7 +129,7 @@ class PhotonSampler:
                 & (events < _ENVELOPED_BELOW * len(self._usable.flat)),
             )
             with parallel_chunksize(1):  # the batches are dealt out as the cores come free
-                _draw_exposures(table, self._usable, exposures, *self._key, rows)
+                _draw_batches(table, self._usable, exposures, *self._key, rows)
 
     def _draw_additions(self, shots: Shots, first: int, starts: np.ndarray, rows: Rows) -> None:
         """Draw the extra photons and the background, each into its row of every shot."""
@@ -176,7 +176,7 @@ class PhotonSampler:
 
 
 @compiled(parallel=True, nogil=True)
-def _draw_exposures(
+def _draw_batches(
     table: IntensityTable,
     usable: UsablePixels,
     exposures: Exposures,
@@ -186,14 +186,14 @@ def _draw_exposures(
 ) -> None:
     """Draw exposures of one volume into their rows."""
     exposed = len(exposures.shot)
-    for batch in prange(-(-exposed // _BATCH)):
-        some = range(batch * _BATCH, min((batch + 1) * _BATCH, exposed))
-        _draw_some(some, table, usable, exposures, k0, k1, rows)
+    for b in prange(-(-exposed // _BATCH)):
+        batch = range(b * _BATCH, min((b + 1) * _BATCH, exposed))
+        _draw_batch(batch, table, usable, exposures, k0, k1, rows)
 
 
 @compiled
-def _draw_some(
-    some: range,
+def _draw_batch(
+    batch: range,
     table: IntensityTable,
     usable: UsablePixels,
     exposures: Exposures,
@@ -201,12 +201,12 @@ def _draw_some(
     k1: np.uint32,
     rows: Rows,
 ) -> None:
-    """Draw exposures ``some``, one by one in the same scratch arrays: k ~ Poisson(λ).
+    """Draw exposures one by one in the same scratch arrays: k ~ Poisson(λ).
 
     ``scratch`` lists the bright pixels first, and behind them a pixel for every event on a bound.
     """
     scratch = make_scratch(len(usable.flat), CHUNK)
-    for i in some:
+    for i in batch:
         stream, weight = exposures.stream[i], exposures.weight[i]
         random = of_shot(exposures.shot[i], k0, k1)
         R = exposures.R[i] * table.inverse
