@@ -12,7 +12,7 @@ _TINY = np.float32(1e-30)
 _ONE = np.float32(1.0)
 
 
-@compiled(fast=True, nogil=True)
+@compiled(fast=True, ordered=True, nogil=True)
 def impose(factors, amplitude, weight):
     """F ← F (1 + w (√I/|F| − 1)); ``factors`` float32 [2 n], the others [n]."""
     for i in range(len(amplitude)):
@@ -23,7 +23,7 @@ def impose(factors, amplitude, weight):
         factors[2 * i + 1] = y * scale
 
 
-@compiled(fast=True, nogil=True)
+@compiled(fast=True, ordered=True, nogil=True)
 def impose_with_background(factors, amplitude, weight, shell, level, sums):
     """F ← F (1 + w (ρ − 1)), ρ = √I/√(|F|² + b²); ``sums`` [2, shells] gain Σ w ρ and Σ w."""
     for i in range(len(amplitude)):
