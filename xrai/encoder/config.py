@@ -43,7 +43,7 @@ class EndToEndConfig(Settings, table="end_to_end"):
     first half of the presentations; ``batch``: patterns per step; ``epochs``: passes; ``channels``:
     of the encoder's first layer; ``learning_rate``: the encoder's, beside
     ``decoder.learning_rate``. Both fall to zero along a cosine. ``restarts``: so many pairs of
-    networks learn from ``trial`` patterns each, and the likeliest goes on.
+    networks learn from ``restart_patterns`` each, and the likeliest goes on.
     """
 
     reach: Annotated[float, Range(above=0, most=200)] = 6.0
@@ -53,4 +53,4 @@ class EndToEndConfig(Settings, table="end_to_end"):
     channels: Annotated[int, Range(least=1, most=4096)] = 16
     learning_rate: Annotated[float, Range(above=0, most=1)] = 1e-3
     restarts: Annotated[int, Range(least=1, most=1000)] = 1
-    trial: Count = 50_000
+    restart_patterns: Count = 50_000

@@ -166,10 +166,10 @@ def likeliest_start(
     decoder: DecoderConfig | None = None,
     seed: int = 0,
 ) -> EndToEnd:
-    """Return the networks that explain the patterns best after a trial, of ``config.restarts``.
+    """Return those of ``config.restarts`` networks that explain the patterns best after a while.
 
-    By their mean loss over the last quarter of ``config.trial`` patterns. A lone start is returned
-    as it is, untried. Logs an event ``trial`` for each.
+    By their mean loss over the last quarter of ``config.restart_patterns`` patterns. A lone start
+    is returned as it is, untried. Logs an event ``start`` for each.
     """
 
     def start(number: int) -> EndToEnd:
@@ -182,9 +182,9 @@ def likeliest_start(
     for number in range(config.restarts):
         learner = start(number)
         title = f"start {number + 1} of {config.restarts}"
-        losses = learner.learn(min(config.trial, len(stream)), title, monitor)
+        losses = learner.learn(min(config.restart_patterns, len(stream)), title, monitor)
         nll = float(losses[-max(1, len(losses) // 4) :].mean())
-        monitor.log("trial", number=number + 1, nll_per_photon=nll)
+        monitor.log("start", restart=number, nll_per_photon=nll)
         tried.append((nll, number, learner))
     return min(tried)[-1]
 

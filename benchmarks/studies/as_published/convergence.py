@@ -46,7 +46,7 @@ def measure(
     passes: list[dict[str, Any]] = []
     cpu, monitor = torch.device("cpu"), Monitor(None, quiet=True)
     learner = likeliest_start(stream, config, cpu, monitor, decoder=decoder, seed=seed)
-    tried = config.restarts * config.trial if config.restarts > 1 else 0
+    tried = config.restarts * config.restart_patterns if config.restarts > 1 else 0
     while learner.passes < config.epochs:
         poses = learner.one_pass(monitor)
         passes.append({
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=EndToEndConfig().batch)
     parser.add_argument("--first-reach", type=float, default=EndToEndConfig().first_reach)
     parser.add_argument("--restarts", type=int, default=EndToEndConfig().restarts)
-    parser.add_argument("--trial", type=int, default=EndToEndConfig().trial)
+    parser.add_argument("--restart-patterns", type=int, default=EndToEndConfig().restart_patterns)
     parser.add_argument("--encoder-rate", type=float, default=EndToEndConfig().learning_rate)
     parser.add_argument("--decoder-rate", type=float, default=DecoderConfig().learning_rate)
     said = parser.parse_args()
@@ -77,7 +77,7 @@ def main() -> None:
         learning_rate=said.encoder_rate,
         first_reach=said.first_reach,
         restarts=said.restarts,
-        trial=said.trial,
+        restart_patterns=said.restart_patterns,
     )
     decoder = replace(DecoderConfig(), learning_rate=said.decoder_rate)
     record: dict[str, Any] = {**study_record.circumstances(), "patterns": said.patterns.name}

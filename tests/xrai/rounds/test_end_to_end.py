@@ -153,7 +153,7 @@ def test_the_loss_reaches_farther_as_it_learns(patterns):
 
 
 def test_the_likeliest_of_several_starts_goes_on(patterns, tmp_path):
-    config = EndToEndConfig(reach=3.0, batch=90, channels=8, restarts=3, trial=400)
+    config = EndToEndConfig(reach=3.0, batch=90, channels=8, restarts=3, restart_patterns=400)
     path, cpu = tmp_path / "1.jsonl", torch.device("cpu")
     with PatternStream(patterns, 400, 1.0) as stream:
         chosen = likeliest_start(stream, config, cpu, Monitor(path, quiet=True), seed=1)
