@@ -20,6 +20,7 @@ from benchmarks.studies.virus_twin.pr772 import SETTINGS
 from benchmarks.studies.virus_twin.settings import ExperimentSettings, load
 from benchmarks.studies.virus_twin.shape import centre_of_mass
 from xraisim.core.fourier import to_density
+from xraisim.core.radial import mean_by_shell, shells_between
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.truth import read_truth, truth_path
@@ -48,12 +49,13 @@ def photons_panel(axes: Axes, totals: np.ndarray, hits: np.ndarray) -> None:
 
 def rings_panel(axes: Axes, radius: np.ndarray, mean: np.ndarray, background: np.ndarray) -> None:
     """Draw the mean of the single hits against |s|, per pixel of the measured detector."""
-    edges = np.arange(radius.min(), radius.max(), 1.5e-4)
-    number = np.digitize(radius, edges)
-    rows = [number == i for i in range(1, len(edges)) if (number == i).any()]
-    s = [radius[row].mean() for row in rows]
-    for values, label in ((mean, "simulated single hits"), (background, "their background")):
-        axes.semilogy(s, [values[row].mean() / _PIXELS_PER_READ_OUT for row in rows], label=label)
+    columns = [torch.tensor(one, dtype=torch.float64) for one in (radius, mean, background)]
+    edges = torch.from_numpy(np.arange(radius.min(), radius.max(), 1.5e-4)).double()
+    shell = shells_between(columns[0], edges)
+    s, simulated, known = (mean_by_shell(shell, one).numpy() for one in columns)
+    filled = np.isfinite(s)
+    for values, label in ((simulated, "simulated single hits"), (known, "their background")):
+        axes.semilogy(s[filled], values[filled] / _PIXELS_PER_READ_OUT, label=label)
     axes.axvline(MEASURED_MINIMUM, color="0.4", lw=1, ls=":")
     axes.axvline(MEASURED_MAXIMUM, color="0.4", lw=1, ls="--")
     axes.set(xlabel="|s| (1/Å); lines: measured minimum, maximum", ylabel="photons per pixel")
