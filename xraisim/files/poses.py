@@ -10,7 +10,7 @@ import numpy as np
 from xraisim.core.errors import FormatError, reading
 from xraisim.files.atomic import require_space, whole_file
 from xraisim.files.held import read_whole
-from xraisim.files.texts import describe
+from xraisim.files.texts import attribute, describe
 
 FORMAT, VERSION = "x-rai poses", 2
 CONVENTION = "pattern(s) = V(R(q)^T s), q = (w, x, y, z), active rotation from particle to lab"
@@ -73,12 +73,14 @@ def write_poses(path: Path, columns: Mapping[str, np.ndarray], patterns: str = "
 def read_poses(path: Path) -> dict[str, np.ndarray]:
     """Return the columns of numbers over patterns, none if there is no file.
 
-    Raises :class:`FormatError` for a damaged file, for columns of different lengths, and for
-    orientations that are neither unit quaternions nor NaN.
+    Version 1 stated none. Raises :class:`FormatError` for a damaged file or one of another version,
+    for columns of different lengths, and for orientations that are neither unit quaternions nor
+    NaN.
     """
     if not path.exists():
         return {}
     with reading(path, "file of poses"), h5py.File(path, "r") as file:
+        _check_version(path, file)
         # A name that is no text (damage) comes as bytes: no column of ours.
         named = {name: item for name, item in file.items() if isinstance(name, str)}
         data = {name: item for name, item in named.items() if isinstance(item, h5py.Dataset)}
@@ -90,6 +92,15 @@ def read_poses(path: Path) -> dict[str, np.ndarray]:
         }
     check_columns(path, found)
     return found
+
+
+def _check_version(path: Path, file: h5py.File) -> None:
+    version = attribute(file, "version", VERSION)
+    if version != VERSION:
+        raise FormatError(
+            f"{path} is of version {version}; expected {FORMAT!r}, version {VERSION}: use the "
+            "program that wrote it"
+        )
 
 
 def check_columns(path: Path, columns: Mapping[str, np.ndarray]) -> None:

@@ -41,6 +41,15 @@ def test_the_likelihood_of_version_1_has_todays_name(tmp_path):
     assert read_poses(tmp_path / "poses.h5")["loglik"].tolist() == [-1.0, -2.0]
 
 
+def test_a_version_to_come_is_refused(tmp_path):
+    path = tmp_path / "poses.h5"
+    write_poses(path, _columns())
+    with h5py.File(path, "a") as file:
+        file.attrs["version"] = 3
+    with pytest.raises(FormatError, match="is of version 3; expected 'x-rai poses', version 2"):
+        read_poses(path)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
