@@ -10,13 +10,15 @@ from xraisim.core.errors import ConfigError, did_you_mean
 __all__ = ["METHODS", "Method", "find_method", "installed", "register"]
 
 # The order in which they run; whatever else is here comes after.
-import_modules(__name__, first=("xrai", "emc", "dragonfly", "oracle", "floor"))
+import_modules(__name__, first=("xrai", "xrai_paper", "emc", "dragonfly", "oracle", "floor"))
 
 
 def installed(tasks: Sequence[Task]) -> list[str]:
     """Return the methods that can run here on any of the tasks: those of a run that names none."""
     return [
-        name for name, method in METHODS.items() if not all(method.missing(task) for task in tasks)
+        name
+        for name, method in METHODS.items()
+        if not method.by_name and not all(method.missing(task) for task in tasks)
     ]
 
 

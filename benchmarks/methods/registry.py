@@ -13,13 +13,14 @@ class Method:
 
     ``reconstruct`` gets the task, the pattern file, the directory to fill and the method's seed.
     ``section``: the table of the task that holds its settings, empty if it has none. ``missing``:
-    why it cannot run on this machine, empty if it can.
+    why it cannot run on this machine, empty if it can. ``by_name``: it runs only where it is named.
     """
 
     name: str
     reconstruct: Callable[[Task, Path, Path, int], None]
     section: str = ""
     missing: Callable[[Task], str] = lambda task: ""
+    by_name: bool = False
 
 
 METHODS: dict[str, Method] = {}
