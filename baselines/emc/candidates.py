@@ -46,7 +46,7 @@ class Candidates:
 
 
 def _neighbours(older: Columns, newer: Columns, group: Float[Tensor, "m 4"]) -> Int[Tensor, "O k"]:
-    lists: list[np.ndarray] = []
+    lists: list[Int[np.ndarray, "_"]] = []
     turns = rotations.to_matrix(group).numpy()
     for number in range(len(older.start) - 1):
         old, new = _directions(older, number), _directions(newer, number)

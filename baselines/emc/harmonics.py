@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from baselines.emc.kernels import harmonics as kernels
@@ -35,7 +35,12 @@ class PhotonHarmonics:
         row = self._rows(offsets, pixel, image.float().cpu().numpy())
         return unpack(self._grid, row)[0, :-1].to(image.device)
 
-    def _rows(self, offsets: np.ndarray, pixel: np.ndarray, value: np.ndarray) -> Tensor:
+    def _rows(
+        self,
+        offsets: Int64[np.ndarray, "n1"],
+        pixel: Int[np.ndarray, "E"],
+        value: Float[np.ndarray, "E"],
+    ) -> Float[Tensor, "n W"]:
         grid = self._grid
         return torch.from_numpy(
             kernels.photon_harmonics(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from baselines.emc.correlate import spread, swapped
@@ -59,8 +59,8 @@ class Spreader:
             start, length, self.sums.numpy(),
         )  # fmt: skip
 
-    def _phases(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return cos mα and sin mα [A, M] for the angles of a whole turn."""
+    def _phases(self) -> tuple[Float32[np.ndarray, "A M"], Float32[np.ndarray, "A M"]]:
+        """Return cos mα and sin mα for the angles of a whole turn."""
         alpha = np.arange(self.grid.angles) * (2 * np.pi / self.grid.angles)
         phase = alpha[:, None] * np.array(self.grid.orders)
         return np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32)

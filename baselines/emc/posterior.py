@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Float64, Int
 from torch import Tensor
 
 from baselines.emc.correlate import Halves
@@ -169,8 +169,8 @@ def _entries(
     tiles: list[Tile],
     arrays: list[tuple[np.ndarray, ...]],
     limits: tuple[np.float32, np.float32],
-    peak: np.ndarray,
-    sums: np.ndarray,
+    peak: Float32[np.ndarray, "n"],
+    sums: Float64[np.ndarray, "n 4"],
 ) -> Entries:
     offsets = np.concatenate([[0], np.cumsum(sums[:, 3].astype(np.int64))])
     column, angle = (np.zeros(offsets[-1], np.int32) for _ in range(2))
@@ -184,7 +184,11 @@ def _entries(
 
 
 def _found(
-    tiles: list[Tile], peak: np.ndarray, best: np.ndarray, sums: np.ndarray, beta: float
+    tiles: list[Tile],
+    peak: Float32[np.ndarray, "n"],
+    best: Int[np.ndarray, "n 2"],
+    sums: Float64[np.ndarray, "n 4"],
+    beta: float,
 ) -> Found:
     mass, _, energy, kept = torch.from_numpy(sums).unbind(1)
     at = torch.from_numpy(best)

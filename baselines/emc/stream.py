@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from xraisim.core.errors import SamplingError
@@ -160,6 +160,8 @@ class Survey:
         return self.constant[numbers] + brightness - self.background
 
 
-def _sums(where: np.ndarray, values: np.ndarray, count: int) -> Float[Tensor, "{count}"]:
+def _sums(
+    where: Int[np.ndarray, "E"], values: Num[np.ndarray, "E"], count: int
+) -> Float[Tensor, "{count}"]:
     """Return Σ values of every place, float64: NumPy's sums of no values at all are integers."""
     return torch.from_numpy(np.bincount(where, values, count).astype(np.float64))

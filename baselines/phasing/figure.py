@@ -1,6 +1,7 @@
 """A picture of a phasing run: PRTF, R-factors, and the density cut through its middle."""
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -24,8 +25,13 @@ def figure(result: PhasingResult) -> Figure:
     return drawn
 
 
-def draw_prtf(axes: Axes, s: np.ndarray, curve: np.ndarray, resolution: Resolution | None) -> None:
-    """Draw the transfer function [shells] over ``s`` (Å⁻¹), and where it falls below 1/e."""
+def draw_prtf(
+    axes: Axes,
+    s: Float[np.ndarray, "shells"],
+    curve: Float[np.ndarray, "shells"],
+    resolution: Resolution | None,
+) -> None:
+    """Draw the transfer function over ``s`` (Å⁻¹), and where it falls below 1/e."""
     axes.plot(s[1:], curve[1:], color=_INK, lw=1.5)
     axes.axhline(np.exp(-1), color="0.6", lw=0.8, ls="--")
     if resolution is not None and resolution.angstrom is not None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from baselines.phasing.kernels import iterate as kernels
@@ -110,5 +110,5 @@ def step(
     return x
 
 
-def _flat(*values: Tensor) -> list[np.ndarray]:
+def _flat(*values: Tensor) -> list[Shaped[np.ndarray, "_"]]:
     return [value.view(-1).numpy() for value in values]

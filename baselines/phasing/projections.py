@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float, Int
+from jaxtyping import Bool, Complex, Float, Int, Shaped
 from torch import Tensor
 
 from baselines.phasing.kernels import projections as kernels
@@ -196,9 +196,9 @@ def project_support(
     return torch.where(support, density.clamp_min(floor), 0)
 
 
-def _pairs(factors: Complex[Tensor, "N N H"]) -> np.ndarray:
+def _pairs(factors: Complex[Tensor, "N N H"]) -> Float[np.ndarray, "_"]:
     return torch.view_as_real(factors).view(-1).numpy()
 
 
-def _flat(values: Tensor) -> np.ndarray:
+def _flat(values: Tensor) -> Shaped[np.ndarray, "_"]:
     return values.reshape(-1).numpy()

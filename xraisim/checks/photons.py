@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Int64, UInt64
 
 from xraisim.checks.registry import PatternFile, stream_check
 from xraisim.core.types import Photons
@@ -17,7 +18,7 @@ class _Tally:
     def __init__(self) -> None:
         self.total, self.first = 0, -1
 
-    def add(self, start: int, rows: np.ndarray) -> None:
+    def add(self, start: int, rows: Int64[np.ndarray, "_"]) -> None:
         """Add one occurrence per element of ``rows``, ascending pattern numbers from ``start``."""
         if len(rows) and self.first < 0:
             self.first = start + int(rows[0])
@@ -96,8 +97,8 @@ class Duplicates:
 
     def __init__(self, patterns: PatternFile) -> None:
         self._weight = _scrambled(patterns.n_pixels)
-        self._digests: list[np.ndarray] = []
-        self._numbers: list[np.ndarray] = []
+        self._digests: list[UInt64[np.ndarray, "_"]] = []
+        self._numbers: list[Int64[np.ndarray, "_"]] = []
 
     def add(self, start: int, block: Photons) -> None:
         """Remember Σ count · weight(pixel) mod 2⁶⁴ of every pattern long enough to tell."""
@@ -119,8 +120,8 @@ class Duplicates:
             yield f"{len(again)} patterns repeat an earlier one, such as {other} that of {one}"
 
 
-def _scrambled(n: int) -> np.ndarray:
-    """Return SplitMix64 of 0 … n − 1, uint64 [n] (Steele, Lea & Flood 2014)."""
+def _scrambled(n: int) -> UInt64[np.ndarray, "{n}"]:
+    """Return SplitMix64 of 0 … n − 1 (Steele, Lea & Flood 2014)."""
     with np.errstate(over="ignore"):
         x = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

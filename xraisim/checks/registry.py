@@ -8,10 +8,11 @@ first line of the docstring is the check's title.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 import h5py
 import numpy as np
+from jaxtyping import Bool, Float64
 
 from xraisim.core.types import Photons
 from xraisim.files.held import read_whole
@@ -28,8 +29,8 @@ class PatternFile:
         """Wrap an open file."""
         self.file = file
 
-    def array(self, name: str) -> np.ndarray:
-        """Return a dataset below ``detector`` as float64."""
+    def array(self, name: str) -> Float64[np.ndarray, "..."]:
+        """Return a dataset below ``detector``."""
         return read_whole(self.file[f"detector/{name}"]).astype(np.float64)
 
     def scalar(self, name: str) -> float:
@@ -37,12 +38,12 @@ class PatternFile:
         return float(read_whole(self.file[name]))
 
     @cached_property
-    def good(self) -> np.ndarray:
+    def good(self) -> Bool[np.ndarray, "P"]:
         """True where a pixel is used."""
         return ~read_whole(self.file["detector/mask"]).astype(bool)
 
     @cached_property
-    def dark(self) -> np.ndarray:
+    def dark(self) -> Bool[np.ndarray, "P"]:
         """True where nothing was counted; a pixel masked because it saturates has its photons."""
         reasons = read_whole(self.file["detector/mask"]).astype(np.int64)
         return (reasons & ~int(MaskReason.SATURATED)) != 0
@@ -58,6 +59,7 @@ class PatternFile:
         return len(self.file[OFFSETS]) - 1
 
 
+@runtime_checkable
 class StreamCheck(Protocol):
     """A check that sees every block of patterns."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float64
 
 from xraisim.checks.registry import PatternFile, stream_check
 from xraisim.core.types import Photons
@@ -42,7 +43,7 @@ class Dispersion:
     """
 
     def __init__(self, patterns: PatternFile) -> None:
-        self._totals: list[np.ndarray] = []
+        self._totals: list[Float64[np.ndarray, "_"]] = []
 
     def add(self, start: int, block: Photons) -> None:
         """Keep the photons of every pattern."""
@@ -102,8 +103,10 @@ class OddPixels:
                 yield f"{found.sum()} pixels look {what} (flat index {some}{more})"
 
 
-def _neighbours(rate: np.ndarray, quantile: float, combine: np.ufunc) -> np.ndarray:
-    """Combine a quantile of the neighbours before each element and of those after it, [n].
+def _neighbours(
+    rate: Float64[np.ndarray, "n"], quantile: float, combine: np.ufunc
+) -> Float64[np.ndarray, "n"]:
+    """Combine a quantile of the neighbours before each element and of those after it.
 
     The first and the last elements, with too few on one side, get the quantile of the other side.
     """

@@ -7,6 +7,7 @@ import hashlib
 
 import numpy as np
 import torch
+from jaxtyping import Float64, Integer
 
 from xraisim.core.kernels.philox import fill_uniforms
 
@@ -18,8 +19,10 @@ def stream_key(seed: int, stream: str) -> tuple[np.uint32, np.uint32]:
     return words[0], words[1]
 
 
-def uniforms(seed: int, stream: str, indices: np.ndarray, columns: int) -> np.ndarray:
-    """Return float64 uniforms on (0, 1), shape [len(indices), columns], for pattern ``indices``."""
+def uniforms(
+    seed: int, stream: str, indices: Integer[np.ndarray, "n"], columns: int
+) -> Float64[np.ndarray, "n {columns}"]:
+    """Return uniforms on (0, 1), a row for each of the pattern ``indices``."""
     out = np.empty((len(indices), columns))
     fill_uniforms(out, np.ascontiguousarray(indices, dtype=np.uint64), *stream_key(seed, stream))
     return out

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from xraisim.core.dispatch import in_loops
@@ -202,13 +202,13 @@ def insert_slices_reference(
     return insert_points(values, slice_points(rotation, s, spacing, grid), grid)
 
 
-def as_numpy(tensor: Tensor) -> np.ndarray:
-    """Return a contiguous float32 array that shares memory where it can."""
+def as_numpy(tensor: Tensor) -> Float32[np.ndarray, "..."]:
+    """Return a contiguous array that shares memory where it can."""
     return tensor.detach().float().contiguous().numpy()
 
 
-def as_rows(s: Float[Tensor, "P 3"]) -> np.ndarray:
-    """Return pixels as the three contiguous float32 rows [3, P] that the kernels read."""
+def as_rows(s: Float[Tensor, "P 3"]) -> Float32[np.ndarray, "3 P"]:
+    """Return pixels as the three contiguous rows that the kernels read."""
     return as_numpy(s.T)
 
 

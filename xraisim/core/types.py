@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int, Int64
 from torch import Tensor
 
 from xraisim.core.errors import FormatError
@@ -78,14 +78,14 @@ class Pixels:
 class Photons:
     """A block of sparse patterns (compressed sparse rows over patterns), on the CPU.
 
-    Row i holds entries ``offsets[i]:offsets[i+1]``: ``pixel`` (int32, into :class:`Pixels` or the
-    flattened detector, as the maker says) and ``count`` (int32). A pixel may occur twice in a row;
-    its counts then add.
+    Row i of n holds entries ``offsets[i]:offsets[i+1]``: ``pixel`` (into :class:`Pixels` or the
+    flattened detector, as the maker says) and ``count``, int32 once they are admitted. A pixel may
+    occur twice in a row; its counts then add.
     """
 
-    offsets: np.ndarray
-    pixel: np.ndarray
-    count: np.ndarray
+    offsets: Int64[np.ndarray, "n1"]
+    pixel: Int[np.ndarray, "E"]
+    count: Int[np.ndarray, "E"]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -103,17 +103,17 @@ class Photons:
             count=np.concatenate([np.empty(0, np.int32), *(block.count for block in blocks)]),
         )
 
-    def totals(self, below: int | None = None) -> np.ndarray:
-        """Return the photons per pattern, float64, of pixels before ``below`` (default: all)."""
+    def totals(self, below: int | None = None) -> Float64[np.ndarray, "n"]:
+        """Return the photons per pattern of pixels before ``below`` (default: all)."""
         weight = self.count if below is None else np.where(self.pixel < below, self.count, 0)
         running = np.concatenate([[0.0], np.cumsum(weight, dtype=np.float64)])
         return running[self.offsets[1:]] - running[self.offsets[:-1]]
 
-    def lit(self, below: int | None = None) -> np.ndarray:
+    def lit(self, below: int | None = None) -> Int64[np.ndarray, "_"]:
         """Return the numbers of the patterns with photons in pixels before ``below``, ascending."""
         return np.flatnonzero(self.totals(below) > 0)
 
-    def rows(self) -> np.ndarray:
+    def rows(self) -> Int64[np.ndarray, "E"]:
         """Return the pattern number of every entry."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
@@ -146,7 +146,7 @@ class Photons:
             count=count.astype(np.int32),
         )
 
-    def take(self, selection: np.ndarray) -> "Photons":
+    def take(self, selection: Int[np.ndarray, "_"]) -> "Photons":
         """Return the patterns ``selection`` (an index array) as a new block."""
         lengths = np.diff(self.offsets)[selection]
         offsets = np.concatenate([[0], np.cumsum(lengths)])

@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import hdf5plugin  # noqa: F401  (registers the compression filters with HDF5)
 import numpy as np
+from jaxtyping import Integer
 
 from xraisim.core.admission import admit_detector, admit_photons
 from xraisim.core.errors import FormatError, reading
@@ -116,7 +117,7 @@ class PatternFile:
             photons.offsets, photons.pixel, photons.count, len(self.order.rank), where
         )
 
-    def _read_entries(self, offsets: np.ndarray, where: str) -> Photons:
+    def _read_entries(self, offsets: Integer[np.ndarray, "n1"], where: str) -> Photons:
         """Return the patterns between ``offsets``, of which each is whole or a part."""
         entries = slice(int(offsets[0]), int(offsets[-1]))
         pixels = len(self.order.rank)

@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from jaxtyping import Float, Num
 
 from xraisim.core.admission import check_photons
 from xraisim.core.json_text import to_json
@@ -38,11 +39,11 @@ class PatternWriter:
         *,
         detector: Geometry,
         beam: Beam,
-        background: np.ndarray | float,
+        background: Float[np.ndarray, "P"] | float,
         particle_diameter_angstrom: float,
         provenance: dict[str, Any],
     ) -> None:
-        """Create the file; ``background`` is photons per pixel, a number or [P]."""
+        """Create the file; ``background`` is photons per pixel."""
         self.path = Path(path)
         self._partial = partial_path(self.path)
         self.photons = 0
@@ -107,7 +108,9 @@ class PatternWriter:
         except (KeyError, ValueError):  # the file was never set up
             return 0
 
-    def _write_detector(self, detector: Geometry, background: np.ndarray | float) -> None:
+    def _write_detector(
+        self, detector: Geometry, background: Float[np.ndarray, "P"] | float
+    ) -> None:
         values = {
             "position": detector.position_mm,
             "s": detector.s,
@@ -134,7 +137,7 @@ class PatternWriter:
         stored = {k: to_json(v) if isinstance(v, dict) else v for k, v in provenance.items()}
         describe(self._file.create_group("provenance"), stored)
 
-    def _dataset(self, name: str, value: np.ndarray | float) -> None:
+    def _dataset(self, name: str, value: Num[np.ndarray, "P *xyz"] | float) -> None:
         """Write a dataset under a checksum: of its one chunk, or of the header that holds it."""
         if np.ndim(value):
             checked = {"chunks": np.shape(value), "fletcher32": True}

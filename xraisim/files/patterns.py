@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int32
 
 from xraisim.core.errors import FormatError, reading
 from xraisim.core.types import Photons
@@ -84,8 +85,8 @@ class PatternReader:
             raise ValueError(f"patterns {start} … {stop} asked for, there are {self.n_patterns}")
         return read_across(self._parts, start, stop)
 
-    def images(self, start: int, stop: int) -> np.ndarray:
-        """Return patterns ``start … stop − 1`` as photons per pixel, int32 [n, rows, columns].
+    def images(self, start: int, stop: int) -> Int32[np.ndarray, "n rows columns"]:
+        """Return patterns ``start … stop − 1`` as photons per pixel.
 
         All pixels, used or not; of a detector of several panels, as its file stores them.
         """
@@ -102,7 +103,7 @@ class PatternReader:
 
 def read_across(parts: Sequence[PatternFile], start: int, stop: int) -> Photons:
     """Return patterns ``start … stop − 1`` of files in a row, with flat detector indices."""
-    starts = np.cumsum([0, *(part.n_patterns for part in parts)])
+    starts = np.cumsum([0, *(part.n_patterns for part in parts)]).tolist()
     blocks = []
     for part, first in zip(parts, starts, strict=False):
         if start - first < part.n_patterns and stop > first:

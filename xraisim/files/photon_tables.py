@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import hdf5plugin
 import numpy as np
+from jaxtyping import Int
 
 from xraisim.core.types import Photons
 from xraisim.files.atomic import require_space
@@ -49,7 +50,7 @@ class PhotonTables:
         """Write what waits."""
         self._write(self._waiting.rest())
 
-    def _write(self, ready: dict[str, np.ndarray]) -> None:
+    def _write(self, ready: dict[str, Int[np.ndarray, "_"]]) -> None:
         """Append to the datasets, the offsets last: they announce what is there."""
         require_space(self._path, sum(values.nbytes for values in ready.values()))
         for name in (PIXEL, COUNT, OFFSETS):
@@ -66,7 +67,7 @@ class _Waiting:
 
     def __init__(self) -> None:
         self._entries = 0  # of all patterns appended so far
-        self._held: dict[str, np.ndarray] = {
+        self._held: dict[str, Int[np.ndarray, "_"]] = {
             PIXEL: np.empty(0, np.int32),
             COUNT: np.empty(0, np.int32),
             OFFSETS: np.empty(0, np.int64),
@@ -79,7 +80,7 @@ class _Waiting:
         self._held = {name: np.concatenate([self._held[name], added[name]]) for name in added}
         self._entries += len(photons.pixel)
 
-    def whole_chunks(self, offsets_written: int) -> dict[str, np.ndarray]:
+    def whole_chunks(self, offsets_written: int) -> dict[str, Int[np.ndarray, "_"]]:
         """Give what fills chunks, and no offset of an entry that waits."""
         entries = len(self._held[PIXEL]) // _ENTRY_CHUNK * _ENTRY_CHUNK
         left = len(self._held[PIXEL]) - entries
@@ -87,11 +88,11 @@ class _Waiting:
         stop = (offsets_written + int(announced)) // _OFFSET_CHUNK * _OFFSET_CHUNK
         return self._take(entries, max(0, stop - offsets_written))
 
-    def rest(self) -> dict[str, np.ndarray]:
+    def rest(self) -> dict[str, Int[np.ndarray, "_"]]:
         """Give everything."""
         return self._take(len(self._held[PIXEL]), len(self._held[OFFSETS]))
 
-    def _take(self, entries: int, offsets: int) -> dict[str, np.ndarray]:
+    def _take(self, entries: int, offsets: int) -> dict[str, Int[np.ndarray, "_"]]:
         lengths = {PIXEL: entries, COUNT: entries, OFFSETS: offsets}
         given = {name: values[: lengths[name]] for name, values in self._held.items()}
         self._held = {name: values[lengths[name] :] for name, values in self._held.items()}

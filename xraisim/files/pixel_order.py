@@ -4,30 +4,28 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int32, Shaped
 
 from xraisim.core.types import Photons, Pixels
 
 
 @dataclass(frozen=True)
 class PixelOrder:
-    """``pixels``: the usable ones by |s|; ``rank`` int32 [P]: each pixel's place there, or −1."""
+    """``pixels``: the usable ones by |s|; ``rank``: each pixel's place there, or −1."""
 
     pixels: Pixels
-    rank: np.ndarray
+    rank: Int32[np.ndarray, "P"]
 
     @classmethod
     def of(
         cls,
-        s: np.ndarray,
-        gain: np.ndarray,
-        background: np.ndarray,
-        mask: np.ndarray,
+        s: Float[np.ndarray, "P 3"],
+        gain: Float[np.ndarray, "P"],
+        background: Float[np.ndarray, "P"],
+        mask: Shaped[np.ndarray, "P"],
         shape: tuple[int, int],
     ) -> "PixelOrder":
-        """Sort the pixels of a flattened detector; ``mask`` is non-zero where one is not used.
-
-        ``s`` [P, 3] in Å⁻¹; ``gain`` and ``background`` [P].
-        """
+        """Sort the pixels of a flattened detector; ``mask`` is non-zero where one is not used."""
         good = np.flatnonzero(mask == 0)
         index = good[np.argsort(np.linalg.norm(s[good].astype(np.float32), axis=1), kind="stable")]
         rank = np.full(len(mask), -1, np.int32)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Num, Shaped
 
 from xraisim.core.errors import FormatError, reading
 from xraisim.files.atomic import require_space, whole_file
@@ -48,7 +49,9 @@ COLUMNS = {
 }
 
 
-def write_poses(path: Path, columns: Mapping[str, np.ndarray], patterns: str = "") -> None:
+def write_poses(
+    path: Path, columns: Mapping[str, Shaped[np.ndarray, "N *width"]], patterns: str = ""
+) -> None:
     """Write columns over patterns, whole or not at all; ``patterns``: the file they are of.
 
     Raises :class:`FormatError` without ``orientations``, for columns of different lengths, and for
@@ -70,7 +73,7 @@ def write_poses(path: Path, columns: Mapping[str, np.ndarray], patterns: str = "
                 describe(file[name], {"units": known.unit, "meaning": known.meaning})
 
 
-def read_poses(path: Path) -> dict[str, np.ndarray]:
+def read_poses(path: Path) -> dict[str, Shaped[np.ndarray, "N *width"]]:
     """Return the columns of numbers over patterns, none if there is no file.
 
     Version 1 stated none. Raises :class:`FormatError` for a damaged file or one of another version,
@@ -103,7 +106,7 @@ def _check_version(path: Path, file: h5py.File) -> None:
         )
 
 
-def check_columns(path: Path, columns: Mapping[str, np.ndarray]) -> None:
+def check_columns(path: Path, columns: Mapping[str, Shaped[np.ndarray, "N *width"]]) -> None:
     """Raise :class:`FormatError` for columns of poses that do not fit together or cannot be."""
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -119,7 +122,7 @@ def check_columns(path: Path, columns: Mapping[str, np.ndarray]) -> None:
             _check_quaternions(path, name, values)
 
 
-def _check_quaternions(path: Path, name: str, values: np.ndarray) -> None:
+def _check_quaternions(path: Path, name: str, values: Num[np.ndarray, "N 4"]) -> None:
     norm = np.linalg.norm(values.astype(float), axis=1)
     wrong = int((np.isinf(norm) | (np.abs(norm - 1) > _UNIT)).sum())
     if wrong:

@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import hdf5plugin  # noqa: F401  (registers the compression filters with HDF5)
 import numpy as np
+from jaxtyping import Bool, Int64, Integer
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
@@ -48,11 +49,11 @@ class Damage:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What is left of a file of ``patterns``: ``whole`` [N] bool, and what is not."""
+    """What is left of a file of ``patterns``: those that are ``whole``, and what is not."""
 
     patterns: int
     damages: tuple[Damage, ...]
-    whole: np.ndarray
+    whole: Bool[np.ndarray, "N"]
 
 
 def survey(path: Path) -> Survey:
@@ -102,7 +103,7 @@ def _survey(file: h5py.File) -> Survey:
     return Survey(patterns=len(whole), damages=tuple(damages), whole=whole)
 
 
-def _readable_offsets(file: h5py.File) -> tuple[np.ndarray, list[Damage]]:
+def _readable_offsets(file: h5py.File) -> tuple[Int64[np.ndarray, "n1"], list[Damage]]:
     """Return the offsets, −1 where they are lost, and the chunks that were lost."""
     offsets, damages = np.full(len(file[OFFSETS]), -1, np.int64), []
     for one, values in _chunks(file[OFFSETS]):
@@ -113,7 +114,7 @@ def _readable_offsets(file: h5py.File) -> tuple[np.ndarray, list[Damage]]:
     return offsets, damages
 
 
-def _chunks(dataset: h5py.Dataset) -> Iterator[tuple[Damage, np.ndarray | None]]:
+def _chunks(dataset: h5py.Dataset) -> Iterator[tuple[Damage, Integer[np.ndarray, "_"] | None]]:
     """Yield every chunk with its values; None if they cannot be read."""
     size = dataset.chunks[0]
     for number, start in enumerate(range(0, len(dataset), size)):
@@ -142,7 +143,7 @@ def _read(file: h5py.File, first: int, stop: int) -> Photons:
     )
 
 
-def _runs(whole: np.ndarray) -> list[tuple[int, int]]:
+def _runs(whole: Bool[np.ndarray, "n"]) -> list[tuple[int, int]]:
     """Return (first, stop) of every stretch of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], whole.astype(np.int8), [0]])))
     return [(int(first), int(stop)) for first, stop in edges.reshape(-1, 2)]

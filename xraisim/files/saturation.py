@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Float64, Int64
 
 from xraisim.console import Advance
 from xraisim.core.errors import ConfigError, UserError
@@ -67,7 +68,7 @@ def mask_saturated(
 
 def _counted(
     reader: PatternReader, level: int, advance: Advance | None
-) -> tuple[np.ndarray, np.ndarray, int]:
+) -> tuple[Int64[np.ndarray, "P"], Float64[np.ndarray, "P"], int]:
     """Return how often each usable pixel reached the level, its photons, and patterns with any."""
     size = len(reader.pixels)
     times, counted, patterns = np.zeros(size, np.int64), np.zeros(size), 0
@@ -82,7 +83,7 @@ def _counted(
     return times, counted, patterns
 
 
-def _mask(path: Path, index: np.ndarray) -> None:
+def _mask(path: Path, index: Int64[np.ndarray, "_"]) -> None:
     """Add the reason to the mask of one file."""
     with disk_errors(path), h5py.File(path, "r+") as file:
         mask = file["detector/mask"][()]

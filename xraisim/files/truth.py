@@ -10,6 +10,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from jaxtyping import Float, Float32, UInt8
 
 from xraisim.core.errors import FormatError, reads
 from xraisim.core.json_text import to_json
@@ -49,29 +50,28 @@ _CHUNK = 2**14
 class Truth:
     """What each pattern was made of.
 
-    ``fluence``, ``strength``, ``energy`` float32 [N] and ``hits`` uint8 [N] as in
-    :class:`Shots`; ``particles``: those in each shot. ``species``: their names.
+    ``fluence``, ``strength``, ``energy`` and ``hits`` as in :class:`Shots`; ``particles``: those in
+    each shot. ``species``: their names.
     ``structures_sha256``: of their files; ``seed``; ``config``: the whole configuration as TOML;
     ``salt``: of the pattern file's commitment (:mod:`xraisim.files.commitment`).
-    ``defect`` uint8 [P]: each detector pixel's state
-    (:mod:`xraisim.instrument.defects`).
+    ``defect``: each detector pixel's state (:mod:`xraisim.instrument.defects`).
     """
 
-    fluence: np.ndarray
-    strength: np.ndarray
-    energy: np.ndarray
-    hits: np.ndarray
+    fluence: Float[np.ndarray, "N"]
+    strength: Float[np.ndarray, "N"]
+    energy: Float[np.ndarray, "N"]
+    hits: UInt8[np.ndarray, "N"]
     particles: Particles
     species: tuple[str, ...]
     seed: int
     structures_sha256: dict[str, str]
     config: str
     salt: str
-    defect: np.ndarray
+    defect: UInt8[np.ndarray, "P"]
 
     @cached_property
-    def orientations(self) -> np.ndarray:
-        """The orientation of each shot's first particle, float32 [N, 4]; no turn where blank."""
+    def orientations(self) -> Float32[np.ndarray, "N 4"]:
+        """The orientation of each shot's first particle; no turn where blank."""
         hit = np.diff(self.particles.offsets) > 0
         out = np.tile(np.array([1, 0, 0, 0], np.float32), (len(hit), 1))
         out[hit] = self.particles.orientation[self.particles.offsets[:-1][hit]]
@@ -85,7 +85,10 @@ def truth_path(patterns: Path | str) -> Path:
 
 
 def write_truth(
-    path: Path | str, blocks: Iterable[Shots], about: Mapping[str, Any], defect: np.ndarray
+    path: Path | str,
+    blocks: Iterable[Shots],
+    about: Mapping[str, Any],
+    defect: UInt8[np.ndarray, "P"],
 ) -> None:
     """Write the shots of ``blocks`` to a truth file, whole or not at all.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Shaped
 from torch import Tensor
 
 from xraisim.core.errors import FormatError
@@ -26,13 +27,13 @@ _SYMBOL = {"intensity": "s", "density": "r"}
 
 @dataclass(frozen=True, kw_only=True)
 class Raw:
-    """What a file holds: ``values`` [x, y, z], and what it says of them, None where it is silent.
+    """What a file holds: ``values``, and what it says of them, None where it is silent.
 
     ``ours``: the file says its kind, and neither that nor its spacing is open to correction.
     ``origin``: voxel of s = 0 or r = 0.
     """
 
-    values: np.ndarray
+    values: Shaped[np.ndarray, "x y z"]
     kind: str | None
     spacing: float | None
     ours: bool = False
@@ -118,8 +119,8 @@ def _settle_spacing(name: Path, raw: Raw, kind: str, stated: Stated) -> float:
     return raw.spacing
 
 
-def _real(name: Path, values: np.ndarray) -> np.ndarray:
-    """Return the values as float32, in this machine's byte order."""
+def _real(name: Path, values: Shaped[np.ndarray, "x y z"]) -> Float32[np.ndarray, "x y z"]:
+    """Return the values in this machine's byte order."""
     if values.dtype.kind not in "fiub":
         raise FormatError(
             f"{name} has values of type {values.dtype}; expected real numbers (the square of the "

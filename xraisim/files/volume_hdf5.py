@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from xraisim.core.errors import FormatError, reading
@@ -89,7 +90,7 @@ def _number(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _values(path: Path, data: h5py.Dataset) -> np.ndarray:
+def _values(path: Path, data: h5py.Dataset) -> Float32[np.ndarray, "x y z"]:
     require_size(f"{path}: {data.name}", data.shape)
     if data.dtype.kind not in "fiu":
         raise FormatError(f"{path}: {data.name} has type {data.dtype}; expected numbers")

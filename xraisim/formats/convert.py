@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError, FormatError
@@ -167,7 +168,7 @@ def _copy(
     return written, left_out
 
 
-def _unmasked(photons: Photons, mask: np.ndarray) -> Photons:
+def _unmasked(photons: Photons, mask: Bool[np.ndarray, "P"]) -> Photons:
     keep = ~mask[photons.pixel]
     if keep.all():
         return photons

@@ -7,6 +7,7 @@ is, and no number is cast before it was looked at.
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Int32, Int64, Shaped
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
@@ -14,10 +15,15 @@ from xraisim.core.types import Photons
 LARGEST = 2**31 - 1
 
 
-def sparse(frames: np.ndarray, first: int, where: str, mask: np.ndarray | None = None) -> Photons:
-    """Return dense frames [n, …] of photon counts as sparse patterns.
+def sparse(
+    frames: Shaped[np.ndarray, "n *frame"],
+    first: int,
+    where: str,
+    mask: Bool[np.ndarray, "P"] | None = None,
+) -> Photons:
+    """Return dense frames of photon counts as sparse patterns.
 
-    On pixels of ``mask`` (bool [P]) what is no count is left out. Floating-point values are taken
+    On pixels of ``mask`` what is no count is left out. Floating-point values are taken
     if every one is a whole number. Raises :class:`FormatError` that names the first frame
     (``first`` is the number of ``frames[0]``), pixel and value which is negative, not whole, not
     finite or beyond int32.
@@ -41,7 +47,7 @@ def sparse(frames: np.ndarray, first: int, where: str, mask: np.ndarray | None =
     return Photons(offsets=offsets, pixel=pixel.astype(np.int32), count=values.astype(np.int32))
 
 
-def _no_counts(values: np.ndarray) -> np.ndarray:
+def _no_counts(values: Shaped[np.ndarray, "E"]) -> Bool[np.ndarray, "E"]:
     if values.dtype.kind == "b":
         return np.zeros(len(values), bool)
     if values.dtype.kind == "f":
@@ -64,8 +70,8 @@ def _refuse(value: Any, frame: int, pixel: int, where: str) -> None:
     )
 
 
-def dense(photons: Photons, pixels: int) -> np.ndarray:
-    """Return the counts as int32 [n, pixels]; repeated entries are added."""
+def dense(photons: Photons, pixels: int) -> Int32[np.ndarray, "n {pixels}"]:
+    """Return the counts of every pixel; repeated entries are added."""
     photons = photons.summed()
     frames = np.zeros((len(photons), pixels), np.int32)
     frames[photons.rows(), photons.pixel] = photons.count
@@ -73,7 +79,12 @@ def dense(photons: Photons, pixels: int) -> np.ndarray:
 
 
 def joined(
-    rows: np.ndarray, pixel: np.ndarray, count: np.ndarray, patterns: int, pixels: int, where: str
+    rows: Int64[np.ndarray, "E"],
+    pixel: Shaped[np.ndarray, "E"],
+    count: Shaped[np.ndarray, "E"],
+    patterns: int,
+    pixels: int,
+    where: str,
 ) -> Photons:
     """Return entries, each with the number of its pattern, sorted by pattern and pixel.
 
@@ -89,7 +100,9 @@ def joined(
     return Photons(offsets=offsets, pixel=pixel[order], count=count[order])
 
 
-def _require_whole(what: str, values: np.ndarray, lowest: int, highest: int, where: str) -> None:
+def _require_whole(
+    what: str, values: Shaped[np.ndarray, "E"], lowest: int, highest: int, where: str
+) -> None:
     if values.dtype.kind not in "iu":
         raise FormatError(f"{where}: {what} of type {values.dtype}; expected integers")
     if len(values) and not (values.min() >= lowest and values.max() <= highest):

@@ -15,6 +15,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from jaxtyping import Bool
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
@@ -123,7 +124,7 @@ def _identity(part: Part) -> Any:
 
 def _mask(
     parts: list[Part], pattern: tuple[int, ...], wanted: Wanted, notices: list[str]
-) -> np.ndarray | None:
+) -> Bool[np.ndarray, "P"] | None:
     masks = list({part.mask.id: part.mask for part in parts if part.mask is not None}.values())
     images = any(part.image is not None for part in parts)
     harmless = HARMLESS | IN_SUPPORT if images else HARMLESS

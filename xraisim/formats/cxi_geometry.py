@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import h5py
 import numpy as np
+from jaxtyping import Float64
 
 from xraisim.core.errors import FormatError
 from xraisim.core.units import HC_EV_ANGSTROM
@@ -34,8 +35,8 @@ class Placement:
     distance: float | None = None
     width: float | None = None
     height: float | None = None
-    position: np.ndarray | None = None
-    solid_angle: np.ndarray | None = None
+    position: Float64[np.ndarray, "P 3"] | None = None
+    solid_angle: Float64[np.ndarray, "P"] | None = None
     units: dict[str, str]
 
     def agrees(self, other: "Placement") -> bool:
@@ -80,8 +81,8 @@ def read_placement(
     return Placement(**scalars, position=position, solid_angle=solid_angle, units=units)
 
 
-def read_energy(entry: h5py.Group) -> tuple[np.ndarray, str]:
-    """Return the photon energies of an entry's images in eV, float64 [n], and their unit.
+def read_energy(entry: h5py.Group) -> tuple[Float64[np.ndarray, "_"], str]:
+    """Return the photon energies of an entry's images in eV, and their unit.
 
     None are there if the entry does not say.
     """
@@ -98,7 +99,9 @@ def read_energy(entry: h5py.Group) -> tuple[np.ndarray, str]:
     return np.zeros(0), "J"
 
 
-def one_value(what: str, values: np.ndarray, unit: str, notices: list[str]) -> float | None:
+def one_value(
+    what: str, values: Float64[np.ndarray, "n"], unit: str, notices: list[str]
+) -> float | None:
     """Return the mean of what may vary from image to image, with a notice if it does."""
     if not len(values):
         return None
@@ -116,8 +119,10 @@ def one_value(what: str, values: np.ndarray, unit: str, notices: list[str]) -> f
     return mean
 
 
-def _values(dataset: h5py.Dataset, known: Mapping[str, float], si: str) -> tuple[np.ndarray, str]:
-    """Return a data set in our unit, float64, and the unit that it is in."""
+def _values(
+    dataset: h5py.Dataset, known: Mapping[str, float], si: str
+) -> tuple[Float64[np.ndarray, "..."], str]:
+    """Return a data set in our unit, and the unit that it is in."""
     unit = str(attribute(dataset, "units", si))
     unit = {"um": "µm", "meter": "m", "joule": "J"}.get(unit, unit)
     values = hdf5.whole(dataset)
@@ -126,7 +131,7 @@ def _values(dataset: h5py.Dataset, known: Mapping[str, float], si: str) -> tuple
             f"{hdf5.where(dataset)} is of type {values.dtype} and in {unit!r}; expected numbers in "
             f"one of {', '.join(known)}"
         )
-    return values.astype(float) * known[unit], unit
+    return np.asarray(values.astype(float) * known[unit]), unit
 
 
 def _scalar(detector: h5py.Group, name: str, notices: list[str]) -> tuple[float | None, str]:
@@ -137,7 +142,9 @@ def _scalar(detector: h5py.Group, name: str, notices: list[str]) -> tuple[float 
     return one_value(name, values.ravel(), "mm", notices), unit
 
 
-def _positions(places: h5py.Dataset, pattern: tuple[int, ...]) -> tuple[np.ndarray, str]:
+def _positions(
+    places: h5py.Dataset, pattern: tuple[int, ...]
+) -> tuple[Float64[np.ndarray, "P 3"], str]:
     values, unit = _values(places, PIXEL_SIZE.units, "m")
     if values.shape != (3, *pattern):
         raise FormatError(
@@ -148,8 +155,8 @@ def _positions(places: h5py.Dataset, pattern: tuple[int, ...]) -> tuple[np.ndarr
 
 
 def _downstream(
-    position: np.ndarray, distance: float | None, what: str, notices: list[str]
-) -> np.ndarray:
+    position: Float64[np.ndarray, "P 3"], distance: float | None, what: str, notices: list[str]
+) -> Float64[np.ndarray, "P 3"]:
     """Return positions whose z counts from the particle; some writers count from the detector."""
     if distance is None or not distance > 0 or not np.isfinite(position).any():
         return position
@@ -165,7 +172,9 @@ def _downstream(
     return position
 
 
-def _oblong(position: np.ndarray, width: float | None, height: float | None) -> np.ndarray | None:
+def _oblong(
+    position: Float64[np.ndarray, "P 3"], width: float | None, height: float | None
+) -> Float64[np.ndarray, "P"] | None:
     """Return the solid angles of pixels facing the beam that are not square, sr; else None."""
     if width is None or height is None or width == height:
         return None
@@ -216,7 +225,9 @@ def _layout(
     return Layout(panels=panels, distance_mm=0.0, bad=np.zeros(math.prod(pattern), bool))
 
 
-def _vectors(group: h5py.Group, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+def _vectors(
+    group: h5py.Group, name: str, shape: tuple[int, ...]
+) -> Float64[np.ndarray, "*shape"] | None:
     """Return vectors in mm, ``shape``; the file may have them for every image, if they agree."""
     found = hdf5.member(group, name)
     if found is None:
@@ -238,8 +249,8 @@ def _vectors(group: h5py.Group, name: str, shape: tuple[int, ...]) -> np.ndarray
 
 
 def _default_basis(
-    scalars: dict[str, float | None], modules: int, turn: np.ndarray
-) -> np.ndarray | None:
+    scalars: dict[str, float | None], modules: int, turn: Float64[np.ndarray, "2 3"]
+) -> Float64[np.ndarray, "{modules} 2 3"] | None:
     width = scalars["width"]
     if width is None:
         return None
@@ -248,9 +259,12 @@ def _default_basis(
 
 
 def _centred(
-    basis: np.ndarray, middle: np.ndarray | None, distance: float | None, pattern: tuple[int, ...]
-) -> np.ndarray | None:
-    """Return the corner [1, 3] of a panel with its middle there, or on the beam."""
+    basis: Float64[np.ndarray, "1 2 3"],
+    middle: Float64[np.ndarray, "1 3"] | None,
+    distance: float | None,
+    pattern: tuple[int, ...],
+) -> Float64[np.ndarray, "1 3"] | None:
+    """Return the corner of a panel with its middle there, or on the beam."""
     if middle is None:
         if distance is None:
             return None
@@ -259,8 +273,8 @@ def _centred(
     return np.asarray(middle - extent / 2)
 
 
-def _turn(group: h5py.Group) -> np.ndarray:
-    """Return the detector's axes x′ and y′, [2, 3]: the dot products with x, y and z."""
+def _turn(group: h5py.Group) -> Float64[np.ndarray, "2 3"]:
+    """Return the detector's axes x′ and y′: the dot products with x, y and z."""
     found = hdf5.member(group, "orientation")
     if found is None:
         return np.eye(3)[:2]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import h5py
 import numpy as np
+from jaxtyping import Bool, Shaped, UInt32
 
 from xraisim.core.errors import FormatError
 from xraisim.formats import hdf5
@@ -33,8 +34,8 @@ def read_masks(
     wanted: Wanted,
     notices: list[str],
     harmless: int = HARMLESS,
-) -> np.ndarray | None:
-    """Return where a pixel is not to be used, bool [pixels], or None without a mask.
+) -> Bool[np.ndarray, "P"] | None:
+    """Return where a pixel is not to be used, or None without a mask.
 
     ``masks`` are [*pattern], or [one of ``patterns``, *pattern]; what is flagged in some patterns
     only is left out of all.
@@ -42,7 +43,7 @@ def read_masks(
     if not masks:
         return None
     seen = _Bits(math.prod(pattern))
-    mask: np.ndarray | None = None
+    mask: Bool[np.ndarray, "P"] | None = None
     for dataset in masks:
         stacked = dataset.shape[1:] == pattern and len(dataset) in patterns | {1}
         if not (stacked or dataset.shape == pattern):
@@ -57,7 +58,7 @@ def read_masks(
     return unused if mask is None else mask | unused
 
 
-def _blocks(dataset: h5py.Dataset, pattern: tuple[int, ...]) -> Iterator[np.ndarray]:
+def _blocks(dataset: h5py.Dataset, pattern: tuple[int, ...]) -> Iterator[Shaped[np.ndarray, "..."]]:
     if dataset.ndim == len(pattern):
         yield dataset[()]
         return
@@ -65,7 +66,9 @@ def _blocks(dataset: h5py.Dataset, pattern: tuple[int, ...]) -> Iterator[np.ndar
         yield dataset[start : start + _BLOCK]
 
 
-def _bits(values: np.ndarray, dataset: h5py.Dataset) -> np.ndarray:
+def _bits(
+    values: Shaped[np.ndarray, "*images"], dataset: h5py.Dataset
+) -> UInt32[np.ndarray, "*images"]:
     if values.dtype.kind not in "biu":
         raise FormatError(
             f"{hdf5.where(dataset)} is of type {values.dtype}; expected integers, whose bits say "
@@ -81,13 +84,13 @@ class _Bits:
         self._some = np.zeros(pixels, np.uint32)
         self._all = np.full(pixels, 0xFFFFFFFF, np.uint32)
 
-    def add(self, bits: np.ndarray) -> None:
-        """Take images [n, pixels]."""
+    def add(self, bits: UInt32[np.ndarray, "n P"]) -> None:
+        """Take images."""
         self._some |= np.bitwise_or.reduce(bits, axis=0)
         self._all &= np.bitwise_and.reduce(bits, axis=0)
 
-    def unused(self, harmless: int, notices: list[str]) -> np.ndarray:
-        """Return which pixels are not to be used, bool [pixels]."""
+    def unused(self, harmless: int, notices: list[str]) -> Bool[np.ndarray, "P"]:
+        """Return which pixels are not to be used."""
         foreign = int(np.bitwise_or.reduce(self._some)) & ~(UNUSED | harmless) & 0xFFFFFFFF
         if foreign:
             notices.append(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Shaped
 
 from xraisim.core.errors import FormatError
 from xraisim.files.texts import attribute, plain
@@ -32,8 +33,8 @@ class Part:
     def __len__(self) -> int:
         return len(self.data) if self.stacked else 1
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Return images, [n, *pattern]."""
+    def read(self, start: int, stop: int) -> Shaped[np.ndarray, "n *pattern"]:
+        """Return images."""
         return np.asarray(self.data[start:stop] if self.stacked else self.data[()][None])
 
 

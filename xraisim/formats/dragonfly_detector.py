@@ -11,6 +11,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Bool, Float, Float64, Integer, Shaped, UInt8
 
 from xraisim.core.errors import FormatError, reading
 from xraisim.files.atomic import whole_file
@@ -33,18 +34,18 @@ _EXPECTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class DragonflyDetector:
-    """A detector file as it stands: ``q`` [P, 3], ``corr`` [P], ``mask`` integers [P]."""
+    """A detector file as it stands, in which the lengths may differ."""
 
-    q: np.ndarray
-    corr: np.ndarray
-    mask: np.ndarray
+    q: Float64[np.ndarray, "_ 3"]
+    corr: Float64[np.ndarray, "_"]
+    mask: Integer[np.ndarray, "_"]
     detd: float
     ewald_rad: float
-    background: np.ndarray | None = None
+    background: Float64[np.ndarray, "_"] | None = None
 
     @property
-    def bad(self) -> np.ndarray:
-        """Where a pixel is to be left out, bool [P]."""
+    def bad(self) -> Bool[np.ndarray, "P"]:
+        """Where a pixel is to be left out."""
         return np.asarray(self.mask > NOT_FOR_ORIENTATION)
 
 
@@ -91,8 +92,8 @@ def _problem(detector: DragonflyDetector) -> str:
     return ""
 
 
-def _whole_mask(values: np.ndarray) -> np.ndarray:
-    """Return a mask as integers, uint8 [P]; raises :class:`ValueError` if it has others."""
+def _whole_mask(values: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "P"]:
+    """Return a mask as integers; raises :class:`ValueError` if it has others."""
     values = np.asarray(values).ravel()
     if values.dtype.kind not in "biuf":
         raise ValueError(f"a mask of type {values.dtype}")
@@ -204,8 +205,10 @@ def known(detector: DragonflyDetector) -> Known:
 
 
 def _polarisation(
-    direction: np.ndarray, ratio: np.ndarray, good: np.ndarray
-) -> tuple[str | None, np.ndarray]:
+    direction: Float64[np.ndarray, "P 3"],
+    ratio: Float64[np.ndarray, "P"],
+    good: Bool[np.ndarray, "P"],
+) -> tuple[str | None, Float64[np.ndarray, "P"]]:
     """Return which polarisation explains corr/ΔΩ up to a constant, and the factor."""
     for name in POLARISATIONS:
         factor = polarisation_factor(direction, name)
@@ -216,13 +219,13 @@ def _polarisation(
     return None, ratio / ratio.max()
 
 
-def _or(values: np.ndarray, other: float) -> np.ndarray:
+def _or(values: Float64[np.ndarray, "P"], other: float) -> Float64[np.ndarray, "P"]:
     """Return values, with ``other`` where a bad pixel has none that is finite and not negative."""
     return np.where(np.isfinite(values) & (values >= 0), values, other)
 
 
-def grid_shape(step: np.ndarray) -> tuple[int, int] | None:
-    """Return (slow, fast) if ``step`` [P, 2], in pixels, is a regular grid in file order."""
+def grid_shape(step: Float[np.ndarray, "P 2"]) -> tuple[int, int] | None:
+    """Return (slow, fast) if ``step``, in pixels, is a regular grid in file order."""
     if len(step) < 4:
         return None
     moves = np.diff(step, axis=0)

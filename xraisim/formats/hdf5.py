@@ -12,6 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from jaxtyping import Bool, Int64
 
 from xraisim.core.errors import FormatError
 from xraisim.files.held import require_held
@@ -26,12 +27,12 @@ Region = tuple[tuple[int, ...], ...]  # (start, stride, count, block) along each
 
 @dataclass(frozen=True, kw_only=True)
 class Gaps:
-    """What a data set does not hold: ``files``, sources that are not there; ``pixels``, bool
-    [pixels of a pattern], without a source in any of the patterns.
+    """What a data set does not hold: ``files``, sources that are not there; ``pixels`` of a
+    pattern without a source in any of the patterns.
     """
 
     files: tuple[str, ...]
-    pixels: np.ndarray
+    pixels: Bool[np.ndarray, "P"]
 
 
 def member(file: h5py.Group, name: str) -> Any:
@@ -85,11 +86,11 @@ def describe(missing: Gaps) -> str:
 def mask_gaps(
     dataset: h5py.Dataset,
     pattern: tuple[int, ...],
-    mask: np.ndarray | None,
+    mask: Bool[np.ndarray, "P"] | None,
     wanted: Wanted,
     notices: list[str],
-) -> np.ndarray | None:
-    """Return ``mask`` (bool [pixels]) with the pixels that have no source in some pattern.
+) -> Bool[np.ndarray, "P"] | None:
+    """Return ``mask`` with the pixels that have no source in some pattern.
 
     Raises :class:`FormatError` if sources are missing or the mask leaves such pixels in, unless
     masking them is wanted.
@@ -151,7 +152,7 @@ def _region(space: Any, shape: tuple[int, ...]) -> Region:
     return tuple((a, 1, 1, b - a + 1) for a, b in zip(low, high, strict=True))
 
 
-def _indices(axis: tuple[int, ...]) -> np.ndarray:
+def _indices(axis: tuple[int, ...]) -> Int64[np.ndarray, "_"]:
     start, stride, count, block = axis
     return (start + stride * np.arange(count)[:, None] + np.arange(block)).ravel()
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float, Float64
 
 from xraisim.core.errors import FormatError
 from xraisim.instrument.beam import Beam
@@ -15,12 +16,12 @@ from xraisim.instrument.ranges import QUANTITIES, require
 class Experiment:
     """Everything that a pattern file says beside its photons.
 
-    ``background`` is photons per pixel, float [P]; the diameter is None where nobody knows it.
+    ``background`` is photons per pixel; the diameter is None where nobody knows it.
     """
 
     detector: Geometry
     beam: Beam
-    background: np.ndarray
+    background: Float[np.ndarray, "P"]
     particle_diameter_angstrom: float | None
 
 
@@ -30,10 +31,10 @@ class Known:
 
     ``pixels``: per pattern. ``shape``: rows and columns, ``panels`` below one another in it.
     ``centre``: row and column of the beam, in pixels. ``pixel_height_mm``, where it is not the
-    width. ``position_mm`` [P, 3], or at least ``direction`` [P, 3], unit vectors to the pixels.
-    ``distance_pixels``: the distance in pixel sizes. ``solid_angle_sr``, ``polarisation_factor``,
-    ``background`` [P]; ``mask`` bool [P], True where unused. ``experiment``: all of it. ``units``:
-    the unit in which the file has a number, by the name here, where it is not ours.
+    width. ``position_mm``, or at least ``direction``, unit vectors to the pixels.
+    ``distance_pixels``: the distance in pixel sizes. ``mask``: True where unused. ``experiment``:
+    all of it. ``units``: the unit in which the file has a number, by the name here, where it is not
+    ours.
     """
 
     pixels: int
@@ -46,12 +47,12 @@ class Known:
     pixel_height_mm: float | None = None
     distance_pixels: float | None = None
     centre: tuple[float, float] | None = None
-    position_mm: np.ndarray | None = None
-    direction: np.ndarray | None = None
-    solid_angle_sr: np.ndarray | None = None
-    polarisation_factor: np.ndarray | None = None
-    mask: np.ndarray | None = None
-    background: np.ndarray | None = None
+    position_mm: Float64[np.ndarray, "P 3"] | None = None
+    direction: Float64[np.ndarray, "P 3"] | None = None
+    solid_angle_sr: Float64[np.ndarray, "P"] | None = None
+    polarisation_factor: Float64[np.ndarray, "P"] | None = None
+    mask: Bool[np.ndarray, "P"] | None = None
+    background: Float64[np.ndarray, "P"] | None = None
     experiment: Experiment | None = None
     units: dict[str, str] = field(default_factory=dict)
 

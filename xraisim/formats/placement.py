@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float64, UInt8
 
 from xraisim.core.errors import ConfigError, FormatError, SamplingError
 from xraisim.core.units import CLASSICAL_ELECTRON_RADIUS_UM
@@ -79,12 +80,14 @@ def _oblong(known: Known, setting: Detector) -> Detector:
     return replace(setting, panels=(panel,))
 
 
-def _file_reason(known: Known) -> np.ndarray:
+def _file_reason(known: Known) -> UInt8[np.ndarray, "P"]:
     mask = np.zeros(known.pixels, bool) if known.mask is None else known.mask
     return np.where(mask, MaskReason.FILE, 0).astype(np.uint8)
 
 
-def _placed(known: Known, setting: Detector, beam: Beam, position: np.ndarray) -> Geometry:
+def _placed(
+    known: Known, setting: Detector, beam: Beam, position: Float64[np.ndarray, "P 3"]
+) -> Geometry:
     """Return the geometry of pixels whose places are known one by one."""
     s = scattering_vectors(position, beam.wavelength_angstrom)
     solid_angle, factor = known.solid_angle_sr, known.polarisation_factor
@@ -126,7 +129,7 @@ def _shape(known: Known, setting: Detector) -> tuple[int, int]:
     return given if given[0] * given[1] == known.pixels else (1, known.pixels)
 
 
-def _require_place(known: Known, position: np.ndarray) -> None:
+def _require_place(known: Known, position: Float64[np.ndarray, "P 3"]) -> None:
     """Raise unless the usable pixels are downstream, and as far as detectors are."""
     used = position if known.mask is None or known.mask.all() else position[~known.mask]
     nearest, middle = float(used[:, 2].min()), float(np.median(used[:, 2]))

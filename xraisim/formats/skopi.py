@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Bool, Float64
 
 from xraisim.core.errors import FormatError
 from xraisim.core.types import Photons
@@ -70,7 +71,11 @@ def _open(path: Path, file: h5py.File, wanted: Wanted) -> Source:
 
 
 def _known(
-    path: Path, file: h5py.File, pixels: int, shape: tuple[int, int], mask: np.ndarray | None
+    path: Path,
+    file: h5py.File,
+    pixels: int,
+    shape: tuple[int, int],
+    mask: Bool[np.ndarray, "P"] | None,
 ) -> Known:
     s = _vectors(path, file, pixels)
     length = np.linalg.norm(s, axis=1)
@@ -96,7 +101,7 @@ def _known(
     )
 
 
-def _vectors(path: Path, file: h5py.File, pixels: int) -> np.ndarray:
+def _vectors(path: Path, file: h5py.File, pixels: int) -> Float64[np.ndarray, "{pixels} 3"]:
     stored = hdf5.member(file, RECIPROCAL)
     if not isinstance(stored, h5py.Dataset):
         raise FormatError(f"{path}: {RECIPROCAL} is a group; expected an array")
@@ -110,7 +115,9 @@ def _vectors(path: Path, file: h5py.File, pixels: int) -> np.ndarray:
     return last.reshape(pixels, 3) * _M_TO_ANGSTROM
 
 
-def _factor(path: Path, file: h5py.File, name: str, pixels: int) -> np.ndarray | None:
+def _factor(
+    path: Path, file: h5py.File, name: str, pixels: int
+) -> Float64[np.ndarray, "{pixels}"] | None:
     values = _per_pixel(path, file, name, pixels)
     if values is not None and not (np.isfinite(values) & (values >= 0)).all():
         raise FormatError(
@@ -120,7 +127,9 @@ def _factor(path: Path, file: h5py.File, name: str, pixels: int) -> np.ndarray |
     return values
 
 
-def _per_pixel(path: Path, file: h5py.File, name: str, pixels: int) -> np.ndarray | None:
+def _per_pixel(
+    path: Path, file: h5py.File, name: str, pixels: int
+) -> Float64[np.ndarray, "{pixels}"] | None:
     found = hdf5.member(file, name)
     if found is None:
         return None

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
 
 from xraisim.core.errors import FormatError
 from xraisim.files.patterns import PatternReader
@@ -12,8 +13,8 @@ from xraisim.formats.xrai import create_xrai, open_xrai
 _BLOCK = 2048
 
 
-def write_subset(source: Path, numbers: np.ndarray, out: Path) -> int:
-    """Write the patterns ``numbers`` of ``source``, int64 [n] ascending, to ``out``; return n.
+def write_subset(source: Path, numbers: Int[np.ndarray, "n"], out: Path) -> int:
+    """Write the patterns ``numbers`` of ``source``, ascending, to ``out``; return n.
 
     Detector, beam and background are the source's. Raises :class:`FormatError` for numbers that
     are out of order or not in the file, and if both files are the same.
@@ -48,7 +49,7 @@ def write_subset(source: Path, numbers: np.ndarray, out: Path) -> int:
     return len(numbers)
 
 
-def _check(numbers: np.ndarray, patterns: int, source: Path) -> None:
+def _check(numbers: Int[np.ndarray, "n"], patterns: int, source: Path) -> None:
     if not len(numbers):
         raise FormatError(f"no pattern of {source} is asked for; select at least one")
     if (np.diff(numbers) <= 0).any() or numbers[0] < 0 or numbers[-1] >= patterns:

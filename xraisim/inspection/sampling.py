@@ -114,7 +114,7 @@ def spans(reader: PatternReader, most: int) -> Iterator[tuple[int, int]]:
 def _entries_per_pattern(reader: PatternReader) -> float:
     """Return the mean number of entries of a few patterns spread over the file, at least 1."""
     n = reader.n_patterns
-    some = np.unique(np.linspace(0, max(n - 1, 0), min(n, _PROBED)).astype(int))
+    some = np.unique(np.linspace(0, max(n - 1, 0), min(n, _PROBED)).astype(int)).tolist()
     return max(float(np.mean([len(reader.read_raw(i, i + 1).pixel) for i in some])), 1.0)
 
 

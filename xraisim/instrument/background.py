@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from jaxtyping import Bool, Float64
 
 from xraisim.core import npy
 from xraisim.core.errors import ConfigError, reading
@@ -52,8 +53,8 @@ class Background(Settings, table="background"):
         return self.kind in ("profile", "image")
 
 
-def mean_photons(background: Background, geometry: Geometry) -> np.ndarray:
-    """Return the mean background photons of every detector pixel, float64 [P]; 0 where masked.
+def mean_photons(background: Background, geometry: Geometry) -> Float64[np.ndarray, "P"]:
+    """Return the mean background photons of every detector pixel; 0 where masked.
 
     Raises :class:`ConfigError` for a file that cannot be read or does not fit the detector.
     """
@@ -67,7 +68,7 @@ def mean_photons(background: Background, geometry: Geometry) -> np.ndarray:
     return mean
 
 
-def _photons(background: Background, geometry: Geometry) -> np.ndarray:
+def _photons(background: Background, geometry: Geometry) -> Float64[np.ndarray, "P"]:
     radius = np.linalg.norm(geometry.s, axis=1)
     if background.kind == "flat":
         return np.full(len(radius), background.photons_per_pixel)
@@ -80,7 +81,9 @@ def _photons(background: Background, geometry: Geometry) -> np.ndarray:
         return _flatten(npy.load(path), geometry.shape)
 
 
-def _interpolate(table: np.ndarray, radius: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _interpolate(
+    table: Float64[np.ndarray, "_ _"], radius: Float64[np.ndarray, "P"], mask: Bool[np.ndarray, "P"]
+) -> Float64[np.ndarray, "P"]:
     if table.shape[1] != 2 or len(table) < 2 or not (np.diff(table[:, 0]) > 0).all():
         raise ValueError(
             f"found an array of shape {table.shape}; expected two columns, |s| in Å⁻¹, ascending, "
@@ -96,7 +99,7 @@ def _interpolate(table: np.ndarray, radius: np.ndarray, mask: np.ndarray) -> np.
     return np.interp(radius, s, photons)
 
 
-def _flatten(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _flatten(image: np.ndarray, shape: tuple[int, int]) -> Float64[np.ndarray, "P"]:
     if image.shape != shape:
         raise ValueError(f"the image has shape {image.shape}, the detector {shape}; must agree")
     return image.astype(np.float64).reshape(-1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from jaxtyping import Float32, Float64, Int
 from scipy.special import gammaincinv, ndtri
 
 from xraisim.core.errors import ConfigError
@@ -83,8 +84,10 @@ class Beam(Settings, table="beam"):
             return 1.0
         return -math.expm1(-0.5 * (self.focus_radius_um / self.position_jitter_um) ** 2)
 
-    def draw_focus(self, seed: int, indices: np.ndarray, stream: str = "position") -> np.ndarray:
-        """Return the fluence over J₀ where the particles of shots ``indices`` are, float64 [n].
+    def draw_focus(
+        self, seed: int, indices: Int[np.ndarray, "n"], stream: str = "position"
+    ) -> Float64[np.ndarray, "n"]:
+        """Return the fluence over J₀ where the particles of shots ``indices`` are.
 
         The distance r from the axis of a place N(0, σ²) along x and y is σ·√(−2 ln u). Outside a
         top-hat's disc the fluence is zero; inside it, and on average over a Gaussian, it is 1.
@@ -98,8 +101,10 @@ class Beam(Settings, table="beam"):
             return (squared_distance < 1).astype(np.float64)
         return (1 + 4 * ratio) * np.exp(-2 * squared_distance)
 
-    def draw_pulse_energy(self, seed: int, indices: np.ndarray) -> np.ndarray:
-        """Return the energies of pulses ``indices`` over their mean, float64 [n]."""
+    def draw_pulse_energy(
+        self, seed: int, indices: Int[np.ndarray, "n"]
+    ) -> Float64[np.ndarray, "n"]:
+        """Return the energies of pulses ``indices`` over their mean."""
         if self.pulse_energy_jitter == 0:
             return np.ones(len(indices))
         modes = self.pulse_energy_jitter**-2
@@ -119,7 +124,7 @@ class FluenceSpread(Settings, table="fluence"):
     sigma: Annotated[float, Range(least=0, most=2)] = 0.3
     shape: Positive = 2.0
 
-    def relative(self, uniform: np.ndarray) -> np.ndarray:
+    def relative(self, uniform: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
         """Map uniforms on (0, 1) to relative fluences of mean 1 by the inverse distribution."""
         if self.distribution == "constant":
             return np.ones_like(uniform)
@@ -127,6 +132,8 @@ class FluenceSpread(Settings, table="fluence"):
             return np.exp(self.sigma * ndtri(uniform) - 0.5 * self.sigma**2)
         return gammaincinv(self.shape, uniform) / self.shape
 
-    def draw(self, seed: int, indices: np.ndarray, stream: str = "fluence") -> np.ndarray:
-        """Return the relative fluence of patterns ``indices``, float32 [n], for ``seed``."""
+    def draw(
+        self, seed: int, indices: Int[np.ndarray, "n"], stream: str = "fluence"
+    ) -> Float32[np.ndarray, "n"]:
+        """Return the relative fluence of patterns ``indices`` for ``seed``."""
         return self.relative(uniforms(seed, stream, indices, 1)[:, 0]).astype(np.float32)

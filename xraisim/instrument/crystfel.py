@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 
 from xraisim.core.errors import ConfigError, reads
 from xraisim.instrument.crystfel_text import GeometryText, Section, read_text
@@ -114,8 +115,10 @@ def _panel(section: Section, z_mm: float, origin_mm: float) -> Panel:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _bad_pixels(section: Section, panel: Panel, regions: Sequence[Section]) -> np.ndarray:
-    """Return the panel's bad pixels, bool [rows·columns]: limits are inclusive.
+def _bad_pixels(
+    section: Section, panel: Panel, regions: Sequence[Section]
+) -> Bool[np.ndarray, "P"]:
+    """Return the panel's bad pixels: limits are inclusive.
 
     Regions in fs and ss count pixels as the data file does; regions in x and y are in pixel widths
     from the beam and hold pixels whose centre lies within.

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64, UInt8
 
 from xraisim.core.errors import ConfigError, SamplingError
 from xraisim.core.random import uniforms
@@ -46,8 +47,8 @@ class Defects(Settings, table="defects"):
     def _fractions(self) -> tuple[float, float, float]:
         return self.dead_fraction, self.hot_fraction, self.noisy_fraction
 
-    def draw(self, seed: int, pixels: int) -> np.ndarray:
-        """Return the state of each of ``pixels`` pixels, uint8 [P]: GOOD, DEAD, HOT or NOISY.
+    def draw(self, seed: int, pixels: int) -> UInt8[np.ndarray, "{pixels}"]:
+        """Return the state of each of ``pixels`` pixels: GOOD, DEAD, HOT or NOISY.
 
         A pixel's state depends on (seed, its flat index) alone.
         """
@@ -71,16 +72,16 @@ class Defects(Settings, table="defects"):
 class Response:
     """What a detector with defects does, and what the experimenter believes.
 
-    ``believed``: the geometry whose mask includes the announced defects. ``gain`` float64 [P]: true
-    gain, 0 where dead. ``extra_photons`` float64 [P]: mean photons that a hot or noisy pixel adds
-    to every shot, whatever its fluence and background. ``defect`` uint8 [P]: GOOD, DEAD, HOT or
-    NOISY. A dead pixel does not see the background either.
+    ``believed``: the geometry whose mask includes the announced defects. ``gain``: true gain, 0
+    where dead. ``extra_photons``: mean photons that a hot or noisy pixel adds to every shot,
+    whatever its fluence and background. ``defect``: GOOD, DEAD, HOT or NOISY. A dead pixel does not
+    see the background either.
     """
 
     believed: Geometry
-    gain: np.ndarray
-    extra_photons: np.ndarray
-    defect: np.ndarray
+    gain: Float64[np.ndarray, "P"]
+    extra_photons: Float64[np.ndarray, "P"]
+    defect: UInt8[np.ndarray, "P"]
 
 
 def respond(geometry: Geometry, defects: Defects, seed: int) -> Response:

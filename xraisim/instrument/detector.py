@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from jaxtyping import Bool, Float, Float64, Int32, Int64, UInt8
 
 from xraisim.core import npy
 from xraisim.core.errors import ConfigError, SamplingError, reading
@@ -79,33 +80,31 @@ class Detector(Settings, table="detector"):
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """What a detector measures in a given beam; arrays are over the flattened detector, float64.
+    """What a detector measures in a given beam; arrays are over the flattened detector.
 
-    ``shape``: rows of all panels and columns. ``position_mm`` [P, 3] in the lab frame; ``s`` [P, 3]
-    in Å⁻¹; ``solid_angle_sr`` [P]; ``polarisation`` [P], dimensionless; ``gain`` [P], photons per
-    electron² at relative fluence 1; ``panel`` int32 [P], the panel's number, −1 if on none;
-    ``s_step``, the
-    largest |Δs| between neighbouring pixels of a panel, Å⁻¹; ``reasons`` uint8 [P], why the pixel
-    is not used (:class:`MaskReason`), 0 where it is.
+    ``shape``: rows of all panels and columns. ``position_mm`` in the lab frame; ``s`` in Å⁻¹;
+    ``gain``, photons per electron² at relative fluence 1; ``panel``, the panel's number, −1 if on
+    none; ``s_step``, the largest |Δs| between neighbouring pixels of a panel, Å⁻¹; ``reasons``, why
+    the pixel is not used (:class:`MaskReason`), 0 where it is.
     """
 
     shape: tuple[int, int]
-    position_mm: np.ndarray
-    s: np.ndarray
-    solid_angle_sr: np.ndarray
-    polarisation: np.ndarray
-    gain: np.ndarray
-    panel: np.ndarray
+    position_mm: Float64[np.ndarray, "P 3"]
+    s: Float64[np.ndarray, "P 3"]
+    solid_angle_sr: Float64[np.ndarray, "P"]
+    polarisation: Float64[np.ndarray, "P"]
+    gain: Float64[np.ndarray, "P"]
+    panel: Int32[np.ndarray, "P"]
     s_step: float
-    reasons: np.ndarray
+    reasons: UInt8[np.ndarray, "P"]
 
     @property
-    def mask(self) -> np.ndarray:
-        """True where the pixel is not used, bool [P]."""
+    def mask(self) -> Bool[np.ndarray, "P"]:
+        """True where the pixel is not used."""
         return self.reasons != 0
 
     @property
-    def good(self) -> np.ndarray:
+    def good(self) -> Int64[np.ndarray, "_"]:
         """Flat indices of the usable pixels, ascending."""
         return np.flatnonzero(self.reasons == 0)
 
@@ -138,25 +137,27 @@ def _flat(detector: Detector) -> Panel:
     )
 
 
-def pixel_positions(detector: Detector) -> np.ndarray:
-    """Return pixel centres in the lab frame, after binning, float64 [P, 3], mm."""
+def pixel_positions(detector: Detector) -> Float64[np.ndarray, "P 3"]:
+    """Return pixel centres in the lab frame, after binning, mm."""
     layout = read_layout(detector).binned(detector.binning)
     position = layout.positions_mm()
     return layout.framed(position, _nowhere(position))
 
 
-def _nowhere(position_mm: np.ndarray) -> np.ndarray:
+def _nowhere(position_mm: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "3"]:
     """Return where pixels of no panel are said to be: on the beam, as far as the others."""
     return np.array([0.0, 0.0, np.median(position_mm[:, 2])])
 
 
-def scattering_vectors(position_mm: np.ndarray, wavelength_angstrom: float) -> np.ndarray:
-    """Return s = (k̂_out − ẑ)/λ, Å⁻¹, for positions [P, 3]: on the Ewald sphere."""
+def scattering_vectors(
+    position_mm: Float[np.ndarray, "P 3"], wavelength_angstrom: float
+) -> Float[np.ndarray, "P 3"]:
+    """Return s = (k̂_out − ẑ)/λ, Å⁻¹: on the Ewald sphere."""
     direction = position_mm / np.linalg.norm(position_mm, axis=1, keepdims=True)
     return (direction - np.array([0.0, 0.0, 1.0])) / wavelength_angstrom
 
 
-def square_pixel_step(solid_angle_sr: np.ndarray, wavelength_angstrom: float) -> float:
+def square_pixel_step(solid_angle_sr: Float[np.ndarray, "P"], wavelength_angstrom: float) -> float:
     """Return the largest |Δs| between neighbours, Å⁻¹, of square pixels: √ΔΩ/λ.
 
     For a detector whose pixels are known one by one, but not their order on panels.
@@ -164,7 +165,9 @@ def square_pixel_step(solid_angle_sr: np.ndarray, wavelength_angstrom: float) ->
     return math.sqrt(float(solid_angle_sr.max())) / wavelength_angstrom
 
 
-def polarisation_factor(position_mm: np.ndarray, polarisation: str) -> np.ndarray:
+def polarisation_factor(
+    position_mm: Float[np.ndarray, "P 3"], polarisation: str
+) -> Float[np.ndarray, "P"]:
     """Return |ε̂ × k̂_out|²: 1 − (x/ρ)² for x, 1 − (y/ρ)² for y, (1 + cos²2θ)/2 for neither."""
     direction = position_mm / np.linalg.norm(position_mm, axis=1, keepdims=True)
     along_x, along_y = 1 - direction[:, 0] ** 2, 1 - direction[:, 1] ** 2
@@ -205,12 +208,15 @@ def geometry(detector: Detector, beam: Beam) -> Geometry:
 
 
 def mask_reasons(
-    detector: Detector, layout: Layout, position_mm: np.ndarray, s: np.ndarray
-) -> np.ndarray:
-    """Return why each pixel is not used, uint8 [P] of :class:`MaskReason`, 0 where it is.
+    detector: Detector,
+    layout: Layout,
+    position_mm: Float64[np.ndarray, "P 3"],
+    s: Float64[np.ndarray, "P 3"],
+) -> UInt8[np.ndarray, "P"]:
+    """Return why each pixel is not used, of :class:`MaskReason`, 0 where it is.
 
-    ``layout`` as read out, before binning; ``position_mm`` and ``s`` (Å⁻¹) [P, 3] after it; panel
-    after panel. Raises :class:`SamplingError` if no pixel is left.
+    ``layout`` as read out, before binning; ``position_mm`` and ``s`` (Å⁻¹) after it; panel after
+    panel. Raises :class:`SamplingError` if no pixel is left.
     """
     radius = np.linalg.norm(s, axis=1)
     unused = {
@@ -238,7 +244,7 @@ def mask_reasons(
     return reasons
 
 
-def _read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
+def _read_mask(path: Path, shape: tuple[int, int]) -> Bool[np.ndarray, "rows columns"]:
     with reading(path, "mask", "expected a .npy array", ConfigError):
         mask = npy.load(path)
     if mask.shape != shape:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from jaxtyping import Bool, Float, Float64, Int32, Int64, Shaped
 from numpy.typing import ArrayLike
 
 from xraisim.core.errors import ConfigError
@@ -55,12 +56,12 @@ class Panel(Settings, table="detector.panels[]"):
         return f"panel {self.name!r}: "
 
     @property
-    def area_mm2(self) -> np.ndarray:
-        """Vector area fs × ss of a pixel, float64 [3], mm²: along the panel's normal."""
+    def area_mm2(self) -> Float[np.ndarray, "3"]:
+        """Vector area fs × ss of a pixel, mm²: along the panel's normal."""
         return np.cross(self.fs_mm, self.ss_mm)
 
-    def positions_mm(self, distance_mm: float) -> np.ndarray:
-        """Return the pixel centres in the lab frame, float64 [rows·columns, 3], mm, row by row."""
+    def positions_mm(self, distance_mm: float) -> Float64[np.ndarray, "P 3"]:
+        """Return the pixel centres in the lab frame, mm, row by row."""
         corner, fs, ss = np.array(self.corner_mm), np.array(self.fs_mm), np.array(self.ss_mm)
         middle = corner + 0.5 * self.columns * fs + 0.5 * self.rows * ss
         # Steps are counted from the middle, so that a centred panel is exactly symmetric.
@@ -104,8 +105,8 @@ class Frame:
         ends[:, self.fast] += [panel.columns - 1 for panel in panels]
         return tuple(ends.max(0).tolist())
 
-    def indices(self, panels: Sequence[Panel]) -> np.ndarray:
-        """Return the flat index of every pixel of one panel after another, int64 [P].
+    def indices(self, panels: Sequence[Panel]) -> Int64[np.ndarray, "P"]:
+        """Return the flat index of every pixel of one panel after another.
 
         Raises :class:`ConfigError` if panels overlap.
         """
@@ -139,14 +140,14 @@ class Frame:
 class Layout:
     """The panels of a detector; arrays here run through them one after another.
 
-    ``distance_mm`` is where z of the panels counts from; ``bad`` bool [P] marks pixels that the
+    ``distance_mm`` is where z of the panels counts from; ``bad`` marks pixels that the
     source of the layout calls bad. ``frame``: where the panels lie in the data, if not one after
     another. ``notices``: what the source of the layout says that is not used, in sentences.
     """
 
     panels: tuple[Panel, ...]
     distance_mm: float
-    bad: np.ndarray
+    bad: Bool[np.ndarray, "P"]
     frame: Frame | None = None
     notices: tuple[str, ...] = ()
 
@@ -163,13 +164,15 @@ class Layout:
         )
 
     @property
-    def panel(self) -> np.ndarray:
-        """Panel number of every pixel, int32 [P]."""
+    def panel(self) -> Int32[np.ndarray, "P"]:
+        """Panel number of every pixel."""
         lengths = [len(panel) for panel in self.panels]
         return np.repeat(np.arange(len(self.panels), dtype=np.int32), lengths)
 
-    def framed(self, values: np.ndarray, empty: ArrayLike) -> np.ndarray:
-        """Return values [P, …] in the order of the data, ``empty`` at pixels of no panel."""
+    def framed(
+        self, values: Shaped[np.ndarray, "P *rest"], empty: ArrayLike
+    ) -> Shaped[np.ndarray, "_ *rest"]:
+        """Return values in the order of the data, ``empty`` at pixels of no panel."""
         if self.frame is None:
             return values
         pixels = math.prod(self.frame.shape(self.panels))
@@ -177,24 +180,24 @@ class Layout:
         framed[self.frame.indices(self.panels)] = values
         return framed
 
-    def unframed(self, values: np.ndarray) -> np.ndarray:
+    def unframed(self, values: Shaped[np.ndarray, "_ *rest"]) -> Shaped[np.ndarray, "P *rest"]:
         """Return values in the order of the data panel after panel."""
         return values if self.frame is None else values[self.frame.indices(self.panels)]
 
-    def split(self, values: np.ndarray) -> list[np.ndarray]:
-        """Cut an array [P, …] into one view [rows, columns, …] per panel."""
+    def split(self, values: Shaped[np.ndarray, "P *rest"]) -> list[Shaped[np.ndarray, "_ _ *rest"]]:
+        """Cut an array into one view [rows, columns, …] per panel."""
         ends = np.cumsum([len(panel) for panel in self.panels])[:-1]
         return [
             part.reshape(panel.rows, panel.columns, *values.shape[1:])
             for panel, part in zip(self.panels, np.split(values, ends), strict=True)
         ]
 
-    def positions_mm(self) -> np.ndarray:
-        """Return the pixel centres in the lab frame, float64 [P, 3], mm."""
+    def positions_mm(self) -> Float64[np.ndarray, "P 3"]:
+        """Return the pixel centres in the lab frame, mm."""
         return np.concatenate([panel.positions_mm(self.distance_mm) for panel in self.panels])
 
-    def solid_angles(self, position_mm: np.ndarray) -> np.ndarray:
-        """Return the solid angle of every pixel at ``position_mm`` [P, 3], float64 [P], sr."""
+    def solid_angles(self, position_mm: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P"]:
+        """Return the solid angle of every pixel at ``position_mm``, sr."""
         parts = self.split(position_mm)
         return np.concatenate(
             [
@@ -203,8 +206,8 @@ class Layout:
             ]
         )
 
-    def largest_step(self, s: np.ndarray) -> float:
-        """Return the largest |Δs| between neighbouring pixels of a panel; ``s`` [P, 3] in Å⁻¹."""
+    def largest_step(self, s: Float[np.ndarray, "P 3"]) -> float:
+        """Return the largest |Δs| between neighbouring pixels of a panel; ``s`` in Å⁻¹."""
         steps = [
             float(np.linalg.norm(np.diff(part, axis=axis), axis=-1).max(initial=0.0))
             for part in self.split(s)
@@ -212,8 +215,8 @@ class Layout:
         ]
         return max(steps)
 
-    def bin_mask(self, mask: np.ndarray, factor: int) -> np.ndarray:
-        """Return a mask bool [P] for the binned pixels: set if it is for any pixel that went in."""
+    def bin_mask(self, mask: Bool[np.ndarray, "P"], factor: int) -> Bool[np.ndarray, "binned"]:
+        """Return a mask for the binned pixels: set if it is for any pixel that went in."""
         parts = []
         for panel, part in zip(self.panels, self.split(mask), strict=True):
             rows, columns = panel.rows // factor, panel.columns // factor
@@ -232,7 +235,9 @@ class Layout:
         )
 
 
-def solid_angles(position_mm: np.ndarray, area_mm2: np.ndarray) -> np.ndarray:
-    """Return |A·r|/ρ³ in sr, for small pixels of vector area A [3] (mm²) at r [P, 3] (mm)."""
+def solid_angles(
+    position_mm: Float[np.ndarray, "P 3"], area_mm2: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, "P"]:
+    """Return |A·r|/ρ³ in sr, for small pixels of vector area A (mm²) at r (mm)."""
     rho = np.linalg.norm(position_mm, axis=1)
     return np.abs(position_mm @ area_mm2) / rho**3

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from jaxtyping import Float, Float32
 from scipy.special import ndtri
 
 from xraisim.core.errors import ConfigError
@@ -61,8 +62,8 @@ def saturate(photons: Photons, limit: int) -> Photons:
 
 def read_out(
     photons: Photons, geometry: Geometry, readout: Readout, seed: int, first: int
-) -> np.ndarray:
-    """Return the frames of a block in ADU, float32 [n, P], masked pixels included.
+) -> Float32[np.ndarray, "n P"]:
+    """Return the frames of a block in ADU, masked pixels included.
 
     ``first`` is the number of the block's first pattern: noise depends on (seed, pattern) alone.
     """
@@ -80,8 +81,10 @@ def read_out(
     return frames
 
 
-def count_photons(frames: np.ndarray, geometry: Geometry, readout: Readout) -> Photons:
-    """Return the photons counted in ``frames`` [n, P] (ADU) at the usable pixels.
+def count_photons(
+    frames: Float[np.ndarray, "n P"], geometry: Geometry, readout: Readout
+) -> Photons:
+    """Return the photons counted in ``frames`` (ADU) at the usable pixels.
 
     ``readout.adu_per_photon`` must be positive.
     """
@@ -120,7 +123,9 @@ def counted(
     )
 
 
-def _subtract_common_mode(signal: np.ndarray, geometry: Geometry, adu_per_photon: float) -> None:
+def _subtract_common_mode(
+    signal: Float[np.ndarray, "n P"], geometry: Geometry, adu_per_photon: float
+) -> None:
     """Take each panel's dark level off, in place: right while most of its pixels are dark.
 
     The level is the mean of the usable pixels within half a photon of their (lower) median; the

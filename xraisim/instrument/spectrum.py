@@ -11,6 +11,7 @@ That sum, the pulse energy, is independent of the shares, and the :class:`Beam` 
 """
 
 import numpy as np
+from jaxtyping import Float64, Int
 from scipy.special import ndtr, ndtri
 
 from xraisim.core.random import uniforms
@@ -19,8 +20,8 @@ from xraisim.instrument.beam import Beam
 _CUT = 4.0  # rms at which the jitter's Gaussian is cut, so that the intensity volume has an end
 
 
-def line_offsets(lines: int) -> np.ndarray:
-    """Return the places of ``lines`` equally likely lines, mean 0 and rms 1, ascending, float64."""
+def line_offsets(lines: int) -> Float64[np.ndarray, "L"]:
+    """Return the places of ``lines`` equally likely lines, mean 0 and rms 1, ascending."""
     if lines == 1:
         return np.zeros(1)
     edges = ndtri(np.arange(lines + 1) / lines)
@@ -36,9 +37,9 @@ def largest_scale(beam: Beam) -> float:
 
 
 def draw_spectrum(
-    beam: Beam, seed: int, indices: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each pulse's energy [n], its lines' energies [n, L] and their shares [n, L], float64.
+    beam: Beam, seed: int, indices: Int[np.ndarray, "n"]
+) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n L"], Float64[np.ndarray, "n L"]]:
+    """Return each pulse's energy, its lines' energies and their shares.
 
     Energies are relative to E₀; a pulse's is the plain mean of its lines'. Shares add up to 1.
     """
@@ -50,7 +51,7 @@ def draw_spectrum(
     return energy, lines, photons / photons.sum(axis=1, keepdims=True)
 
 
-def _jitter(beam: Beam, seed: int, indices: np.ndarray) -> np.ndarray:
+def _jitter(beam: Beam, seed: int, indices: Int[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
     """Return standard normal numbers, cut at ± ``_CUT``."""
     if beam.energy_jitter == 0:
         return np.zeros(len(indices))

@@ -13,6 +13,7 @@ the events on bounds, 2 + p the draws of pixel p alone.
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from numba import parallel_chunksize, prange
 
 from xraisim.core import rotations
@@ -107,7 +108,9 @@ class PhotonSampler:
         merge_rows(rows, starts, offsets, pixel, count)
         return Photons(offsets=offsets, pixel=pixel, count=count)
 
-    def _draw_exposures(self, shots: Shots, first: int, starts: np.ndarray, rows: Rows) -> None:
+    def _draw_exposures(
+        self, shots: Shots, first: int, starts: Int64[np.ndarray, "n1"], rows: Rows
+    ) -> None:
         """Draw every exposure into its row."""
         shot = np.repeat(np.arange(len(shots)), np.diff(shots.offsets))
         number = np.arange(len(shots.model)) - shots.offsets[shot]
@@ -131,7 +134,9 @@ class PhotonSampler:
             with parallel_chunksize(1):  # the batches are dealt out as the cores come free
                 _draw_batches(table, self._usable, exposures, *self._key, rows)
 
-    def _draw_additions(self, shots: Shots, first: int, starts: np.ndarray, rows: Rows) -> None:
+    def _draw_additions(
+        self, shots: Shots, first: int, starts: Int64[np.ndarray, "n1"], rows: Rows
+    ) -> None:
         """Draw the extra photons and the background, each into its row of every shot."""
         for back, (number, addition) in enumerate(self._additions.items(), 1):
             strength = shots.strength if number == _BACKGROUND else np.ones(len(shots))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float64, Num
 
 from xraisim.core import rotations
 from xraisim.core.errors import SamplingError
@@ -34,9 +35,9 @@ class ExpectedPhotons:
         volumes: Sequence[IntensitySpline],
         geometry: Geometry,
         *,
-        gain: np.ndarray | None = None,
-        background: np.ndarray | float = 0.0,
-        extra: np.ndarray | float = 0.0,
+        gain: Float[np.ndarray, "P"] | None = None,
+        background: Float[np.ndarray, "P"] | float = 0.0,
+        extra: Float[np.ndarray, "P"] | float = 0.0,
     ) -> None:
         """``gain`` (the geometry's by default), ``background`` and ``extra``: [P] or one number.
 
@@ -54,8 +55,8 @@ class ExpectedPhotons:
         self.volume_s_max = np.array([volume.s_max for volume in self.volumes])
         self._check()
 
-    def of(self, shots: Shots) -> np.ndarray:
-        """Return λ of every shot and detector pixel, float64 [n, P], zero where masked."""
+    def of(self, shots: Shots) -> Float64[np.ndarray, "n P"]:
+        """Return λ of every shot and detector pixel, zero where masked."""
         out = np.zeros((len(shots), self.pixels))
         out[:, self.usable] = shots.strength[:, None] * self.background + self.extra
         R = rotations.to_matrix(torch.from_numpy(shots.orientation.astype(np.float64))).numpy()
@@ -82,7 +83,9 @@ class ExpectedPhotons:
                 )
 
 
-def check_exposures(shots: Shots, s_max: float, volume_s_max: np.ndarray) -> None:
+def check_exposures(
+    shots: Shots, s_max: float, volume_s_max: Float64[np.ndarray, "volumes"]
+) -> None:
     """Raise :class:`SamplingError` for exposures that cannot be looked up.
 
     ``s_max``: of the usable pixels, ``volume_s_max``: of each volume, Å⁻¹.
@@ -107,7 +110,9 @@ def _too_small(s_max: float, volume_s_max: float) -> SamplingError:
     )
 
 
-def _require(fine: np.ndarray, values: np.ndarray, name: str, expected: str) -> None:
+def _require(
+    fine: Bool[np.ndarray, "m"], values: Num[np.ndarray, "m *rest"], name: str, expected: str
+) -> None:
     if not fine.all():
         e = int(np.argmin(fine))
         raise SamplingError(f"exposure {e} has the {name} {values[e]}; expected {expected}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from jaxtyping import Float64, Int, Int64, UInt8
 from scipy.special import lambertw, ndtr, ndtri, pdtrc
 
 from xraisim.core.errors import ConfigError
@@ -70,8 +71,10 @@ class Hits(Settings, table="hits"):
         """The largest radius of a contaminant over its median."""
         return math.exp(_CUT * self.contaminant_radius_spread)
 
-    def draw(self, seed: int, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the class of each shot, uint8 [n], and its number of particles, int64 [n].
+    def draw(
+        self, seed: int, indices: Int[np.ndarray, "n"]
+    ) -> tuple[UInt8[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
+        """Return the class of each shot, and its number of particles.
 
         A contaminant counts as one particle.
         """
@@ -88,7 +91,7 @@ class Hits(Settings, table="hits"):
         number[multiple] = self._several(order[multiple])
         return hit, number
 
-    def _several(self, uniform: np.ndarray) -> np.ndarray:
+    def _several(self, uniform: Float64[np.ndarray, "k"]) -> Int64[np.ndarray, "k"]:
         """Map uniforms to Poisson numbers that are at least 2, by the inverse distribution."""
         if not len(uniform):
             return np.zeros(0, np.int64)
@@ -96,8 +99,8 @@ class Hits(Settings, table="hits"):
         cumulative = 1 - above[1:] / above[0]
         return 2 + np.searchsorted(cumulative, uniform)
 
-    def draw_sizes(self, seed: int, indices: np.ndarray) -> np.ndarray:
-        """Return the radii of the contaminants of shots ``indices`` over their median, [n]."""
+    def draw_sizes(self, seed: int, indices: Int[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+        """Return the radii of the contaminants of shots ``indices`` over their median."""
         tail = ndtr(-_CUT)
         normal = ndtri(tail + (1 - 2 * tail) * uniforms(seed, "contaminant", indices, 1)[:, 0])
         return np.exp(self.contaminant_radius_spread * normal)

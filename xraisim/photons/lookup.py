@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, Num, UInt8, UInt16
 
 from xraisim.photons.expected import ExpectedPhotons
 from xraisim.photons.kernels.lookup import BRICK, fill_bricks, upper_bounds
@@ -15,12 +16,12 @@ _CACHE_LINE = 64  # bytes
 class UsablePixels(NamedTuple):
     """The usable pixels, ascending, padded to whole chunks with pixels that see nothing.
 
-    ``s`` float32 [3, P], Å⁻¹; ``gain`` float32 [P]; ``flat`` int32 [P]: index on the detector.
+    ``s`` in Å⁻¹; ``flat``: index on the detector.
     """
 
-    s: np.ndarray
-    gain: np.ndarray
-    flat: np.ndarray
+    s: Float32[np.ndarray, "3 P"]
+    gain: Float32[np.ndarray, "P"]
+    flat: Int32[np.ndarray, "P"]
 
 
 class IntensityTable(NamedTuple):
@@ -28,35 +29,34 @@ class IntensityTable(NamedTuple):
 
     ``bricks``: the coefficients, rearranged (``kernels/lookup``), ``along`` of them along y and
     along z; ``centre``: the voxel of s = 0; ``inverse``: voxels per Å⁻¹; ``ceiling[code]``: the
-    blocks' ceilings, uint8 [blocks³] into float32 [256], rounded up by at most an eighth;
-    ``running`` float64 [P + 1]: the envelope added up over the pixels, in photons at weight 1;
-    ``guide``: where in it to start looking (``piece_at``).
+    ceilings of the blocks³ blocks, rounded up by at most an eighth; ``running``: the envelope added
+    up over the pixels, in photons at weight 1; ``guide``: where in it to start looking
+    (``piece_at``).
     """
 
-    bricks: np.ndarray
+    bricks: UInt16[np.ndarray, "_"]
     along: np.int32
     centre: np.float32
     inverse: np.float32
-    code: np.ndarray
-    ceiling: np.ndarray
+    code: UInt8[np.ndarray, "_"]
+    ceiling: Float32[np.ndarray, "256"]
     blocks: np.int32
-    running: np.ndarray
-    guide: np.ndarray
+    running: Float64[np.ndarray, "P1"]
+    guide: Int32[np.ndarray, "P"]
 
 
 class Exposures(NamedTuple):
     """Exposures of one volume, as in :class:`Shots`, for the loops of ``draw``.
 
-    ``row``, ``shot``, ``stream`` int64 [n]; ``R`` float32 [n, 9], times the scale; ``weight``
-    float32 [n]; ``enveloped`` bool [n]: thin the envelope, not the blocks' ceilings.
+    ``R``: times the scale; ``enveloped``: thin the envelope, not the blocks' ceilings.
     """
 
-    row: np.ndarray
-    shot: np.ndarray
-    stream: np.ndarray
-    R: np.ndarray
-    weight: np.ndarray
-    enveloped: np.ndarray
+    row: Int64[np.ndarray, "m"]
+    shot: Int64[np.ndarray, "m"]
+    stream: Int64[np.ndarray, "m"]
+    R: Float32[np.ndarray, "m 9"]
+    weight: Float32[np.ndarray, "m"]
+    enveloped: Bool[np.ndarray, "m"]
 
 
 def usable_pixels(expected: ExpectedPhotons) -> UsablePixels:
@@ -68,8 +68,8 @@ def usable_pixels(expected: ExpectedPhotons) -> UsablePixels:
     )
 
 
-def pad(values: np.ndarray) -> np.ndarray:
-    """Return ``values`` [..., P] with zeros up to whole chunks of pixels."""
+def pad(values: Num[np.ndarray, "*rows P"]) -> Num[np.ndarray, "*rows _"]:
+    """Return ``values`` with zeros up to whole chunks of pixels."""
     missing = -values.shape[-1] % CHUNK
     return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
 
@@ -95,15 +95,15 @@ def make_table(volume: IntensitySpline, usable: UsablePixels) -> IntensityTable:
     )
 
 
-def round_to_bfloat16(values: np.ndarray) -> np.ndarray:
-    """Return float32 values rounded to 8 bits: within 0.2 %, in a look-up 0.07 % rms."""
+def round_to_bfloat16(values: Float32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    """Return values rounded to 8 bits: within 0.2 %, in a look-up 0.07 % rms."""
     bits = values.view(np.uint32) + np.uint32(1 << 15)
     bits &= np.uint32(0xFFFF0000)
     return bits.view(np.float32)
 
 
-def make_bricks(coefficients: np.ndarray) -> np.ndarray:
-    """Return rounded coefficients in bricks, each on a cache line, uint16."""
+def make_bricks(coefficients: Float32[np.ndarray, "G G G"]) -> UInt16[np.ndarray, "_"]:
+    """Return rounded coefficients in bricks, each on a cache line."""
     G = len(coefficients)
     size = -(-G // 2) * (G // 2) ** 2 * BRICK
     room = np.zeros(size + BRICK, np.uint16)
@@ -112,8 +112,10 @@ def make_bricks(coefficients: np.ndarray) -> np.ndarray:
     return bricks
 
 
-def encode(bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes, uint8 [n], and values, float32 [256], with ``values[codes] ≥ bounds`` ≥ 0.
+def encode(
+    bounds: Float32[np.ndarray, "n"],
+) -> tuple[UInt8[np.ndarray, "n"], Float32[np.ndarray, "256"]]:
+    """Return codes and values with ``values[codes] ≥ bounds`` ≥ 0.
 
     A code is the exponent and the first three bits of the mantissa of a float32, counted down
     from the largest: 32 octaves. So the whole table of ceilings stays in the processor's cache.
@@ -124,12 +126,12 @@ def encode(bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(level - base, 0).astype(np.uint8), values
 
 
-def running_sum(values: np.ndarray) -> np.ndarray:
-    """Return 0 and the sums of the first 1, 2, … values, float64 [n + 1]."""
+def running_sum(values: Float[np.ndarray, "n"]) -> Float64[np.ndarray, "n+1"]:
+    """Return 0 and the sums of the first 1, 2, … values."""
     return np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
 
 
-def make_guide(running: np.ndarray) -> np.ndarray:
-    """Return, for P equal steps along ``running``, the first pixel that may lie there, int32."""
+def make_guide(running: Float64[np.ndarray, "P1"]) -> Int32[np.ndarray, "P1-1"]:
+    """Return, for P equal steps along ``running``, the first pixel that may lie there."""
     steps = np.arange(len(running) - 1) / (len(running) - 1) * running[-1]
     return np.searchsorted(running[1:-1], steps, side="right").astype(np.int32)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int, Int32, Int64, UInt8
 
 from xraisim.core import so3
 from xraisim.core.errors import ConfigError
@@ -64,31 +65,30 @@ class ShotRecipe:
 class Particles:
     """The particles lit in n shots, k in all (compressed sparse rows over shots).
 
-    ``offsets`` int64 [n + 1]: shot i has particles ``offsets[i]:offsets[i + 1]``. ``model`` int32
-    [k]: which intensity volume. ``orientation`` float32 [k, 4]: quaternions. ``fluence`` float32
-    [k]: on the particle, relative to J₀. ``size`` float32 [k]: a contaminant's radius over that of
-    its volume, 1 for the others.
+    Shot i has particles ``offsets[i]:offsets[i + 1]``. ``model``: which intensity volume.
+    ``orientation``: quaternions. ``fluence``: on the particle, relative to J₀. ``size``: a
+    contaminant's radius over that of its volume, 1 for the others.
     """
 
-    offsets: np.ndarray
-    model: np.ndarray
-    orientation: np.ndarray
-    fluence: np.ndarray
-    size: np.ndarray
+    offsets: Int64[np.ndarray, "n1"]
+    model: Int32[np.ndarray, "k"]
+    orientation: Float32[np.ndarray, "k 4"]
+    fluence: Float32[np.ndarray, "k"]
+    size: Float32[np.ndarray, "k"]
 
     @property
-    def weight(self) -> np.ndarray:
-        """What multiplies the intensity at size·s, float32 [k]: a sphere's goes as radius⁶."""
+    def weight(self) -> Float32[np.ndarray, "k"]:
+        """What multiplies the intensity at size·s: a sphere's goes as radius⁶."""
         return self.fluence * self.size**6
 
     @property
-    def shot(self) -> np.ndarray:
-        """The number of each particle's shot, int64 [k], counted from the first of the block."""
+    def shot(self) -> Int64[np.ndarray, "k"]:
+        """The number of each particle's shot, counted from the first of the block."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     @property
-    def rank(self) -> np.ndarray:
-        """The place of each particle within its shot, int64 [k], from 0."""
+    def rank(self) -> Int64[np.ndarray, "k"]:
+        """The place of each particle within its shot, from 0."""
         return np.arange(len(self.model)) - self.offsets[self.shot]
 
 
@@ -96,27 +96,25 @@ class Particles:
 class Shots:
     """A block of n shots with m exposures (compressed sparse rows over shots).
 
-    ``offsets`` int64 [n + 1]: shot i has exposures ``offsets[i]:offsets[i + 1]``, none if blank;
-    sorted by particle, then by spectral line.
-    ``particle`` int32 [m]: which of the shot's particles, from 0; the lines of one share it.
-    ``model`` int32 [m]: which intensity volume. ``orientation`` float32 [m, 4]: quaternions.
-    ``weight`` float32 [m]: fluence relative to J₀, times what else scales the intensity.
-    ``scale`` float32 [m]: by what the scattering vectors are multiplied, E/E₀ for a photon energy.
-    ``fluence`` float32 [n]: φ, summed over the shot's particles; 0 if blank. ``strength`` float32
-    [n]: of the background, mean 1. ``energy`` float32 [n]: the pulse's mean photon energy over E₀.
-    ``hit`` uint8 [n]: BLANK, SINGLE, MULTIPLE or CONTAMINANT.
+    Shot i has exposures ``offsets[i]:offsets[i + 1]``, none if blank; sorted by particle, then by
+    spectral line. ``particle``: which of the shot's particles, from 0; the lines of one share it.
+    ``model``: which intensity volume. ``orientation``: quaternions. ``weight``: fluence relative to
+    J₀, times what else scales the intensity. ``scale``: by what the scattering vectors are
+    multiplied, E/E₀ for a photon energy. ``fluence``: φ, summed over the shot's particles; 0 if
+    blank. ``strength``: of the background, mean 1. ``energy``: the pulse's mean photon energy over
+    E₀. ``hit``: BLANK, SINGLE, MULTIPLE or CONTAMINANT.
     """
 
-    offsets: np.ndarray
-    particle: np.ndarray
-    model: np.ndarray
-    orientation: np.ndarray
-    weight: np.ndarray
-    scale: np.ndarray
-    fluence: np.ndarray
-    strength: np.ndarray
-    energy: np.ndarray
-    hit: np.ndarray
+    offsets: Int64[np.ndarray, "n1"]
+    particle: Int32[np.ndarray, "m"]
+    model: Int32[np.ndarray, "m"]
+    orientation: Float32[np.ndarray, "m 4"]
+    weight: Float32[np.ndarray, "m"]
+    scale: Float32[np.ndarray, "m"]
+    fluence: Float32[np.ndarray, "n"]
+    strength: Float32[np.ndarray, "n"]
+    energy: Float32[np.ndarray, "n"]
+    hit: UInt8[np.ndarray, "n"]
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -170,16 +168,18 @@ def draw_shots(recipe: ShotRecipe, seed: int, first: int, n: int) -> Shots:
     )
 
 
-def draw_orientations(seed: int, indices: np.ndarray, stream: str = "orientation") -> np.ndarray:
-    """Return the uniform random orientations of patterns ``indices``, float32 [n, 4]."""
+def draw_orientations(
+    seed: int, indices: Int[np.ndarray, "n"], stream: str = "orientation"
+) -> Float32[np.ndarray, "n 4"]:
+    """Return the uniform random orientations of patterns ``indices``."""
     u = torch.from_numpy(uniforms(seed, stream, indices, 3))
     return so3.haar_from_uniforms(u).float().numpy()
 
 
 def draw_particles(
-    recipe: ShotRecipe, seed: int, indices: np.ndarray
-) -> tuple[Particles, np.ndarray]:
-    """Return the particles of shots ``indices`` and the class of each shot, uint8 [n].
+    recipe: ShotRecipe, seed: int, indices: Int[np.ndarray, "n"]
+) -> tuple[Particles, UInt8[np.ndarray, "n"]]:
+    """Return the particles of shots ``indices`` and the class of each shot.
 
     A particle outside a top-hat focus gets no photons and is left out; a shot that loses all of
     its particles so is blank, one that keeps one particle of several is a single hit.
@@ -203,8 +203,10 @@ def draw_particles(
     return particles, np.where(number == 0, BLANK, hit).astype(np.uint8)
 
 
-def _draw_met(recipe: ShotRecipe, seed: int, indices: np.ndarray, number: np.ndarray) -> Particles:
-    """Return ``number`` [n] particles per shot, each with a species, orientation and place.
+def _draw_met(
+    recipe: ShotRecipe, seed: int, indices: Int[np.ndarray, "n"], number: Int[np.ndarray, "n"]
+) -> Particles:
+    """Return ``number`` particles per shot, each with a species, orientation and place.
 
     The first particle of a shot has random streams of its own, and so has the second, and so on.
     """
@@ -227,7 +229,9 @@ def _draw_met(recipe: ShotRecipe, seed: int, indices: np.ndarray, number: np.nda
     return met
 
 
-def _draw_species(recipe: ShotRecipe, seed: int, indices: np.ndarray, stream: str) -> np.ndarray:
+def _draw_species(
+    recipe: ShotRecipe, seed: int, indices: Int[np.ndarray, "n"], stream: str
+) -> Int64[np.ndarray, "n"]:
     weights = np.asarray(recipe.species_weights)
     if len(weights) == 1:
         return np.zeros(len(indices), np.int64)
@@ -235,6 +239,6 @@ def _draw_species(recipe: ShotRecipe, seed: int, indices: np.ndarray, stream: st
     return np.searchsorted(cumulative, uniforms(seed, stream, indices, 1)[:, 0], side="right")
 
 
-def _offsets(number: np.ndarray) -> np.ndarray:
-    """Return where each shot's particles start, and the end of the last, int64 [n + 1]."""
+def _offsets(number: Int[np.ndarray, "n"]) -> Int64[np.ndarray, "n+1"]:
+    """Return where each shot's particles start, and the end of the last."""
     return np.concatenate([[0], np.cumsum(number, dtype=np.int64)])

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int, Num
 from torch import Tensor
 
 from xraisim.core import rotations
@@ -189,12 +189,9 @@ class DeviceShots:
 
 
 def _upload_shots(
-    shots: Shots, first: int, spacing: np.ndarray, device: torch.device
+    shots: Shots, first: int, spacing: Float64[np.ndarray, "models"], device: torch.device
 ) -> DeviceShots:
-    """Copy shots to ``device``: patterns ``first`` and on.
-
-    ``spacing`` [models] of the volumes in Å⁻¹.
-    """
+    """Copy shots to ``device``: patterns ``first`` and on; ``spacing`` of the volumes in Å⁻¹."""
     exposures, model = np.diff(shots.offsets), shots.model.astype(np.int64)
     per_voxel = (shots.scale / spacing[model]).astype(np.float32)
     rotation = rotations.to_matrix(torch.from_numpy(shots.orientation)).numpy()
@@ -210,7 +207,7 @@ def _upload_shots(
     )
 
 
-def _upload(array: np.ndarray, device: torch.device) -> Tensor:
+def _upload(array: Num[np.ndarray, "..."], device: torch.device) -> Tensor:
     """Copy an array to ``device``."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 

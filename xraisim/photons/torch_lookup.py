@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from xraisim.photons.kernels.lookup import BLOCK_BITS, upper_bounds
@@ -78,7 +78,9 @@ class SplineVolumes:
         return total
 
 
-def _end_to_end(cubes: Sequence[np.ndarray], device: torch.device) -> tuple[Tensor, Tensor]:
+def _end_to_end(
+    cubes: Sequence[Float32[np.ndarray, "_ _ _"]], device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Return the cubes as one flat tensor, and where each begins (int64)."""
     ends = np.cumsum([0, *(cube.size for cube in cubes)])
     flat = torch.cat([torch.from_numpy(cube).reshape(-1) for cube in cubes])

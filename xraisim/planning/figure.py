@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -31,16 +32,16 @@ def plan_figure(plan: Plan, path: Path | str) -> None:
         figure.savefig(partial, format="png", dpi=110)
 
 
-def _columns(plan: Plan, *names: str) -> list[np.ndarray]:
+def _columns(plan: Plan, *names: str) -> list[Float64[np.ndarray, "shells"]]:
     return [np.array([getattr(shell, name) for shell in plan.shells], float) for name in names]
 
 
-def _edges(plan: Plan) -> np.ndarray:
+def _edges(plan: Plan) -> Float64[np.ndarray, "_"]:
     inner, outer = _columns(plan, "s_min_per_angstrom", "s_max_per_angstrom")
     return np.stack([inner, outer], axis=1).reshape(-1)
 
 
-def _steps(axes: Axes, plan: Plan, values: np.ndarray, **style: Any) -> None:
+def _steps(axes: Axes, plan: Plan, values: Float64[np.ndarray, "shells"], **style: Any) -> None:
     """Draw one level per shell; what is zero or infinite has no place on a logarithmic axis."""
     shown = np.where(np.isfinite(values) & (values > 0), values, np.nan)
     axes.semilogy(_edges(plan), np.repeat(shown, 2), **style)

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from jaxtyping import Float, Float64
 from scipy.special import exp1
 
 #: 1 − γ: nats that one photon tells about the orientation when intensities are exponential
@@ -55,7 +56,9 @@ def orientation_photons(orientations: int) -> float:
     return math.log(max(orientations, 1)) / NATS_PER_PHOTON
 
 
-def nats_per_photon(background_ratio: np.ndarray) -> np.ndarray:
+def nats_per_photon(
+    background_ratio: Float[np.ndarray, "*shape"] | float,
+) -> Float64[np.ndarray, "..."]:
     """Return what a signal photon tells at most where background is r times the signal, nats.
 
     ⟨(x + r) log((x + r)/(1 + r))⟩ for exponential x is 1 + eʳE₁(r) − (1 + r) log(1 + 1/r): 1 − γ

@@ -12,6 +12,7 @@ from typing import Any
 import finufft
 import numpy as np
 import torch
+from jaxtyping import Complex64, Float, Float64
 from scipy.interpolate import PchipInterpolator
 
 from xraisim.core import so3
@@ -31,13 +32,13 @@ _RINGS_PER_SPECKLE = 6  # per 1/D; the mean has no detail finer than 1/(2D)
 
 @dataclass(frozen=True, kw_only=True)
 class RadialIntensity:
-    """⟨|F(s)|²⟩ over orientations, electrons², at equal steps of |s| (Å⁻¹); both float64 [n]."""
+    """⟨|F(s)|²⟩ over orientations, electrons², at equal steps of |s| (Å⁻¹)."""
 
-    s: np.ndarray
-    intensity: np.ndarray
+    s: Float64[np.ndarray, "n"]
+    intensity: Float64[np.ndarray, "n"]
 
-    def at(self, radius: np.ndarray) -> np.ndarray:
-        """Return the mean intensity at ``radius`` (Å⁻¹, any shape), electrons²; never negative.
+    def at(self, radius: Float[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+        """Return the mean intensity at ``radius`` (Å⁻¹), electrons²; never negative.
 
         Raises :class:`SamplingError` beyond the last ring.
         """
@@ -96,17 +97,21 @@ def _of_slices(atoms: Atoms, s_max: float, photon_energy_ev: float | None) -> Ra
     return RadialIntensity(s=radius, intensity=total / _SLICES)
 
 
-def _plane(normal: np.ndarray) -> np.ndarray:
-    """Return two orthonormal vectors [3, 2] perpendicular to ``normal``."""
+def _plane(normal: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 2"]:
+    """Return two orthonormal vectors perpendicular to ``normal``."""
     first = np.cross(normal, np.eye(3)[np.argmin(np.abs(normal))])
     first /= np.linalg.norm(first)
     return np.stack([first, np.cross(normal, first)], axis=1)
 
 
-def _slice(plane: np.ndarray, strengths: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Return every radial function's transform on half rings, complex [functions, rings, angles].
+def _slice(
+    plane: Float[np.ndarray, "N 2"],
+    strengths: Complex64[np.ndarray, "rank N"],
+    radius: Float64[np.ndarray, "rings"],
+) -> Complex64[np.ndarray, "rank rings angles"]:
+    """Return every radial function's transform on half rings.
 
-    ``plane`` [N, 2] holds the projected atoms in Å.
+    ``plane`` holds the projected atoms in Å.
     """
     angle = np.pi * np.arange(_AZIMUTHS) / _AZIMUTHS
     points = [np.outer(radius, f(angle)).astype(np.float32).reshape(-1) for f in (np.cos, np.sin)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from xraisim.core import so3
 from xraisim.instrument.background import mean_photons
@@ -24,7 +25,7 @@ from xraisim.simulation.config import SimulationConfig
 _SECTORS = 36  # of half a turn: Friedel's law gives the other half
 _DARK = 1e-30  # photons of a pixel that tells nothing
 
-Profile = Callable[[np.ndarray], np.ndarray]
+Profile = Callable[[Float[np.ndarray, "P"]], Float[np.ndarray, "P"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,7 @@ def plan(
 
 def assess(
     detector: Geometry,
-    background: np.ndarray,
+    background: Float[np.ndarray, "P"],
     intensity: Profile,
     *,
     structure: str,
@@ -134,7 +135,7 @@ def assess(
 ) -> Plan:
     """Return the plan of a detector and a mean intensity: the part without files.
 
-    ``background`` [P] in photons per pixel; ``intensity`` maps |s| (Å⁻¹) to electrons².
+    ``background`` in photons per pixel; ``intensity`` maps |s| (Å⁻¹) to electrons².
     """
     good, D = detector.good, diameter_angstrom
     radius = np.linalg.norm(detector.s[good], axis=1)
@@ -169,8 +170,8 @@ def assess(
     )
 
 
-def edge_resolution(s: np.ndarray) -> float | None:
-    """Return d (Å) that usable pixels ``s`` [P, 3] reach in every direction around the beam.
+def edge_resolution(s: Float[np.ndarray, "P 3"]) -> float | None:
+    """Return d (Å) that usable pixels ``s`` reach in every direction around the beam.
 
     The least of the largest |s| in 36 sectors, each with its opposite; None if one is empty.
     """

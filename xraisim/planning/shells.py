@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
 
 from xraisim.core import so3
 from xraisim.core.radial import shells_between, sum_by_shell
@@ -59,18 +60,24 @@ class Shell:
         return max(self.patterns_for_photons, self.patterns_for_coverage)
 
 
-def shell_edges(s_min: float, s_max: float, diameter_angstrom: float) -> np.ndarray:
+def shell_edges(
+    s_min: float, s_max: float, diameter_angstrom: float
+) -> Float64[np.ndarray, "edges"]:
     """Return the edges (Å⁻¹) of equally wide shells: 16, or fewer where 1/D is wider."""
     number = max(1, min(_MOST_SHELLS, int((s_max - s_min) * diameter_angstrom)))
     return np.linspace(s_min, s_max, number + 1)
 
 
 def shells(
-    radius: np.ndarray, values: np.ndarray, diameter: float, wavelength: float, correlation: float
+    radius: Float[np.ndarray, "P"],
+    values: Float[np.ndarray, "4 P"],
+    diameter: float,
+    wavelength: float,
+    correlation: float,
 ) -> tuple[Shell, ...]:
-    """Return the shells, going outwards, of usable pixels at |s| = ``radius`` [P], Å⁻¹.
+    """Return the shells, going outwards, of usable pixels at |s| = ``radius``, Å⁻¹.
 
-    ``values`` [4, P]: expected photons, background photons, area on the Ewald sphere in Å⁻², and
+    ``values``: expected photons, background photons, area on the Ewald sphere in Å⁻², and
     what the pixel tells of the orientation in nats.
     """
     edges = shell_edges(float(radius.min()), float(radius.max()), diameter)
@@ -93,14 +100,14 @@ def shells(
 
 
 def _shell(
-    edges: np.ndarray,
+    edges: Float64[np.ndarray, "2"],
     pixels: int,
-    sums: np.ndarray,
+    sums: Float64[np.ndarray, "4"],
     diameter: float,
     wavelength: float,
     correlation: float,
 ) -> Shell:
-    """Return a shell from what its pixels add up to, ``sums`` [4]; the nats are those so far."""
+    """Return a shell from what its pixels add up to, ``sums``; the nats are those so far."""
     inner, outer = (float(edge) for edge in edges)
     photons, background, area, nats = (float(value) for value in sums)
     middle = (inner + outer) / 2

@@ -10,13 +10,14 @@ import re
 
 import gemmi
 import numpy as np
+from jaxtyping import Float64
 
 from xraisim.core.errors import StructureError
 
 _MOST_OPERATORS = 100_000  # the largest in the archive has 1,680
 _SHEAR = 0.01  # of a matrix's rows; files round to six digits
 
-Operator = tuple[np.ndarray, np.ndarray]
+Operator = tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]
 Part = tuple[set[str], list[Operator]]  # the chains that its operators copy
 
 
@@ -92,7 +93,7 @@ def _as_arrays(transform: gemmi.Transform) -> Operator:
     return _rigid(np.array(transform.mat.tolist()), np.array(transform.vec.tolist()))
 
 
-def _rigid(matrix: np.ndarray, vector: np.ndarray) -> Operator:
+def _rigid(matrix: Float64[np.ndarray, "3 3"], vector: Float64[np.ndarray, "3"]) -> Operator:
     """Return the operator; raises :class:`StructureError` unless it turns and shifts alone."""
     values = [*matrix.reshape(-1), *vector]
     if not np.isfinite(values).all() or np.abs(matrix @ matrix.T - np.eye(3)).max() > _SHEAR:

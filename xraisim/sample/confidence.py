@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gemmi
 import numpy as np
+from jaxtyping import Float32
 
 from xraisim.sample.notices import notice
 from xraisim.sample.residues import residue_numbers
@@ -20,8 +21,10 @@ _FEWEST_RESIDUES = 10
 _LIKELY_MEAN = 50.0
 
 
-def b_factors(file: StructureFile, flat: gemmi.FlatStructure, path: Path) -> np.ndarray:
-    """Return B of every atom, Å², float32 [N]: 0 where the file says that it holds scores instead.
+def b_factors(
+    file: StructureFile, flat: gemmi.FlatStructure, path: Path
+) -> Float32[np.ndarray, "N"]:
+    """Return B of every atom, Å²: 0 where the file says that it holds scores instead.
 
     Says so, and also where the values only look like scores, which are kept.
     """

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gemmi
 import numpy as np
+from jaxtyping import Bool, Int16
 
 from xraisim.core.errors import StructureError
 from xraisim.sample.notices import notice
@@ -13,12 +14,14 @@ from xraisim.scattering.form_factors import HEAVIEST_ELEMENT
 _IN_POLYMERS = "HDCNOPS"  # what the standard residues are made of
 
 
-def atomic_numbers(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> np.ndarray:
-    """Return Z of every atom, int16 [N]; deuterium's is hydrogen's, 0 where it is unknown.
+def atomic_numbers(
+    flat: gemmi.FlatStructure, keep: Bool[np.ndarray, "N"], path: Path
+) -> Int16[np.ndarray, "N"]:
+    """Return Z of every atom; deuterium's is hydrogen's, 0 where it is unknown.
 
     gemmi numbers deuterium behind the last element. Names that begin a column too far to the left
     (``CA`` of an alpha carbon for calcium) are read as the residue has it, with a warning. Raises
-    :class:`StructureError` if an element of the atoms in ``keep``, bool [N], cannot be used.
+    :class:`StructureError` if an element of the atoms in ``keep`` cannot be used.
     """
     symbols, inverse = np.unique(np.asarray(flat.element_names), return_inverse=True)
     known = [gemmi.Element(symbol.decode().strip("\0 ")).atomic_number for symbol in symbols]
@@ -37,7 +40,12 @@ def atomic_numbers(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> n
     return numbers
 
 
-def _correct(numbers: np.ndarray, flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> None:
+def _correct(
+    numbers: Int16[np.ndarray, "N"],
+    flat: gemmi.FlatStructure,
+    keep: Bool[np.ndarray, "N"],
+    path: Path,
+) -> None:
     """Replace elements that a standard residue does not have by the first letter of the name."""
     usual = [gemmi.Element(symbol).atomic_number for symbol in _IN_POLYMERS]
     residues, names, corrected = np.asarray(flat.residue_names), np.asarray(flat.atom_names), 0

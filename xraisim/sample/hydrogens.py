@@ -8,14 +8,17 @@ right to about 1 Å, so for resolutions of some 3 Å and lower.
 
 import gemmi
 import numpy as np
+from jaxtyping import Float64, Int
 
 from xraisim.sample.residues import residue_numbers
 
 _MOST_PER_ATOM = 3.0  # of a residue of which only a few atoms were seen
 
 
-def missing_hydrogens(flat: gemmi.FlatStructure, elements: np.ndarray) -> np.ndarray:
-    """Return how many hydrogens to add at every atom, of Z ``elements`` [N], float64 [N].
+def missing_hydrogens(
+    flat: gemmi.FlatStructure, elements: Int[np.ndarray, "N"]
+) -> Float64[np.ndarray, "N"]:
+    """Return how many hydrogens to add at every atom, of Z ``elements``.
 
     Zero in residues that have hydrogens, and at atoms that are hydrogen. Atoms of occupancy below 1
     (alternate locations) get their part.

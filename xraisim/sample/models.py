@@ -9,6 +9,7 @@ from pathlib import Path
 
 import gemmi
 import numpy as np
+from jaxtyping import Bool, Float, Int, Int64
 from scipy.spatial import KDTree
 
 from xraisim.sample.notices import notice
@@ -20,8 +21,8 @@ _MOST_CLASHES = 0.01
 _SAMPLED = 200_000
 
 
-def particle(flat: gemmi.FlatStructure, path: Path, *, copies: bool) -> np.ndarray:
-    """Return which atoms make up the particle, bool [N]: the first model, or all. Says which.
+def particle(flat: gemmi.FlatStructure, path: Path, *, copies: bool) -> Bool[np.ndarray, "N"]:
+    """Return which atoms make up the particle: the first model, or all. Says which.
 
     All models are taken if they do not overlap and are copies of each other, or the file is named
     like that of an assembly; never without ``copies``.
@@ -48,7 +49,7 @@ def particle(flat: gemmi.FlatStructure, path: Path, *, copies: bool) -> np.ndarr
     return number == models[0]
 
 
-def _apart(positions: np.ndarray, number: np.ndarray) -> bool:
+def _apart(positions: Float[np.ndarray, "N 3"], number: Int[np.ndarray, "N"]) -> bool:
     """Whether hardly any atom has one of another model for its nearest neighbour, in its place."""
     chosen = np.linspace(0, len(positions) - 1, min(len(positions), _SAMPLED)).astype(int)
     tree = KDTree(positions)
@@ -59,7 +60,9 @@ def _apart(positions: np.ndarray, number: np.ndarray) -> bool:
     return bool(other.any(1).mean() <= _MOST_CLASHES)
 
 
-def _congruent(flat: gemmi.FlatStructure, one: np.ndarray, other: np.ndarray) -> bool:
+def _congruent(
+    flat: gemmi.FlatStructure, one: Int64[np.ndarray, "_"], other: Int64[np.ndarray, "_"]
+) -> bool:
     """Whether two sets of atoms differ by a rotation and a shift alone (Kabsch 1976)."""
     elements = np.asarray(flat.elements)
     if len(one) != len(other) or (elements[one] != elements[other]).any():

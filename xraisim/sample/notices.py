@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gemmi
 import numpy as np
+from jaxtyping import Bool, Float
 from scipy.spatial import KDTree
 
 from xraisim.sample.residues import names
@@ -20,8 +21,13 @@ def notice(path: Path, text: str) -> None:
     warnings.warn(f"{path}: {text}", stacklevel=3)
 
 
-def look_over(flat: gemmi.FlatStructure, keep: np.ndarray, outer: np.ndarray, path: Path) -> None:
-    """Say what is odd about the atoms in ``keep``, bool [N], the outermost at ``outer`` [H, 3]."""
+def look_over(
+    flat: gemmi.FlatStructure,
+    keep: Bool[np.ndarray, "N"],
+    outer: Float[np.ndarray, "H 3"],
+    path: Path,
+) -> None:
+    """Say what is odd about the atoms in ``keep``, the outermost at ``outer``."""
     _occupancies(flat, keep, path)
     _alternates(flat, keep, path)
     _coincidences(flat, keep, path)
@@ -31,7 +37,7 @@ def look_over(flat: gemmi.FlatStructure, keep: np.ndarray, outer: np.ndarray, pa
         notice(path, f"{negative:,} atoms have a B factor below 0; it is taken as 0")
 
 
-def _occupancies(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> None:
+def _occupancies(flat: gemmi.FlatStructure, keep: Bool[np.ndarray, "N"], path: Path) -> None:
     occupancy = flat.occ[keep]
     if above := int((occupancy > 1).sum()):
         notice(
@@ -41,7 +47,7 @@ def _occupancies(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> Non
         )
 
 
-def _alternates(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> None:
+def _alternates(flat: gemmi.FlatStructure, keep: Bool[np.ndarray, "N"], path: Path) -> None:
     """Say where alternate locations of an atom add up to more than one."""
     sites = np.flatnonzero(keep & (np.asarray(flat.altlocs) != 0))
     if not len(sites):
@@ -59,7 +65,7 @@ def _alternates(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> None
         )
 
 
-def _coincidences(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> None:
+def _coincidences(flat: gemmi.FlatStructure, keep: Bool[np.ndarray, "N"], path: Path) -> None:
     """Say where more than one atom is at a place, to the thousandth of an Å."""
     places = np.round(flat.pos[keep] * 1000).astype(np.int64)
     order = np.lexsort(places.T)
@@ -74,7 +80,9 @@ def _coincidences(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> No
         )
 
 
-def _strays(positions: np.ndarray, outer: np.ndarray, path: Path) -> None:
+def _strays(
+    positions: Float[np.ndarray, "n 3"], outer: Float[np.ndarray, "H 3"], path: Path
+) -> None:
     """Say that an outermost atom is far from all others, which would set the diameter."""
     if len(positions) < _FEWEST_FOR_A_STRAY:
         return
@@ -87,7 +95,7 @@ def _strays(positions: np.ndarray, outer: np.ndarray, path: Path) -> None:
         )
 
 
-def _trace(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> None:
+def _trace(flat: gemmi.FlatStructure, keep: Bool[np.ndarray, "N"], path: Path) -> None:
     """Say that only one atom of each residue is there, so most electrons are missing."""
     found, inverse = np.unique(names(flat.residue_names)[keep], return_inverse=True)
     tabulated = [gemmi.find_tabulated_residue(name) for name in found.tolist()]

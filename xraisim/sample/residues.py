@@ -4,10 +4,11 @@ from typing import Any
 
 import gemmi
 import numpy as np
+from jaxtyping import Int64, Shaped
 
 
-def residue_numbers(flat: gemmi.FlatStructure) -> np.ndarray:
-    """Return which residue every atom belongs to, counted from 0 in the file's order, int64 [N]."""
+def residue_numbers(flat: gemmi.FlatStructure) -> Int64[np.ndarray, "N"]:
+    """Return which residue every atom belongs to, counted from 0 in the file's order."""
     columns = (flat.model_num, flat.residue_names, flat.chain_ids, flat.resnums, flat.icodes)
     new = np.zeros(len(flat.pos), bool)
     for column in columns:
@@ -16,7 +17,7 @@ def residue_numbers(flat: gemmi.FlatStructure) -> np.ndarray:
     return np.cumsum(new)
 
 
-def names(codes: Any) -> np.ndarray:
-    """Decode gemmi's fixed-width character arrays [N, width] to strings [N]."""
+def names(codes: Any) -> Shaped[np.ndarray, "N"]:
+    """Decode gemmi's fixed-width character arrays [N, width] to strings."""
     letters = np.ascontiguousarray(codes)
     return letters.view(f"S{letters.shape[1]}")[:, 0].astype(str)

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Annotated
 
 import numpy as np
+from jaxtyping import Complex64, Float, Float64
 from scipy.spatial import ConvexHull
 
 from xraisim.core.errors import ConfigError
@@ -62,8 +63,8 @@ class Body(Settings):
         return material.electrons_per_angstrom3(photon_energy_ev)
 
     @cached_property
-    def corners(self) -> np.ndarray:
-        """Corners in Å, float64 [C, 3]; none for a sphere."""
+    def corners(self) -> Float64[np.ndarray, "C 3"]:
+        """Corners in Å; none for a sphere."""
         half = self.size_angstrom / 2
         if self.shape == "cube":
             return half * np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
@@ -94,10 +95,15 @@ class Body(Settings):
         """F(0) without anomalous terms."""
         return self.density(None).real * self.volume_angstrom3
 
-    def transform(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Return ∫ exp(2πi s·r) d³r over the body, Å³, float64; real, since r and −r are alike.
+    def transform(
+        self,
+        x: Float[np.ndarray, "*#shape"],
+        y: Float[np.ndarray, "*#shape"],
+        z: Float[np.ndarray, "*#shape"],
+    ) -> Float64[np.ndarray, "*shape"]:
+        """Return ∫ exp(2πi s·r) d³r over the body, Å³; real, since r and −r are alike.
 
-        ``x``, ``y``, ``z`` are components of s in Å⁻¹ that broadcast to one shape.
+        ``x``, ``y``, ``z`` are components of s in Å⁻¹.
         """
         if self.shape == "sphere":
             return self.volume_angstrom3 * _ball(
@@ -112,7 +118,9 @@ class Body(Settings):
         """Return what the body scatters (:class:`xraisim.scattering.friedel.Scatterer`)."""
         density = self.density(photon_energy_ev)
 
-        def on_slab(slab: Slab) -> tuple[np.ndarray, np.ndarray | None]:
+        def on_slab(
+            slab: Slab,
+        ) -> tuple[Complex64[np.ndarray, "x y z"], Complex64[np.ndarray, "x y z"] | None]:
             value = self.transform(*slab.axes).astype(np.float32)
             B = (density.imag * value).astype(np.complex64) if density.imag else None
             return (density.real * value).astype(np.complex64), B
@@ -121,11 +129,14 @@ class Body(Settings):
 
 
 def polyhedron_transform(
-    corners: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray
-) -> np.ndarray:
-    """Return Re ∫ exp(2πi s·r) d³r over a convex polyhedron around the origin, Å³, float64.
+    corners: Float64[np.ndarray, "C 3"],
+    x: Float[np.ndarray, "*#shape"],
+    y: Float[np.ndarray, "*#shape"],
+    z: Float[np.ndarray, "*#shape"],
+) -> Float64[np.ndarray, "*shape"]:
+    """Return Re ∫ exp(2πi s·r) d³r over a convex polyhedron around the origin, Å³.
 
-    ``corners`` [C, 3] Å; ``x``, ``y``, ``z`` in Å⁻¹ broadcast to the result's shape.
+    ``corners`` in Å; ``x``, ``y``, ``z`` in Å⁻¹.
     """
     hull = ConvexHull(corners)
     triangles = corners[hull.simplices]
@@ -139,7 +150,7 @@ def polyhedron_transform(
     return out.reshape(shape)
 
 
-def _ball(x: np.ndarray) -> np.ndarray:
+def _ball(x: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
     """Return 3(sin x − x cos x)/x³, by its series below 0.3 (the next term is under 1e-12)."""
     small = x < 0.3
     near = np.where(small, x, 0.0) ** 2

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import gemmi
 import numpy as np
+from jaxtyping import Bool, Complex64, Float32, Float64, Int, Int64
 
 from xraisim.core.settings import Range, Settings
 from xraisim.sample.kernels.solvent import mark_balls, shrink
@@ -56,13 +57,13 @@ class Solvent(Settings, table="solvent"):
 class Hydrated:
     """Atoms in water: voxels of edge ``voxel_angstrom`` whose densities add to what atoms scatter.
 
-    ``voxels`` float32 [M, 3], centres in Å; ``contrast`` float32 [M], electrons/Å³, negative where
+    ``voxels``: centres in Å; ``contrast`` in electrons/Å³, negative where
     water is displaced. Made by :func:`hydrate`.
     """
 
     atoms: Atoms
-    voxels: np.ndarray
-    contrast: np.ndarray
+    voxels: Float32[np.ndarray, "M 3"]
+    contrast: Float32[np.ndarray, "M"]
     voxel_angstrom: float
 
     @cached_property
@@ -82,15 +83,17 @@ class Hydrated:
         """Return what the particle scatters in water (:class:`Scatterer`)."""
         atomic = self.atoms.amplitude(s_max, photon_energy_ev)
 
-        def on_slab(slab: Slab) -> tuple[np.ndarray, np.ndarray | None]:
+        def on_slab(
+            slab: Slab,
+        ) -> tuple[Complex64[np.ndarray, "x y z"], Complex64[np.ndarray, "x y z"] | None]:
             A, B = atomic(slab)
             A += self.voxel_transform(slab)
             return A, B
 
         return on_slab
 
-    def voxel_transform(self, slab: Slab) -> np.ndarray:
-        """Return the voxels' F(s) on a slab, complex64, electrons; each a cube, not a point."""
+    def voxel_transform(self, slab: Slab) -> Complex64[np.ndarray, "x y z"]:
+        """Return the voxels' F(s) on a slab, electrons; each a cube, not a point."""
         total = np.zeros(slab.shape, np.complex64)
         for start in range(0, len(self.voxels), _CHUNK_VOXELS):
             chunk = slice(start, start + _CHUNK_VOXELS)
@@ -112,8 +115,8 @@ def hydrate(atoms: Atoms, solvent: Solvent) -> Hydrated:
     high = np.ceil((atoms.positions.max(0) + margin) / edge).astype(int) + 1
     voxels, contrast = [], []
     for first in range(low[0], high[0] + 1, _BLOCK_PLANES):
-        last = min(first + _BLOCK_PLANES - 1, high[0])
-        corner, shape = (first, *low[1:]), (last - first + 1, *(high - low + 1)[1:])
+        last = min(first + _BLOCK_PLANES - 1, int(high[0]))
+        corner, shape = (first, *low[1:]), (last - first + 1, *(high - low + 1)[1:].tolist())
         place = atoms.positions[:, 0] / edge
         near = (place > first - margin / edge) & (place < last + margin / edge)
         for occupied, density in _regions(atoms, near, solvent, np.array(corner), shape):
@@ -129,9 +132,13 @@ def hydrate(atoms: Atoms, solvent: Solvent) -> Hydrated:
 
 
 def _regions(
-    atoms: Atoms, near: np.ndarray, solvent: Solvent, corner: np.ndarray, shape: tuple[int, ...]
-) -> Iterator[tuple[np.ndarray, float]]:
-    """Yield the mask and the hydration layer in a block, bool of ``shape``, and their contrasts."""
+    atoms: Atoms,
+    near: Bool[np.ndarray, "N"],
+    solvent: Solvent,
+    corner: Int64[np.ndarray, "3"],
+    shape: tuple[int, ...],
+) -> Iterator[tuple[Bool[np.ndarray, "x y z"], float]]:
+    """Yield the mask and the hydration layer in a block of ``shape``, and their contrasts."""
     edge = solvent.voxel_angstrom
     # The outside begins about halfway between the last voxel inside and the first one outside.
     shrinkage = solvent.shrink_angstrom / edge + 0.5
@@ -149,8 +156,8 @@ def _regions(
         yield (block & ~mask)[inner], solvent.shell_contrast
 
 
-def vdw_radii_angstrom(elements: np.ndarray) -> np.ndarray:
-    """Return the van der Waals radius of every atom, Å, float64 [N] (gemmi's table)."""
+def vdw_radii_angstrom(elements: Int[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
+    """Return the van der Waals radius of every atom, Å (gemmi's table)."""
     unique, inverse = np.unique(elements, return_inverse=True)
     radii = np.array([gemmi.Element(int(z)).vdw_r for z in unique])
     return radii[inverse.reshape(-1)]

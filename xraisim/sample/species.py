@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 
 from xraisim.core.errors import ConfigError
 from xraisim.core.settings import NotNegative, Positive, Settings, Whole
@@ -153,7 +154,7 @@ def conformations(
     return tuple(out)
 
 
-def abundances(species: Sequence[Species]) -> np.ndarray:
-    """Return the weights scaled to add up to 1, float64 [M]."""
+def abundances(species: Sequence[Species]) -> Float64[np.ndarray, "M"]:
+    """Return the weights scaled to add up to 1."""
     weights = np.array([one.weight for one in species])
     return weights / weights.sum()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gemmi
 import numpy as np
+from jaxtyping import Bool, Float, Float64, Int, Int32, Shaped
 from scipy.spatial import ConvexHull, QhullError
 
 from xraisim.core.errors import StructureError, reads
@@ -33,14 +34,14 @@ _FARTHEST_ANGSTROM = 1e5  # whole cells are smaller
 class Atoms:
     """Atoms of one particle, centred on the middle of the ball that encloses them.
 
-    ``positions`` float64 [N, 3] Å; ``elements`` int16 [N], atomic numbers; ``occupancy``
-    float32 [N]; ``b_iso`` float32 [N] Å².
+    ``positions`` in Å, ``elements``: atomic numbers, ``b_iso`` in Å²; of a file float64, int16 and
+    float32, for there may be tens of millions.
     """
 
-    positions: np.ndarray
-    elements: np.ndarray
-    occupancy: np.ndarray
-    b_iso: np.ndarray
+    positions: Float[np.ndarray, "N 3"]
+    elements: Int[np.ndarray, "N"]
+    occupancy: Float[np.ndarray, "N"]
+    b_iso: Float[np.ndarray, "N"]
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -51,8 +52,8 @@ class Atoms:
         return 2 * float(np.sqrt((self.positions**2).sum(1).max()))
 
     @cached_property
-    def point_electrons(self) -> np.ndarray:
-        """Occupancy times f₀(0) of every atom, float64 [N]."""
+    def point_electrons(self) -> Float64[np.ndarray, "N"]:
+        """Occupancy times f₀(0) of every atom."""
         unique, inverse = np.unique(self.elements, return_inverse=True)
         at_zero = [profile(int(z), 0.0, np.zeros(1), None)[0].real for z in unique]
         return self.occupancy * np.array(at_zero)[inverse.reshape(-1)]
@@ -119,8 +120,8 @@ def read_atoms(
     return _with_hydrogens(atoms, missing_hydrogens(flat, elements)[index])
 
 
-def _with_hydrogens(atoms: Atoms, number: np.ndarray) -> Atoms:
-    """Return the atoms and, at each, ``number`` [N] hydrogens."""
+def _with_hydrogens(atoms: Atoms, number: Float[np.ndarray, "N"]) -> Atoms:
+    """Return the atoms and, at each, ``number`` hydrogens."""
     bearing = number > 0
     return Atoms(
         positions=np.concatenate([atoms.positions, atoms.positions[bearing]]),
@@ -137,7 +138,7 @@ def _flat(structure: gemmi.Structure, path: Path) -> gemmi.FlatStructure:
         raise StructureError(f"{path}: {error}; shorten the names") from error
 
 
-def _select(chains: np.ndarray, patterns: str, path: Path) -> np.ndarray:
+def _select(chains: Shaped[np.ndarray, "N"], patterns: str, path: Path) -> Bool[np.ndarray, "N"]:
     """Return which atoms are in a chain that matches; every pattern has to match one."""
     present = list(dict.fromkeys(chains.tolist()))
     chosen: set[str] = set()
@@ -152,7 +153,7 @@ def _select(chains: np.ndarray, patterns: str, path: Path) -> np.ndarray:
     return np.isin(chains, list(chosen))
 
 
-def _check_numbers(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> None:
+def _check_numbers(flat: gemmi.FlatStructure, keep: Bool[np.ndarray, "N"], path: Path) -> None:
     """Raise :class:`StructureError` for numbers that no atom has."""
     bad = ~np.isfinite(np.column_stack([flat.pos, flat.occ, flat.b_iso])).all(1)
     for wrong, why in (
@@ -170,8 +171,10 @@ def _check_numbers(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> N
             )
 
 
-def _occupied(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> np.ndarray:
-    """Return which atoms are there, bool [N]; says how many of ``keep`` are not."""
+def _occupied(
+    flat: gemmi.FlatStructure, keep: Bool[np.ndarray, "N"], path: Path
+) -> Bool[np.ndarray, "N"]:
+    """Return which atoms are there; says how many of ``keep`` are not."""
     occupied = flat.occ > 0
     absent = int((keep & ~occupied).sum())
     if absent == keep.sum():
@@ -183,7 +186,7 @@ def _occupied(flat: gemmi.FlatStructure, keep: np.ndarray, path: Path) -> np.nda
 
 def _parts(
     file: StructureFile, flat: gemmi.FlatStructure, assembly: str
-) -> tuple[list[Part], np.ndarray]:
+) -> tuple[list[Part], Shaped[np.ndarray, "N"]]:
     """Return the parts of an assembly, and what they name of every atom."""
     if file.block is not None:
         return assemblies.from_mmcif(file.block, assembly), names(flat.subchains)
@@ -191,8 +194,12 @@ def _parts(
 
 
 def _assemble(
-    index: np.ndarray, positions: np.ndarray, labels: np.ndarray, parts: list[Part], path: Path
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    index: Int32[np.ndarray, "n"],
+    positions: Float64[np.ndarray, "n 3"],
+    labels: Shaped[np.ndarray, "n"],
+    parts: list[Part],
+    path: Path,
+) -> tuple[Int32[np.ndarray, "N"], Float64[np.ndarray, "N 3"], Float64[np.ndarray, "_ 3"]]:
     """Return source atom numbers and positions of all copies, and the positions that may be outer.
 
     Large capsids have tens of millions of copies: they are written in place, and the outermost are
@@ -216,7 +223,7 @@ def _assemble(
     return indices, placed, np.concatenate(outer)
 
 
-def _outermost(positions: np.ndarray) -> np.ndarray:
+def _outermost(positions: Float[np.ndarray, "N 3"]) -> Int[np.ndarray, "_"]:
     """Return the indices of the corners of the convex hull, the only ones that can be farthest."""
     try:
         return ConvexHull(positions).vertices
@@ -224,8 +231,8 @@ def _outermost(positions: np.ndarray) -> np.ndarray:
         return np.arange(len(positions))
 
 
-def enclosing_centre(positions: np.ndarray) -> np.ndarray:
-    """Return the centre of the smallest enclosing ball of [N, 3] (Bădoiu & Clarkson 2003).
+def enclosing_centre(positions: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "3"]:
+    """Return the centre of the smallest enclosing ball (Bădoiu & Clarkson 2003).
 
     Step k moves towards the farthest atom by 1/(k+1) of the way, and the radius ends within a
     fraction of order 1/k of the smallest.

@@ -2,6 +2,7 @@
 
 import gemmi
 import numpy as np
+from jaxtyping import Complex128, Float, Float64, Integer
 
 from xraisim.core.errors import StructureError
 
@@ -11,9 +12,9 @@ IT92_LIMIT_PER_ANGSTROM = 4.0  # sinθ/λ = 2 Å⁻¹, the end of the tables' va
 
 
 def profile(
-    element: int, b_iso: float, s: np.ndarray, photon_energy_ev: float | None
-) -> np.ndarray:
-    """Return (f₀(s) + f′ + i f″) exp(−B s²/4) in electrons, complex128 with the shape of ``s``.
+    element: int, b_iso: float, s: Float[np.ndarray, "*shape"], photon_energy_ev: float | None
+) -> Complex128[np.ndarray, "*shape"]:
+    """Return (f₀(s) + f′ + i f″) exp(−B s²/4) in electrons.
 
     ``element`` is the atomic number, which gemmi's number of deuterium is not. ``s`` in Å⁻¹,
     ``b_iso`` in Å². f₀ from the International Tables (1992, C, table 6.1.1.4), f′ and f″ by Cromer
@@ -53,14 +54,22 @@ class RadialBasis:
     _TOLERANCE = 3e-5
 
     def __init__(
-        self, elements: np.ndarray, b_iso: np.ndarray, s_max: float, energy_ev: float | None
+        self,
+        elements: Integer[np.ndarray, "N"],
+        b_iso: Float[np.ndarray, "N"],
+        s_max: float,
+        energy_ev: float | None,
     ) -> None:
-        """Make the functions for atoms (``elements``, ``b_iso`` [N]) up to ``s_max`` (Å⁻¹)."""
+        """Make the functions for atoms of ``elements`` and ``b_iso`` up to ``s_max`` (Å⁻¹)."""
         self.s_max, self._energy = s_max, energy_ev
         self.s = s_max * np.sqrt(np.linspace(0, 1, self._POINTS))
         b_values = np.unique(np.linspace(b_iso.min(), b_iso.max(), self._B_SAMPLES))
         table = np.array(
-            [profile(z, b, self.s, energy_ev) for z in np.unique(elements) for b in b_values]
+            [
+                profile(int(z), float(b), self.s, energy_ev)
+                for z in np.unique(elements)
+                for b in b_values
+            ]
         )
         table /= np.abs(table).max(1, keepdims=True)
         _, weight, basis = np.linalg.svd(np.hstack([table.real, table.imag]), full_matrices=False)
@@ -69,8 +78,10 @@ class RadialBasis:
         #: the real part of their products
         self.functions = basis[:rank, : self._POINTS] + 1j * basis[:rank, self._POINTS :]
 
-    def strengths(self, elements: np.ndarray, b_iso: np.ndarray) -> np.ndarray:
-        """Return float64 [rank, N]: each profile (``elements``, ``b_iso`` [N]) in the functions."""
+    def strengths(
+        self, elements: Integer[np.ndarray, "N"], b_iso: Float[np.ndarray, "N"]
+    ) -> Float64[np.ndarray, "rank N"]:
+        """Return each profile, of ``elements`` and ``b_iso``, in the functions."""
         out = np.empty((len(self.functions), len(elements)))
         for z in np.unique(elements):
             chosen = np.flatnonzero(elements == z)

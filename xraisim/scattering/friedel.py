@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numba
 import numpy as np
+from jaxtyping import Complex64, Float32, Float64
 
 from xraisim.core.errors import SamplingError
 
@@ -35,23 +36,30 @@ class Slab:
         return self.planes, 2 * self.reach + 1, 2 * self.reach + 1
 
     @property
-    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """s_x, s_y and s_z in Å⁻¹, float64, shaped to broadcast to ``shape``."""
+    def axes(
+        self,
+    ) -> tuple[
+        Float64[np.ndarray, "x 1 1"], Float64[np.ndarray, "1 y 1"], Float64[np.ndarray, "1 1 z"]
+    ]:
+        """s_x, s_y and s_z in Å⁻¹, shaped to broadcast to ``shape``."""
         x = self.spacing * np.arange(self.first, self.first + self.planes, dtype=np.float64)
         y = self.spacing * np.arange(-self.reach, self.reach + 1, dtype=np.float64)
         return x[:, None, None], y[None, :, None], y[None, None, :]
 
     @property
-    def squared(self) -> np.ndarray:
-        """|s|² in Å⁻², float32 of the slab's shape."""
+    def squared(self) -> Float32[np.ndarray, "x y z"]:
+        """|s|² in Å⁻² at every point."""
         x, y, z = (axis.astype(np.float32) ** 2 for axis in self.axes)
         return x + y + z
 
 
-#: A and B on a slab, complex64, electrons; B is None where nothing absorbs
-Amplitude = Callable[[Slab], tuple[np.ndarray, np.ndarray | None]]
+#: A and B on a slab, electrons; B is None where nothing absorbs
+Amplitude = Callable[
+    [Slab], tuple[Complex64[np.ndarray, "x y z"], Complex64[np.ndarray, "x y z"] | None]
+]
 
 
+@runtime_checkable
 class Scatterer(Protocol):
     """A particle around the origin: atoms, a homogeneous body, or atoms in water."""
 
@@ -91,8 +99,8 @@ def for_each_slab(work: Callable[[Slab], None], pieces: Iterator[Slab]) -> None:
             pass
 
 
-def full_cube(half: Amplitude, grid: int, spacing: float) -> np.ndarray:
-    """Return F at s = (index − G//2)·``spacing``, complex64 [G, G, G], from its half.
+def full_cube(half: Amplitude, grid: int, spacing: float) -> Complex64[np.ndarray, "G G G"]:
+    """Return F at s = (index − G//2)·``spacing`` from its half.
 
     Raises :class:`SamplingError` unless ``grid`` is odd and at least 3.
     """

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64
 
 from xraisim.core.errors import SamplingError
 from xraisim.scattering.friedel import Scatterer, Slab, for_each_slab, slabs
@@ -27,13 +28,13 @@ _SMALLEST_DIAMETER_ANGSTROM = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class IntensitySpline:
-    """B-spline coefficients of |F(s)|² (electrons²), float32 [G, G, G], s = 0 at G // 2.
+    """B-spline coefficients of |F(s)|² (electrons²), s = 0 at G // 2.
 
     ``spacing`` in Å⁻¹. The coefficients are not values of |F|² and may be negative; their spline is
     :func:`look_up`.
     """
 
-    coefficients: np.ndarray
+    coefficients: Float32[np.ndarray, "G G G"]
     spacing: float
     s_max: float
 
@@ -43,8 +44,8 @@ class IntensitySpline:
         return self.coefficients.shape[0]
 
 
-def look_up(volume: IntensitySpline, s: np.ndarray) -> np.ndarray:
-    """Return |F(s)|² in electrons² at ``s`` [P, 3] (Å⁻¹), float64: the plain form of the draw's."""
+def look_up(volume: IntensitySpline, s: Float[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P"]:
+    """Return |F(s)|² in electrons² at ``s`` (Å⁻¹): the plain form of the draw's."""
     position = s / volume.spacing + volume.grid // 2
     middle = np.floor(position + 0.5).astype(int)
     t = position - middle
@@ -98,8 +99,8 @@ def intensity_spline(
 
 def intensity_cube(
     scatterer: Scatterer, grid: int, spacing: float, photon_energy_ev: float | None
-) -> np.ndarray:
-    """Return |F(s)|² at s = (index − G//2)·``spacing``, float32 [G, G, G], electrons².
+) -> Float32[np.ndarray, "G G G"]:
+    """Return |F(s)|² at s = (index − G//2)·``spacing``, electrons².
 
     Made within the ball that the cube encloses; zero outside.
     """
@@ -120,8 +121,8 @@ def intensity_cube(
     return values
 
 
-def sharpening_taps(voxels_per_speckle: float) -> np.ndarray:
-    """Return a₀ … a₄, float32, with a₀ + 2Σ aₘ cos 2πmu ≈ 1/sinc³(u) for u = x·ds ≤ 1/voxels.
+def sharpening_taps(voxels_per_speckle: float) -> Float32[np.ndarray, "5"]:
+    """Return a₀ … a₄ with a₀ + 2Σ aₘ cos 2πmu ≈ 1/sinc³(u) for u = x·ds ≤ 1/voxels.
 
     Least squares of the product with sinc³, weighted as the autocorrelation of a ball thins out,
     with the sum fixed at 1 so that constants stay as they are.

@@ -7,10 +7,11 @@ different at s and −s; nothing here averages the two.
 
 import math
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import finufft
 import numpy as np
+from jaxtyping import Complex64, Complex128, Float, Int, UInt64
 
 from xraisim.core.errors import SamplingError
 from xraisim.scattering.form_factors import IT92_LIMIT_PER_ANGSTROM, RadialBasis, profile
@@ -21,24 +22,25 @@ _ACCURACY = 2e-5  # of the non-uniform FFT, in float32
 _CHUNK_ATOMS = 2_000_000
 
 
+@runtime_checkable
 class Atoms(Protocol):
     """N atoms around the origin; :class:`xraisim.sample.structure.Atoms` are some."""
 
     @property
-    def positions(self) -> np.ndarray:
-        """float64 [N, 3], Å."""
+    def positions(self) -> Float[np.ndarray, "N 3"]:
+        """Places in Å."""
 
     @property
-    def elements(self) -> np.ndarray:
-        """Atomic numbers, int16 [N]."""
+    def elements(self) -> Int[np.ndarray, "N"]:
+        """Atomic numbers."""
 
     @property
-    def occupancy(self) -> np.ndarray:
-        """float32 [N]."""
+    def occupancy(self) -> Float[np.ndarray, "N"]:
+        """How much of each atom is there."""
 
     @property
-    def b_iso(self) -> np.ndarray:
-        """float32 [N], Å²."""
+    def b_iso(self) -> Float[np.ndarray, "N"]:
+        """B factors in Å²."""
 
     def __len__(self) -> int: ...
 
@@ -53,8 +55,8 @@ def structure_factor_grid(
     photon_energy_ev: float | None,
     *,
     b_factors: bool = True,
-) -> np.ndarray:
-    """Return F(s) at s = (index − G//2)·``spacing`` Å⁻¹, complex64 [G, G, G], electrons.
+) -> Complex64[np.ndarray, "G G G"]:
+    """Return F(s) at s = (index − G//2)·``spacing`` Å⁻¹, electrons.
 
     ``grid`` is odd. f′ and f″ are taken at ``photon_energy_ev``; None leaves them out.
     ``b_factors`` False sets all B to 0. Raises :class:`SamplingError` for an even grid or s beyond
@@ -85,8 +87,10 @@ class AtomicAmplitude:
         elements, b_iso = self._kinds >> 32, self._kinds.astype(np.uint32).view(np.float32)
         self._strengths = self._basis.strengths(elements, b_iso.astype(np.float64))
 
-    def __call__(self, slab: Slab) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return A and B, complex64 of the slab's shape; B is None without f″."""
+    def __call__(
+        self, slab: Slab
+    ) -> tuple[Complex64[np.ndarray, "x y z"], Complex64[np.ndarray, "x y z"] | None]:
+        """Return A and B on the slab; B is None without f″."""
         functions = self._basis.functions.astype(np.complex64)
         absorbs = bool(np.abs(functions.imag).max() > 0)
         A = np.zeros(slab.shape, np.complex64)
@@ -109,17 +113,19 @@ def _chunks(atoms: int) -> Iterator[slice]:
         yield slice(start, start + _CHUNK_ATOMS)
 
 
-def _kind(atoms: Atoms, chunk: slice) -> np.ndarray:
-    """Return one number for each pair of element and B factor (in float32), uint64 [n]."""
+def _kind(atoms: Atoms, chunk: slice) -> UInt64[np.ndarray, "n"]:
+    """Return one number for each pair of element and B factor (in float32)."""
     b_bits = np.ascontiguousarray(atoms.b_iso[chunk], np.float32).view(np.uint32)
     return (atoms.elements[chunk].astype(np.uint64) << np.uint64(32)) | b_bits
 
 
-def transforms(positions: np.ndarray, strengths: np.ndarray, slab: Slab) -> Iterator[np.ndarray]:
-    """Yield T(s) = Σ_j c_j exp(2πi s·r_j) on a slab for every row c of ``strengths`` [K, N].
+def transforms(
+    positions: Float[np.ndarray, "N 3"], strengths: Float[np.ndarray, "K N"], slab: Slab
+) -> Iterator[Complex64[np.ndarray, "x y z"]]:
+    """Yield T(s) = Σ_j c_j exp(2πi s·r_j) on a slab for every row c of ``strengths``.
 
-    ``positions`` [N, 3] in Å. The transform's modes surround 0, so the slab's middle plane is moved
-    there by a phase. The yielded array, complex64, is overwritten by the next.
+    ``positions`` in Å. The transform's modes surround 0, so the slab's middle plane is moved
+    there by a phase. The yielded array is overwritten by the next.
     """
     options: dict[str, Any] = {"nthreads": 1, "upsampfac": 1.25, "showwarn": 0}
     plan = finufft.Plan(1, slab.shape, eps=_ACCURACY, isign=1, dtype="complex64", **options)
@@ -133,9 +139,13 @@ def transforms(positions: np.ndarray, strengths: np.ndarray, slab: Slab) -> Iter
 
 
 def structure_factor_direct(
-    atoms: Atoms, s: np.ndarray, photon_energy_ev: float | None, *, b_factors: bool = True
-) -> np.ndarray:
-    """Return F at ``s`` [P, 3] (Å⁻¹) as a plain sum over atoms, complex128 [P], electrons.
+    atoms: Atoms,
+    s: Float[np.ndarray, "P 3"],
+    photon_energy_ev: float | None,
+    *,
+    b_factors: bool = True,
+) -> Complex128[np.ndarray, "P"]:
+    """Return F at ``s`` (Å⁻¹) as a plain sum over atoms, electrons.
 
     B factors are applied atom by atom, without the grid's radial functions.
     """
@@ -149,7 +159,7 @@ def structure_factor_direct(
     for block in np.array_split(order, max(1, len(order) // 20_000)):
         used, local = np.unique(kind.reshape(-1)[block], return_inverse=True)
         profiles = np.array(
-            [profile(int(pairs[u, 0]), pairs[u, 1], radius, photon_energy_ev) for u in used]
+            [profile(int(pairs[u, 0]), float(pairs[u, 1]), radius, photon_energy_ev) for u in used]
         )
         # Occupancies differ within a kind, so a fractional atom gets a profile of its own.
         positions, weight = atoms.positions[block], atoms.occupancy[block]

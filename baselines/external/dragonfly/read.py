@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from jaxtyping import Float32, Float64
 
 from baselines.external.dragonfly.write import OUTPUT, Input
 from xraisim.core.errors import FormatError, reading
@@ -23,15 +24,14 @@ _NAMES = ("intens", "orientations", "quaternions", "likelihood", "mutual_info")
 class Estimate:
     """The volume (electrons²) and, per pattern, what was found.
 
-    ``orientations`` float32 [N, 4]; ``fluence``, ``loglik`` (nats, without the constant
-    Σ log k!), ``information`` (nats) float64 [N].
+    ``loglik`` in nats, without the constant Σ log k!; ``information`` in nats.
     """
 
     volume: Volume
-    orientations: np.ndarray
-    fluence: np.ndarray
-    loglik: np.ndarray
-    information: np.ndarray
+    orientations: Float32[np.ndarray, "N 4"]
+    fluence: Float64[np.ndarray, "N"]
+    loglik: Float64[np.ndarray, "N"]
+    information: Float64[np.ndarray, "N"]
 
 
 def output_path(folder: Path, iteration: int) -> Path:
@@ -67,7 +67,7 @@ def read_iteration(folder: Path, iteration: int, given: Input) -> Estimate:
     )
 
 
-def log_likelihood(folder: Path, iteration: int, given: Input) -> np.ndarray:
+def log_likelihood(folder: Path, iteration: int, given: Input) -> Float64[np.ndarray, "N"]:
     """Return the posterior mean of LL + log w of every pattern, nats, without Σ log k!.
 
     w is the weight of an orientation; the weights sum to one. K log φ, which Dragonfly leaves out,

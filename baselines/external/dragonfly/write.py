@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from jaxtyping import Bool, Float64, Int32, Int64
 from scipy.special import gammaln
 
 from baselines.external.dragonfly.config import DragonflyConfig
@@ -51,15 +52,15 @@ class Input:
     """What was written, and what is needed to read the result.
 
     ``electrons2``: electrons² that one unit of Dragonfly's intensity stands for; ``spacing``: Å⁻¹
-    per voxel; ``grid``: voxels per edge; ``photons`` K and ``log_factorials`` Σ log k!, float64 per
-    pattern, are of the pixels that orient; ``s_range`` in Å⁻¹, of all pixels written.
+    per voxel; ``grid``: voxels per edge; ``photons`` K and ``log_factorials`` Σ log k! of
+    every pattern are of the pixels that orient; ``s_range`` in Å⁻¹, of all pixels written.
     """
 
     grid: int
     spacing: float
     electrons2: float
-    photons: np.ndarray
-    log_factorials: np.ndarray
+    photons: Float64[np.ndarray, "N"]
+    log_factorials: Float64[np.ndarray, "N"]
     s_range: tuple[float, float]
     diameter_angstrom: float
 
@@ -105,7 +106,9 @@ def write_input(patterns: Path, folder: Path, config: DragonflyConfig) -> Input:
     )
 
 
-def _usable(pixels: Pixels, d_min: float | None) -> tuple[np.ndarray, tuple[float, float]]:
+def _usable(
+    pixels: Pixels, d_min: float | None
+) -> tuple[Int64[np.ndarray, "P"], tuple[float, float]]:
     """Return the detector indices of pixels up to ``d_min`` (Å), ascending, and their |s|."""
     radius = pixels.radius
     # a float32 step to spare, so that the outermost pixel is within its own radius
@@ -132,7 +135,9 @@ def write_start(path: Path, grid: int, highest: float, seed: int) -> None:
         file["intens"] = (highest * values).numpy()
 
 
-def _pixels(whole: DragonflyDetector, kept: np.ndarray, ewald_voxels: float) -> DragonflyDetector:
+def _pixels(
+    whole: DragonflyDetector, kept: Int64[np.ndarray, "P"], ewald_voxels: float
+) -> DragonflyDetector:
     """Return the pixels ``kept`` on a grid of another voxel size.
 
     Those of the rim are merged but orient nothing: their templates would come from voxels that
@@ -153,8 +158,8 @@ def _pixels(whole: DragonflyDetector, kept: np.ndarray, ewald_voxels: float) -> 
 
 
 def _write_photons(
-    path: Path, source: Source, kept: np.ndarray, orients: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    path: Path, source: Source, kept: Int64[np.ndarray, "P"], orients: Bool[np.ndarray, "P"]
+) -> tuple[Float64[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
     """Write the photons on ``kept`` pixels; return K and Σ log k! of those that ``orients`` has."""
     number, place = source.patterns, np.full(source.known.pixels, -1, np.int32)
     place[kept] = np.arange(len(kept), dtype=np.int32)
@@ -176,7 +181,7 @@ def _write_photons(
     return totals, factorials
 
 
-def _on_pixels(photons: Photons, place: np.ndarray) -> Photons:
+def _on_pixels(photons: Photons, place: Int32[np.ndarray, "D"]) -> Photons:
     """Return the photons with pixels numbered by ``place``, those at −1 left out."""
     pixel = place[photons.pixel]
     keep = pixel >= 0

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -73,7 +74,9 @@ def damaged(photons: Photons):
     offsets[2], pixel[11] = offsets[-1] + 9, -1
     yield "steps back", replace(photons, offsets=offsets)
     yield "pixel below 0", replace(photons, pixel=pixel)
-    yield "too few counts", replace(photons, count=photons.count[:-1])
+    few = copy(photons)
+    vars(few)["count"] = photons.count[:-1]  # past the checker of shapes, which is the tests' own
+    yield "too few counts", few
     yield "too few entries", replace(photons, pixel=pixel[:9], count=photons.count[:9])
     yield "no row", replace(photons, offsets=photons.offsets[:0])
     yield "begins late", replace(photons, offsets=photons.offsets + 1)
