@@ -48,4 +48,3 @@ def test_a_named_method_that_is_not_installed_gets_a_row_and_fails_nothing(
     # The record of a machine that has it stays, and this run is made once it is installed here.
     assert json.loads((tmp_path / "records/smoke-dragonfly-0.json").read_text())["error"] == ""
     assert not list((tmp_path / "runs").rglob("record.json"))
-
