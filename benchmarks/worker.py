@@ -229,7 +229,7 @@ def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "config_hash": job.config_hash,
         "config": config.to_mapping(job.task),
-        "versions": machine.versions(),
+        "versions": machine.versions() | METHODS[job.method].versions(),
         "commit": record.checkout_commit(),
         "hardware": machine.hardware(device),
         "patterns": job.dataset.count,
