@@ -65,12 +65,12 @@ def _run_all(
     total, number = len(seeds) * sum(map(len, whole)), 0
     found = []
     for task, completed_by in zip(tasks, whole, strict=True):
-        dataset = _dataset(task, out / task.name / f"data-{task.simulate.seed}", fresh)
+        data = dataset(task, out, fresh=fresh)
         for seed in seeds:
             for method, own in completed_by.items():
                 number += 1
                 job = Job(
-                    task=own, method=method, seed=seed, dataset=dataset,
+                    task=own, method=method, seed=seed, dataset=data,
                     directory=run_directory(out, task.name, method, seed),
                     config_hash=_hash(_settings(own, method), seed),
                 )  # fmt: skip
@@ -100,6 +100,17 @@ def _hash(settings: dict[str, Any], seed: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def hash_of(task: Task, seed: int) -> str:
+    """Return the hash of what the score of a result depends on that was not made here."""
+    whole = config.to_mapping(task)
+    return _hash({key: whole[key] for key in ("simulate", "phase", "score")}, seed)
+
+
+def dataset(task: Task, out: Path, *, fresh: bool = False) -> Dataset:
+    """Return the simulated patterns of a task in a work directory, made unless they are there."""
+    return _dataset(task, out / task.name / f"data-{task.simulate.seed}", fresh)
+
+
 def _dataset(task: Task, directory: Path, fresh: bool) -> Dataset:
     """Return the simulated patterns of a task, made now unless they are there."""
     simulate = config.to_mapping(task)["simulate"]
@@ -113,9 +124,9 @@ def _dataset(task: Task, directory: Path, fresh: bool) -> Dataset:
             return Dataset.from_note(directory, known)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    dataset = worker.simulate(task, directory)
-    write_text(note, to_json(dataset.note() | {"config_hash": config_hash}))
-    return dataset
+    made = worker.simulate(task, directory)
+    write_text(note, to_json(made.note() | {"config_hash": config_hash}))
+    return made
 
 
 def _finished(job: Job, fresh: bool) -> Record | None:
