@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import Distribution, EntryPoint
 from importlib.resources import files
@@ -17,75 +19,58 @@ from benchmarks.methods import METHODS, completed, find_method, installed, plugi
 from benchmarks.task import Task, from_mapping
 from xraisim.core.errors import ConfigError
 
-PACKAGE = '''
-"""Somebody's method: it merges at random orientations, which takes no time."""
-
+STRICT = """
 from dataclasses import dataclass
-from pathlib import Path
-
-import torch
-
-import xraisim
-
-name = "theirs"
-
-
+name = "strict"
 @dataclass(frozen=True)
 class Config:
-    learning_rate: float = 0.1
-    """How fast."""
     layers: tuple[int, ...] = (8, 8)
-
     def __post_init__(self):
         if not self.layers:
             raise ValueError("layers are none; give at least one")
-
-
-def missing():
-    return ""
-
-
-def reconstruct(patterns, out, config, seed, progress):
-    (Path(out) / "told.txt").write_text(f"{config.learning_rate} {config.layers} {seed}")
-    with xraisim.PatternReader(patterns) as reader:
-        diameter = reader.info["particle_diameter_angstrom"]
-        pixels, photons = reader.pixels, reader.read(0, reader.n_patterns)
-    progress(0.5, "half of it")
-    poses = torch.randn(60, 4, generator=torch.Generator().manual_seed(seed))
-    poses /= poses.norm(dim=1, keepdim=True)
-    s_max = float(pixels.radius[-1])
-    sums = xraisim.Accumulator.empty(*xraisim.intensity_grid(s_max, diameter, 3.2))
-    sums.add(pixels, photons, poses, torch.ones(len(poses)))
-    volume = xraisim.volume_from_sums(sums, diameter, xraisim.ClosedFormConfig())
-    xraisim.write_volume(out / "intensity.h5", volume)
-    xraisim.write_poses(out / "poses.h5", {"orientations": poses.numpy()})
-    xraisim.write_result(out, xraisim.Result(method="theirs", seconds=1.0))
-    progress(1.0)
-'''
+def reconstruct(patterns, out, config, seed, progress): ...
+"""
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory as pip leaves it: one distribution of two methods, one of them broken."""
+def page(repository: Path) -> dict[str, list[str]]:
+    """The blocks of the page that tells how, by their language."""
+    text = (repository / "docs/how_to/my_method.md").read_text()
+    found: dict[str, list[str]] = {}
+    for language, block in re.findall(r"^```(\w+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        found.setdefault(language, []).append(block)
+    return found
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, page: dict[str, list[str]]) -> Path:
+    """What pip leaves of the page's package, with three methods more: one of them broken."""
     directory = tmp_path_factory.mktemp("site")
-    (directory / "their_package.py").write_text(PACKAGE)
+    (directory / "their_method.py").write_text(page["python"][1])
     (directory / "their_broken.py").write_text("import no_such_library\n")
-    about = directory / "their_package-1.2.dist-info"
+    (directory / "their_strict.py").write_text(STRICT)
+    project = tomllib.loads(page["toml"][0])["project"]
+    named = project["entry-points"]["xrai.methods"] | {
+        "wrecked": "their_broken", "strict": "their_strict", "emc": "their_method",
+    }  # fmt: skip
+    about = directory / "their_method.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.2\n")
-    (about / "entry_points.txt").write_text(
-        "[xrai.methods]\ntheirs = their_package\nwrecked = their_broken\nemc = their_package\n"
+    (about / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     )
+    lines = [f"{name} = {module}" for name, module in named.items()]
+    (about / "entry_points.txt").write_text("\n".join(["[xrai.methods]", *lines]) + "\n")
     return directory
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def task(tmp_path_factory: pytest.TempPathFactory, page: dict[str, list[str]]) -> Path:
     smoke = (files("benchmarks") / "tasks" / "smoke.toml").read_text()
     path = tmp_path_factory.mktemp("task") / "small.toml"
     path.write_text(
         smoke.replace("patterns = 800", "patterns = 60")
-        + "\n[methods.theirs]\nlearning_rate = 0.5\n\n[methods.nobodys]\nx = 1\n"
+        + page["toml"][1]
+        + "\n[methods.nobodys]\nx = 1\n"
     )
     return path
 
@@ -106,15 +91,14 @@ def test_a_strangers_method_has_a_row_and_a_broken_one_says_why(
     assert done.returncode == 1, done.stderr  # for the broken one
     rows = {row["method"]: row for row in json.loads(done.stdout)}
     assert rows["theirs"]["error"] == ""
-    assert rows["theirs"]["versions"]["their-package"] == "1.2"
+    assert rows["theirs"]["versions"]["their-method"] == "1.0"
     assert rows["theirs"]["metrics"]["pose_error_median_deg"]["value"] > 20
     assert "No module named 'no_such_library'" in rows["wrecked"]["error"]
-    assert "their_broken of their-package 1.2" in rows["wrecked"]["error"]
+    assert "their_broken of their-method 1.0" in rows["wrecked"]["error"]
     assert "[methods.nobodys] is not used" in done.stderr
     run = tmp_path / "runs/bench/small/theirs-0"
-    assert (run / "told.txt").read_text() == "0.5 (8, 8) 0"
     kept = json.loads((run / "record.json").read_text())
-    assert kept["config"]["methods"] == {"theirs": {"learning_rate": 0.5, "layers": [8, 8]}}
+    assert kept["config"]["methods"] == {"theirs": {"oversampling": 4.0, "layers": [8, 8]}}
 
 
 @pytest.fixture
@@ -144,16 +128,16 @@ def _task(**settings: Any) -> Task:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"learning_rat": 1.0}, r"key methods.theirs.learning_rat; did you mean methods.theirs.le"),
-        ({"learning_rate": "x"}, r"methods.theirs.learning_rate must be of type float, found 'x'"),
-        ({"layers": []}, r"\[methods.theirs\]: layers are none; give at least one"),
+        ({"theirs": {"layer": [1]}}, r"key methods.theirs.layer; did you mean methods.theirs.laye"),
+        ({"theirs": {"oversampling": "x"}}, "theirs.oversampling must be of type float, found 'x'"),
+        ({"strict": {"layers": []}}, r"\[methods.strict\]: layers are none; give at least one"),
     ],
 )
 def test_its_settings_are_checked_before_anything_is_made(
     tmp_path: Path, given: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"^task mine: .*{message}"):
-        pipeline.run([_task(theirs=given)], ["theirs"], [0], tmp_path / "out")
+        pipeline.run([_task(**given)], list(given), [0], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -162,14 +146,14 @@ def test_a_run_is_another_one_with_other_settings_of_its_own() -> None:
     def settings(**tables: Any) -> dict[str, Any]:
         return pipeline._settings(completed(_task(**tables), "theirs"), "theirs")
 
-    assert settings() == settings(theirs={"learning_rate": 0.1}, nobodys={"x": 1})
-    assert settings() != settings(theirs={"learning_rate": 0.2})
-    assert settings()["versions"] == {"their-package": "1.2"}
+    assert settings() == settings(theirs={"oversampling": 3.2}, nobodys={"x": 1})
+    assert settings() != settings(theirs={"oversampling": 4.0})
+    assert settings()["versions"] == {"their-method": "1.0"}
 
 
 def test_a_name_that_is_taken_stays_whose_it_is(theirs: dict[str, Any]) -> None:
     assert theirs["emc"].section == "emc"
-    assert "another method has its name" in theirs["their-package:emc"].broken()
+    assert "another method has its name" in theirs["their-method:emc"].broken()
     with pytest.raises(ConfigError, match="did you mean theirs"):
         find_method("their")
 

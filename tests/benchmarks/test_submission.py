@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +24,7 @@ from xraisim.core.types import Volume
 from xraisim.files.poses import read_poses, write_poses
 from xraisim.files.result import Result, write_result
 from xraisim.files.truth import read_truth, truth_path
-from xraisim.files.volumes import write_volume
+from xraisim.files.volumes import read_volume, write_volume
 from xraisim.scattering.structure_factor import structure_factor_grid
 
 PATTERNS = "runs/bench/small/data-0/patterns.h5"
@@ -63,6 +64,27 @@ def theirs(work: Path, task: Task) -> Path:
     write_poses(directory / "poses.h5", {"orientations": known.orientations})
     write_result(directory, TELLS)
     return directory
+
+
+def test_a_directory_is_written_as_the_docs_say(
+    theirs: Path, work: Path, task: Task, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (repository / "docs/how_to/my_method.md").read_text()
+    found = re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert found
+    (work / "mine").mkdir()
+    monkeypatch.chdir(work)
+    volume = 1e-3 * read_volume(theirs / "intensity.mrc").values.numpy()  # in units of their own
+    known = read_poses(theirs / "poses.h5")["orientations"]
+    exec(found[1], {"volume": volume, "spacing": SPACING, "orientations": known})
+    (work / "out/small/mine-0-self-reported").mkdir(parents=True)
+    (work / "out/small/mine-0-self-reported/record.json").write_text("of before")
+    made = score_result("mine", task, "out", truth=truth_path(work / PATTERNS))
+    assert record.read(work / "out/small/mine-0-self-reported/record.json").date == made.date
+    assert made.label == "mine, self-reported"
+    assert made.metrics["pose_error_median_deg"].value < 2.0
+    assert made.metrics["fsc_truth_0.5"].value < 68.0
+    assert made.seconds["reconstruct"] == 420.0
 
 
 @pytest.fixture
