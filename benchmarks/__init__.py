@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from benchmarks.metrics.pose_error import pose_error as pose_error
     from benchmarks.pipeline import run as run
     from benchmarks.record import Record as Record
+    from benchmarks.submission import score_result as score_result
     from benchmarks.task import Task as Task
     from benchmarks.task import load_task as load_task
 
@@ -22,5 +23,6 @@ __getattr__, __all__ = lazy(
         "load_task": "benchmarks.task",
         "pose_error": "benchmarks.metrics.pose_error",
         "run": "benchmarks.pipeline",
+        "score_result": "benchmarks.submission",
     },
 )

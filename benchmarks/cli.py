@@ -1,4 +1,4 @@
-"""``xrai-bench``: run the benchmark, show its table, write its report, hold it against bands."""
+"""``xrai-bench``: run the benchmark, score what others left, show, report and check records."""
 
 from xraisim import console
 
@@ -6,10 +6,12 @@ app = console.make_app(
     "Simulate, reconstruct with every method, phase, score against the truth.",
     "xrai-bench run\n\n"
     "xrai-bench run --method xrai --seeds 3\n\n"
+    "xrai-bench score DIR --task quick\n\n"
     "xrai-bench table --write LEADERBOARD.md\n\n"
     "xrai-bench check runs/bench",
     {
         "run": "benchmarks.commands.run:run_command",
+        "score": "benchmarks.commands.score:score_command",
         "table": "benchmarks.commands.table:table_command",
         "report": "benchmarks.commands.table:report_command",
         "band": "benchmarks.commands.check:band_command",

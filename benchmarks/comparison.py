@@ -22,7 +22,7 @@ from torch import Tensor
 from benchmarks.record import Curve
 from xraisim.core.align import Alignment, align_density, align_intensity
 from xraisim.core.axes import group_in_frame
-from xraisim.core.errors import reading
+from xraisim.core.errors import FormatError, reading
 from xraisim.core.fourier import reciprocal, to_structure_factors
 from xraisim.core.fsc import Resolution, first_crossing
 from xraisim.core.merge import intensity_grid
@@ -31,8 +31,7 @@ from xraisim.core.settings import Positive, Range, Settings
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Volume
 from xraisim.files.poses import read_poses
-from xraisim.files.result import INTENSITY, POSES, Result, read_result
-from xraisim.files.volumes import read_volume
+from xraisim.files.result import POSES, Result, read_result
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.structure_factor import structure_factor_grid
 
@@ -66,7 +65,8 @@ class ScoreConfig(Settings, table="score"):
 class Truth:
     """What was simulated. ``orientations`` [N, 4]; ``s_range`` of the measured pixels in Å⁻¹.
 
-    ``photon_energy_ev`` is None where f′ and f″ were left out.
+    ``photon_energy_ev`` is None where f′ and f″ were left out; ``orientations`` has no rows where a
+    volume alone is compared.
     """
 
     atoms: Atoms
@@ -79,35 +79,55 @@ class Truth:
 class Reconstruction:
     """What a method found, and the density that it was phased to.
 
-    ``orientations`` has NaN where there is none; ``encoder_orientations`` only where a method has
-    an encoder. ``result``: what the method says of itself; ``events``: of its log, in order.
+    ``orientations`` has NaN where there is none, and is None where a method told no poses;
+    ``encoder_orientations`` only where it has an encoder. ``result``: what the method
+    says of itself; ``events``: of its log, in order.
     """
 
     intensity: Volume
     density: Volume
     prtf: Curve
-    orientations: Float[Tensor, "N 4"]
+    orientations: Float[Tensor, "N 4"] | None = None
     encoder_orientations: Float[Tensor, "N 4"] | None = None
     result: Result | None = None
     events: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
 
-def read_reconstruction(directory: Path, density: Volume, prtf: Curve) -> Reconstruction:
+def read_reconstruction(
+    directory: Path, intensity: Volume, density: Volume, prtf: Curve, patterns: int
+) -> Reconstruction:
     """Return the result in a directory, with the density of its phasing.
 
-    An encoder that says no pattern's orientation is none.
+    ``patterns``: how many there are. An encoder that says no pattern's orientation is none.
     """
-    poses = read_poses(directory / POSES)
-    names = ("orientations", "encoder_orientations")
-    told = [name for name in names if name in poses and np.isfinite(poses[name]).any()]
     return Reconstruction(
-        intensity=read_volume(directory / INTENSITY),
+        intensity=intensity,
         density=density,
         prtf=prtf,
         result=read_result(directory),
         events=read_events(directory / _EVENTS),
-        **{name: torch.from_numpy(poses[name]).float() for name in told},
+        **told_poses(directory / POSES, patterns),
     )
+
+
+def told_poses(path: Path, patterns: int) -> dict[str, Float[Tensor, "N 4"]]:
+    """Return the orientations in a file of poses that are told of any pattern, nothing without one.
+
+    Raises :class:`FormatError` where their number is not that of the ``patterns``.
+    """
+    poses = read_poses(path)
+    if poses and "orientations" not in poses:
+        raise FormatError(f"{path} has {', '.join(poses)}; expected orientations")
+    names = [name for name in ("orientations", "encoder_orientations") if name in poses]
+    for name in names:
+        if len(poses[name]) != patterns:
+            raise FormatError(
+                f"{path} has {name} of {len(poses[name]):,} patterns and the task has "
+                f"{patterns:,}; expected a row for each pattern, in the order of the pattern file, "
+                "NaN where there is no pose"
+            )
+    told = [name for name in names if np.isfinite(poses[name]).any()]
+    return {name: torch.from_numpy(poses[name]).float() for name in told}
 
 
 def read_events(path: Path) -> tuple[dict[str, Any], ...]:

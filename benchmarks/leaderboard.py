@@ -8,44 +8,55 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.metrics import METRICS, Metric, fsc_truth
-from benchmarks.record import NOT_INSTALLED, Record
+from benchmarks.record import NOT_INSTALLED, RUN, Record
 
 RANKED_BY = METRICS[fsc_truth.NAME]
 CEILING, FLOOR = "oracle", "floor"
+_RECONSTRUCT = "reconstruct"  # the stage whose time and memory are the method's
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One method on one task: the newest record of each seed, failed runs apart."""
+    """One method on one task: the newest record of each seed, failed runs apart.
+
+    What somebody reports of a method is not mixed with runs of it: ``origin``.
+    """
 
     task: str
     method: str
+    origin: str
     records: tuple[Record, ...]
     failed: tuple[Record, ...]
+
+    @property
+    def label(self) -> str:
+        """The method as tables and figures name it."""
+        return (*self.records, *self.failed)[0].label
 
 
 def entries(records: Iterable[Record]) -> list[Entry]:
     """Group records by task and method: ceiling first, then methods by density, floor last."""
-    newest: dict[tuple[str, str, int], Record] = {}
+    newest: dict[tuple[str, str, str, int], Record] = {}
     for record in sorted(records, key=lambda one: one.date):
-        newest[record.task, record.method, record.seed] = record
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for (task, method, _), record in sorted(newest.items()):
-        groups.setdefault((task, method), []).append(record)
+        newest[record.task, record.method, record.origin, record.seed] = record
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for _, record in sorted(newest.items(), key=lambda one: one[0]):
+        groups.setdefault((record.task, record.method, record.origin), []).append(record)
     made = [
         Entry(
             task=task,
             method=method,
+            origin=origin,
             records=tuple(one for one in group if not one.error),
             failed=tuple(one for one in group if one.error),
         )
-        for (task, method), group in groups.items()
+        for (task, method, origin), group in groups.items()
     ]
     return sorted(made, key=_rank)
 
 
 def _rank(entry: Entry) -> tuple[str, int, float, str]:
-    place = {CEILING: 0, FLOOR: 2}.get(entry.method, 1)
+    place = {CEILING: 0, FLOOR: 2}.get(entry.method, 1) if entry.origin == RUN else 1
     reached = statistics.median(_values(entry, RANKED_BY) or [RANKED_BY.worst])
     return entry.task, place, reached, entry.method
 
@@ -92,7 +103,7 @@ class Column:
     def narrow(self, text: str) -> str:
         """Return a cell for a terminal, the range below its median."""
         if self.brief:
-            return text.split(" (")[0]
+            return text.split(" (")[0].replace(", self-", ",\nself-\n")
         return text.replace(" (", "\n(").replace(" … ", "–").replace("not resolved", "none")
 
 
@@ -119,13 +130,21 @@ def _cost(value: Callable[[Record], float | None], form: str) -> Callable[[Entry
 
 
 _FIRST = (
-    _column("method", "method", lambda entry: entry.method),
+    _column("method", "method", lambda entry: entry.label),
     _column("seeds", "seeds", lambda entry: str(len(entry.records)), brief=False),
 )
 _LAST = (
     _column("patterns/s", "patt.\n/s", _cost(lambda one: one.patterns_per_s or None, ",.0f")),
-    _column("time (s)", "time\n(s)", _cost(lambda one: one.total_seconds, ".0f")),
-    _column("memory (GiB)", "mem.\n(GiB)", _cost(lambda one: one.peak, ".1f")),
+    _column(
+        "time (s)",
+        "time\n(s)",
+        _cost(lambda one: one.total_seconds if _RECONSTRUCT in one.seconds else None, ".0f"),
+    ),
+    _column(
+        "memory (GiB)",
+        "mem.\n(GiB)",
+        _cost(lambda one: one.peak if _RECONSTRUCT in one.peak_gib else None, ".1f"),
+    ),
 )
 
 
@@ -145,7 +164,7 @@ def row(entry: Entry, shown: Sequence[Column]) -> list[str]:
     """Return the cells of an entry in the columns ``shown``."""
     if not entry.records:
         absent = all(one.not_installed for one in entry.failed)
-        return [entry.method, NOT_INSTALLED if absent else "failed", *[""] * (len(shown) - 2)]
+        return [entry.label, NOT_INSTALLED if absent else "failed", *[""] * (len(shown) - 2)]
     cells = [column.cell(entry) for column in shown]
     if entry.failed:
         cells[1] += f" ({len(entry.failed)} failed)"
@@ -159,6 +178,16 @@ def failures(found: Sequence[Entry]) -> list[str]:
         for entry in found
         for one in entry.failed
         if not one.not_installed
+    ]
+
+
+def notes(found: Sequence[Entry]) -> list[str]:
+    """Return what the makers of results say of them, one line per record."""
+    return [
+        f"{entry.task}, {one.label}: {one.notes}"
+        for entry in found
+        for one in entry.records
+        if one.notes
     ]
 
 
@@ -187,7 +216,8 @@ crossings by the [rule](docs/explanation/conventions.md) that heads the column: 
 intensities, `fsc` densities. `≤` marks a curve that never falls below the threshold: the data end
 there. Pose errors are angles after the global alignment, whose own error is what the oracle shows.
 Time is everything after the simulation: reconstruction, phasing, scoring; patterns/s is the
-reconstruction alone.
+reconstruction alone. `self-reported`: a result that somebody else left was scored here; its time,
+memory and machine are as its maker states them.
 """
 
 
@@ -199,7 +229,7 @@ def markdown(found: Sequence[Entry]) -> str:
         names = [column.name for column in shown]
         lines = [f"## {task}", "", _line(names), _line(["---"] + ["---:"] * (len(names) - 1))]
         lines += [_line(row(entry, shown)) for entry in mine]
-        parts.append("\n".join([*lines, "", *failures(mine), provenance(mine)]))
+        parts.append("\n".join([*lines, "", *failures(mine), *notes(mine), provenance(mine)]))
     return "\n".join(parts) + "\n"
 
 
@@ -214,6 +244,8 @@ def provenance(mine: Sequence[Entry]) -> str:
         {
             f"{one.hardware.cpu}, {one.hardware.cores} cores, {one.hardware.memory_gib:.0f} GiB"
             + (f", {one.hardware.gpu}" if one.hardware.gpu else "")
+            if one.hardware.cores
+            else one.hardware.cpu
             for one in records
         }
     )

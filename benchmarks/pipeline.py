@@ -13,13 +13,13 @@ import multiprocessing
 import shutil
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from benchmarks import record, worker
-from benchmarks.methods import METHODS
+from benchmarks.methods import METHODS, completed, say_unknown_tables
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.task import Task
 from benchmarks.worker import Dataset, Failure, Job
@@ -44,30 +44,40 @@ def run(
 ) -> list[Record]:
     """Run every method on every task with every seed; a failed run becomes a record with an error.
 
-    ``seeds`` are the methods'; a task's patterns are the same for all. Raises ``OSError`` where the
-    work directory cannot be written.
+    ``seeds`` are the methods'; a task's patterns are the same for all. Raises :class:`ConfigError`
+    for settings that a method does not know, and ``OSError`` where the work directory cannot be
+    written.
     """
+    whole = [{method: completed(task, method) for method in methods} for task in tasks]
+    say_unknown_tables(tasks)
     with new_directory(out):
-        return _run_all(tasks, methods, seeds, out, fresh)
+        return _run_all(tasks, whole, seeds, out, fresh)
 
 
 def _run_all(
-    tasks: Sequence[Task], methods: Sequence[str], seeds: Sequence[int], out: Path, fresh: bool
+    tasks: Sequence[Task],
+    whole: Sequence[Mapping[str, Task]],
+    seeds: Sequence[int],
+    out: Path,
+    fresh: bool,
 ) -> list[Record]:
-    total, number = len(tasks) * len(seeds) * len(methods), 0
+    """Run all; ``whole``: each task by method, with the method's settings in full."""
+    total, number = len(seeds) * sum(map(len, whole)), 0
     found = []
-    for task in tasks:
-        dataset = _dataset(task, out / task.name / f"data-{task.simulate.seed}", fresh)
+    for task, completed_by in zip(tasks, whole, strict=True):
+        data = dataset(task, out, fresh=fresh)
         for seed in seeds:
-            for method in methods:
+            for method, own in completed_by.items():
                 number += 1
                 job = Job(
-                    task=task, method=method, seed=seed, dataset=dataset,
+                    task=own, method=method, seed=seed, dataset=data,
                     directory=run_directory(out, task.name, method, seed),
-                    config_hash=_hash(_settings(task, method), seed),
+                    config_hash=_hash(_settings(own, method), seed),
                 )  # fmt: skip
                 say(f" ({number} of {total})", head=f"{task.name} · {method} · seed {seed}")
-                found.append(_finished(job, fresh) or _not_installed(job) or _run(job))
+                found.append(
+                    _unusable(job) or _finished(job, fresh) or _not_installed(job) or _run(job)
+                )
     return found
 
 
@@ -80,12 +90,25 @@ def _settings(task: Task, method: str) -> dict[str, Any]:
     """Return what the result of a method on a task depends on, besides the seed."""
     whole = config.to_mapping(task)
     read = ("simulate", "phase", "score", METHODS[method].section)
-    return {key: whole[key] for key in read if key} | {"method": method}
+    settings = {key: whole[key] for key in read if key} | {"method": method}
+    versions = METHODS[method].versions()
+    return settings | ({"versions": versions} if versions else {})
 
 
 def _hash(settings: dict[str, Any], seed: int) -> str:
     text = to_json([settings, seed], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def hash_of(task: Task, seed: int) -> str:
+    """Return the hash of what the score of a result depends on that was not made here."""
+    whole = config.to_mapping(task)
+    return _hash({key: whole[key] for key in ("simulate", "phase", "score")}, seed)
+
+
+def dataset(task: Task, out: Path, *, fresh: bool = False) -> Dataset:
+    """Return the simulated patterns of a task in a work directory, made unless they are there."""
+    return _dataset(task, out / task.name / f"data-{task.simulate.seed}", fresh)
 
 
 def _dataset(task: Task, directory: Path, fresh: bool) -> Dataset:
@@ -101,9 +124,9 @@ def _dataset(task: Task, directory: Path, fresh: bool) -> Dataset:
             return Dataset.from_note(directory, known)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    dataset = worker.simulate(task, directory)
-    write_text(note, to_json(dataset.note() | {"config_hash": config_hash}))
-    return dataset
+    made = worker.simulate(task, directory)
+    write_text(note, to_json(made.note() | {"config_hash": config_hash}))
+    return made
 
 
 def _finished(job: Job, fresh: bool) -> Record | None:
@@ -120,6 +143,15 @@ def _finished(job: Job, fresh: bool) -> Record | None:
         return None
     say(f"used again from {job.directory}, made {known.date} (--fresh runs it anew)")
     return known
+
+
+def _unusable(job: Job) -> Record | None:
+    """Return the record of a method whose plug-in is broken: a failure; it is not kept."""
+    reason = METHODS[job.method].broken()
+    if not reason:
+        return None
+    say(reason, head=f"{job.method} failed:", style="red")
+    return worker.failed_record(job, reason, 0.0)
 
 
 def _not_installed(job: Job) -> Record | None:

@@ -10,16 +10,18 @@ import math
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, FormatError, reading
 from xraisim.core.json_text import to_json
 from xraisim.core.machine import Hardware
+from xraisim.core.settings import OneOf
 from xraisim.files.atomic import write_text
 
 SCHEMA = 2
 RECORD_FILE = "record.json"  # in the directory of a run
+RUN, SELF_REPORTED = "run", "self-reported"  # where a record comes from
 NOT_INSTALLED = "not installed"  # begins the error of a method that is not on the machine
 
 
@@ -59,6 +61,9 @@ class Record:
     the largest resident memory of the run's process up to the end of each stage. ``metrics``: by
     the name that states the rule; one that a method has nothing to say of is not there.
     ``warnings``: what the run said against itself.
+
+    ``origin``: ``run``, or ``self-reported`` where a result was scored that somebody else left;
+    then time, memory and hardware are as its maker states them, and ``notes`` what its maker says.
     """
 
     schema: int = SCHEMA
@@ -81,6 +86,13 @@ class Record:
     metrics: dict[str, Value] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
     warnings: tuple[str, ...] = ()
+    origin: Annotated[str, OneOf(RUN, SELF_REPORTED)] = RUN
+    notes: str = ""
+
+    @property
+    def label(self) -> str:
+        """The method as tables and figures name it."""
+        return self.method if self.origin == RUN else f"{self.method}, {self.origin}"
 
     @property
     def not_installed(self) -> bool:
@@ -176,7 +188,8 @@ def record_paths(directory: Path) -> list[Path]:
 
 def file_name(record: Record) -> str:
     """Return the name under which a record is kept among others."""
-    return f"{record.task}-{record.method}-{record.seed}.json"
+    mark = "" if record.origin == RUN else f"-{record.origin}"
+    return f"{record.task}-{record.method}-{record.seed}{mark}.json"
 
 
 def checkout_commit() -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.metrics import METRICS, Metric
-from benchmarks.record import Curve, Record
+from benchmarks.record import RUN, Curve, Record
 from benchmarks.regression_band import Band, CurveBand, OverSeeds, plain, shortfall, watched
 
 SPREADS = 4.0
@@ -42,7 +42,7 @@ def check(
     found = []
     for record in records:
         band = bands.get((record.task, record.method))
-        if band is not None:
+        if band is not None and record.origin == RUN:
             found += [
                 Finding(
                     task=record.task, method=record.method, seed=record.seed,

@@ -68,11 +68,11 @@ def write_picture(path: Path, shown: Sequence[Shown]) -> None:
 def _ordered(shown: Sequence[Shown]) -> list[Shown]:
     """Return finished runs in the order of the leaderboard."""
     rank = {
-        (entry.task, entry.method): number
+        (entry.task, entry.label): number
         for number, entry in enumerate(leaderboard.entries(one.record for one in shown))
     }
     finished = [one for one in shown if not one.record.error]
-    return sorted(finished, key=lambda s: (rank[s.record.task, s.record.method], s.record.seed))
+    return sorted(finished, key=lambda s: (rank[s.record.task, s.record.label], s.record.seed))
 
 
 def _first_slices(ordered: Sequence[Shown]) -> list[tuple[str, Slices]]:
@@ -80,7 +80,7 @@ def _first_slices(ordered: Sequence[Shown]) -> list[tuple[str, Slices]]:
     found: dict[str, Slices] = {}
     for one in ordered:
         if one.slices is not None:
-            found.setdefault(one.record.method, one.slices)
+            found.setdefault(one.record.label, one.slices)
     return list(found.items())
 
 
@@ -95,9 +95,10 @@ def _task(shown: Sequence[Shown]) -> dict[str, Any]:
         "summary": any_record.config.get("summary", ""),
         "columns": [column.name for column in columns],
         "rows": [leaderboard.row(entry, columns) for entry in found],
-        "methods": [entry.method for entry in found],
+        "methods": [entry.label for entry in found],
         "metrics": [_metric(metric, found) for metric in leaderboard.metrics_in(found)],
         "failures": leaderboard.failures(found),
+        "notes": leaderboard.notes(found),
         "curves": _curves([one.record for one in ordered]),
         "slices": embed(report_figures.slices(planes), "png") if planes else "",
         "config": tomli_w.dumps(any_record.config),

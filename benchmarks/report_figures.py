@@ -30,16 +30,16 @@ def curves(records: Sequence[Record], name: str, title: str, thresholds: Sequenc
 def _curves(
     axes: Axes, records: Sequence[Record], name: str, title: str, thresholds: Sequence[float]
 ) -> None:
-    colour = colours(record.method for record in records)
+    colour = colours(record.label for record in records)
     shown: set[str] = set()
     for record in records:
         curve = record.curve(name)
         if curve is None:
             continue
-        label = record.method if record.method not in shown else None
-        shown.add(record.method)
+        label = record.label if record.label not in shown else None
+        shown.add(record.label)
         axes.plot(
-            curve.s_per_angstrom, curve.value, color=colour[record.method], label=label, lw=1.5
+            curve.s_per_angstrom, curve.value, color=colour[record.label], label=label, lw=1.5
         )
     for threshold in thresholds:
         axes.axhline(threshold, color="0.6", lw=0.8, ls="--")

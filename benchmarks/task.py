@@ -24,8 +24,9 @@ _TASKS = Path(str(files("benchmarks"))) / "tasks"
 class Task(Settings):
     """One benchmark task; ``simulate.seed`` is that of its data, whatever the seed of a run.
 
-    ``merge`` holds the settings of the oracle and the floor. What ``phase`` leaves unset, diameter
-    and measured range, comes with the intensity or the patterns.
+    ``merge`` holds the settings of the oracle and the floor, ``methods`` those of plug-ins by their
+    names, which each of them checks (:mod:`benchmarks.methods.plugin`). What ``phase`` leaves
+    unset, diameter and measured range, comes with the intensity or the patterns.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Task(Settings):
     emc: EmcConfig = field(default_factory=EmcConfig)
     dragonfly: DragonflyConfig = field(default_factory=DragonflyConfig)
     merge: MergeConfig = field(default_factory=MergeConfig)
+    methods: dict[str, dict[str, Any]] = field(default_factory=dict)
     phase: PhasingConfig = field(default_factory=PhasingConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
 

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
 from benchmarks import record
 from benchmarks.comparison import Truth, curve_within, read_reconstruction
 from benchmarks.methods import METHODS
-from benchmarks.record import RECORD_FILE, Record
+from benchmarks.record import RECORD_FILE, Curve, Record
 from benchmarks.score import Scores, score
 from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
@@ -28,8 +31,9 @@ from xraisim import stopping
 from xraisim.console import progress, say
 from xraisim.core import config, machine
 from xraisim.core.errors import ConfigError, UserError
+from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
-from xraisim.files.result import INTENSITY, Result
+from xraisim.files.result import Result, intensity_path
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_attributes, read_volume
 from xraisim.sample.species import load_species
@@ -155,22 +159,34 @@ def execute(job: Job) -> Record:
     with stages.stage("reconstruct"):
         METHODS[job.method].reconstruct(task, job.dataset.patterns, job.directory, job.seed)
     measured = _measured(job.dataset.patterns)
-    with stages.stage("phase"):
-        path = job.directory / INTENSITY
-        intensity = read_volume(path)
-        # A method that stopped short of the edge says in its volume how far it went.
-        settings = task.phase.completed(measured | read_attributes(path))
-        with progress("phasing iterations", settings.iterations) as advance:
-            phased = phase(intensity, settings, job.seed, advance)
-        write_result(job.directory / "phasing", phased, settings, job.seed)
+    s_range = measured["s_min_per_angstrom"], measured["s_max_per_angstrom"]
+    path = intensity_path(job.directory)
+    intensity = read_volume(path, kind="intensity")
+    # A method that stopped short of the edge says in its volume how far it went.
+    settings = task.phase.completed(measured | read_attributes(path))
+    density, prtf = phased(intensity, settings, s_range, job.directory, job.seed, stages)
     with stages.stage("score"):
-        s_range = measured["s_min_per_angstrom"], measured["s_max_per_angstrom"]
-        prtf = curve_within("prtf", phased.prtf_s, phased.prtf, s_range)
-        found = read_reconstruction(job.directory, phased.density, prtf)
+        found = read_reconstruction(job.directory, intensity, density, prtf, job.dataset.count)
         truth = truth_of(task, job.dataset.patterns, s_range)
         scores = score(found, truth, task.score, job.seed)
         scores.slices.save(job.directory / SLICES_FILE)
     return _record(job, stages, scores, found.result)
+
+
+def phased(
+    intensity: Volume,
+    settings: PhasingConfig,
+    s_range: tuple[float, float],
+    directory: Path,
+    seed: int,
+    stages: Stages,
+) -> tuple[Volume, Curve]:
+    """Return the density of an intensity and its PRTF; the phasing is kept in ``directory``."""
+    with stages.stage("phase"):
+        with progress("phasing iterations", settings.iterations) as advance:
+            found = phase(intensity, settings, seed, advance)
+        write_result(directory / "phasing", found, settings, seed)
+        return found.density, curve_within("prtf", found.prtf_s, found.prtf, s_range)
 
 
 def _measured(patterns: Path) -> dict[str, float]:
@@ -186,8 +202,15 @@ def _measured(patterns: Path) -> dict[str, float]:
 
 def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> Truth:
     """Return what a reconstruction of a task's patterns is scored against, within |s| in Å⁻¹."""
-    simulated = task.simulate
     known = read_truth(truth_path(patterns))
+    return true_particle(task, s_range, torch.from_numpy(known.orientations))
+
+
+def true_particle(
+    task: Task, s_range: tuple[float, float], orientations: Float[Tensor, "N 4"]
+) -> Truth:
+    """Return the particle of a task with the ``orientations`` of its patterns, if they matter."""
+    simulated = task.simulate
     particles = [load_species(one) for one in simulated.sample]
     if len(particles) != 1 or not isinstance(particles[0], Atoms):
         raise ConfigError(
@@ -197,7 +220,7 @@ def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> Truth:
     return Truth(
         atoms=particles[0],
         photon_energy_ev=simulated.sample[0].photon_energy_ev(simulated.beam.photon_energy_ev),
-        orientations=torch.from_numpy(known.orientations),
+        orientations=orientations,
         s_range=s_range,
     )
 
@@ -229,7 +252,7 @@ def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "config_hash": job.config_hash,
         "config": config.to_mapping(job.task),
-        "versions": machine.versions(),
+        "versions": machine.versions() | METHODS[job.method].versions(),
         "commit": record.checkout_commit(),
         "hardware": machine.hardware(device),
         "patterns": job.dataset.count,

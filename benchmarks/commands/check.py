@@ -7,6 +7,7 @@ import typer
 
 from benchmarks import leaderboard, record, regression_band, regression_check
 from benchmarks.commands.table import RECORDS
+from benchmarks.record import RUN
 from xraisim.console import out, say
 from xraisim.core.errors import ConfigError
 
@@ -18,7 +19,8 @@ def band_command(
     write: Annotated[Path, typer.Option(help="Directory of bands to write to.")] = WATCHED,
 ) -> None:
     """Make the bands against which `check` holds new records: metrics and curves over seeds."""
-    for entry in leaderboard.entries(record.read_all(records)):
+    own = [one for one in record.read_all(records) if one.origin == RUN]
+    for entry in leaderboard.entries(own):
         found = regression_band.make((*entry.records, *entry.failed))
         say(f"wrote {regression_band.write(write, found)} ({len(found.seeds)} seeds)")
     print(regression_band.markdown(regression_band.read_all(write)))
@@ -33,7 +35,7 @@ def check_command(
 ) -> None:
     """Exit with 1 if any metric or curve is worse than its band of seeds; tell what is better."""
     found, bands = record.read_all(records), regression_band.read_all(against)
-    watched = [one for one in found if (one.task, one.method) in bands]
+    watched = [one for one in found if one.origin == RUN and (one.task, one.method) in bands]
     if not watched:
         raise ConfigError(
             f"{records} and {against} have no task and method in common; nothing can be compared"

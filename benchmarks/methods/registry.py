@@ -14,6 +14,10 @@ class Method:
     ``reconstruct`` gets the task, the pattern file, the directory to fill and the method's seed.
     ``section``: the table of the task that holds its settings, empty if it has none. ``missing``:
     why it cannot run on this machine, empty if it can. ``by_name``: it runs only where it is named.
+
+    Of a plug-in (:mod:`benchmarks.methods.plugin`): ``completed`` returns the task with the
+    method's settings checked and in full, ``broken`` why it cannot be used at all, ``versions``
+    those of what made the result, by the name of the distribution.
     """
 
     name: str
@@ -21,6 +25,9 @@ class Method:
     section: str = ""
     missing: Callable[[Task], str] = lambda task: ""
     by_name: bool = False
+    completed: Callable[[Task], Task] = lambda task: task
+    broken: Callable[[], str] = lambda: ""
+    versions: Callable[[], dict[str, str]] = lambda: {}
 
 
 METHODS: dict[str, Method] = {}

@@ -58,18 +58,19 @@ def _quantile(values: Tensor, q: float) -> float:
     return round(float(values.double().quantile(q)), 4)
 
 
-def of_method(comparison: Comparison) -> PoseError:
-    """Return the errors of the orientations that a method ended with."""
+def of_method(comparison: Comparison) -> PoseError | None:
+    """Return the errors of the orientations that a method ended with, None where it told none."""
     return _against_truth(comparison, comparison.found.orientations)
 
 
 def of_encoder(comparison: Comparison) -> PoseError | None:
     """Return the errors of what its encoder alone said, None where it has none."""
-    found = comparison.found.encoder_orientations
-    return None if found is None else _against_truth(comparison, found)
+    return _against_truth(comparison, comparison.found.encoder_orientations)
 
 
-def _against_truth(comparison: Comparison, poses: Float[Tensor, "N 4"]) -> PoseError:
+def _against_truth(comparison: Comparison, poses: Float[Tensor, "N 4"] | None) -> PoseError | None:
+    if poses is None:
+        return None
     truth = comparison.truth.orientations
     return pose_error(poses, truth, comparison.alignment, comparison.group)
 

@@ -107,6 +107,16 @@ def half_paths(directory: Path) -> tuple[Path, Path]:
     return directory / names[0], directory / names[1]
 
 
+def intensity_path(directory: Path) -> Path:
+    """Return the intensity of a result; raises :class:`FormatError` where there is none."""
+    paths = [directory / INTENSITY, (directory / INTENSITY).with_suffix(".mrc")]
+    found = next((path for path in paths if path.exists()), None)
+    if found is None:
+        names = " or ".join(path.name for path in paths)
+        raise FormatError(f"{directory} has no {names}; a result needs an intensity")
+    return found
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """Read a file of one JSON object; raises :class:`FormatError` for another one."""
     with reading(path, "JSON file"):

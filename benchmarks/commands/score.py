@@ -1,0 +1,44 @@
+"""``xrai-bench score``: a record of a result that somebody else left."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import pipeline
+from benchmarks.commands.table import show
+from benchmarks.submission import score_result
+from benchmarks.task import load_task, task_names
+from xraisim.console import say
+
+
+def score_command(
+    result: Annotated[Path, typer.Argument(help="Directory of a result, or a volume (.h5, .mrc).")],
+    task: Annotated[str, typer.Option(help=f"Task: {', '.join(task_names())}, or a TOML file.")],
+    truth: Annotated[
+        Path | None, typer.Option(help="Truth file of the patterns, if not the task's own.")
+    ] = None,
+    record_to: Annotated[
+        Path | None, typer.Option("--out", help="Also keep the record in this directory.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Who made it (default: what the result says).")] = "",
+    notes: Annotated[str, typer.Option(help="What its maker says of it, on one line.")] = "",
+    spacing: Annotated[
+        float | None, typer.Option(help="Å⁻¹ per voxel, if the volume does not say.")
+    ] = None,
+    work: Annotated[
+        Path, typer.Option(help="Work directory, where the task's patterns are found or made.")
+    ] = Path("runs/bench"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record, not a table.")] = False,
+) -> None:
+    """Score a result against the truth of a task, and mark the record as self-reported.
+
+    Without poses, or for a volume alone, what needs them is left out.
+    """
+    made = score_result(
+        result, load_task(task), work, truth=truth, method=method, notes=notes, spacing=spacing
+    )
+    if record_to:
+        pipeline.keep([made], record_to)
+    show([made], as_json)
+    say(f"record and slices are in {work}; a page with all runs in it: xrai-bench report {work}")
