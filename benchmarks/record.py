@@ -9,6 +9,7 @@ import json
 import math
 import subprocess
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from xraisim.core.machine import Hardware
 from xraisim.files.atomic import write_text
 
 SCHEMA = 2
+RECORDS = Path(str(files("benchmarks"))) / "records"  # those that ship
 RECORD_FILE = "record.json"  # in the directory of a run
 NOT_INSTALLED = "not installed"  # begins the error of a method that is not on the machine
 
