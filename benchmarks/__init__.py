@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from xraisim.public import lazy  # and xraisim before torch: it sets how threads wait
 
 if TYPE_CHECKING:
+    from benchmarks.dataframe import load as load
+    from benchmarks.dataframe import load_curves as load_curves
+    from benchmarks.dataframe import over_seeds as over_seeds
     from benchmarks.metrics.pose_error import pose_error as pose_error
     from benchmarks.pipeline import run as run
     from benchmarks.record import Record as Record
@@ -20,7 +23,10 @@ __getattr__, __all__ = lazy(
     {
         "Record": "benchmarks.record",
         "Task": "benchmarks.task",
+        "load": "benchmarks.dataframe",
+        "load_curves": "benchmarks.dataframe",
         "load_task": "benchmarks.task",
+        "over_seeds": "benchmarks.dataframe",
         "pose_error": "benchmarks.metrics.pose_error",
         "run": "benchmarks.pipeline",
         "score_result": "benchmarks.submission",

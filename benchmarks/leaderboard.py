@@ -1,25 +1,26 @@
 """The leaderboard: medians over seeds of the newest records, as a terminal table or Markdown."""
 
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from rich import box
 from rich.table import Table
 
+from benchmarks import dataframe
 from benchmarks.metrics import METRICS, Metric, fsc_truth
 from benchmarks.record import NOT_INSTALLED, RUN, Record
 
 RANKED_BY = METRICS[fsc_truth.NAME]
 CEILING, FLOOR = "oracle", "floor"
-_RECONSTRUCT = "reconstruct"  # the stage whose time and memory are the method's
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One method on one task: the newest record of each seed, failed runs apart.
 
-    What somebody reports of a method is not mixed with runs of it: ``origin``.
+    What somebody reports of a method is not mixed with runs of it: ``origin``. ``over_seeds``: the
+    rows of :func:`benchmarks.over_seeds`, by quantity.
     """
 
     task: str
@@ -27,6 +28,7 @@ class Entry:
     origin: str
     records: tuple[Record, ...]
     failed: tuple[Record, ...]
+    over_seeds: pd.DataFrame
 
     @property
     def label(self) -> str:
@@ -36,55 +38,45 @@ class Entry:
 
 def entries(records: Iterable[Record]) -> list[Entry]:
     """Group records by task and method: ceiling first, then methods by density, floor last."""
-    newest: dict[tuple[str, str, str, int], Record] = {}
-    for record in sorted(records, key=lambda one: one.date):
-        newest[record.task, record.method, record.origin, record.seed] = record
-    groups: dict[tuple[str, str, str], list[Record]] = {}
-    for _, record in sorted(newest.items(), key=lambda one: one[0]):
-        groups.setdefault((record.task, record.method, record.origin), []).append(record)
-    made = [
-        Entry(
-            task=task,
-            method=method,
-            origin=origin,
-            records=tuple(one for one in group if not one.error),
-            failed=tuple(one for one in group if one.error),
+    listed = list(records)
+    latest = dataframe.newest(dataframe.runs(listed))
+    statistics = dataframe.over_seeds(latest).reset_index(["task", "method", "origin"])
+    made = []
+    for (task, method, origin), rows in latest.groupby(["task", "method", "origin"]):
+        group = [listed[place] for place in rows.index]
+        mine = (statistics[["task", "method", "origin"]] == [task, method, origin]).all(axis=1)
+        made.append(
+            Entry(
+                task=task,
+                method=method,
+                origin=origin,
+                records=tuple(one for one in group if not one.error),
+                failed=tuple(one for one in group if one.error),
+                over_seeds=statistics[mine],
+            )
         )
-        for (task, method, origin), group in groups.items()
-    ]
     return sorted(made, key=_rank)
 
 
 def _rank(entry: Entry) -> tuple[str, int, float, str]:
     place = {CEILING: 0, FLOOR: 2}.get(entry.method, 1) if entry.origin == RUN else 1
-    reached = statistics.median(_values(entry, RANKED_BY) or [RANKED_BY.worst])
+    reached = entry.over_seeds["median"].get(RANKED_BY.name, RANKED_BY.worst)
     return entry.task, place, reached, entry.method
-
-
-def _values(entry: Entry, metric: Metric) -> list[float]:
-    """Return a metric of every run that has it; what was not reached counts as the worst."""
-    found = [one.metrics.get(metric.name) for one in entry.records]
-    return [metric.number(value) for value in found if value is not None]
 
 
 def metric_cell(entry: Entry, metric: Metric) -> str:
     """Return the median of a metric, with its range over seeds, or a dash."""
-    values = _values(entry, metric)
-    if not values:
-        return "–"
-    middle = statistics.median(values)
-    edge = any(
-        found.reached_edge and found.value == middle
-        for one in entry.records
-        if (found := one.metrics.get(metric.name))
-    )
+    edge = entry.over_seeds["reached_edge"].get(metric.name, False)
     sign = {"lower": "≤ ", "higher": "≥ "}[metric.better] if edge else ""
-    return sign + _spread(values, metric.text)
+    return sign + _spread(entry, metric.name, metric.text)
 
 
-def _spread(values: Sequence[float], text: Callable[[float], str]) -> str:
-    """Format the median, with the range behind it where there are several seeds."""
-    low, middle, high = map(text, (min(values), statistics.median(values), max(values)))
+def _spread(entry: Entry, quantity: str, text: Callable[[float], str]) -> str:
+    """Format the median, with the range behind it where seeds differ; a dash if no seed has it."""
+    if quantity not in entry.over_seeds.index:
+        return "–"
+    found = entry.over_seeds.loc[quantity]
+    low, middle, high = (text(found[name]) for name in ("min", "median", "max"))
     return middle if low == high else f"{middle} ({low} … {high})"
 
 
@@ -121,12 +113,8 @@ def _of_metric(metric: Metric) -> Column:
     )
 
 
-def _cost(value: Callable[[Record], float | None], form: str) -> Callable[[Entry], str]:
-    def cell(entry: Entry) -> str:
-        values = [found for one in entry.records if (found := value(one)) is not None]
-        return _spread(values, lambda number: format(number, form)) if values else "–"
-
-    return cell
+def _cost(quantity: str, form: str) -> Callable[[Entry], str]:
+    return lambda entry: _spread(entry, quantity, lambda number: format(number, form))
 
 
 _FIRST = (
@@ -134,23 +122,15 @@ _FIRST = (
     _column("seeds", "seeds", lambda entry: str(len(entry.records)), brief=False),
 )
 _LAST = (
-    _column("patterns/s", "patt.\n/s", _cost(lambda one: one.patterns_per_s or None, ",.0f")),
-    _column(
-        "time (s)",
-        "time\n(s)",
-        _cost(lambda one: one.total_seconds if _RECONSTRUCT in one.seconds else None, ".0f"),
-    ),
-    _column(
-        "memory (GiB)",
-        "mem.\n(GiB)",
-        _cost(lambda one: one.peak if _RECONSTRUCT in one.peak_gib else None, ".1f"),
-    ),
+    _column("patterns/s", "patt.\n/s", _cost("patterns_per_s", ",.0f")),
+    _column("time (s)", "time\n(s)", _cost("seconds", ".0f")),
+    _column("memory (GiB)", "mem.\n(GiB)", _cost("peak_gib", ".1f")),
 )
 
 
 def metrics_in(found: Iterable[Entry]) -> list[Metric]:
     """Return the metrics that any run has, in the order in which they are registered."""
-    told = {name for entry in found for one in entry.records for name in one.metrics}
+    told = {name for entry in found for name in entry.over_seeds.index}
     return [metric for metric in METRICS.values() if metric.name in told]
 
 

@@ -9,6 +9,7 @@ import json
 import math
 import subprocess
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from xraisim.core.settings import OneOf
 from xraisim.files.atomic import write_text
 
 SCHEMA = 2
+RECORDS = Path(str(files("benchmarks"))) / "records"  # those that ship
 RECORD_FILE = "record.json"  # in the directory of a run
 RUN, SELF_REPORTED = "run", "self-reported"  # where a record comes from
 NOT_INSTALLED = "not installed"  # begins the error of a method that is not on the machine

@@ -11,6 +11,7 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "docs/examples").glob("*.py"))
 SAID = {
     "from_pdb_to_density": "density in",
     "looking_into_a_run": "nats over its mate",
+    "looking_into_records": "quick, best: ",
     "my_own_data": "out to",
     "my_own_instrument": "photons follow the fluence: correlation 0.9",
     "my_own_method": "the two volumes agree by icc_0.5",

@@ -39,7 +39,16 @@ def test_importing_a_package_loads_no_library(package):
     script = f"import sys, {package.__name__}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert loaded.returncode == 0, loaded.stderr
-    assert not {"torch", "numba", "numpy", "h5py", "typer"} & set(loaded.stdout.split())
+    assert not {"torch", "numba", "numpy", "h5py", "typer", "pandas"} & set(loaded.stdout.split())
+
+
+def test_help_of_the_benchmark_loads_no_pandas():
+    script = "import sys; sys.argv[1:] = ['--help']; from benchmarks.cli import main; main()"
+    script = f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {script}"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert loaded.returncode == 0, loaded.stderr
+    assert "Usage" in loaded.stdout
+    assert not {"pandas", "torch"} & set(loaded.stdout.split())
 
 
 def test_threads_wait_quietly_whatever_is_imported_first():

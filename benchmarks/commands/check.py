@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import leaderboard, record, regression_band, regression_check
-from benchmarks.commands.table import RECORDS
-from benchmarks.record import RUN
+from benchmarks.record import RECORDS, RUN
 from xraisim.console import out, say
 from xraisim.core.errors import ConfigError
 

@@ -1,36 +1,59 @@
 """``xrai-bench table`` and ``report``: what records say."""
 
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks import leaderboard, pipeline, record, report
-from benchmarks.record import Record
-from xraisim.console import out, say
+from benchmarks import leaderboard, pipeline, record, report, table_formats
+from benchmarks.record import RECORDS, Record
+from xraisim.console import Force, out, say
+from xraisim.core.errors import ConfigError
 from xraisim.core.json_text import to_json
-from xraisim.files.atomic import write_text
-from xraisim.files.outputs import claim_picture
-
-RECORDS = Path(str(files("benchmarks"))) / "records"
+from xraisim.files.atomic import write_bytes, write_text
+from xraisim.files.outputs import claim, claim_picture
 
 
 def table_command(
     records: Annotated[Path, typer.Option(help="Directory of records.")] = RECORDS,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help=f"{', '.join(table_formats.FORMATS)}: markdown and latex are the leaderboard, the "
+            "others have a row for every record. Default: what --out ends in.",
+        ),
+    ] = None,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Write to this file; default: print.")
+    ] = None,
+    force: Force = False,
     write: Annotated[
         Path | None, typer.Option(help="Write the table as Markdown, such as LEADERBOARD.md.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print records, not a table.")] = False,
 ) -> None:
-    """Show the leaderboard of a directory of records (default: those that ship)."""
+    """Show the leaderboard of a directory of records (default: those that ship).
+
+    Or write it, or its records, for a paper, a spreadsheet or another program.
+    """
+    asked = form is not None or out_file is not None
+    if asked + (write is not None) + as_json > 1:
+        raise ConfigError("give one of --write, --json, and --format with --out")
+    name = table_formats.choose(form, out_file) if asked else ""
     found = record.read_all(records)
     if write:
         write_text(write, leaderboard.markdown(leaderboard.entries(found)))
         say(f"wrote {write}")
-        return
-    show(found, as_json)
+    elif not asked:
+        show(found, as_json)
+    elif out_file is None:
+        print(table_formats.FORMATS[name](found).decode(), end="")
+    else:
+        claim(out_file, [records, *record.record_paths(records)], replace=force)
+        write_bytes(out_file, table_formats.FORMATS[name](found))
+        say(f"wrote {out_file}")
 
 
 def show(records: Sequence[Record], as_json: bool) -> None:

@@ -1,0 +1,179 @@
+"""Records as pandas tables: one row per run, curves in long form, statistics over seeds.
+
+What a run did not reach is infinite in the direction that is worse, so that medians count it; what
+was never measured is NaN, and they do not.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.metrics import METRICS
+from benchmarks.record import RECORDS, Curve, Record, read_all
+
+EDGE = "_reached_edge"
+_ONLY_SCORED = {"phase", "score"}  # the stages of a result that was made elsewhere
+COSTS = ("seconds", "peak_gib", "patterns_per_s")
+_RUN = ["task", "method", "origin", "seed"]
+
+
+def load(source: Path | str | None = None) -> pd.DataFrame:
+    """Return records as a tidy table, one row each, in order of date.
+
+    ``source``: a directory of records, a work directory of ``xrai-bench run`` or one file; None:
+    the records that ship. Columns:
+
+    - ``task``, ``method``, ``origin`` (``run``, or ``self-reported``), ``seed`` (the method's),
+      ``data_seed`` (that of the patterns);
+    - ``date`` (UTC), ``commit``, ``config_hash``, ``version`` (of x-rai);
+    - ``cpu``, ``cores``, ``memory_gib``, ``gpu`` (empty where none was used);
+    - ``patterns``, ``photons_per_pattern``, ``patterns_per_s`` (of the reconstruction);
+    - ``seconds``: everything after the simulation, and ``seconds_<stage>`` of every stage;
+      ``peak_gib``: the largest resident memory, GiB, and ``peak_gib_<stage>`` up to its end;
+    - every registered metric under its name, in its own unit: infinite where a run did not get that
+      far (the sign that is worse), NaN where the record does not have it; ``<metric>_reached_edge``
+      (bool) of those read from a curve: the data end there, the value is as good or better;
+    - ``warnings``: how many things the run said against itself; ``error``: empty for a run that
+      finished.
+
+    Raises :class:`xraisim.core.errors.FormatError` where there are no records, or a damaged one.
+    """
+    return runs(_records(source))
+
+
+def load_curves(source: Path | str | None = None) -> pd.DataFrame:
+    """Return the curves of records in long form, one row per shell.
+
+    ``source`` and errors as those of :func:`load`. Columns: ``task``, ``method``, ``origin``,
+    ``seed``, ``date`` (with these, the row of :func:`load`), ``curve`` (such as ``fsc_truth``),
+    ``s`` in Å⁻¹ and ``value``. Shells without a value are left out.
+    """
+    return curves(_records(source))
+
+
+def _records(source: Path | str | None) -> list[Record]:
+    return read_all(RECORDS if source is None else Path(source))
+
+
+def runs(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the table of :func:`load` of these records, in their order."""
+    listed = list(records)
+    table = pd.DataFrame(
+        {
+            **_identity(listed),
+            **_stages("seconds", [one.seconds for one in listed]),
+            **_stages("peak_gib", [one.peak_gib for one in listed]),
+            **_metrics(listed),
+            "warnings": [len(one.warnings) for one in listed],
+            "error": [one.error for one in listed],
+        }
+    )
+    return _dated(
+        table.assign(
+            seconds=[one.total_seconds if _is_told(one.seconds) else np.nan for one in listed],
+            peak_gib=[one.peak if _is_told(one.peak_gib) else np.nan for one in listed],
+        ).astype(dict.fromkeys([*COSTS, *METRICS], float))
+    )
+
+
+def _identity(listed: Sequence[Record]) -> dict[str, list[Any]]:
+    of_record = ("task", "method", "origin", "seed", "data_seed", "date", "commit", "config_hash")
+    of_machine = ("cpu", "cores", "memory_gib", "gpu")
+    of_data = ("patterns", "photons_per_pattern")
+    return {
+        **{name: [getattr(one, name) for one in listed] for name in of_record},
+        "version": [one.versions.get("x-rai", "") for one in listed],
+        **{name: [getattr(one.hardware, name) for one in listed] for name in of_machine},
+        **{name: [getattr(one, name) for one in listed] for name in of_data},
+        "patterns_per_s": [one.patterns_per_s or np.nan for one in listed],
+    }
+
+
+def _stages(name: str, told: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Return a column for the whole, to be filled, and one for every stage that any run had."""
+    stages = dict.fromkeys(stage for one in told for stage in one)
+    of_each = {
+        f"{name}_{stage.replace(' ', '_')}": [one.get(stage, np.nan) for one in told]
+        for stage in stages
+    }
+    return {name: [np.nan] * len(told), **of_each}
+
+
+def _is_told(stages: Mapping[str, float]) -> bool:
+    """Whether stages say what a result cost to make, and not only to score."""
+    return bool(stages.keys() - _ONLY_SCORED)
+
+
+def _metrics(listed: Sequence[Record]) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
+    for name, metric in METRICS.items():
+        values = [one.metrics.get(name) for one in listed]
+        columns[name] = [np.nan if one is None else metric.number(one) for one in values]
+        edges = [one is not None and one.reached_edge for one in values]
+        if metric.threshold is not None or any(edges):
+            columns[name + EDGE] = edges
+    return columns
+
+
+def _dated(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with dates as dates; what is none, in another program's record, is NaT."""
+    date = pd.to_datetime(table["date"], utc=True, format="ISO8601", errors="coerce")
+    return table.assign(date=date)
+
+
+def curves(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the table of :func:`load_curves` of these records, in their order."""
+    parts = [_long(one, curve) for one in records for curve in one.curves]
+    if not parts:
+        return pd.DataFrame(columns=[*_RUN, "date", "curve", "s", "value"])
+    return _dated(pd.concat(parts, ignore_index=True))
+
+
+def _long(one: Record, curve: Curve) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "task": one.task,
+            "method": one.method,
+            "origin": one.origin,
+            "seed": one.seed,
+            "date": one.date,
+            "curve": curve.name,
+            "s": np.asarray(curve.s_per_angstrom, float),
+            "value": np.asarray(curve.value, float),
+        }
+    )
+
+
+def newest(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the newest row of each task, method, origin and seed, in this order.
+
+    Of rows of one date it is the last.
+    """
+    dated = table.sort_values("date", kind="stable", na_position="first")
+    return dated.drop_duplicates(_RUN, keep="last").sort_values(_RUN)
+
+
+def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """Return statistics over the seeds of each task and method, from the table of :func:`load`.
+
+    The newest row of each seed counts, unless it failed. One row per task, method, origin and
+    quantity (a metric, ``seconds``, ``peak_gib`` or ``patterns_per_s``), which are the index; a
+    quantity that no seed has is left out. Columns: ``count`` (of the seeds that have it),
+    ``median``, ``min`` and ``max``; ``reached_edge``: whether the median is the value of a run
+    whose data end there.
+    """
+    latest = newest(table)
+    finished = latest[latest["error"] == ""]
+    keys = ["task", "method", "origin", "quantity"]
+    long = finished.melt(["task", "method", "origin"], [*COSTS, *METRICS], "quantity", "value")
+    edges = [finished.get(name + EDGE, pd.Series(False, finished.index)) for name in METRICS]
+    none = pd.Series(False, finished.index)
+    long["edge"] = pd.concat([*[none] * len(COSTS), *edges], ignore_index=True).eq(True)
+    long = long.dropna(subset="value")
+    values = long.groupby(keys)["value"]
+    found = values.agg(["count", "median", "min", "max"])
+    at_median = long["edge"] & (long["value"] == values.transform("median"))
+    return found.assign(reached_edge=at_median.groupby([long[key] for key in keys]).any())
