@@ -64,8 +64,8 @@ def test_curves_in_long_form(make_record: MakeRecord) -> None:
     columns = ["task", "method", "origin", "seed", "date", "curve", "s", "value"]
     assert table.columns.tolist() == columns
     assert table.drop(columns="date").to_numpy().tolist() == [
-        ["quick", "xrai", 1, "fsc_truth", 0.01, 1.0],
-        ["quick", "xrai", 1, "fsc_truth", 0.02, 0.25],
+        ["quick", "xrai", "run", 1, "fsc_truth", 0.01, 1.0],
+        ["quick", "xrai", "run", 1, "fsc_truth", 0.02, 0.25],
     ]
     assert curves([]).columns.tolist() == columns
 

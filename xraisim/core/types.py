@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int, Int64
+from jaxtyping import Float, Float64, Int, Int64, Real
 from torch import Tensor
 
 from xraisim.core.errors import FormatError
@@ -85,7 +85,7 @@ class Photons:
 
     offsets: Int64[np.ndarray, "n1"]
     pixel: Int[np.ndarray, "E"]
-    count: Int[np.ndarray, "E"]
+    count: Real[np.ndarray, "E"]  # whole; means, where there is no noise
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -100,7 +100,7 @@ def check_exposures(
     outside = s_max * shots.scale > volume_s_max[shots.model] * _SLACK
     if outside.any():
         e = int(np.argmax(outside))
-        raise _too_small(s_max * shots.scale[e], volume_s_max[shots.model[e]])
+        raise _too_small(float(s_max * shots.scale[e]), float(volume_s_max[shots.model[e]]))
 
 
 def _too_small(s_max: float, volume_s_max: float) -> SamplingError:
