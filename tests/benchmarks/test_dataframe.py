@@ -99,6 +99,16 @@ def test_a_median_at_the_edge_of_the_data(make_record: MakeRecord) -> None:
         assert found.loc[("quick", "xrai", "run", "icc_truth_0.5"), "reached_edge"] == expected
 
 
+def test_what_somebody_reports_is_not_mixed_with_runs(make_record: MakeRecord) -> None:
+    told = make_record(origin="self-reported", fsc=9.0, seconds={"score": 5.0}, peak_gib={})
+    table = runs([make_record(), told])
+    assert len(newest(table)) == 2
+    found = benchmarks.over_seeds(table).loc["quick", "xrai"]
+    assert found.loc[("run", "fsc_truth_0.5"), "median"] == 25.0
+    assert found.loc[("self-reported", "fsc_truth_0.5"), "median"] == 9.0
+    assert ("self-reported", "seconds") not in found.index
+
+
 def test_tables_of_two_places_go_together(make_record: MakeRecord) -> None:
     edge = {"pose_error_median_deg": Value(value=1.0, reached_edge=True)}
     both = pd.concat([runs([make_record()]), runs([make_record(seed=1, metrics=edge)])])
@@ -132,7 +142,7 @@ def test_the_committed_curves_belong_to_rows() -> None:
     assert {"fsc_truth", "icc_truth", "prtf"} <= set(shells.curve)
     assert (shells.s > 0).all()
     assert shells.value.notna().all()
-    keys = ["task", "method", "seed", "date"]
+    keys = ["task", "method", "origin", "seed", "date"]
     joined = shells.merge(benchmarks.load()[[*keys, "error"]], on=keys, validate="many_to_one")
     assert len(joined) == len(shells)
 
