@@ -30,7 +30,8 @@ def load(source: Path | str | None = None) -> pd.DataFrame:
       ``data_seed`` (that of the patterns);
     - ``date`` (UTC), ``commit``, ``config_hash``, ``version`` (of x-rai);
     - ``cpu``, ``cores``, ``memory_gib``, ``gpu`` (empty where none was used);
-    - ``patterns``, ``photons_per_pattern``, ``patterns_per_s`` (of the reconstruction);
+    - ``task_version``, ``patterns``, ``photons_per_pattern``, ``patterns_per_s`` (of the
+      reconstruction);
     - ``seconds``: everything after the simulation, and ``seconds_<stage>`` of every stage;
       ``peak_gib``: the largest resident memory, GiB, and ``peak_gib_<stage>`` up to its end;
     - every registered metric under its name, in its own unit: infinite where a run did not get that
@@ -82,7 +83,7 @@ def runs(records: Iterable[Record]) -> pd.DataFrame:
 def _identity(listed: Sequence[Record]) -> dict[str, list[Any]]:
     of_record = ("task", "method", "origin", "seed", "data_seed", "date", "commit", "config_hash")
     of_machine = ("cpu", "cores", "memory_gib", "gpu")
-    of_data = ("patterns", "photons_per_pattern")
+    of_data = ("task_version", "patterns", "photons_per_pattern")
     return {
         **{name: [getattr(one, name) for one in listed] for name in of_record},
         "version": [one.versions.get("x-rai", "") for one in listed],

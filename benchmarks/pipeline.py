@@ -112,20 +112,41 @@ def dataset(task: Task, out: Path, *, fresh: bool = False) -> Dataset:
 
 
 def _dataset(task: Task, directory: Path, fresh: bool) -> Dataset:
-    """Return the simulated patterns of a task, made now unless they are there."""
+    """Return the simulated patterns of a task, made now unless they are there.
+
+    Photons that are not those that the task states are told: another processor may have rounded an
+    expected value otherwise.
+    """
+    made = _made(task, directory, fresh)
+    if task.photons_agree(made.photons_sha256) is False:
+        say(
+            f"the patterns of {task.name} are not those that its version {task.version} states: "
+            f"their photons have the hash {made.photons_sha256}, expected {task.photons_sha256};"
+            " the records say so",
+            head="notice:",
+        )
+    return made
+
+
+def _made(task: Task, directory: Path, fresh: bool) -> Dataset:
     simulate = config.to_mapping(task)["simulate"]
     config_hash = _hash(simulate, task.simulate.seed)
     note = directory / _DATASET_FILE
     if not fresh and note.exists():
         with reading(note, "note of a data set", "--fresh makes it anew"):
             known = dict(json.loads(note.read_text()))
-        if known.get("config_hash") == config_hash:
+        made_of = known.get("config_hash"), known.get("task_version", 1)
+        if made_of == (config_hash, task.version):
             say(f"patterns of {task.name}: used again from {directory}")
+            if "photons_sha256" not in known:  # made before they were hashed
+                known["photons_sha256"] = worker.photons_of(directory / known["patterns"])
+                write_text(note, to_json(known))
             return Dataset.from_note(directory, known)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     made = worker.simulate(task, directory)
-    write_text(note, to_json(made.note() | {"config_hash": config_hash}))
+    told = {"config_hash": config_hash, "task_version": task.version}
+    write_text(note, to_json(made.note() | told))
     return made
 
 
@@ -138,8 +159,9 @@ def _finished(job: Job, fresh: bool) -> Record | None:
         known = record.read(path)
     except FormatError:  # of another version: as good as none
         return None
-    same = (known.config_hash, known.data_seed) == (job.config_hash, job.task.simulate.seed)
-    if known.error or not same:
+    told = known.config_hash, known.data_seed, known.task_version
+    same = told == (job.config_hash, job.task.simulate.seed, job.task.version)
+    if known.error or not same or known.photons_sha256 not in ("", job.dataset.photons_sha256):
         return None
     say(f"used again from {job.directory}, made {known.date} (--fresh runs it anew)")
     return known

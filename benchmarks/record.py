@@ -20,7 +20,7 @@ from xraisim.core.machine import Hardware
 from xraisim.core.settings import OneOf
 from xraisim.files.atomic import write_text
 
-SCHEMA = 2
+SCHEMA = 3
 RECORDS = Path(str(files("benchmarks"))) / "records"  # those that ship
 RECORD_FILE = "record.json"  # in the directory of a run
 RUN, SELF_REPORTED = "run", "self-reported"  # where a record comes from
@@ -59,6 +59,8 @@ class Record:
     """One run of one method on one task with one seed.
 
     ``seed`` is the method's, ``data_seed`` that of the patterns, which belongs to the task.
+    ``photons_sha256``: of the patterns; ``photons_agree``: whether the task states the same, None
+    if it states none.
     ``error`` is empty for a run that finished. ``seconds`` are wall time per stage, ``peak_gib``
     the largest resident memory of the run's process up to the end of each stage. ``metrics``: by
     the name that states the rule; one that a method has nothing to say of is not there.
@@ -70,9 +72,12 @@ class Record:
 
     schema: int = SCHEMA
     task: str
+    task_version: int = 1
     method: str
     seed: int
     data_seed: int
+    photons_sha256: str = ""
+    photons_agree: bool | None = None
     error: str = ""
     date: str
     config_hash: str
@@ -142,9 +147,11 @@ def read(path: Path) -> Record:
     if mapping["schema"] == 1:
         with reading(path, "record of schema 1"):
             mapping = _of_schema_1(mapping)
+    if mapping["schema"] == 2:  # which did not name the version of the task
+        mapping = {**mapping, "schema": SCHEMA}
     if mapping["schema"] != SCHEMA:
         raise FormatError(
-            f"{path} has record schema {mapping['schema']}; this version reads 1 and {SCHEMA}: run "
+            f"{path} has record schema {mapping['schema']}; this version reads 1 to {SCHEMA}: run "
             "the benchmark again, or use the version that wrote it"
         )
     try:

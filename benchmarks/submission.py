@@ -142,6 +142,8 @@ def _truth(
     dataset = pipeline.dataset(task, work)
     about["patterns"] = dataset.count
     about["photons_per_pattern"] = dataset.photons_per_pattern
+    about["photons_sha256"] = dataset.photons_sha256
+    about["photons_agree"] = task.photons_agree(dataset.photons_sha256)
     return read_truth(truth_path(dataset.patterns)), about
 
 
@@ -203,6 +205,7 @@ class _Scoring:
             **about,
             **_cost(told, about.get("patterns", 0), stages),
             task=self.task.name,
+            task_version=self.task.version,
             method=self.method,
             seed=self.seed,
             date=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,5 +1,6 @@
 """Tasks: what is simulated, and the settings of every method, of phasing and of scoring."""
 
+import re
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +14,7 @@ from benchmarks.merge import MergeConfig
 from xrai.config import TrainConfig
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, did_you_mean
-from xraisim.core.settings import Settings
+from xraisim.core.settings import Count, Settings, require
 from xraisim.simulation import config as simulation
 from xraisim.simulation.config import SimulationConfig
 
@@ -24,13 +25,17 @@ _TASKS = Path(str(files("benchmarks"))) / "tasks"
 class Task(Settings):
     """One benchmark task; ``simulate.seed`` is that of its data, whatever the seed of a run.
 
+    ``version``: of all that is stated here; a task that changes is another version.
+    ``photons_sha256``: of the patterns (:func:`xraisim.core.fingerprint.photons_sha256`), if known.
     ``merge`` holds the settings of the oracle and the floor, ``methods`` those of plug-ins by their
     names, which each of them checks (:mod:`benchmarks.methods.plugin`). What ``phase`` leaves
     unset, diameter and measured range, comes with the intensity or the patterns.
     """
 
     name: str
+    version: Count = 1
     summary: str
+    photons_sha256: str = ""
     simulate: SimulationConfig
     xrai: TrainConfig = field(default_factory=TrainConfig)
     emc: EmcConfig = field(default_factory=EmcConfig)
@@ -39,6 +44,16 @@ class Task(Settings):
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
     phase: PhasingConfig = field(default_factory=PhasingConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+
+    def check(self) -> None:
+        """Refuse what is no hash."""
+        stated = self.photons_sha256
+        right = not stated or re.fullmatch("[0-9a-f]{64}", stated) is not None
+        require(right, "photons_sha256", stated, "64 hexadecimal digits, as xrai-bench data prints")
+
+    def photons_agree(self, found: str) -> bool | None:
+        """Return whether patterns have the photons that are stated; None if none are."""
+        return found == self.photons_sha256 if self.photons_sha256 and found else None
 
 
 def task_names() -> list[str]:

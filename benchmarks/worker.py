@@ -31,6 +31,7 @@ from xraisim import stopping
 from xraisim.console import progress, say
 from xraisim.core import config, machine
 from xraisim.core.errors import ConfigError, UserError
+from xraisim.core.fingerprint import photons_sha256
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.result import Result, intensity_path
@@ -43,15 +44,21 @@ from xraisim.simulation import make
 #: conditions outside the program that no further run could get around
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
+_HASHED = 2048  # patterns at a time
+
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Simulated patterns on disk; the truth lies beside them."""
+    """Simulated patterns on disk; the truth lies beside them.
+
+    ``photons_sha256``: :func:`xraisim.core.fingerprint.photons_sha256`.
+    """
 
     patterns: Path
     count: int
     photons_per_pattern: float
     seconds: float
+    photons_sha256: str = ""
 
     def note(self) -> dict[str, Any]:
         """Return what is kept beside the patterns, as plain data."""
@@ -104,16 +111,27 @@ class Stages:
 def simulate(task: Task, directory: Path) -> Dataset:
     """Simulate the patterns of a task into ``directory``."""
     wanted, path = task.simulate, directory / "patterns.h5"
-    say(f"simulating {wanted.patterns:,} patterns of {wanted.structure}, seed {wanted.seed} …")
+    say(f"simulating {wanted.patterns:,} patterns of {task.name} …")
     started = time.perf_counter()
     with progress("patterns", wanted.patterns) as advance:
         made = make.simulate(wanted, path, progress=advance)
+    seconds = round(time.perf_counter() - started, 2)
     return Dataset(
         patterns=path,
         count=made.patterns,
         photons_per_pattern=round(made.photons_per_pattern, 2),
-        seconds=round(time.perf_counter() - started, 2),
+        seconds=seconds,
+        photons_sha256=photons_of(path),
     )
+
+
+def photons_of(patterns: Path) -> str:
+    """Return the hash of all photons of a pattern file."""
+    with PatternReader(patterns) as reader:
+        starts = range(0, reader.n_patterns, _HASHED)
+        return photons_sha256(
+            reader.read_raw(start, min(start + _HASHED, reader.n_patterns)) for start in starts
+        )
 
 
 def child_main(job: Job, sender: Connection) -> None:
@@ -246,9 +264,12 @@ def failed_record(job: Job, reason: str, seconds: float) -> Record:
 def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
     return {
         "task": job.task.name,
+        "task_version": job.task.version,
         "method": job.method,
         "seed": job.seed,
         "data_seed": job.task.simulate.seed,
+        "photons_sha256": job.dataset.photons_sha256,
+        "photons_agree": job.task.photons_agree(job.dataset.photons_sha256),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "config_hash": job.config_hash,
         "config": config.to_mapping(job.task),

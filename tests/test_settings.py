@@ -32,6 +32,7 @@ _NEEDED: dict[type, dict[str, Any]] = {  # what has no default
         "corner_mm": (0.0, 0.0, 0.0), "fs_mm": (1.0, 0.0, 0.0), "ss_mm": (0.0, 1.0, 0.0),
     },
     Species: {"structure": "4v5d"},
+    Task: {"name": "a", "summary": "b", "simulate": SimulationConfig()},
     Body: {"shape": "sphere", "size_angstrom": 500.0, "material": "gold"},
     StageConfig: {"schedule": "2 er", "support_every": 1, "blur_voxels": 1.0},
     ExperimentSettings: {

@@ -138,10 +138,13 @@ def test_a_child_that_dies_is_a_failure(target: Callable, arguments: tuple, mess
     receiver.close()
 
 
-def _job(directory: Path, config_hash: str, data_seed: int = 0) -> Any:
+def _job(
+    directory: Path, config_hash: str, data_seed: int = 0, version: int = 1, photons: str = ""
+) -> Any:
     """What is asked of a job before it is run."""
-    data = SimpleNamespace(simulate=SimpleNamespace(seed=data_seed))
-    return SimpleNamespace(directory=directory, config_hash=config_hash, task=data)
+    data = SimpleNamespace(simulate=SimpleNamespace(seed=data_seed), version=version)
+    made = SimpleNamespace(photons_sha256=photons)
+    return SimpleNamespace(directory=directory, config_hash=config_hash, task=data, dataset=made)
 
 
 def test_unreadable_earlier_results_are_made_anew(tmp_path: Path) -> None:
@@ -173,6 +176,10 @@ def test_earlier_results_of_other_data_are_not_used(
     record.write(tmp_path / "record.json", make_record(seed=1, data_seed=1))
     assert pipeline._finished(_job(tmp_path, "abc", data_seed=1), fresh=False) is not None
     assert pipeline._finished(_job(tmp_path, "abc", data_seed=0), fresh=False) is None
+    record.write(tmp_path / "record.json", make_record(photons_sha256="aa"))
+    for version, photons, used in [(1, "aa", True), (1, "bb", False), (2, "aa", False)]:
+        job = _job(tmp_path, "abc", version=version, photons=photons)
+        assert (pipeline._finished(job, fresh=False) is not None) is used
 
 
 def test_seeds_vary_the_method_and_not_the_patterns(
@@ -200,6 +207,48 @@ def test_seeds_vary_the_method_and_not_the_patterns(
     assert [job.seed for job in jobs] == [0, 1, 2, 0]
     assert len({job.dataset.patterns for job in jobs[:3]}) == 1
     assert worker.failed_record(jobs[3], "stuck", 1.0).data_seed == 7
+
+
+def test_a_record_says_whether_the_photons_are_those_of_the_task(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    make_record: MakeRecord,
+    tmp_path: Path,
+) -> None:
+    hashed, jobs = [], []
+
+    def simulate(task: Task, directory: Path) -> worker.Dataset:
+        path = directory / "p.h5"
+        return worker.Dataset(
+            patterns=path, count=8, photons_per_pattern=9.0, seconds=0.1,
+            photons_sha256=worker.photons_of(path),
+        )  # fmt: skip
+
+    monkeypatch.setattr(worker, "photons_of", lambda path: hashed.append(path) or "a" * 64)
+    monkeypatch.setattr(worker, "simulate", simulate)
+    monkeypatch.setattr(pipeline, "_run", lambda job: jobs.append(job) or make_record())
+    stated = dataclasses.replace(load_task("smoke"), photons_sha256="a" * 64)
+    other = dataclasses.replace(stated, photons_sha256="b" * 64)
+    for task, agrees in [(stated, True), (other, False)]:
+        pipeline.run([task], ["oracle"], [0, 1], tmp_path)
+        found = worker.failed_record(jobs[-1], "stuck", 1.0)
+        assert (found.photons_sha256, found.photons_agree) == ("a" * 64, agrees)
+        said = capsys.readouterr().err
+        assert said.count("are not those that its version 1 states") == (not agrees)
+        assert ("a" * 64 in said and "b" * 64 in said) is not agrees
+    assert len(hashed) == 1, "once per data set"
+
+    note = tmp_path / "smoke" / "data-0" / "dataset.json"  # as of data made before
+    kept = json.loads(note.read_text())
+    note.write_text(json.dumps({k: v for k, v in kept.items() if "sha256" not in k}))
+    pipeline.run([dataclasses.replace(other, photons_sha256="")], ["oracle"], [0], tmp_path)
+    assert len(hashed) == 2
+    assert json.loads(note.read_text()) == kept
+    assert worker.failed_record(jobs[-1], "stuck", 1.0).photons_agree is None
+    newer = dataclasses.replace(stated, version=2)
+    pipeline.run([newer], ["oracle"], [0], tmp_path)
+    assert len(hashed) == 3, "another version has data of its own"
+    assert worker.failed_record(jobs[-1], "stuck", 1.0).task_version == 2
 
 
 def test_a_full_disk_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

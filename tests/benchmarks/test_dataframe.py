@@ -28,6 +28,7 @@ def test_a_row_says_what_its_record_says(make_record: MakeRecord) -> None:
     assert row.date == pd.Timestamp("2026-11-28 23:48", tz="UTC")
     assert (row.commit, row.version, row.config_hash) == ("abc123", "0.1.0", "abc")
     assert (row.cpu, row.cores, row.memory_gib, row.gpu) == ("Test CPU", 2, 8.0, "")
+    assert row.task_version == 1
     assert (row.patterns, row.photons_per_pattern, row.patterns_per_s) == (8000, 5000.0, 80.0)
     assert (row.seconds, row.seconds_reconstruct, row.seconds_simulate) == (125.0, 100.0, 10.0)
     assert (row.peak_gib, row.peak_gib_reconstruct) == (2.5, 1.5)

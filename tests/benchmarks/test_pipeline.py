@@ -63,6 +63,8 @@ def test_the_whole_line(work: Path, bench: Bench) -> None:
     assert "encoder_pose_error_median_deg" in found["xrai"]["metrics"]
     assert _value(found["xrai"], "icc_half_0.143") < XRAI_ICC
     for row in (found["xrai"], found["oracle"]):
+        assert row["task_version"] == 1
+        assert row["photons_agree"] is not None, "false where a processor rounds otherwise"
         assert 0.1 < max(row["peak_gib"].values()) < 4.0
         assert set(row["seconds"]) == {"simulate", "reconstruct", "phase", "score"}
 

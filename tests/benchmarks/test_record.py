@@ -17,7 +17,10 @@ MakeRecord = Callable[..., Record]
 
 
 def test_round_trip(make_record: MakeRecord, tmp_path: Path) -> None:
-    made = make_record(config={"simulate": {"detector": {"s_max": 0.05}}, "names": ["a"]})
+    made = make_record(
+        config={"simulate": {"detector": {"s_max": 0.05}}, "names": ["a"]},
+        task_version=2, photons_sha256="a" * 64, photons_agree=False,
+    )  # fmt: skip
     record.write(tmp_path / "one.json", made)
     assert record.read(tmp_path / "one.json") == made
     assert not list(tmp_path.glob("*.partial"))
@@ -39,7 +42,7 @@ def test_total_time_leaves_the_shared_simulation_out(make_record: MakeRecord) ->
     ("change", "message"),
     [
         (lambda m: m.pop("hardware"), "not a whole record: .*hardware"),
-        (lambda m: m.update(schema=99), "has record schema 99; this version reads 1 and 2"),
+        (lambda m: m.update(schema=99), "has record schema 99; this version reads 1 to 3"),
         (lambda m: m.pop("schema"), "has no schema number"),
         (lambda m: m.update(methd="a"), "unknown configuration key methd; did you mean method"),
         (lambda m: m["seconds"].update(phase="long"), r"seconds\.phase must be of type float"),
@@ -63,6 +66,7 @@ def test_a_record_of_schema_1_has_its_metrics_by_name(repository: Path, tmp_path
     assert former["schema"] == 1
     found = record.read(path)
     assert found.data_seed == found.seed == 1  # the patterns had the seed of the run
+    assert (found.task_version, found.photons_sha256, found.photons_agree) == (1, "", None)
     for one in former["resolutions"]:
         expected = Value(value=one["angstrom"], reached_edge=one["reached_edge"])
         assert found.metrics[one["rule"]] == expected
@@ -72,6 +76,16 @@ def test_a_record_of_schema_1_has_its_metrics_by_name(repository: Path, tmp_path
     assert set(found.metrics) <= set(METRICS)
     record.write(tmp_path / "one.json", found)
     assert record.read(tmp_path / "one.json") == found
+
+
+def test_a_record_of_schema_2_is_of_the_first_version_of_its_task(
+    make_record: MakeRecord, tmp_path: Path
+) -> None:
+    former = dataclasses.asdict(make_record()) | {"schema": 2}
+    for name in ("task_version", "photons_sha256", "photons_agree"):
+        del former[name]
+    (tmp_path / "one.json").write_text(json.dumps(former))
+    assert record.read(tmp_path / "one.json") == make_record()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '"x"', "\x00\xff"])

@@ -10,13 +10,13 @@ import tomllib
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
 from xraisim.core.errors import ConfigError, did_you_mean, reads
 from xraisim.core.renamed import renewed
-from xraisim.core.settings import check_ranges
+from xraisim.core.settings import Range, check_ranges, rules
 
 Config = TypeVar("Config")
 
@@ -48,7 +48,7 @@ def given_or_default(cls: type[Config], path: Path | None, given: Mapping[str, A
 
 def from_mapping(cls: type[Config], mapping: dict[str, Any], prefix: str = "") -> Config:
     """Build ``cls`` from a nested mapping; missing keys take their defaults."""
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     values = {}
     for key, value in renewed(mapping, getattr(cls, "former", {}), prefix).items():
@@ -65,8 +65,9 @@ def from_mapping(cls: type[Config], mapping: dict[str, Any], prefix: str = "") -
 
 def _convert(expected: Any, value: Any, name: str) -> Any:
     """Check ``value`` against a type hint; nested tables become dataclasses, arrays tuples."""
-    if isinstance(value, int) and abs(value) >= 2**63:  # as TOML has it
-        raise ConfigError(f"{name} is a whole number of more than 64 bits")
+    bits, expected = _bits(expected)
+    if isinstance(value, int) and abs(value) >= 2**bits:
+        raise ConfigError(f"{name} is a whole number of more than {max(bits, 64)} bits")
     if dataclasses.is_dataclass(expected) and isinstance(expected, type):
         if not isinstance(value, dict):
             raise ConfigError(f"{name} must be a table, found {value!r}")
@@ -92,6 +93,17 @@ def _convert(expected: Any, value: Any, name: str) -> Any:
         if not right:
             raise ConfigError(f"{name} must be of type {expected.__name__}, found {value!r}")
     return value
+
+
+def _bits(expected: Any) -> tuple[int, Any]:
+    """Return how many bits a whole number has, as TOML has it or more, and the hint without it."""
+    if get_origin(expected) is not Annotated:
+        return 63, expected
+    bits = 63
+    for rule in rules(expected):
+        if isinstance(rule, Range) and isinstance(rule.most, int):
+            bits = max(bits, rule.most.bit_length())
+    return bits, get_args(expected)[0]
 
 
 def to_mapping(config: Any) -> dict[str, Any]:

@@ -30,11 +30,12 @@ class Range:
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
             return False
         try:
-            number = float(value)
+            finite = math.isfinite(value)
         except OverflowError:
             return False
+        number = value if isinstance(value, int) else float(value)  # a float is no exact seed
         return (
-            (math.isfinite(number) or number == self.most)
+            (finite or number == self.most)
             and (self.least is None or number >= self.least)
             and (self.most is None or number <= self.most)
             and (self.above is None or number > self.above)
@@ -74,6 +75,7 @@ Share = Annotated[float, Range(least=0, most=1)]
 Count = Annotated[int, Range(least=1, most=10**9)]
 Whole = Annotated[int, Range(least=0, most=10**9)]
 Seed = Annotated[int, Range(least=0, most=2**63 - 1)]
+DataSeed = Annotated[int, Range(least=0, most=2**128 - 1)]  # that nobody can guess
 
 
 class Settings:

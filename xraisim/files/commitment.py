@@ -27,8 +27,12 @@ _BYTES = 16
 
 
 def commitment(recipe: Mapping[str, Any], salt: str) -> str:
-    """Return the hash (SHA-256, hexadecimal) over what determines the photons, and the salt."""
-    return hashlib.sha256(to_json({**recipe, "salt": salt}, sort_keys=True).encode()).hexdigest()
+    """Return the hash (SHA-256, hexadecimal) over what determines the photons, and the salt.
+
+    ``draw_version`` is left out where it is 1: sets made before it was stated go on.
+    """
+    told = {name: value for name, value in recipe.items() if (name, value) != ("draw_version", 1)}
+    return hashlib.sha256(to_json({**told, "salt": salt}, sort_keys=True).encode()).hexdigest()
 
 
 def salt_path(whole: Path) -> Path:

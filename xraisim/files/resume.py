@@ -14,7 +14,7 @@ from xraisim.files.patterns import PatternReader, PatternWriter
 
 _BLOCK = 2**13
 # What a commitment is over, in words.
-_NAMED = {"commitment": "settings, another seed or other structures"}
+_NAMED = {"commitment": "settings, another seed, other structures or another draw"}
 
 
 def interrupted_path(path: Path) -> Path:

@@ -22,7 +22,8 @@ from xraisim.photons.hits import HIT_NAMES
 from xraisim.photons.shots import Particles, Shots
 
 FORMAT, VERSION = "x-rai truth", 3
-_READ, _UNSALTED = (2, 3), '""'  # version 2 had no salt
+_READ = (2, 3)
+_BEFORE = {"salt": '""', "draw_version": "1"}  # what a file says that does not state them
 
 _SHOT: dict[str, tuple[type, str]] = {
     "fluence": (np.float32, "relative to the mean, summed over the particles hit"),
@@ -41,7 +42,8 @@ _COLUMNS: dict[str, tuple[type, tuple[int, ...], str]] = {
     **{f"particles/{name}": column for name, column in _PARTICLE.items()},
     "particles/offsets": (np.int64, (), "particles"),
 }
-_ABOUT = {"seed": int, "species": list, "structures_sha256": dict, "config": str, "salt": str}
+_ABOUT = {"seed": int, "draw_version": int, "species": list, "structures_sha256": dict}
+_ABOUT |= {"config": str, "salt": str}
 _BYTES = {"shot": 21, "particle": 28}
 _CHUNK = 2**14
 
@@ -52,8 +54,9 @@ class Truth:
 
     ``fluence``, ``strength``, ``energy`` and ``hits`` as in :class:`Shots`; ``particles``: those in
     each shot. ``species``: their names.
-    ``structures_sha256``: of their files; ``seed``; ``config``: the whole configuration as TOML;
-    ``salt``: of the pattern file's commitment (:mod:`xraisim.files.commitment`).
+    ``structures_sha256``: of their files; ``seed``; ``draw_version``: of what drew the photons
+    (:class:`Simulator`); ``config``: the whole configuration as TOML; ``salt``: of the pattern
+    file's commitment (:mod:`xraisim.files.commitment`).
     ``defect``: each detector pixel's state (:mod:`xraisim.instrument.defects`).
     """
 
@@ -64,6 +67,7 @@ class Truth:
     particles: Particles
     species: tuple[str, ...]
     seed: int
+    draw_version: int
     structures_sha256: dict[str, str]
     config: str
     salt: str
@@ -92,8 +96,8 @@ def write_truth(
 ) -> None:
     """Write the shots of ``blocks`` to a truth file, whole or not at all.
 
-    ``about``: ``seed``, ``species``, ``structures_sha256``, ``config`` and ``salt``; they and
-    ``defect`` as in :class:`Truth`.
+    ``about``: ``seed``, ``draw_version``, ``species``, ``structures_sha256``, ``config`` and
+    ``salt``; they and ``defect`` as in :class:`Truth`.
     """
     path = Path(path)
     with whole_file(path) as partial, h5py.File(partial, "w", libver="v110") as file:
@@ -143,7 +147,7 @@ def read_truth(path: Path | str) -> Truth:
 def salt_of(path: Path) -> str:
     """Return the salt in a truth file; empty where it has none."""
     with h5py.File(path, "r") as file:
-        return str(json.loads(attribute(file, "salt", _UNSALTED)))
+        return str(json.loads(attribute(file, "salt", _BEFORE["salt"])))
 
 
 @reads("truth file", "make the data set again")
@@ -156,8 +160,7 @@ def _read(path: Path) -> Truth:
                 "set again"
             )
         columns = {name: read_whole(file[name]) for name in _COLUMNS}
-        default = {"salt": _UNSALTED}
-        texts = {name: attribute(file, name, default.get(name)) for name in _ABOUT}
+        texts = {name: attribute(file, name, _BEFORE.get(name)) for name in _ABOUT}
         about = {name: json.loads(text) for name, text in texts.items()}
         defect = read_whole(file["detector/defect"])
     _check(path, columns, about, defect)

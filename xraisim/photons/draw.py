@@ -11,6 +11,8 @@ shot has the streams from e·2²⁴ on: 0 holds the gaps of the bright pixels' p
 the events on bounds, 2 + p the draws of pixel p alone.
 """
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from jaxtyping import Int64
@@ -68,8 +70,11 @@ _BRIGHT = np.float32(10)  # expected photons from which rejection beats counting
 class PhotonSampler:
     """Draws the photons of shots on one detector; masked pixels get none.
 
-    For one thread to call at a time: the loops inside take all cores.
+    For one thread to call at a time: the loops inside take all cores. ``version``: one that draws
+    other photons for the same seed has another.
     """
+
+    version: ClassVar[int] = 1
 
     def __init__(self, expected: ExpectedPhotons, *, seed: int) -> None:
         """``expected`` is copied into tables, and not needed any more."""

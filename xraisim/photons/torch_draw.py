@@ -18,6 +18,7 @@ key alone, whatever the batch.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -44,9 +45,11 @@ class TorchPhotonSampler:
     """Draws patterns on one torch device.
 
     On one device, pattern i depends on the seed, i and its shot alone. Between devices, and from
-    the CPU's :class:`PhotonSampler`, only the distribution is the same. Raises
-    :class:`DeviceError` if the device is not there.
+    the CPU's :class:`PhotonSampler`, only the distribution is the same. ``version``: as there,
+    counted apart. Raises :class:`DeviceError` if the device is not there.
     """
+
+    version: ClassVar[int] = 1
 
     def __init__(self, expected: ExpectedPhotons, *, seed: int, device: str = "auto") -> None:
         """``expected`` is copied to the device, and not needed any more."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
-from xraisim.core.settings import Count, OneOf, Seed, Settings, Whole
+from xraisim.core.settings import Count, DataSeed, OneOf, Settings, Whole
 from xraisim.instrument.background import Background
 from xraisim.instrument.beam import Beam, FluenceSpread
 from xraisim.instrument.defects import Defects
@@ -48,7 +48,7 @@ class SimulationConfig(Settings):
     solvent: Solvent = field(default_factory=Solvent)
     species: tuple[Species, ...] = ()
     patterns: Count = 1000
-    seed: Seed = 0
+    seed: DataSeed = 0
     engine: Annotated[str, OneOf("cpu", "cuda")] = "cpu"
     instrument: str = "xrai2025"
     beam: Beam = field(default_factory=lambda: preset("xrai2025").beam)

@@ -173,6 +173,7 @@ def _recipe(simulator: Simulator) -> dict[str, Any]:
     """Return what the photons follow from."""
     return {
         "seed": simulator.config.seed,
+        "draw_version": simulator.draw_version,
         "species": simulator.species,
         "structures_sha256": simulator.checksums,
         "config": configuration.dumps(simulator.config),

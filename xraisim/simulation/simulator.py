@@ -81,6 +81,11 @@ class Simulator:
         """The names of the species, in the order of the shots' ``model``."""
         return tuple(one.label for one in self._sample)
 
+    @property
+    def draw_version(self) -> int:
+        """Of what draws the photons: the same version and seed give the same photons."""
+        return self._sampler.version
+
     def shots(self, first: int, n: int) -> Shots:
         """Return what shots ``first … first + n − 1`` meet: the truth."""
         return draw_shots(self._recipe, self.config.seed, first, n)

@@ -87,6 +87,7 @@ def stream_with_truth(
         particles=shots.particles(),
         species=tuple(simulator.species),
         seed=simulator.config.seed,
+        draw_version=simulator.draw_version,
         structures_sha256=simulator.checksums,
         config=configuration.dumps(simulator.config),
         salt="",

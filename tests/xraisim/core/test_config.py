@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from xraisim.core import config
 from xraisim.core.errors import ConfigError
 from xraisim.core.renamed import RenamedWarning
-from xraisim.core.settings import Settings
+from xraisim.core.settings import DataSeed, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +132,19 @@ def test_whole_numbers_of_more_than_64_bits_are_refused(value):
 class _Numbers:
     whole: int = 0
     real: float = 0.0
+    seed: DataSeed = 0
+
+
+def test_the_seed_of_data_has_128_bits_and_no_more():
+    for seed in (0, 2**63, 2**128 - 1):
+        made = config.from_mapping(_Numbers, {"seed": seed})
+        assert made.seed == seed
+        assert config.from_mapping(_Numbers, tomllib.loads(config.dumps(made))) == made
+    for seed in (2**128, 10**400):
+        with pytest.raises(ConfigError, match="seed is a whole number of more than 128 bits"):
+            config.from_mapping(_Numbers, {"seed": seed})
+    with pytest.raises(ConfigError, match="seed is -1; expected 0 to 340,282,366"):
+        config.from_mapping(_Numbers, {"seed": -1})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from xraisim.files.commitment import commitment, salt_path, salted
 from xraisim.files.patterns import PatternReader
 from xraisim.files.shards import Shard
 from xraisim.files.truth import read_truth, truth_path
+from xraisim.photons.draw import PhotonSampler
 from xraisim.simulation.config import from_mapping
 from xraisim.simulation.make import simulate
 
@@ -45,6 +46,7 @@ def test_a_pattern_file_says_nothing_from_which_its_truth_follows(config, tmp_pa
     assert truth.seed == 1
     recipe = {
         "seed": truth.seed,
+        "draw_version": truth.draw_version,
         "species": list(truth.species),
         "structures_sha256": truth.structures_sha256,
         "config": truth.config,
@@ -70,8 +72,25 @@ def test_shards_share_a_salt(config, tmp_path):
 def test_a_finished_set_is_told_apart_by_its_seed(config, tmp_path):
     simulate(config(), tmp_path / "a.h5")
     assert simulate(config(), tmp_path / "a.h5", resume=True).resumed == 6
-    with pytest.raises(ConfigError, match="other settings, another seed or other structures"):
+    with pytest.raises(ConfigError, match="other settings, another seed, other structures or"):
         simulate(config(seed=2), tmp_path / "a.h5", resume=True)
+
+
+def test_the_draw_is_part_of_the_recipe(config, tmp_path, monkeypatch):
+    made = simulate(config(), tmp_path / "a.h5")
+    assert read_truth(made.truth_path).draw_version == PhotonSampler.version
+    monkeypatch.setattr(PhotonSampler, "version", 99)
+    with pytest.raises(ConfigError, match="or another draw"):
+        simulate(config(), tmp_path / "a.h5", resume=True)
+    assert read_truth(simulate(config(), tmp_path / "b.h5").truth_path).draw_version == 99
+
+
+def test_a_set_made_before_draws_had_versions_goes_on():
+    recipe = {"seed": 1, "config": "a = 1"}
+    before = "ca8e06d8d2dcb65a69daf2b3c68da8851567ce75273a8b23ae9f0fab15ed7458"
+    assert commitment(recipe, "salt") == before
+    assert commitment({**recipe, "draw_version": 1}, "salt") == before
+    assert commitment({**recipe, "draw_version": 2}, "salt") != before
 
 
 def test_a_run_that_wrote_nothing_leaves_no_salt(tmp_path):

@@ -18,7 +18,8 @@ def test_truth_makes_the_round_trip(tmp_path):
         hits=Hits(blank_fraction=0.3, multiple_fraction=0.3),
         species_weights=(1.0, 2.0),
     )
-    about = {"seed": 7, "species": ("a", "b"), "structures_sha256": {"a": "0"}, "config": "x = 1\n"}
+    about = {"seed": 2**127, "draw_version": 3, "species": ("a", "b"), "config": "x = 1\n"}
+    about["structures_sha256"] = {"a": "0"}
     defect = np.array([0, 1, 0], np.uint8)
 
     def blocks(first, stop):
@@ -38,7 +39,8 @@ def test_truth_makes_the_round_trip(tmp_path):
             assert (getattr(found, name) == getattr(whole, name)).all()
         for name in ("offsets", "model", "orientation", "fluence", "size"):
             assert (getattr(found.particles, name) == getattr(whole.particles(), name)).all()
-        assert (found.seed, found.species, found.config) == (7, ("a", "b"), "x = 1\n")
+        assert (found.seed, found.draw_version) == (2**127, 3)
+        assert (found.species, found.config) == (("a", "b"), "x = 1\n")
         assert (found.defect == defect).all()
         np.testing.assert_array_equal(found.orientations[found.hits == BLANK][0], [1, 0, 0, 0])
         first = whole.orientation[whole.offsets[:-1][whole.hit != BLANK]]
@@ -74,7 +76,8 @@ def test_what_does_not_belong_together_is_refused(change, message, tmp_path):
     path = tmp_path / "a.truth.h5"
     shots = draw_shots(ShotRecipe(beam=Beam()), 7, 0, 3)
     write_truth(path, [shots], about, np.zeros(3, np.uint8))
-    assert len(read_truth(path).orientations) == 3
+    found = read_truth(path)
+    assert (len(found.orientations), found.draw_version) == (3, 1), "which it did not state"
     with h5py.File(path, "r+") as file:
         change(file)
     with pytest.raises(FormatError, match=message):
