@@ -15,6 +15,7 @@ from xraisim.core.symmetry import angle_modulo_mate
 from xraisim.core.types import Photons
 
 _PROBE = 256  # patterns that are posed against both halves, and searched again
+_STRIPS = 8  # of neighbours, in which the patterns of a round are probed
 
 
 def figures(active: ActiveRound, agreement: Agreement | None) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def rivals(active: ActiveRound, last: Block | None) -> float:
         return 0.0
     finder, state, s_max = active.finder, active.state, active.round.s_now
     volume = state.volumes[0]
-    some, start = _probe(active, last)
+    some, start = _spread_probe(active, last)
     if not len(some):
         return 0.0
     held = finder.refine(volume, some, start, s_max)
@@ -93,6 +94,27 @@ def rivals(active: ActiveRound, last: Block | None) -> float:
     fit = finder.likelihood(volume, some, s_max).goodness(best)
     fits = outliers.weights(fit.misfit, fit.unexplained, state.typical_fit) > 0.5
     return float(((turned > finder.max_step(s_max)) & fits).double().mean())
+
+
+def _spread_probe(active: ActiveRound, last: Block) -> tuple[Photons, Tensor]:
+    """Return some patterns of a round that have photons, and their poses.
+
+    Where it goes over patterns that have poses they come from all over it: those posed first had
+    the bluntest volume. New ones have all met the same one, and the last block tells.
+    """
+    finder, round_ = active.finder, active.round
+    size = round_.stop - round_.first
+    if round_.locates or size <= finder.config.block:
+        return _probe(active, last)
+    length = min(_PROBE // _STRIPS, size)
+    begins = [round_.first + number * size // _STRIPS for number in range(_STRIPS)]
+    strips = [
+        _probe(active, Block(*found))
+        for begin in begins
+        for found in finder.stream.blocks(begin, min(begin + length, round_.stop))
+    ]
+    photons, poses = zip(*strips, strict=True)
+    return Photons.joined(photons), torch.cat(poses)
 
 
 def _probe(active: ActiveRound, block: Block) -> tuple[Photons, Tensor]:
