@@ -25,15 +25,17 @@ def finished(quick_run):
     return quick_run[0]
 
 
-def errors_after(kind, finished, patterns, config, tmp_path, share=4):
+def errors_after(kind, finished, patterns, config, tmp_path, share=4, stop=None):
     """Return how far poses are (degrees) from the finished run's: those once scrambled, the others.
 
-    Every ``share``-th pose is replaced by a random one; then comes one round of ``kind``.
+    Every ``share``-th pose before ``stop`` is replaced by a random one; then comes one round of
+    ``kind``.
     """
     state = checkpoint.load(finished)
     state.global_searches = 0
     before = state.column("orientations").clone()
-    scrambled = torch.arange(len(before)) % share == 0
+    number = torch.arange(len(before))
+    scrambled = (number % share == 0) & (number < (stop or len(before)))
     random = so3.haar(int(scrambled.sum()), generator(0, "scrambled"))
     state.columns["orientations"][: len(before)][scrambled] = random
     with PatternStream(patterns, config.block, config.memory_gib) as stream:
@@ -71,6 +73,13 @@ def test_small_steps_alone_leave_them_wrong(finished, patterns, quick_config, tm
 def test_a_probe_finds_nothing_where_poses_are_right(finished, patterns, quick_config, tmp_path):
     _, _, state = errors_after(REFINE, finished, patterns, quick_config, tmp_path, share=1000)
     assert state.rivals < 0.1
+
+
+def test_a_probe_is_from_all_over_a_round(finished, patterns, quick_config, tmp_path):
+    """Wrong poses of the patterns that came first are noticed, whatever the last block has."""
+    blocks = replace(quick_config, block=200)
+    _, _, state = errors_after(REFINE, finished, patterns, blocks, tmp_path, share=1, stop=400)
+    assert 0.2 < state.rivals < 0.7
 
 
 def test_a_pose_searched_again_has_to_be_likelier(finished, patterns, quick_config, tmp_path):
