@@ -5,7 +5,6 @@ says. It is kept in a work directory beside runs, ``<task>/<method>-<seed>-self-
 """
 
 import math
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 
 from benchmarks import pipeline, record, worker
 from benchmarks.comparison import Reconstruction, told_poses
+from benchmarks.methods.registry import NAME
 from benchmarks.record import RECORD_FILE, SELF_REPORTED, Record
 from benchmarks.score import Scores, score
 from benchmarks.slices import SLICES_FILE
@@ -33,7 +33,6 @@ from xraisim.instrument.defects import respond
 from xraisim.instrument.detector import geometry
 from xraisim.sample.species import load_species
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it names directories and files
 _NOT_STATED = Hardware(cpu="machine not stated", cores=0, memory_gib=0.0)
 
 
@@ -73,7 +72,7 @@ def score_result(
     name = method or (
         left.result.method if left.result else (path.name if path.is_dir() else path.stem)
     )
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ConfigError(
             f"the method is {name!r}; expected a name of letters, digits, '.', '_' and '-': state "
             "it, with --method"

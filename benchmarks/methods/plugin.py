@@ -8,7 +8,6 @@ What it names (a module, an object, or a class, which is called without argument
 """
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,14 +15,13 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.methods.registry import METHODS, Method, register
+from benchmarks.methods.registry import METHODS, NAME, Method, register
 from benchmarks.task import Task
 from xraisim.console import progress
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
 
 GROUP = "xrai.methods"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # it names directories and files
 _STEPS = 100
 
 #: called with the share that is done, 0 to 1, and a remark to show beside it
@@ -78,7 +76,7 @@ def register_plugins(found: Iterable[EntryPoint]) -> None:
         distribution = entry.dist.name if entry.dist else "?"
         if entry.name in METHODS:
             _refuse(f"{distribution}:{entry.name}", entry, "another method has its name")
-        elif not _NAME.fullmatch(entry.name):
+        elif not NAME.fullmatch(entry.name):
             what = f"its name is {entry.name!r}; expected letters, digits, '.', '_' and '-'"
             _refuse(f"{distribution}:{entry.name}", entry, what)
         else:

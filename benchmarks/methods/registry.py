@@ -1,10 +1,13 @@
 """What a method is to the benchmark, and how one is registered."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.task import Task
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a method: it names directories and files
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from baselines import cli
 from baselines.commands import phase as command
 from baselines.phasing import run
 from xraisim.core.fourier import radius, reciprocal, to_structure_factors
@@ -28,17 +27,6 @@ schedule = "4 er"
 support_every = 5
 blur_voxels = 1.0
 """
-
-
-@pytest.fixture
-def invoke(monkeypatch):
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["xrai-baseline", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return stopped.value.code
-
-    return run
 
 
 @pytest.fixture

@@ -24,16 +24,14 @@ from xraisim.core.kernels.compiled import compiled
 from xraisim.core.random import stream_key
 from xraisim.core.types import Photons
 from xraisim.photons.expected import ExpectedPhotons, check_exposures
+from xraisim.photons.kernels.additions import draw_addition
 from xraisim.photons.kernels.lookup import fetch_ahead, place, spline
 from xraisim.photons.kernels.poisson import (
     CHUNK,
-    GAPS,
     TICKS,
     Random,
     candidates,
-    next_gap,
     of_shot,
-    piece_at,
     poisson_large,
     scatter,
 )
@@ -146,8 +144,8 @@ class PhotonSampler:
         for back, (number, addition) in enumerate(self._additions.items(), 1):
             strength = shots.strength if number == _BACKGROUND else np.ones(len(shots))
             some = np.flatnonzero(strength > 0)
-            _draw_addition(
-                self._usable,
+            draw_addition(
+                self._usable.flat,
                 *addition,
                 first + some,
                 number << _STREAM_BITS,
@@ -299,54 +297,3 @@ def _draw_bright(scratch: Scratch, bright: int, random: Random, stream: int) -> 
         lit += int(photons[j] > 0)
     where[lit] = END
     return lit
-
-
-@compiled(parallel=True, nogil=True)
-def _draw_addition(
-    usable: UsablePixels,
-    running: np.ndarray,
-    guide: np.ndarray,
-    shot: np.ndarray,
-    stream: int,
-    strength: np.ndarray,
-    row: np.ndarray,
-    k0: np.uint32,
-    k1: np.uint32,
-    rows: Rows,
-) -> None:
-    """Draw the background of shots ``shot`` into rows ``row``; its λ needs no look-up.
-
-    ``running`` [P + 1]: its running sum in photons at strength 1, with the ``guide`` to it.
-    """
-    for i in prange(len(shot)):
-        _draw_events(
-            rows, row[i], usable.flat, running, guide, strength[i], of_shot(shot[i], k0, k1), stream
-        )
-
-
-@compiled
-def _draw_events(
-    rows: Rows,
-    row: int,
-    flat: np.ndarray,
-    running: np.ndarray,
-    guide: np.ndarray,
-    strength: float,
-    random: Random,
-    stream: int,
-) -> None:
-    """Take every event of a process of rate ``strength`` on ``running`` for a photon."""
-    pixel, count = rows.pixel[row], rows.photons[row]
-    gaps, at, entries, last, y = np.empty(GAPS, np.int64), 0, 0, -1, 0.0
-    while True:
-        gap, at = next_gap(gaps, at, random, stream)
-        y += gap / strength
-        if y >= running[-1]:
-            rows.length[row] = entries
-            return
-        p = piece_at(running, guide, y)
-        entries += int(p != last)
-        if entries <= len(pixel):
-            count[entries - 1] = 1 + (count[entries - 1] if p == last else 0)
-            pixel[entries - 1] = flat[p]
-        last = p

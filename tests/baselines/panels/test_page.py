@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from baselines import cli
 from baselines.panels import METHODS, progress, starts
 from xraisim.core.errors import FormatError
 from xraisim.core.random import generator
@@ -30,17 +29,6 @@ def head(run) -> dict[str, str]:
 
 def write_report(run, path, patterns=None):
     return pages.write_report(run, path, METHODS, patterns=patterns)
-
-
-@pytest.fixture
-def invoke(monkeypatch):
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["xrai-baseline", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        return stopped.value.code
-
-    return run
 
 
 def test_a_finished_run_with_its_patterns(case, invoke, tmp_path):
