@@ -9,9 +9,10 @@ from baselines.phasing.figure import draw_prtf
 from xraisim.core.errors import FormatError, reading
 from xraisim.core.halves import RULE
 from xraisim.figure_axes import COLOURS
-from xraisim.report.page import Method, duration
+from xraisim.files.events import METRICS
+from xraisim.report.page import MethodPanels, duration
 from xraisim.report.panels import COMMON, Section, density, table_of
-from xraisim.report.run import LOGGED, METRICS, Run
+from xraisim.report.run import LOGGED, Run
 
 _CURVES = (
     ("log_likelihood_per_photon", "log-likelihood per photon (nats)", "linear"),
@@ -22,7 +23,7 @@ _CURVES = (
     ("seconds", "seconds per iteration", "log"),
 )
 _PROGRESS = (
-    "Numbers above the panels are levels of the march, which reach further and further out; the "
+    "Numbers above the panels are levels, which reach further and further out; the "
     "log-likelihood is of the tempered posterior and of the level's pixels, so it compares within "
     "a level only. Colours tell random starts apart; the levels after them are dark."
 )
@@ -170,10 +171,10 @@ def classes(run: Run) -> Section | None:
     return table_of(run, "classes", "Classes", _CLASSES)
 
 
-_EMC = Method(panels=(progress, starts, *COMMON), head=head)
+_EMC = MethodPanels(panels=(progress, starts, *COMMON), head=head)
 METHODS = {
     "emc": _EMC,
     "dragonfly": _EMC,
-    "phasing": Method(panels=(density, prtf, thresholds)),
-    "classify": Method(panels=(classes,)),
+    "phasing": MethodPanels(panels=(density, prtf, thresholds)),
+    "classify": MethodPanels(panels=(classes,)),
 }

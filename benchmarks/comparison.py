@@ -6,7 +6,6 @@ reconstruction's own grid.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from torch import Tensor
 from benchmarks.record import Curve
 from xraisim.core.align import Alignment, align_density, align_intensity
 from xraisim.core.axes import group_in_frame
-from xraisim.core.errors import FormatError, reading
+from xraisim.core.errors import FormatError
 from xraisim.core.fourier import reciprocal, to_structure_factors
 from xraisim.core.fsc import Resolution, first_crossing
 from xraisim.core.merge import intensity_grid
@@ -30,13 +29,13 @@ from xraisim.core.rotations import to_matrix
 from xraisim.core.settings import Positive, Range, Settings
 from xraisim.core.symmetry import point_group
 from xraisim.core.types import Volume
+from xraisim.files.events import METRICS, read_events
 from xraisim.files.poses import read_poses
 from xraisim.files.result import POSES, Result, read_result
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.structure_factor import structure_factor_grid
 
 _REFERENCE_OVERSAMPLING = 4.0  # samples per 1/D of the volume that is only aligned with
-_EVENTS = "metrics.jsonl"
 
 T = TypeVar("T")
 
@@ -62,7 +61,7 @@ class ScoreConfig(Settings, table="score"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Truth:
+class TrueParticle:
     """What was simulated. ``orientations`` [N, 4]; ``s_range`` of the measured pixels in Å⁻¹.
 
     ``photon_energy_ev`` is None where f′ and f″ were left out; ``orientations`` has no rows where a
@@ -105,7 +104,7 @@ def read_reconstruction(
         density=density,
         prtf=prtf,
         result=read_result(directory),
-        events=read_events(directory / _EVENTS),
+        events=read_events(directory / METRICS),
         **told_poses(directory / POSES, patterns),
     )
 
@@ -130,19 +129,11 @@ def told_poses(path: Path, patterns: int) -> dict[str, Float[Tensor, "N 4"]]:
     return {name: torch.from_numpy(poses[name]).float() for name in told}
 
 
-def read_events(path: Path) -> tuple[dict[str, Any], ...]:
-    """Return what a run logged, one JSON object a line; nothing where there is no log."""
-    if not path.exists():
-        return ()
-    with reading(path, "log of events"):
-        return tuple(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-
-
 class Comparison:
     """A reconstruction and the truth; whatever several metrics need is computed once."""
 
     def __init__(
-        self, found: Reconstruction, truth: Truth, config: ScoreConfig, seed: int = 0
+        self, found: Reconstruction, truth: TrueParticle, config: ScoreConfig, seed: int = 0
     ) -> None:
         """Compare ``found`` with ``truth``; ``seed``: of the search for the frame."""
         self.found, self.truth, self.config, self.seed = found, truth, config, seed
@@ -185,14 +176,14 @@ class Comparison:
         return self._known[function]
 
 
-def align(volume: Volume, truth: Truth, config: ScoreConfig, seed: int) -> Alignment:
+def align(volume: Volume, truth: TrueParticle, config: ScoreConfig, seed: int) -> Alignment:
     """Return the rotation between an intensity and the true one."""
     band = _band(truth, config, volume.spacing)
     return align_intensity(volume, _reference(truth, band), band, seed)
 
 
 def structure_factors(
-    truth: Truth, found: Alignment, grid: int, spacing: float
+    truth: TrueParticle, found: Alignment, grid: int, spacing: float
 ) -> Complex[Tensor, "G G G"]:
     """Return the true F(A s) on a grid: the atoms turned by Aᵀ (row vectors times A)."""
     matrix = to_matrix(found.quaternion.double()).numpy()
@@ -200,7 +191,7 @@ def structure_factors(
     return _grid(turned, truth, grid, spacing)
 
 
-def _band(truth: Truth, config: ScoreConfig, margin: float) -> tuple[float, float]:
+def _band(truth: TrueParticle, config: ScoreConfig, margin: float) -> tuple[float, float]:
     """Return the |s| (Å⁻¹) between which frames are matched, ``margin`` within the measured."""
     s_low, s_high = truth.s_range
     return (
@@ -209,13 +200,13 @@ def _band(truth: Truth, config: ScoreConfig, margin: float) -> tuple[float, floa
     )
 
 
-def _reference(truth: Truth, band: tuple[float, float]) -> Volume:
+def _reference(truth: TrueParticle, band: tuple[float, float]) -> Volume:
     grid, spacing = intensity_grid(band[1], truth.atoms.diameter_angstrom, _REFERENCE_OVERSAMPLING)
     F = _grid(truth.atoms, truth, grid, spacing)
     return Volume(values=F.abs() ** 2, spacing=spacing, kind="intensity")
 
 
-def _grid(atoms: Atoms, truth: Truth, grid: int, spacing: float) -> Complex[Tensor, "G G G"]:
+def _grid(atoms: Atoms, truth: TrueParticle, grid: int, spacing: float) -> Complex[Tensor, "G G G"]:
     energy = truth.photon_energy_ev
     F = structure_factor_grid(atoms, grid, spacing, energy)
     return torch.from_numpy(F)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.comparison import Comparison, Reconstruction, ScoreConfig, Truth
+from benchmarks.comparison import Comparison, Reconstruction, ScoreConfig, TrueParticle
 from benchmarks.metrics import METRICS
 from benchmarks.record import Curve, Value
 from benchmarks.slices import Slices, central_slices
@@ -20,7 +20,7 @@ class Scores:
     slices: Slices
 
 
-def score(found: Reconstruction, truth: Truth, config: ScoreConfig, seed: int) -> Scores:
+def score(found: Reconstruction, truth: TrueParticle, config: ScoreConfig, seed: int) -> Scores:
     """Align ``found`` with ``truth`` and compare intensities, densities and orientations."""
     comparison = Comparison(found, truth, config, seed)
     values = {name: metric.measure(comparison) for name, metric in METRICS.items()}

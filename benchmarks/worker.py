@@ -21,7 +21,7 @@ from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
 from benchmarks import record
-from benchmarks.comparison import Truth, curve_within, read_reconstruction
+from benchmarks.comparison import TrueParticle, curve_within, read_reconstruction
 from benchmarks.methods import METHODS
 from benchmarks.record import RECORD_FILE, Curve, Record
 from benchmarks.score import Scores, score
@@ -218,7 +218,7 @@ def _measured(patterns: Path) -> dict[str, float]:
         }
 
 
-def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> Truth:
+def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> TrueParticle:
     """Return what a reconstruction of a task's patterns is scored against, within |s| in Å⁻¹."""
     known = read_truth(truth_path(patterns))
     return true_particle(task, s_range, torch.from_numpy(known.orientations))
@@ -226,7 +226,7 @@ def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> Truth:
 
 def true_particle(
     task: Task, s_range: tuple[float, float], orientations: Float[Tensor, "N 4"]
-) -> Truth:
+) -> TrueParticle:
     """Return the particle of a task with the ``orientations`` of its patterns, if they matter."""
     simulated = task.simulate
     particles = [load_species(one) for one in simulated.sample]
@@ -235,7 +235,7 @@ def true_particle(
             f"task {task.name} has {len(particles)} species or one that is not atoms alone; "
             "scoring needs one structure without solvent"
         )
-    return Truth(
+    return TrueParticle(
         atoms=particles[0],
         photon_energy_ev=simulated.sample[0].photon_energy_ev(simulated.beam.photon_energy_ev),
         orientations=orientations,

@@ -14,7 +14,7 @@ from xrai.state import checkpoint
 from xraisim.core.halves import RULE
 from xraisim.figure_axes import COLOURS
 from xraisim.files.poses import check_columns
-from xraisim.report.page import Method, duration, formatted
+from xraisim.report.page import MethodPanels, duration, formatted
 from xraisim.report.panels import COMMON, Section
 from xraisim.report.run import LOGGED, Run, figure_of, last_of, s_range
 
@@ -198,4 +198,4 @@ def so_far(run: Run) -> Run:
     )
 
 
-METHODS = {"xrai": Method(panels=(progress, *COMMON, starts), head=head, so_far=so_far)}
+METHODS = {"xrai": MethodPanels(panels=(progress, *COMMON, starts), head=head, so_far=so_far)}

@@ -43,10 +43,11 @@ from xraisim.core.fingerprint import FIRST
 from xraisim.core.processes import ALONE, Processes
 from xraisim.core.types import PatternSource
 from xraisim.files.atomic import write_text
+from xraisim.files.events import METRICS
 from xraisim.files.lock import new_directory, only_writer
 from xraisim.files.result import Result
 
-CONFIG, METRICS = "config.toml", "metrics.jsonl"
+CONFIG = "config.toml"
 
 
 def reconstruct(

@@ -25,6 +25,7 @@ from xraisim.core.random import generator
 from xraisim.core.so3 import to_beam
 from xraisim.core.symmetry import asymmetric_directions, point_group
 from xraisim.core.types import PatternSource
+from xraisim.files.events import METRICS
 
 _EMPTY = 0.1  # of an equal share, below which a class is seeded again
 _WORST = 0.02  # of the patterns: those that seeds are taken from
@@ -47,7 +48,7 @@ class Starts:
     ) -> None:
         self._source, self._stage, self._config = source, stage, config
         self._state, self._directory = state, directory
-        self._log = Log(directory / "metrics.jsonl")
+        self._log = Log(directory / METRICS)
         self._log.begin(keep=state.lines)
         self._advance = progress or (lambda units=1, remark="": None)
 

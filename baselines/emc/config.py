@@ -85,7 +85,7 @@ class EmcConfig(Settings):
     ``start_information``: of the very first iteration, which should follow the random speckles
     closely: colder, the volume would melt to its radial mean, and most starts would then freeze
     into the same wrong one.
-    ``d_min_angstrom``: march no further than this spacing. ``oversampling``: voxels per 1/D.
+    ``d_min_angstrom``: go no further than this spacing. ``oversampling``: voxels per 1/D.
     ``prior``: floor of the merge, in median exposures. ``threshold``: posterior, relative to a
     pattern's best, below which an orientation is dropped. ``tolerance``: gain of log-likelihood per
     photon (nats), at the likeliest orientations, below which a level is left. ``fluence_classes``:

@@ -24,6 +24,7 @@ from xraisim.console import Advance
 from xraisim.core.errors import SamplingError
 from xraisim.core.fsc import Resolution
 from xraisim.core.random import generator
+from xraisim.files.events import METRICS
 
 _STEADY = 2  # iterations at the level's last information before its gain is judged
 
@@ -36,7 +37,7 @@ class Reconstruction:
     ) -> None:
         self._inputs, self._state, self._directory = inputs, state, directory
         self._config, self._processes = inputs.config, inputs.processes
-        self._log = Log(directory / "metrics.jsonl")
+        self._log = Log(directory / METRICS)
         self._advance = progress or (lambda units=1, remark="": None)
 
     def run(self) -> Stage:

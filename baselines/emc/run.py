@@ -19,6 +19,7 @@ from xraisim.core.errors import SamplingError
 from xraisim.core.processes import ALONE, Processes
 from xraisim.files.atomic import write_text
 from xraisim.files.checkpoint import keeping, key_of
+from xraisim.files.events import METRICS
 from xraisim.files.lock import new_directory
 from xraisim.files.patterns import PatternReader
 from xraisim.files.result import Result
@@ -57,7 +58,7 @@ def reconstruct(
                 stage = Reconstruction(inputs, state, directory, progress).run()
             except SamplingError:
                 if leads and not (directory / checkpoint.NAME).exists():
-                    for name in ("config.toml", "metrics.jsonl"):
+                    for name in ("config.toml", METRICS):
                         (directory / name).unlink(missing_ok=True)
                 raise
             result = result_of(stage, state, config, device)

@@ -6,7 +6,7 @@ from torch import Tensor
 from benchmarks.comparison import (
     Comparison,
     ScoreConfig,
-    Truth,
+    TrueParticle,
     align,
     curve_within,
     structure_factors,
@@ -22,7 +22,7 @@ NAME, CURVE = "icc_truth_0.5", "icc_truth"
 
 
 def match_intensity(
-    volume: Volume, truth: Truth, config: ScoreConfig, seed: int
+    volume: Volume, truth: TrueParticle, config: ScoreConfig, seed: int
 ) -> tuple[Alignment, Complex[Tensor, "G G G"], Curve]:
     """Return the frame of an intensity, the true F(A s) on its grid, and ``icc_truth``."""
     found = align(volume, truth, config, seed)
@@ -30,7 +30,7 @@ def match_intensity(
     return found, F, _correlation(volume, F, truth)
 
 
-def _correlation(volume: Volume, F: Complex[Tensor, "G G G"], truth: Truth) -> Curve:
+def _correlation(volume: Volume, F: Complex[Tensor, "G G G"], truth: TrueParticle) -> Curve:
     icc = intensity_correlation(volume.values, F.abs() ** 2)
     return curve_within(CURVE, shell_s(volume.grid, volume.spacing), icc, truth.s_range)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.comparison import Reconstruction, Truth
+from benchmarks.comparison import Reconstruction, TrueParticle
 from benchmarks.record import Curve, Record, Value
 from xraisim.core import rotations, so3
 from xraisim.core.align import shift_structure_factors
@@ -66,13 +66,13 @@ def make_record() -> Callable[..., Record]:
 
 
 @pytest.fixture(scope="session")
-def truth() -> Truth:
+def truth() -> TrueParticle:
     """A lopsided cloud of 300 carbons, about 100 Å across."""
     draw = np.random.default_rng(1)
     positions = draw.normal(size=(300, 3)) * [22.0, 12.0, 8.0]
     positions[:60] += [0.0, 25.0, 10.0]
     positions -= positions.mean(0)
-    return Truth(
+    return TrueParticle(
         atoms=Atoms(
             positions=positions,
             elements=np.full(300, 6),
@@ -86,7 +86,7 @@ def truth() -> Truth:
 
 
 @pytest.fixture(scope="session")
-def result(truth: Truth) -> Reconstruction:
+def result(truth: TrueParticle) -> Reconstruction:
     """The truth turned by a known rotation; the density of the other hand, moved by 7 Å."""
     turn = so3.haar(1, generator(2, "turn"))[0]
     matrix = rotations.to_matrix(turn.double()).numpy()

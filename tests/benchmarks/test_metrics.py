@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import cli, pipeline, regression_band, regression_check
-from benchmarks.comparison import Comparison, Reconstruction, ScoreConfig, Truth, read_events
+from benchmarks.comparison import Comparison, Reconstruction, ScoreConfig, TrueParticle
 from benchmarks.metrics import METRICS, Metric, ShellCurve, crossing, patterns_to_reach, register
 from benchmarks.record import Curve, Record, Value
 from benchmarks.score import score
+from xraisim.files.events import read_events
 
 NAME, CURVE = "photons_explained", "shell_agreement"
 SHELLS = Curve(name=CURVE, s_per_angstrom=(0.01, 0.02, 0.03), value=(0.9, 0.7, 0.3))
@@ -60,7 +61,7 @@ def test_every_metric_says_what_it_is() -> None:
 
 
 def test_a_new_metric_is_in_what_scoring_gives(
-    throw_away: Metric, result: Reconstruction, truth: Truth
+    throw_away: Metric, result: Reconstruction, truth: TrueParticle
 ) -> None:
     found = score(result, truth, ScoreConfig(align_fine_angstrom=25.0, slice_points=21), 0)
     assert found.metrics[NAME] == Value(value=float(len(truth.orientations)))
@@ -115,7 +116,7 @@ def test_more_is_better_and_not_reached_is_the_worst(
 
 
 def test_patterns_count_until_the_half_sets_agreed(
-    result: Reconstruction, truth: Truth, tmp_path: Path
+    result: Reconstruction, truth: TrueParticle, tmp_path: Path
 ) -> None:
     def reached(angstrom: float) -> Value | None:
         logged = dataclasses.replace(result, events=read_events(tmp_path / "metrics.jsonl"))

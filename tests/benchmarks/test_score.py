@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import comparison
-from benchmarks.comparison import Reconstruction, ScoreConfig, Truth
+from benchmarks.comparison import Reconstruction, ScoreConfig, TrueParticle
 from benchmarks.metrics.pose_error import pose_error
 from benchmarks.score import Scores, score
 from tests.benchmarks.conftest import NOISE_DEG, S_RANGE
@@ -19,7 +19,7 @@ from xraisim.core.symmetry import point_group
 
 
 @pytest.fixture(scope="module")
-def scores(result: Reconstruction, truth: Truth) -> Scores:
+def scores(result: Reconstruction, truth: TrueParticle) -> Scores:
     return score(result, truth, ScoreConfig(align_fine_angstrom=25.0, slice_points=21), 0)
 
 
@@ -54,7 +54,7 @@ def test_pose_error_is_what_was_put_in(scores: Scores) -> None:
     assert error["pose_error_median_deg"] < 2.2 * NOISE_DEG
 
 
-def test_patterns_without_a_pose_are_left_out(result: Reconstruction, truth: Truth) -> None:
+def test_patterns_without_a_pose_are_left_out(result: Reconstruction, truth: TrueParticle) -> None:
     here = Alignment(quaternion=torch.tensor([1.0, 0.0, 0.0, 0.0]), score=1.0)
     some = truth.orientations.clone()
     some[::3] = math.nan
@@ -65,7 +65,7 @@ def test_patterns_without_a_pose_are_left_out(result: Reconstruction, truth: Tru
         pose_error(some * math.nan, truth.orientations, here, group)
 
 
-def test_equivalent_orientations_of_a_symmetric_particle_are_the_same(truth: Truth) -> None:
+def test_equivalent_orientations_of_a_symmetric_particle_are_the_same(truth: TrueParticle) -> None:
     here = Alignment(quaternion=torch.tensor([1.0, 0.0, 0.0, 0.0]), score=1.0)
     group = point_group("O").float()
     index = torch.arange(len(truth.orientations)) % len(group)
@@ -88,7 +88,7 @@ def test_slices_show_result_and_truth_alike(scores: Scores) -> None:
 
 
 def test_another_particle_does_not_agree(
-    result: Reconstruction, truth: Truth, monkeypatch: pytest.MonkeyPatch
+    result: Reconstruction, truth: TrueParticle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No frame is right for the wrong particle, so any will do.
     anyhow = Alignment(quaternion=torch.tensor([1.0, 0.0, 0.0, 0.0]), score=0.0)

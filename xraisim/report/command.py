@@ -10,7 +10,7 @@ import typer
 
 from xraisim.console import say, warnings_said
 from xraisim.files.outputs import claim_picture
-from xraisim.report.page import Method, command_with_more, write_report
+from xraisim.report.page import MethodPanels, command_with_more, write_report
 from xraisim.report.server import live
 from xraisim.stopping import Stopped
 
@@ -34,7 +34,7 @@ Host = Annotated[str, typer.Option(help="Address of --serve.")]
 
 def write(
     run: Path,
-    methods: Mapping[str, Method],
+    methods: Mapping[str, MethodPanels],
     patterns: Path | None,
     density: Path | None,
     out_file: Path | None,
@@ -51,7 +51,7 @@ def write(
 
 def serve_until_stopped(
     run: Path,
-    methods: Mapping[str, Method],
+    methods: Mapping[str, MethodPanels],
     patterns: Path | None,
     density: Path | None,
     port: int,

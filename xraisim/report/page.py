@@ -8,10 +8,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from xraisim.files.atomic import write_text
+from xraisim.files.events import METRICS
 from xraisim.html_page import render
 from xraisim.report import viewer
 from xraisim.report.panels import COMMON, Panel, Section, in_words
-from xraisim.report.run import METRICS, Run, last_of, read_run
+from xraisim.report.run import Run, last_of, read_run
 from xraisim.report.volumes import MOST_CLASSES
 
 # Which command knows the panels of a method; the common ones are in either.
@@ -25,7 +26,7 @@ _COMMANDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method:
+class MethodPanels:
     """What a method shows of its own results.
 
     ``panels``: in their order, with those of :data:`COMMON` that apply. ``head``: names and values
@@ -38,12 +39,12 @@ class Method:
     so_far: Callable[[Run], Run] = lambda run: run
 
 
-_ANYBODY = Method()
+_ANYBODY = MethodPanels()
 
 
 def read(
     directory: Path,
-    methods: Mapping[str, Method],
+    methods: Mapping[str, MethodPanels],
     density: Path | None = None,
     patterns: Path | None = None,
 ) -> Run:
@@ -57,7 +58,7 @@ def read(
 def write_report(
     directory: Path,
     path: Path,
-    methods: Mapping[str, Method],
+    methods: Mapping[str, MethodPanels],
     *,
     patterns: Path | None = None,
     density: Path | None = None,
@@ -75,7 +76,7 @@ def write_report(
     return run
 
 
-def page_of(run: Run, methods: Mapping[str, Method], refresh_s: float = 0.0) -> str:
+def page_of(run: Run, methods: Mapping[str, MethodPanels], refresh_s: float = 0.0) -> str:
     """Return the page; with ``refresh_s`` it asks its server for news so often."""
     method = methods.get(run.method, _ANYBODY)
     shown = [panel(run) for panel in method.panels]
@@ -105,7 +106,7 @@ def page_of(run: Run, methods: Mapping[str, Method], refresh_s: float = 0.0) -> 
     )
 
 
-def command_with_more(run: Run, methods: Mapping[str, Method]) -> str:
+def command_with_more(run: Run, methods: Mapping[str, MethodPanels]) -> str:
     """Return the command that has panels of the run's method which are not at hand, or nothing."""
     command = _COMMANDS.get(run.method)
     return "" if command is None or run.method in methods else f"{command} {run.directory}"
@@ -123,7 +124,7 @@ def status(run: Run) -> str:
     return f"This run goes on, or was interrupted: it last told of “{event}” at {when}."
 
 
-def head(run: Run, methods: Mapping[str, Method]) -> dict[str, str]:
+def head(run: Run, methods: Mapping[str, MethodPanels]) -> dict[str, str]:
     """Return the figures that come first, by name."""
     known, (rule, resolution) = run.result, _resolution(run)
     figures = {

@@ -20,15 +20,14 @@ from xraisim.core.errors import FormatError, SamplingError, reading
 from xraisim.core.fsc import Resolution
 from xraisim.core.halves import RULE, agreement
 from xraisim.core.types import Volume
+from xraisim.files.events import METRICS, read_events
 from xraisim.files.patterns import PatternReader
 from xraisim.files.poses import read_poses
-from xraisim.files.result import INTENSITY, POSES, Result, half_paths, object_of, read_result
+from xraisim.files.result import INTENSITY, POSES, Result, half_paths, read_result
 from xraisim.files.volumes import read_attributes, read_volume
 from xraisim.report.patterns import Predictor, Scores, score
 
-METRICS = "metrics.jsonl"
 LOGGED = f"{RULE}_angstrom"  # of the half-sets, in a line of the log
-_FORMER = {"icc_half_angstrom": LOGGED}  # its name in EMC's logs of before
 # What in a line of its log tells whose run it is, until there is a result.
 _LOGS = {"event": "xrai", "level": "emc"}
 _DENSITIES = ("density.h5", "density.mrc", "phasing/density.mrc")
@@ -170,19 +169,6 @@ def read_run(directory: Path, density: Path | None = None, patterns: Path | None
         poses=read_poses(directory / POSES),
         patterns=patterns,
     )
-
-
-def read_events(path: Path) -> tuple[dict[str, Any], ...]:
-    """Read a log of JSON objects, one a line; a last line that is still being written is left.
-
-    None if there is no file. Raises :class:`FormatError` for a line that is not a JSON object.
-    """
-    if not path.exists():
-        return ()
-    with reading(path, "file of JSON lines"):
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    found = [object_of(f"{path}, line {number}", line) for number, line in enumerate(lines, 1)]
-    return tuple({_FORMER.get(name, name): value for name, value in one.items()} for one in found)
 
 
 def read_config(path: Path) -> str:

@@ -18,8 +18,8 @@ from markupsafe import escape
 
 from xraisim.core.errors import ConfigError, UserError
 from xraisim.core.json_text import to_json
-from xraisim.report.page import Method, page_of, read
-from xraisim.report.run import METRICS, read_events
+from xraisim.files.events import METRICS, read_events
+from xraisim.report.page import MethodPanels, page_of, read
 
 DEFAULT_PORT = 8765
 LOOPBACK = "127.0.0.1"
@@ -41,7 +41,7 @@ _WAITING = """<!doctype html>
 @contextmanager
 def live(
     run_directory: Path,
-    methods: Mapping[str, Method],
+    methods: Mapping[str, MethodPanels],
     port: int = DEFAULT_PORT,
     host: str = LOOPBACK,
     *,
@@ -84,7 +84,7 @@ class _Page:
     def __init__(
         self,
         directory: Path,
-        methods: Mapping[str, Method],
+        methods: Mapping[str, MethodPanels],
         patterns: Path | None,
         density: Path | None,
     ) -> None:

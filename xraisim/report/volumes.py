@@ -16,7 +16,8 @@ from xraisim.core.halves import LEVEL, agreement
 from xraisim.core.radial import shell_means, shell_s
 from xraisim.core.types import Volume
 from xraisim.figure_axes import COLOURS, resolution_axis, resolution_ticks
-from xraisim.report.run import METRICS, curve_of
+from xraisim.files.events import METRICS
+from xraisim.report.run import curve_of
 
 MOST_CLASSES = 6
 _MOST_CURVES = 9

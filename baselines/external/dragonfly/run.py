@@ -17,6 +17,7 @@ from xraisim.core import machine, so3
 from xraisim.core.errors import UserError
 from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors
+from xraisim.files.events import METRICS
 from xraisim.files.poses import write_poses
 from xraisim.files.result import INTENSITY, POSES, Result, write_result
 from xraisim.files.volumes import write_volume
@@ -40,7 +41,7 @@ def reconstruct(
         (folder / OUTPUT).mkdir(parents=True, exist_ok=True)
         (directory / "config.toml").write_text(toml.dumps(config))
     given = write_input(patterns, folder, config)
-    log = _Metrics(directory / "metrics.jsonl", folder, given, progress)
+    log = _Metrics(directory / METRICS, folder, given, progress)
     complete, seconds = _run(executable, folder, config, log)
     estimate = read_iteration(folder, log.iterations, given)
     found = Result(

@@ -1,6 +1,5 @@
 """Stages of several studies; what is there already is not made again. And what a run left."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from xrai.config import TrainConfig
 from xrai.state import checkpoint
 from xrai.train import reconstruct, resume
 from xraisim.console import progress
+from xraisim.files.events import METRICS, read_events
 from xraisim.files.patterns import PatternReader
 from xraisim.files.poses import read_poses
 from xraisim.files.result import POSES, is_finished
@@ -49,7 +49,7 @@ def orientations(run: Path) -> torch.Tensor:
 
 def metrics(run: Path, **wanted: object) -> list[dict[str, Any]]:
     """Return the lines of a run's ``metrics.jsonl`` that have the values ``wanted``."""
-    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    lines = read_events(run / METRICS)
     return [line for line in lines if all(line.get(key) == wanted[key] for key in wanted)]
 
 

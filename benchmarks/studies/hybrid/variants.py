@@ -30,7 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import ScoreConfig, Truth, resolution
+from benchmarks.comparison import ScoreConfig, TrueParticle, resolution
 from benchmarks.methods.oracle import oracle
 from benchmarks.metrics.icc_truth import NAME as ICC
 from benchmarks.metrics.icc_truth import match_intensity
@@ -129,7 +129,7 @@ def _online_rate(run: Path) -> float | None:
 
 
 def seconds_to(
-    angstrom: float, seen: list[Snapshot], truth: Truth, config: ScoreConfig
+    angstrom: float, seen: list[Snapshot], truth: TrueParticle, config: ScoreConfig
 ) -> float | None:
     """Return when the volume first reached ``icc_truth_0.5`` ≤ ``angstrom``; None: never.
 
@@ -149,7 +149,7 @@ def seconds_to(
     return None
 
 
-def scores(task: Task, truth: Truth, run: Path) -> dict[str, Any]:
+def scores(task: Task, truth: TrueParticle, run: Path) -> dict[str, Any]:
     """Return how near a run's intensity and poses are to the truth."""
     volume = read_volume(run / INTENSITY)
     frame, _, curve = match_intensity(volume, truth, task.score, 0)

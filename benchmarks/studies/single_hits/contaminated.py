@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.comparison import Truth as KnownTruth
+from benchmarks.comparison import TrueParticle
 from benchmarks.comparison import resolution as resolution_of
 from benchmarks.metrics.icc_truth import NAME as ICC
 from benchmarks.metrics.icc_truth import match_intensity
@@ -72,7 +72,7 @@ def figures(
     directory: Path,
     numbers: np.ndarray,
     truth: Truth,
-    known: KnownTruth,
+    known: TrueParticle,
     task: Task,
 ) -> dict[str, Any]:
     """Return how good a run of the shots ``numbers`` is: resolution, poses, weights."""

@@ -10,14 +10,14 @@ import pytest
 
 from xrai import panels
 from xraisim.core.errors import FormatError
-from xraisim.report.page import Method, head, write_report
+from xraisim.report.page import MethodPanels, head, write_report
 from xraisim.report.panels import half_sets
 from xraisim.report.run import read_run
 
 _FILES = ("config.toml", "metrics.jsonl", "poses.h5", "result.json", "intensity.h5", "half_1.h5")
 
 
-_QUICK = {"xrai": Method(panels=(), head=panels.head, so_far=panels.so_far)}
+_QUICK = {"xrai": MethodPanels(panels=(), head=panels.head, so_far=panels.so_far)}
 
 
 @pytest.fixture

@@ -10,15 +10,6 @@ from xraisim.files.volumes import write_volume
 from xraisim.report import run as run_files
 
 
-def test_a_line_that_is_being_written_is_left(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"a": 1}\n{"a": nu')
-    assert run_files.read_events(path) == ({"a": 1},)
-    path.write_text('{"a": 1}\n[1, 2]\n')
-    with pytest.raises(FormatError, match="line 2: found JSON of"):
-        run_files.read_events(path)
-
-
 def test_what_is_not_there_is_empty(tmp_path):
     assert run_files.read_halves(tmp_path) is None
     np.testing.assert_array_equal(
