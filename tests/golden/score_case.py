@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.comparison import Reconstruction, ScoreConfig, Truth
+from benchmarks.comparison import Reconstruction, ScoreConfig, TrueParticle
 from benchmarks.metrics import METRICS
 from benchmarks.metrics.icc_truth import match_intensity
 from benchmarks.record import Curve
@@ -49,7 +49,7 @@ def _score(directory: Path, inputs: Path) -> Result:
             prtf=Curve(name="prtf", s_per_angstrom=(0.01, 0.03), value=(1.0, 0.2)),
             orientations=so3.perturb(truth, 1, 0.03, draw)[:, 0],
         ),
-        Truth(
+        TrueParticle(
             atoms=atoms, photon_energy_ev=_ENERGY_EV, orientations=truth, s_range=s_range
         ),
         ScoreConfig(align_fine_angstrom=30.0, slice_points=21),
@@ -57,7 +57,7 @@ def _score(directory: Path, inputs: Path) -> Result:
     )  # fmt: skip
     frame = match_intensity(
         volume,
-        Truth(atoms=atoms, photon_energy_ev=_ENERGY_EV, orientations=truth, s_range=s_range),
+        TrueParticle(atoms=atoms, photon_energy_ev=_ENERGY_EV, orientations=truth, s_range=s_range),
         ScoreConfig(align_fine_angstrom=30.0),
         0,
     )[0]
