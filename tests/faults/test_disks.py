@@ -1,6 +1,8 @@
 """Full disks, forbidden directories, and two writers: one message, and nothing is lost."""
 
+import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -134,7 +136,9 @@ def test_two_writers(
     }[command]  # fmt: skip
     running = begin(*first)
     locked(lock)
+    os.kill(running.pid, signal.SIGSTOP)  # else it may be done before the second one looks
     refused(begin(*again), r"process \d+ on .* is writing .*; wait until it has ended")
+    os.kill(running.pid, signal.SIGCONT)
     assert running.end() == 0, running.said
     assert same_data(result, expected)
     assert not list(out.glob("*.lock"))
