@@ -212,6 +212,14 @@ def _rate(per_second: float) -> str:
     return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.2g}"
 
 
+def duration_text(seconds: float) -> str:
+    """Return a time that is known roughly, in the unit that suits it."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:,.1f} s"
+
+
 def _line_progress(description: str, total: int) -> Advance:
     done, began = 0, time.monotonic()
     last = began

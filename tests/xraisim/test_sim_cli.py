@@ -192,7 +192,7 @@ def test_too_large_a_particle_says_what_sampling_is_needed(run, tmp_path, write_
         f"ATOM  {i:5d}  C   GLY A{i:4d}    {x:8.3f}   0.000   0.000  1.00 10.00           C\n"
         for i, x in enumerate((-500, 0, 500), 1)
     ]
-    text = refused(run, tmp_path, "--pdb", write_pdb(lines))
+    text = refused(run, tmp_path, "--pdb", write_pdb(lines), "--instrument", "xrai2025")
     assert "too large for the pixel size" in text
     # 200 mm × 2.695 Å / (2 × 1000 Å)
     assert "pixels of 0.27 mm or less at 200 mm" in text
@@ -257,3 +257,23 @@ def test_nothing_that_is_there_is_replaced_unasked(made, run):
         assert code == 2, arguments
         assert "is there already" in err or "is what is read" in err
     assert out.read_bytes() == before
+
+
+def test_the_distance_follows_the_particle_where_nobody_states_it(run, tmp_path):
+    """Atoms 600 Å apart: too wide for 128 × 128 pixels of the default 200 mm away."""
+    wide = tmp_path / "wide.pdb"
+    atom = "HETATM{:5d}  C   LIG A   1    {:8.3f}   0.000   0.000  1.00 20.00           C\n"
+    wide.write_text("".join(atom.format(n, 60.0 * n) for n in range(11)) + "END\n")
+    beam = tmp_path / "beam.toml"
+    beam.write_text("[detector]\ns_max_per_angstrom = 0.02\n")
+    out, make = tmp_path / "a.h5", ("make", "--pdb", wide, "--n", 3, "--config", beam)
+    code, _, said = run(*make, "--out", out)
+    assert code == 0
+    assert "detector at 350 mm" in said
+    assert "undersampled" not in said
+    with h5py.File(out) as file:
+        assert file["detector/position"][:, 2].min() == 350.0
+    code, _, said = run(*make, "--instrument", "xrai2025", "--out", tmp_path / "b.h5")
+    assert code == 0
+    assert "detector at 200 mm" in said
+    assert "undersampled" in said

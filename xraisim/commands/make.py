@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.filesize import decimal
 
 from xraisim import console, stopping
 from xraisim.commands import options
@@ -13,6 +14,7 @@ from xraisim.files.lock import only_writer
 from xraisim.files.outputs import claim
 from xraisim.files.resume import leftovers
 from xraisim.files.shards import Shard
+from xraisim.simulation.forecast import Forecast
 from xraisim.simulation.make import simulate
 
 
@@ -39,7 +41,9 @@ def make_command(
 ) -> None:
     """Make a pattern file, and its truth file beside it.
 
-    The whole configuration is written into the file. Structures are looked for as a path, in
+    Unless an instrument is named, the detector is as far away as the particle's speckles ask for.
+    What it will take is said before it starts. The whole configuration is written into the
+    truth file. Structures are looked for as a path, in
     --structures, in $XRAI_STRUCTURES, among those shipped, in the cache, and are then fetched.
     """
     flags = {"structure": pdb, "patterns": n, "chains": chains, "assembly": assembly}
@@ -54,13 +58,32 @@ def make_command(
         console.say(f"simulating {names} on {settings.instrument}")
         with console.progress("patterns", total) as advance:
             summary = simulate(
-                settings, out, structures=structures, shard=part, resume=resume, progress=advance
+                settings,
+                out,
+                structures=structures,
+                shard=part,
+                fit_distance=options.distance_is_free(config, instrument),
+                resume=resume,
+                told=_say_ahead,
+                progress=advance,
             )
     if as_json:
         typer.echo(to_json(dataclasses.asdict(summary), indent=2))
     else:
         table = options.key_value_table(dataclasses.asdict(summary), "Simulated patterns")
         console.out.print(table)
+
+
+def _say_ahead(ahead: Forecast) -> None:
+    console.say(
+        f"detector at {ahead.distance_mm:g} mm, to {ahead.resolution_angstrom:.1f} Å: "
+        f"{ahead.pixels_per_speckle:.2f} pixels along a speckle of a "
+        f"{ahead.diameter_angstrom:.0f} Å particle"
+    )
+    console.say(
+        f"about {ahead.photons_per_pattern:,.0f} photons in each of {ahead.patterns:,} patterns, "
+        f"{decimal(round(ahead.file_bytes))}, {console.duration_text(ahead.seconds)}"
+    )
 
 
 def _kept(out: Path) -> str:

@@ -35,6 +35,16 @@ def settings(
     return from_mapping(mapping)
 
 
+_PLACED = {"layout", "rows", "columns", "pixel_size_mm", "distance_mm", "panels", "geometry_file"}
+
+
+def distance_is_free(config: Path | None, instrument: str | None) -> bool:
+    """Whether nobody said where the detector is: no preset is named, no pixel placed or sized."""
+    mapping = configuration.read_toml(config) if config else {}
+    named = instrument is not None or "instrument" in mapping
+    return not named and not _PLACED & mapping.get("detector", {}).keys()
+
+
 def key_value_table(values: dict[str, Any], title: str) -> Table:
     """Return a table of names and values."""
     table = Table(title=title, show_header=False)

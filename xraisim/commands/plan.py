@@ -33,7 +33,11 @@ def plan_command(
     flags = {"structure": pdb, "chains": chains, "assembly": assembly, "instrument": instrument}
     claim_picture(png, [config])
     with console.warnings_said():
-        found = plan(options.settings(config, flags, resolution), structures=structures)
+        found = plan(
+            options.settings(config, flags, resolution),
+            structures=structures,
+            fit_distance=options.distance_is_free(config, instrument),
+        )
     plan_figure(found, png)
     if as_json:
         typer.echo(to_json({**mapping(found), "picture": str(png)}, indent=2))

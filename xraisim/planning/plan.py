@@ -16,6 +16,7 @@ from jaxtyping import Float
 from xraisim.core import so3
 from xraisim.instrument.background import mean_photons
 from xraisim.instrument.detector import Geometry, geometry
+from xraisim.instrument.distance import far_enough
 from xraisim.planning import formulas
 from xraisim.planning.mean_intensity import radial_intensity
 from xraisim.planning.shells import Shell, shells
@@ -32,6 +33,7 @@ Profile = Callable[[Float[np.ndarray, "P"]], Float[np.ndarray, "P"]]
 class Plan:
     """What to expect of an experiment; the shells go outwards, those without pixels included.
 
+    ``distance_mm`` of the detector's nearest pixel.
     ``edge_resolution_angstrom`` is reached in every direction (None if some direction has no
     usable pixel), ``corner_resolution_angstrom`` in the best. ``pixels_per_speckle``: pixels along
     a speckle of 1/(2D), 1 or more is needed. ``missing_speckles``: the beamstop's radius in 1/D.
@@ -43,6 +45,7 @@ class Plan:
     structure: str
     instrument: str
     diameter_angstrom: float
+    distance_mm: float
     wavelength_angstrom: float
     fluence_photons_per_um2: float
     correlation: float
@@ -90,17 +93,23 @@ def plan(
     config: SimulationConfig,
     *,
     structures: Path | str | None = None,
+    fit_distance: bool = False,
     correlation: float = 0.5,
 ) -> Plan:
     """Return what to expect of the experiment that ``config`` describes.
 
+    With ``fit_distance`` the detector moves back as far as the particle's speckles ask for.
     ``correlation`` is what the merged intensities should reach with the true ones in a shell
     (0.5 is the rule ``icc_truth_0.5``). Raises the :class:`UserError` family for a structure that
     cannot be read and a detector without usable pixels.
     """
     sample = conformations(config.sample, directory=structures)
     particles = [load_species(one, directory=structures) for one in sample]
-    detector = geometry(config.detector, config.beam)
+    diameter = max(particle.diameter_angstrom for particle in particles)
+    placed = config.detector
+    if fit_distance:
+        placed = far_enough(placed, config.beam, diameter)
+    detector = geometry(placed, config.beam)
     means = [
         radial_intensity(
             particle, detector.s_max, one.photon_energy_ev(config.beam.photon_energy_ev)
@@ -114,7 +123,7 @@ def plan(
         lambda s: sum(share * mean.at(s) for share, mean in zip(shares, means, strict=True)),
         structure=", ".join(one.label for one in sample),
         instrument=config.instrument,
-        diameter_angstrom=max(particle.diameter_angstrom for particle in particles),
+        diameter_angstrom=diameter,
         wavelength_angstrom=config.beam.wavelength_angstrom,
         fluence_photons_per_um2=config.beam.fluence_photons_per_um2,
         correlation=correlation,
@@ -150,6 +159,7 @@ def assess(
         structure=structure,
         instrument=instrument,
         diameter_angstrom=D,
+        distance_mm=float(detector.position_mm[:, 2].min()),
         wavelength_angstrom=wavelength_angstrom,
         fluence_photons_per_um2=fluence_photons_per_um2,
         correlation=correlation,

@@ -17,6 +17,7 @@ def summary(plan: Plan) -> list[tuple[str, str]]:
     edge = plan.edge_resolution_angstrom
     return [
         ("particle", f"{plan.structure}, {plan.diameter_angstrom:.0f} Å in diameter"),
+        ("detector", f"{plan.distance_mm:g} mm away"),
         ("fluence", f"{plan.fluence_photons_per_um2:.3g} photons/µm²"),
         ("photons per pattern", f"{plan.photons_per_pattern:,.4g}"),
         ("of these beyond 1/D", f"{plan.photons_beyond_centre:,.4g}"),

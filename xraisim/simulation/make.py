@@ -17,12 +17,14 @@ from xraisim.files.shards import Shard
 from xraisim.files.truth import truth_path, write_truth
 from xraisim.sample.locate import sha256
 from xraisim.simulation.config import SimulationConfig
+from xraisim.simulation.forecast import Forecast, forecast
 from xraisim.simulation.simulator import Simulator
 
 _BLOCK = 4096
 _PACKAGES = ("x-rai", "numpy", "gemmi", "finufft", "numba", "h5py")
 
 Progress = Callable[[int], None]
+Told = Callable[[Forecast], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +52,19 @@ def simulate(
     *,
     structures: Path | str | None = None,
     shard: Shard | None = None,
+    fit_distance: bool = False,
     resume: bool = False,
+    told: Told | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Write ``out``, or a shard of it, and its truth file ``<stem>.truth.h5``.
 
     ``config``: a configuration, or the mapping that a TOML file of one gives. ``structures`` is a
-    directory to look for structures in; ``resume`` goes on with what an interrupted run left, if
-    anything; ``progress`` is called with the number of patterns just written. Raises the
-    :class:`UserError` family; nothing is left behind under the final names unless both files are
+    directory to look for structures in; with ``fit_distance`` the detector moves back as far as the
+    particle's speckles ask for; ``resume`` goes on with what an interrupted run left, if
+    anything. ``told`` is called with what it will take before it starts, ``progress`` with the
+    number of patterns just written. Raises the :class:`UserError` family, a :class:`DiskError`
+    where the file would not fit; nothing is left behind under the final names unless both files are
     whole.
     """
     started = time.perf_counter()
@@ -66,7 +72,7 @@ def simulate(
     part = shard.path(whole)
     if not resume:
         refuse_leftovers(part)
-    simulator = Simulator(config, structures=structures)
+    simulator = Simulator(config, structures=structures, fit_distance=fit_distance)
     with salted(whole, shard, resume=resume) as salt:
         data = _DataSet(
             simulator=simulator,
@@ -78,7 +84,7 @@ def simulate(
         # What is left of an interrupted run may be about to replace what is there.
         if resume and part.exists() and not leftovers(part):
             return data.finish(started)
-        return data.make(recover(part) if resume else None, progress, started)
+        return data.make(recover(part) if resume else None, told, progress, started)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +100,9 @@ class _DataSet:
     provenance: dict[str, Any]
     recipe: dict[str, Any]
 
-    def make(self, left: Path | None, progress: Progress | None, started: float) -> Summary:
+    def make(
+        self, left: Path | None, told: Told | None, progress: Progress | None, started: float
+    ) -> Summary:
         """Write both files, beginning with the patterns that an interrupted run has ``left``."""
         simulator = self.simulator
         simulator.photons(self.numbers.start, 1)  # compiles the loops, so that the rate is the rate
@@ -110,6 +118,11 @@ class _DataSet:
         # Both get their final names at the end of the block, or neither does.
         with whole_file(truth_path(self.path)) as truth_file, writer:
             done = copy_patterns(left, writer, self.provenance) if left else 0
+            if self.numbers[done:]:
+                ahead = forecast(simulator, self.numbers[done:], self.path)
+                if told is not None:
+                    told(ahead)
+                ahead.require_space(self.path)
             if progress is not None and done:
                 progress(done)
             _draw_and_write(simulator, writer, self.numbers[done:], progress)

@@ -3,6 +3,7 @@
 Structures → intensity volumes |F(s)|² → expected photons λ → k ~ Poisson(λ) → read-out.
 """
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,6 +17,7 @@ from xraisim.core.types import Photons
 from xraisim.instrument.background import mean_photons
 from xraisim.instrument.defects import DEAD, respond
 from xraisim.instrument.detector import Geometry, geometry
+from xraisim.instrument.distance import far_enough
 from xraisim.instrument.readout import counted, saturate
 from xraisim.photons.draw import PhotonSampler
 from xraisim.photons.expected import ExpectedPhotons
@@ -42,16 +44,26 @@ class Simulator:
     """
 
     def __init__(
-        self, config: SimulationConfig | dict[str, Any], *, structures: Path | str | None = None
+        self,
+        config: SimulationConfig | dict[str, Any],
+        *,
+        structures: Path | str | None = None,
+        fit_distance: bool = False,
     ) -> None:
         """Read the structures (sought in ``structures`` first) and make the intensity volumes.
 
-        ``config``: a configuration, or the mapping that a TOML file of one gives.
+        ``config``: a configuration, or the mapping that a TOML file of one gives; with
+        ``fit_distance`` its detector moves back as far as the largest particle's speckles ask for.
         """
         config = config if isinstance(config, SimulationConfig) else from_mapping(config)
-        self.config = config
         self._directory = structures
         self._sample = conformations(config.sample, directory=structures)
+        particles = [load_species(one, directory=structures) for one in self._sample]
+        self.diameter_angstrom = max(particle.diameter_angstrom for particle in particles)
+        if fit_distance:
+            moved = far_enough(config.detector, config.beam, self.diameter_angstrom)
+            config = dataclasses.replace(config, detector=moved)
+        self.config = config
         detector = geometry(config.detector, config.beam)
         response = respond(detector, config.defects, config.seed)
         self.geometry, self.defect = response.believed, response.defect
@@ -64,7 +76,7 @@ class Simulator:
             species_weights=tuple(abundances(self._sample)),
         )
         expected = ExpectedPhotons(
-            self._make_volumes(),
+            self._make_volumes(particles),
             self.geometry,
             gain=response.gain,
             background=np.where(self.defect == DEAD, 0.0, self.background),
@@ -109,10 +121,8 @@ class Simulator:
         }
         return {path.name: sha256(path) for path in sorted(paths)}
 
-    def _make_volumes(self) -> list[IntensitySpline]:
+    def _make_volumes(self, particles: Sequence[Scatterer]) -> list[IntensitySpline]:
         """Return the volumes of every species, and of the contaminant where there is one."""
-        particles = [load_species(one, directory=self._directory) for one in self._sample]
-        self.diameter_angstrom = max(particle.diameter_angstrom for particle in particles)
         check_speckle_sampling(self.diameter_angstrom, self.geometry, self._wavelength)
         energies = [one.photon_energy_ev(self.config.beam.photon_energy_ev) for one in self._sample]
         hits = self.config.hits
