@@ -157,7 +157,8 @@ class TrainConfig(Settings):
     :mod:`xrai.rounds.amortised_start`) or ``paper`` (encoder and implicit decoder trained end to
     end, as published: :mod:`xrai.rounds.end_to_end`). ``device``: ``auto``, ``cpu`` or ``cuda``;
     ``single_pass``: every pattern is read once and seen at the resolution reached so far;
-    ``symmetry``: the particle's point group (C1 … I); ``block``: patterns read at a time;
+    ``symmetry``: the particle's point group (C1 … I); ``resolution_angstrom``: how far to go, where
+    the detector sees farther (unset: to its edge); ``block``: patterns read at a time;
     ``memory_gib``: photons kept in memory between rounds; ``checkpoint_s``: seconds between
     checkpoints within a round.
     """
@@ -167,6 +168,7 @@ class TrainConfig(Settings):
     device: str = "auto"
     single_pass: bool = False
     symmetry: str = "C1"
+    resolution_angstrom: Positive | None = None
     block: Annotated[int, Range(least=1, most=10**7)] = 2048
     memory_gib: Annotated[float, Range(least=0, most=10**6)] = 1.0
     checkpoint_s: NotNegative = 60.0

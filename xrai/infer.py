@@ -48,7 +48,10 @@ def find_poses(
     state = checkpoint.load(directory)
     config = configuration.load(TrainConfig, directory / CONFIG)
     with PatternStream(
-        patterns or path_of(state.patterns), config.block, config.memory_gib
+        patterns or path_of(state.patterns),
+        config.block,
+        config.memory_gib,
+        resolution_angstrom=config.resolution_angstrom,
     ) as stream:
         finder = PoseFinder(stream, config, chosen)
         volume = state.require_volume().to(chosen)

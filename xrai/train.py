@@ -142,7 +142,13 @@ def _require_same(stream: PatternStream, state: State, directory: Path) -> None:
 def _stream(
     patterns: Path | str | PatternSource | LiveSource, config: TrainConfig
 ) -> PatternStream:
-    return PatternStream(patterns, config.block, config.memory_gib, config.source.read_ahead_blocks)
+    return PatternStream(
+        patterns,
+        config.block,
+        config.memory_gib,
+        config.source.read_ahead_blocks,
+        config.resolution_angstrom,
+    )
 
 
 def _extent(stream: PatternStream) -> dict[str, float]:

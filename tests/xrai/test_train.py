@@ -291,3 +291,16 @@ def test_a_run_is_not_continued_on_other_patterns(patterns, brief_config, stop_a
         else:
             with pytest.raises(UserError, match=r"holds other patterns than those that .* began"):
                 resume(stopped, quiet=True)
+
+
+def test_a_run_ends_at_the_resolution_that_is_asked_for(
+    patterns, brief_config, stop_after, tmp_path
+):
+    config = dataclasses.replace(brief_config, resolution_angstrom=40.0)
+    whole = reconstruct(patterns, tmp_path / "whole", config, quiet=True)
+    assert 40.0 <= whole.d_min_angstrom < 42.0
+    stopped = stop_after(config, 1)
+    resume(stopped, quiet=True)
+    expected = found_orientations(tmp_path / "whole/poses.h5")
+    assert torch.equal(found_orientations(stopped / "poses.h5"), expected)
+    assert find_poses(stopped, None, tmp_path / "poses.h5")["patterns"] == len(expected)

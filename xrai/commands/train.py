@@ -36,6 +36,9 @@ def train(
     symmetry: Annotated[
         str | None, typer.Option(help="Point group of the particle: C1 … C99, D1 …, T, O, I.")
     ] = None,
+    resolution: Annotated[
+        float | None, typer.Option(help="Go to this resolution d in Å (default: to the edge).")
+    ] = None,
     single_pass: Annotated[
         bool, typer.Option("--single-pass", help="Read every pattern once (for long streams).")
     ] = False,
@@ -65,6 +68,7 @@ def train(
         "device": device,
         "seed": seed,
         "symmetry": symmetry,
+        "resolution_angstrom": resolution,
         "single_pass": single_pass or None,
     }
     settings = configuration.given_or_default(TrainConfig, config, given)

@@ -12,7 +12,7 @@ from xrai.sources.follow import FollowedFiles
 from xrai.sources.live import Complete, LiveSource, cut
 from xrai.sources.pushed import PushedPatterns
 from xrai.sources.read_ahead import ReadAhead
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import ConfigError, FormatError
 from xraisim.core.fingerprint import fingerprint
 from xraisim.core.types import PatternSource, Photons, Pixels
 from xraisim.files.patterns import PatternReader
@@ -27,6 +27,9 @@ class PatternStream:
     being written (:class:`FollowedFiles`) or another process (:class:`PushedPatterns`). The blocks
     are the same whenever their patterns came: multiples of ``block``, but for the last.
 
+    Of a detector that sees farther, ``pixels`` (the usable ones by |s|) and photons end at
+    ``resolution_angstrom``.
+
     A thread reads ``read_ahead_blocks`` ahead. In memory are ``memory_gib`` of the blocks that came
     first, ``read_ahead_blocks`` + 2 more, and of what another process pushes that which is waited
     for; the rest waits with that process.
@@ -39,8 +42,12 @@ class PatternStream:
         block: int,
         memory_gib: float,
         read_ahead_blocks: int = 2,
+        resolution_angstrom: float | None = None,
     ) -> None:
-        """Open the patterns; waits for the first of them."""
+        """Open the patterns; waits for the first of them.
+
+        Raises :class:`ConfigError` where no pixel lies within ``resolution_angstrom``.
+        """
         self._source, threaded = _opened(patterns)
         self._ahead = read_ahead_blocks if threaded else 0
         self._block, self._free_bytes = block, memory_gib * 2**30
@@ -52,6 +59,7 @@ class PatternStream:
         try:
             if self.wait_for(begins + 1) <= begins:
                 raise FormatError(_nothing(self._source))
+            self.pixels = _within(self._source.pixels, resolution_angstrom)
         except BaseException:
             self._source.close()
             raise
@@ -72,11 +80,6 @@ class PatternStream:
     def path(self) -> Path:
         """Where the patterns are, or the name of what gives them."""
         return self._source.path
-
-    @property
-    def pixels(self) -> Pixels:
-        """The usable pixels, ordered by |s|."""
-        return self._source.pixels
 
     @property
     def info(self) -> dict[str, Any]:
@@ -106,11 +109,15 @@ class PatternStream:
     def fingerprint(self, count: int) -> str:
         """Return what tells these patterns from others, by the first ``count`` of them.
 
-        Of a source that cannot be read again, by its detector alone.
+        That is of the whole detector, whatever the resolution; of a source that cannot be read
+        again, of the detector alone.
         """
-        again = self._source.rereadable
-        blocks = (photons for _, photons in self.blocks(0, count)) if again and count else ()
-        return fingerprint(self.pixels, blocks)
+        source = self._source
+        blocks: list[Photons] = []
+        if source.rereadable and count:
+            with self._lock:
+                blocks.append(source.read(0, count))
+        return fingerprint(source.pixels, blocks)
 
     def keeps(self, count: int) -> bool:
         """Whether the first ``count`` patterns are in memory."""
@@ -169,6 +176,8 @@ class PatternStream:
             return begins, self._kept[first]
         last = min(first + self._block, source.n_patterns)
         photons = source.read(begins, last)
+        if len(self.pixels) < len(source.pixels):
+            photons = photons.where(photons.pixel < len(self.pixels))
         size = photons.offsets.nbytes + photons.pixel.nbytes + photons.count.nbytes
         whole = source.ended or last == first + self._block
         if whole and size <= self._free_bytes:
@@ -196,6 +205,19 @@ def _opened(patterns: Path | str | PatternSource | LiveSource) -> tuple[LiveSour
     if isinstance(patterns, FollowedFiles | PushedPatterns):
         return patterns, True
     return Complete(patterns), isinstance(patterns, PatternReader)
+
+
+def _within(pixels: Pixels, resolution_angstrom: float | None) -> Pixels:
+    """Return the pixels to a resolution, all of them where none is given."""
+    if resolution_angstrom is None:
+        return pixels
+    count = pixels.count_below(1 / resolution_angstrom)
+    if not count:
+        raise ConfigError(
+            f"resolution_angstrom is {resolution_angstrom:g}, and no pixel is within it: they see "
+            f"from {1 / float(pixels.radius[0]):.4g} to {1 / float(pixels.radius[-1]):.4g} Å"
+        )
+    return pixels.first(count)
 
 
 def _nothing(source: LiveSource) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int, Int64, Real
+from jaxtyping import Bool, Float, Float64, Int, Int64, Real
 from torch import Tensor
 
 from xraisim.core.errors import FormatError
@@ -116,6 +116,13 @@ class Photons:
     def rows(self) -> Int64[np.ndarray, "E"]:
         """Return the pattern number of every entry."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def where(self, keep: Bool[np.ndarray, "E"]) -> "Photons":
+        """Return the same patterns with the entries to ``keep`` alone."""
+        if keep.all():
+            return self
+        kept = np.concatenate([[0], np.cumsum(keep)])
+        return Photons(offsets=kept[self.offsets], pixel=self.pixel[keep], count=self.count[keep])
 
     def dense(self, pixels: int) -> Float[Tensor, "n P"]:
         """Return the counts of the first ``pixels`` pixels as a dense float32 matrix."""

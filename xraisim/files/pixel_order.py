@@ -42,8 +42,4 @@ class PixelOrder:
     def ranked(self, raw: Photons) -> Photons:
         """Return patterns with numbers into ``pixels`` in place of flat indices; masked dropped."""
         pixel = self.rank[raw.pixel]
-        keep = pixel >= 0
-        if keep.all():
-            return Photons(offsets=raw.offsets, pixel=pixel, count=raw.count)
-        kept = np.concatenate([[0], np.cumsum(keep)])
-        return Photons(offsets=kept[raw.offsets], pixel=pixel[keep], count=raw.count[keep])
+        return Photons(offsets=raw.offsets, pixel=pixel, count=raw.count).where(pixel >= 0)

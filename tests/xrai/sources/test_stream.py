@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xrai.sources.stream import PatternStream
-from xraisim.core.errors import FormatError
+from xraisim.core.errors import ConfigError, FormatError
 from xraisim.core.types import Photons, Pixels
 from xraisim.files.patterns import PatternReader
 
@@ -169,3 +169,25 @@ def test_pixels_and_header_are_the_sources(patterns):
         assert stream.info == reader.info
         assert stream.path == patterns
         assert stream.warning == ""
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_a_resolution_ends_pixels_and_photons_there(patterns, ahead):
+    with PatternReader(patterns) as reader:
+        everything, pixels = reader.read(0, reader.n_patterns), reader.pixels
+    count = pixels.count_below(1 / 40)
+    assert 0 < count < len(pixels)
+    with PatternStream(patterns, 70, 1.0, ahead, resolution_angstrom=40.0) as stream:
+        assert stream.pixels.index.tolist() == pixels.index[:count].tolist()
+        assert float(stream.pixels.radius[-1]) <= 1 / 40
+        found = Photons.joined([photons for _, photons in stream.blocks()])
+        whole = stream.fingerprint(64)
+    assert (found.dense(count) == everything.dense(len(pixels))[:, :count]).all()
+    assert found.pixel.max() < count
+    with PatternStream(patterns, 70, 1.0, ahead) as stream:
+        assert stream.fingerprint(64) == whole  # the patterns are the same ones
+
+
+def test_a_resolution_that_no_pixel_has(patterns):
+    with pytest.raises(ConfigError, match=r"is 900, and no pixel is within it: they see from 218"):
+        PatternStream(patterns, 70, 1.0, resolution_angstrom=900.0)
