@@ -277,3 +277,23 @@ def test_the_distance_follows_the_particle_where_nobody_states_it(run, tmp_path)
     assert code == 0
     assert "detector at 200 mm" in said
     assert "undersampled" in said
+
+
+def test_processes_of_a_job_make_their_shards(
+    run, config_file, small_particle, monkeypatch, tmp_path
+):
+    make = ("make", "--pdb", small_particle, "--config", config_file)
+    run(*make, "--out", tmp_path / "whole.h5")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in (0, 1):
+        monkeypatch.setenv("RANK", str(rank))
+        assert run(*make, "--out", tmp_path / "parts.h5")[0] == 0
+    with (
+        PatternReader(tmp_path / "whole.h5") as whole,
+        PatternReader(tmp_path / "parts.h5") as parts,
+    ):
+        assert [file.name for file in parts.files] == [
+            "parts.shard-1-of-2.h5",
+            "parts.shard-2-of-2.h5",
+        ]
+        assert (parts.images(0, 5) == whole.images(0, 5)).all()

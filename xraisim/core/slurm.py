@@ -31,6 +31,12 @@ def as_torchrun(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in variables}
 
 
+def place(variables: Mapping[str, str]) -> tuple[int, int]:
+    """Return the number of this process, from 0, and how many torchrun or srun started."""
+    found = {**as_torchrun(variables), **variables}
+    return int(found.get("RANK", "0")), int(found.get("WORLD_SIZE", "1"))
+
+
 def first_node(nodes: str) -> str:
     """Return the first name of a list such as ``gpu[03-05,9],login1``."""
     match = re.match(r"([^\[,]*)(?:\[([^\],-]+)[^\]]*\]([^\[,]*))?", nodes)

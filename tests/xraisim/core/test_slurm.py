@@ -3,7 +3,7 @@
 import pytest
 
 from xraisim.core.errors import DeviceError
-from xraisim.core.slurm import as_torchrun, first_node
+from xraisim.core.slurm import as_torchrun, first_node, place
 
 STEP = {
     "SLURM_JOB_ID": "4711",
@@ -63,3 +63,15 @@ def test_the_first_of_a_list_of_nodes(nodes, first):
 def test_a_list_without_a_node_is_refused():
     with pytest.raises(DeviceError, match="names no node"):
         first_node("")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, (0, 1)),
+        ({"RANK": "3", "WORLD_SIZE": "8"}, (3, 8)),
+        (STEP, (5, 8)),
+    ],
+)
+def test_the_place_of_a_process(variables, expected):
+    assert place(variables) == expected
