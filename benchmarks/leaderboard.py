@@ -126,6 +126,7 @@ _LAST = (
     _column("time (s)", "time\n(s)", _cost("seconds", ".0f")),
     _column("memory (GiB)", "mem.\n(GiB)", _cost("peak_gib", ".1f")),
 )
+_ENERGY = _column("energy (J)", "en.\n(J)", _cost("energy_joule", ",.0f"))
 
 
 def metrics_in(found: Iterable[Entry]) -> list[Metric]:
@@ -134,10 +135,11 @@ def metrics_in(found: Iterable[Entry]) -> list[Metric]:
     return [metric for metric in METRICS.values() if metric.name in told]
 
 
-def columns(found: Iterable[Entry]) -> list[Column]:
+def columns(found: Sequence[Entry]) -> list[Column]:
     """Return the columns of a table of these entries."""
     metrics = [_of_metric(metric) for metric in metrics_in(found) if metric.in_table]
-    return [*_FIRST, *metrics, *_LAST]
+    energy = [_ENERGY] if any("energy_joule" in one.over_seeds.index for one in found) else []
+    return [*_FIRST, *metrics, *_LAST, *energy]
 
 
 def row(entry: Entry, shown: Sequence[Column]) -> list[str]:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from benchmarks.comparison import Comparison, Reconstruction, ScoreConfig, TrueParticle
 from benchmarks.metrics import METRICS
-from benchmarks.record import Curve, Value
+from benchmarks.record import Curve, Trajectory, Value
 from benchmarks.slices import Slices, central_slices
+from benchmarks.trajectories import told
 from xraisim.core.rotations import to_matrix
 
 _SLICE_REACH = 0.55  # of the diameter: the particle and a margin
@@ -17,6 +18,7 @@ class Scores:
 
     metrics: dict[str, Value]
     curves: tuple[Curve, ...]
+    trajectories: tuple[Trajectory, ...]
     slices: Slices
 
 
@@ -28,6 +30,7 @@ def score(found: Reconstruction, truth: TrueParticle, config: ScoreConfig, seed:
     return Scores(
         metrics={name: value for name, value in values.items() if value is not None},
         curves=tuple(comparison.once(curve.shells) for curve in curves.values()),
+        trajectories=told(found.events),
         slices=_slices(comparison),
     )
 

@@ -28,7 +28,8 @@ class Metric:
 
     ``name`` states the rule and is the key in records; ``rule``: the same in words. ``measure``:
     the number, or None where this result has nothing to measure. ``threshold`` and ``curve``: what
-    it is read from, if it is.
+    it is read from, if it is. ``ideal``: the value that is right, of a metric of which neither less
+    nor more is better; ``better`` is then the milder side.
 
     How it is shown: ``heading`` of its column (default: name and unit) and ``short`` on a terminal,
     with line breaks; ``digits`` behind the point; ``absent``: for what was not reached. ``ranged``:
@@ -44,6 +45,7 @@ class Metric:
     measure: Callable[[Comparison], Value | None]
     threshold: float | None = None
     curve: ShellCurve | None = None
+    ideal: float | None = None
 
     heading: str = ""
     short: str = ""
@@ -53,6 +55,11 @@ class Metric:
     in_table: bool = True
     in_check: bool = True
     least_spread: tuple[float, float] = (0.01, 0.0)
+
+    @property
+    def aim(self) -> str:
+        """What is better, in words."""
+        return self.better if self.ideal is None else f"nearer {self.ideal:g}"
 
     @property
     def worst(self) -> float:
