@@ -68,6 +68,17 @@ def load_trajectories(source: Path | str | None = None) -> pd.DataFrame:
     return trajectories(_records(source))
 
 
+def load_reliability(source: Path | str | None = None) -> pd.DataFrame:
+    """Return how far stated errors of poses are those that poses have, one row per bin.
+
+    ``source`` and errors as those of :func:`load`. Columns: ``task``, ``method``, ``origin``,
+    ``seed``, ``date`` (with these, the row of :func:`load`), ``stated_deg`` and ``actual_deg``
+    (root mean squares in the bin, actual modulo mate and point group) and ``patterns`` in it. Only
+    methods that state errors have rows.
+    """
+    return reliabilities(_records(source))
+
+
 def _records(source: Path | str | None) -> list[Record]:
     return read_all(RECORDS if source is None else Path(source))
 
@@ -176,6 +187,19 @@ def trajectories(records: Iterable[Record]) -> pd.DataFrame:
         for x, value, edge in zip(told.x, told.value, told.reached_edge, strict=True)
     ]
     columns = ["trajectory", "unit", "against", "x", "value", "reached_edge"]
+    table = pd.DataFrame(rows, columns=[*_RUN, "date", *columns])
+    return _dated(table) if rows else table
+
+
+def reliabilities(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the table of :func:`load_reliability` of these records, in their order."""
+    rows = [
+        (*(getattr(one, name) for name in _RUN), one.date, *values)
+        for one in records
+        if (told := one.reliability) is not None
+        for values in zip(told.stated_deg, told.actual_deg, told.patterns, strict=True)
+    ]
+    columns = ["stated_deg", "actual_deg", "patterns"]
     table = pd.DataFrame(rows, columns=[*_RUN, "date", *columns])
     return _dated(table) if rows else table
 

@@ -69,6 +69,25 @@ class Trajectory:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """Root mean squares of stated errors of poses and of actual ones, degrees, bin by bin.
+
+    ``patterns``: how many are in each bin, of which the stated errors ascend.
+    """
+
+    stated_deg: tuple[float, ...]
+    actual_deg: tuple[float, ...]
+    patterns: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.stated_deg) == len(self.actual_deg) == len(self.patterns):
+            raise ConfigError(
+                f"a reliability has {len(self.stated_deg)} stated errors, {len(self.actual_deg)} "
+                f"actual ones and {len(self.patterns)} counts; expected as many of each"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Value:
     """What a metric of :mod:`benchmarks.metrics` gave: None where the run did not get that far.
 
@@ -87,10 +106,12 @@ class Record:
     ``photons_sha256``: of the patterns; ``photons_agree``: whether the task states the same, None
     if it states none.
     ``error`` is empty for a run that finished. ``seconds`` are wall time per stage, ``peak_gib``
-    the largest resident memory of the run's process up to the end of each stage, ``energy_joule``
-    what the processors used in each stage, where the machine tells (:mod:`xraisim.core.energy`).
-    ``metrics``: by the name that states the rule; one that a method has nothing to say of is not
-    there. ``trajectories``: what the run said of itself on its way. ``warnings``: what the run said
+    the largest resident memory of the run's process, or of one program that it started, up to the
+    end of each stage; ``patterns_per_s``: patterns over the seconds of the reconstruction, all of
+    it; ``energy_joule``: what the processors used in each stage, where the machine tells
+    (:mod:`xraisim.core.energy`). ``metrics``: by the name that states the rule; one that a method
+    has nothing to say of is not there. ``trajectories``: what the run said of itself on its way;
+    ``reliability``: of the errors that it states of its poses. ``warnings``: what the run said
     against itself.
 
     ``origin``: ``run``, or ``self-reported`` where a result was scored that somebody else left;
@@ -121,6 +142,7 @@ class Record:
     metrics: dict[str, Value] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
     trajectories: tuple[Trajectory, ...] = ()
+    reliability: Reliability | None = None
     warnings: tuple[str, ...] = ()
     origin: Annotated[str, OneOf(RUN, SELF_REPORTED)] = RUN
     notes: str = ""

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from benchmarks.comparison import Comparison, Reconstruction, ScoreConfig, TrueParticle
 from benchmarks.metrics import METRICS
-from benchmarks.record import Curve, Trajectory, Value
+from benchmarks.metrics.error_calibration import reliability_of_method
+from benchmarks.record import Curve, Reliability, Trajectory, Value
 from benchmarks.slices import Slices, central_slices
 from benchmarks.trajectories import told
 from xraisim.core.rotations import to_matrix
@@ -19,6 +20,7 @@ class Scores:
     metrics: dict[str, Value]
     curves: tuple[Curve, ...]
     trajectories: tuple[Trajectory, ...]
+    reliability: Reliability | None
     slices: Slices
 
 
@@ -31,6 +33,7 @@ def score(found: Reconstruction, truth: TrueParticle, config: ScoreConfig, seed:
         metrics={name: value for name, value in values.items() if value is not None},
         curves=tuple(comparison.once(curve.shells) for curve in curves.values()),
         trajectories=told(found.events),
+        reliability=comparison.once(reliability_of_method),
         slices=_slices(comparison),
     )
 

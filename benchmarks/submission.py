@@ -215,6 +215,7 @@ class _Scoring:
             metrics=scores.metrics,
             curves=scores.curves,
             trajectories=scores.trajectories,
+            reliability=scores.reliability,
             warnings=warnings,
             origin=SELF_REPORTED,
             notes=self.notes,

@@ -2,8 +2,8 @@
 
 Nothing here is compared with the truth: a log has figures, not volumes. X-RAI logs a ``round`` with
 ``elapsed_s`` since the run began, the ``patterns`` of that round, and figures of its half-sets; EMC
-an ``iteration`` with its ``seconds``, and figures of half-sets if it has them. Any other program may
-log as either does.
+an ``iteration`` with its ``seconds``, and figures of half-sets if it has them. Any other program
+may log as either does.
 """
 
 import math

@@ -107,7 +107,8 @@ class Stages:
         with energy.measured() as used:
             yield
         self.seconds[name] = round(time.perf_counter() - started, 2)
-        self.peak_gib[name] = round(machine.peak_gib(), 3)
+        peak_gib = max(machine.peak_gib(), machine.peak_gib_of_children())
+        self.peak_gib[name] = round(peak_gib, 3)
         if used.joule is not None:
             self.energy_joule[name] = round(used.joule, 1)
 
@@ -258,6 +259,7 @@ def _record(job: Job, stages: Stages, scores: Scores, run: Result | None) -> Rec
         metrics=scores.metrics,
         curves=scores.curves,
         trajectories=scores.trajectories,
+        reliability=scores.reliability,
         warnings=run.warnings if run else (),
     )
 

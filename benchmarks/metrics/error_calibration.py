@@ -19,8 +19,10 @@ from torch import Tensor
 
 from benchmarks.comparison import Comparison
 from benchmarks.metrics.registry import Metric, register
-from benchmarks.record import Value
+from benchmarks.record import Reliability, Value
 from xraisim.core.symmetry import angle_modulo_mate
+
+_BINS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,24 @@ def calibration(
     )
 
 
+def reliability(actual_deg: Float[Tensor, "N"], stated_deg: Float[Tensor, "N"]) -> Reliability:
+    """Return root mean squares of actual angles and stated errors (degrees), in tenths of N.
+
+    The patterns go from the smallest stated error to the largest; ties stay in their order.
+    """
+    order = stated_deg.argsort(stable=True)
+    bins = [some for some in order.tensor_split(_BINS) if len(some)]
+    return Reliability(
+        stated_deg=tuple(_rms(stated_deg[some]) for some in bins),
+        actual_deg=tuple(_rms(actual_deg[some]) for some in bins),
+        patterns=tuple(len(some) for some in bins),
+    )
+
+
+def _rms(values: Tensor) -> float:
+    return round(float(values.double().square().mean().sqrt()), 4)
+
+
 def radius(share: float) -> float:
     """Return √(χ²₃(share)/3): within how many stated errors that share of the angles should be."""
     return math.sqrt(2 * float(gammaincinv(1.5, share)) / 3)  # χ²₃ is twice a gamma variable of 3/2
@@ -57,6 +77,20 @@ def _share_within(actual: Tensor, stated: Tensor, share: float) -> float:
 
 def of_method(comparison: Comparison) -> Calibration | None:
     """Return the calibration of a method, None where it states no errors of its poses."""
+    known = comparison.once(_actual_and_stated)
+    return None if known is None else calibration(*known)
+
+
+def reliability_of_method(comparison: Comparison) -> Reliability | None:
+    """Return the reliability of a method's stated errors, None where it states none."""
+    known = comparison.once(_actual_and_stated)
+    return None if known is None else reliability(*known)
+
+
+def _actual_and_stated(
+    comparison: Comparison,
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]] | None:
+    """Return the angles to the truth and the stated errors (degrees) of patterns that have both."""
     found, stated = comparison.found.orientations, comparison.found.stated_error_deg
     if found is None or stated is None:
         return None
@@ -65,7 +99,7 @@ def of_method(comparison: Comparison) -> Calibration | None:
         return None
     placed = comparison.alignment.to_reference_frame(found[told])
     truth = comparison.truth.orientations[told]
-    return calibration(angle_modulo_mate(placed, truth, comparison.group), stated[told])
+    return angle_modulo_mate(placed, truth, comparison.group), stated[told]
 
 
 def _register(
