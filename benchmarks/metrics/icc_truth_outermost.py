@@ -45,9 +45,9 @@ register(
         unit="1",
         better="higher",
         measure=measure,
-        heading="icc_truth_outermost",
-        short="icc\nedge",
-        digits=3,
+        heading=NAME,
+        digits=4,
+        on_terminal=False,
         least_spread=(0.0, 0.005),
     )
 )

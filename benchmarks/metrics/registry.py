@@ -34,8 +34,9 @@ class Metric:
     How it is shown: ``heading`` of its column (default: name and unit) and ``short`` on a terminal,
     with line breaks; ``digits`` behind the point; ``absent``: for what was not reached. ``ranged``:
     a terminal shows the range over seeds too. ``in_table``: whether it has a column (the page lists
-    all). ``in_check``: whether a worse value fails ``xrai-bench check``; ``least_spread``: what it
-    may move by in any case, as a share and absolute.
+    all), ``on_terminal``: on a terminal too, whose eighty characters are few. ``in_check``: whether
+    a worse value fails ``xrai-bench check``; ``least_spread``: what it may move by in any case, as
+    a share and absolute.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Metric:
     absent: str = "not reached"
     ranged: bool = False
     in_table: bool = True
+    on_terminal: bool = True
     in_check: bool = True
     least_spread: tuple[float, float] = (0.01, 0.0)
 

@@ -1,15 +1,17 @@
 """The correlation at the edge of the data, against numpy's, voxel by voxel."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks import leaderboard
 from benchmarks.comparison import Comparison, Reconstruction, ScoreConfig, TrueParticle
 from benchmarks.metrics import METRICS
 from benchmarks.metrics.icc_truth_outermost import NAME, outermost
-from benchmarks.record import Curve
+from benchmarks.record import Curve, Record, Value
 from tests.benchmarks.conftest import ENERGY, GRID, S_RANGE, SPACING
 from xraisim.core.align import Alignment
 from xraisim.core.random import generator
@@ -60,3 +62,14 @@ def test_wide_shells_leave_the_last_one() -> None:
     curve = Curve(name="icc_truth", s_per_angstrom=(0.02, 0.04), value=(0.9, 0.3))
     assert outermost(curve, 0.02, 0.055) == 0.3
     assert METRICS[NAME].better == "higher"
+
+
+def test_it_is_in_pages_and_not_on_a_terminal(make_record: Callable[..., Record]) -> None:
+    one = make_record()
+    told = one.metrics | {NAME: Value(value=0.99476)}
+    found = leaderboard.entries([make_record(metrics=told), make_record(method="emc")])
+    text = leaderboard.markdown(found)
+    assert NAME in text
+    assert "0.9948" in text
+    (shown,) = leaderboard.tables(found)
+    assert not [column for column in shown.columns if "outermost" in str(column.header)]
