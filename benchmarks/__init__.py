@@ -10,6 +10,8 @@ from xraisim.public import lazy  # and xraisim before torch: it sets how threads
 if TYPE_CHECKING:
     from benchmarks.dataframe import load as load
     from benchmarks.dataframe import load_curves as load_curves
+    from benchmarks.dataframe import load_reliability as load_reliability
+    from benchmarks.dataframe import load_trajectories as load_trajectories
     from benchmarks.dataframe import over_seeds as over_seeds
     from benchmarks.metrics.pose_error import pose_error as pose_error
     from benchmarks.pipeline import run as run
@@ -25,7 +27,9 @@ __getattr__, __all__ = lazy(
         "Task": "benchmarks.task",
         "load": "benchmarks.dataframe",
         "load_curves": "benchmarks.dataframe",
+        "load_reliability": "benchmarks.dataframe",
         "load_task": "benchmarks.task",
+        "load_trajectories": "benchmarks.dataframe",
         "over_seeds": "benchmarks.dataframe",
         "pose_error": "benchmarks.metrics.pose_error",
         "run": "benchmarks.pipeline",

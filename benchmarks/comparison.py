@@ -35,6 +35,7 @@ from xraisim.files.result import POSES, Result, read_result
 from xraisim.sample.structure import Atoms
 from xraisim.scattering.structure_factor import structure_factor_grid
 
+_FIELDS = {"error_deg": "stated_error_deg"}  # what columns of poses are called here
 _REFERENCE_OVERSAMPLING = 4.0  # samples per 1/D of the volume that is only aligned with
 
 T = TypeVar("T")
@@ -79,8 +80,9 @@ class Reconstruction:
     """What a method found, and the density that it was phased to.
 
     ``orientations`` has NaN where there is none, and is None where a method told no poses;
-    ``encoder_orientations`` only where it has an encoder. ``result``: what the method
-    says of itself; ``events``: of its log, in order.
+    ``encoder_orientations`` only where it has an encoder; ``stated_error_deg``: ``error_deg`` of
+    :mod:`xraisim.files.poses`, where it states one. ``result``: what the method says of itself;
+    ``events``: of its log, in order.
     """
 
     intensity: Volume
@@ -88,6 +90,7 @@ class Reconstruction:
     prtf: Curve
     orientations: Float[Tensor, "N 4"] | None = None
     encoder_orientations: Float[Tensor, "N 4"] | None = None
+    stated_error_deg: Float[Tensor, "N"] | None = None
     result: Result | None = None
     events: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
@@ -109,10 +112,11 @@ def read_reconstruction(
     )
 
 
-def told_poses(path: Path, patterns: int) -> dict[str, Float[Tensor, "N 4"]]:
-    """Return the orientations in a file of poses that are told of any pattern, nothing without one.
+def told_poses(path: Path, patterns: int) -> dict[str, Float[Tensor, "N *width"]]:
+    """Return what a file of poses tells of any pattern, as fields of a reconstruction.
 
-    Raises :class:`FormatError` where their number is not that of the ``patterns``.
+    Nothing without a file. Raises :class:`FormatError` where the number of orientations is not that
+    of the ``patterns``.
     """
     poses = read_poses(path)
     if poses and "orientations" not in poses:
@@ -125,8 +129,8 @@ def told_poses(path: Path, patterns: int) -> dict[str, Float[Tensor, "N 4"]]:
                 f"{patterns:,}; expected a row for each pattern, in the order of the pattern file, "
                 "NaN where there is no pose"
             )
-    told = [name for name in names if np.isfinite(poses[name]).any()]
-    return {name: torch.from_numpy(poses[name]).float() for name in told}
+    told = [name for name in (*names, "error_deg") if np.isfinite(poses.get(name, np.nan)).any()]
+    return {_FIELDS.get(name, name): torch.from_numpy(poses[name]).float() for name in told}
 
 
 class Comparison:

@@ -16,7 +16,7 @@ from benchmarks.record import RECORDS, Curve, Record, read_all
 
 EDGE = "_reached_edge"
 _ONLY_SCORED = {"phase", "score"}  # the stages of a result that was made elsewhere
-COSTS = ("seconds", "peak_gib", "patterns_per_s")
+COSTS = ("seconds", "peak_gib", "energy_joule", "patterns_per_s")
 _RUN = ["task", "method", "origin", "seed"]
 
 
@@ -34,6 +34,7 @@ def load(source: Path | str | None = None) -> pd.DataFrame:
       reconstruction);
     - ``seconds``: everything after the simulation, and ``seconds_<stage>`` of every stage;
       ``peak_gib``: the largest resident memory, GiB, and ``peak_gib_<stage>`` up to its end;
+      ``energy_joule`` of the processors and ``energy_joule_<stage>``, NaN where no machine told;
     - every registered metric under its name, in its own unit: infinite where a run did not get that
       far (the sign that is worse), NaN where the record does not have it; ``<metric>_reached_edge``
       (bool) of those read from a curve: the data end there, the value is as good or better;
@@ -55,6 +56,29 @@ def load_curves(source: Path | str | None = None) -> pd.DataFrame:
     return curves(_records(source))
 
 
+def load_trajectories(source: Path | str | None = None) -> pd.DataFrame:
+    """Return what runs said of themselves on their way in long form, one row per point.
+
+    ``source`` and errors as those of :func:`load`. Columns: ``task``, ``method``, ``origin``,
+    ``seed``, ``date`` (with these, the row of :func:`load`), ``trajectory`` (the rule, such as
+    ``icc_half_0.143``) and its ``unit``, ``against`` (``seconds``, or ``patterns`` looked at so
+    far), ``x``, ``value`` (infinite where the run was not that far) and ``reached_edge`` (bool:
+    what was compared ended there, the value was as good or better). Records of before have none.
+    """
+    return trajectories(_records(source))
+
+
+def load_reliability(source: Path | str | None = None) -> pd.DataFrame:
+    """Return how far stated errors of poses are those that poses have, one row per bin.
+
+    ``source`` and errors as those of :func:`load`. Columns: ``task``, ``method``, ``origin``,
+    ``seed``, ``date`` (with these, the row of :func:`load`), ``stated_deg`` and ``actual_deg``
+    (root mean squares in the bin, actual modulo mate and point group) and ``patterns`` in it. Only
+    methods that state errors have rows.
+    """
+    return reliabilities(_records(source))
+
+
 def _records(source: Path | str | None) -> list[Record]:
     return read_all(RECORDS if source is None else Path(source))
 
@@ -67,6 +91,7 @@ def runs(records: Iterable[Record]) -> pd.DataFrame:
             **_identity(listed),
             **_stages("seconds", [one.seconds for one in listed]),
             **_stages("peak_gib", [one.peak_gib for one in listed]),
+            **_stages("energy_joule", [one.energy_joule for one in listed]),
             **_metrics(listed),
             "warnings": [len(one.warnings) for one in listed],
             "error": [one.error for one in listed],
@@ -76,6 +101,7 @@ def runs(records: Iterable[Record]) -> pd.DataFrame:
         table.assign(
             seconds=[one.total_seconds if _is_told(one.seconds) else np.nan for one in listed],
             peak_gib=[one.peak if _is_told(one.peak_gib) else np.nan for one in listed],
+            energy_joule=[one.total_joule for one in listed],
         ).astype(dict.fromkeys([*COSTS, *METRICS], float))
     )
 
@@ -148,6 +174,36 @@ def _long(one: Record, curve: Curve) -> pd.DataFrame:
     )
 
 
+def trajectories(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the table of :func:`load_trajectories` of these records, in their order."""
+    rows = [
+        (
+            *(getattr(one, name) for name in _RUN),
+            *(one.date, told.name, told.unit, told.against),
+            *(x, np.inf if value is None else value, edge),
+        )
+        for one in records
+        for told in one.trajectories
+        for x, value, edge in zip(told.x, told.value, told.reached_edge, strict=True)
+    ]
+    columns = ["trajectory", "unit", "against", "x", "value", "reached_edge"]
+    table = pd.DataFrame(rows, columns=[*_RUN, "date", *columns])
+    return _dated(table) if rows else table
+
+
+def reliabilities(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the table of :func:`load_reliability` of these records, in their order."""
+    rows = [
+        (*(getattr(one, name) for name in _RUN), one.date, *values)
+        for one in records
+        if (told := one.reliability) is not None
+        for values in zip(told.stated_deg, told.actual_deg, told.patterns, strict=True)
+    ]
+    columns = ["stated_deg", "actual_deg", "patterns"]
+    table = pd.DataFrame(rows, columns=[*_RUN, "date", *columns])
+    return _dated(table) if rows else table
+
+
 def newest(table: pd.DataFrame) -> pd.DataFrame:
     """Return the newest row of each task, method, origin and seed, in this order.
 
@@ -161,10 +217,10 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Return statistics over the seeds of each task and method, from the table of :func:`load`.
 
     The newest row of each seed counts, unless it failed. One row per task, method, origin and
-    quantity (a metric, ``seconds``, ``peak_gib`` or ``patterns_per_s``), which are the index; a
-    quantity that no seed has is left out. Columns: ``count`` (of the seeds that have it),
-    ``median``, ``min`` and ``max``; ``reached_edge``: whether the median is the value of a run
-    whose data end there.
+    quantity (a metric, ``seconds``, ``peak_gib``, ``energy_joule`` or ``patterns_per_s``), which
+    are the index; a quantity that no seed has is left out. Columns: ``count`` (of the seeds that
+    have it), ``median``, ``min`` and ``max``, the whole range over these seeds and no confidence
+    interval; ``reached_edge``: whether the median is the value of a run whose data end there.
     """
     latest = newest(table)
     finished = latest[latest["error"] == ""]

@@ -82,7 +82,7 @@ def _spread(entry: Entry, quantity: str, text: Callable[[float], str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """``name`` in pages, ``short`` (with line breaks) on a terminal.
+    """``name`` in pages, ``short`` (with line breaks) on a terminal; empty: not on a terminal.
 
     ``brief``: a terminal shows the median without its range.
     """
@@ -107,7 +107,7 @@ def _of_metric(metric: Metric) -> Column:
     name = metric.heading or f"{metric.name} ({metric.unit})"
     return _column(
         name,
-        metric.short or name.replace("_", "\n"),
+        (metric.short or name.replace("_", "\n")) if metric.on_terminal else "",
         lambda entry: metric_cell(entry, metric),
         brief=not metric.ranged,
     )
@@ -126,6 +126,7 @@ _LAST = (
     _column("time (s)", "time\n(s)", _cost("seconds", ".0f")),
     _column("memory (GiB)", "mem.\n(GiB)", _cost("peak_gib", ".1f")),
 )
+_ENERGY = _column("energy (J)", "", _cost("energy_joule", ",.0f"))
 
 
 def metrics_in(found: Iterable[Entry]) -> list[Metric]:
@@ -134,10 +135,11 @@ def metrics_in(found: Iterable[Entry]) -> list[Metric]:
     return [metric for metric in METRICS.values() if metric.name in told]
 
 
-def columns(found: Iterable[Entry]) -> list[Column]:
+def columns(found: Sequence[Entry]) -> list[Column]:
     """Return the columns of a table of these entries."""
     metrics = [_of_metric(metric) for metric in metrics_in(found) if metric.in_table]
-    return [*_FIRST, *metrics, *_LAST]
+    energy = [_ENERGY] if any("energy_joule" in one.over_seeds.index for one in found) else []
+    return [*_FIRST, *metrics, *_LAST, *energy]
 
 
 def row(entry: Entry, shown: Sequence[Column]) -> list[str]:
@@ -173,7 +175,7 @@ def notes(found: Sequence[Entry]) -> list[str]:
 
 def tables(found: Sequence[Entry]) -> list[Table]:
     """Return one terminal table per task."""
-    made, shown = [], columns(found)
+    made, shown = [], [column for column in columns(found) if column.short]
     for task in dict.fromkeys(entry.task for entry in found):
         table = Table(title=f"{task}: medians over seeds (range)", box=box.SIMPLE_HEAD, padding=0)
         for number, column in enumerate(shown):

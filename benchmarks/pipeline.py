@@ -242,8 +242,8 @@ def keep(records: Iterable[Record], directory: Path) -> None:
 
 
 def summary(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """Return records as plain data for ``--json``, without curves and configuration."""
-    left_out = {"curves", "config"}
+    """Return records as plain data for ``--json``: the figures, no curves and no configuration."""
+    left_out = {"curves", "trajectories", "reliability", "config"}
     return [
         {key: value for key, value in dataclasses.asdict(one).items() if key not in left_out}
         for one in records

@@ -24,6 +24,7 @@ SCHEMA = 3
 RECORDS = Path(str(files("benchmarks"))) / "records"  # those that ship
 RECORD_FILE = "record.json"  # in the directory of a run
 RUN, SELF_REPORTED = "run", "self-reported"  # where a record comes from
+SECONDS, PATTERNS = "seconds", "patterns"  # what a trajectory is against
 NOT_INSTALLED = "not installed"  # begins the error of a method that is not on the machine
 
 
@@ -40,6 +41,49 @@ class Curve:
             raise ConfigError(
                 f"curve {self.name} has {len(self.s_per_angstrom)} shells and "
                 f"{len(self.value)} values; expected as many of one as of the other"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectory:
+    """How a figure went while a run went on, as the run said it then.
+
+    ``name``: its rule, ``unit``: that of ``value``; ``x``: seconds or patterns, as ``against``
+    says (:mod:`benchmarks.trajectories`). A value is None where it was not reached;
+    ``reached_edge``: what was compared then ended there, the value was as good or better.
+    """
+
+    name: str
+    unit: str
+    against: Annotated[str, OneOf(SECONDS, PATTERNS)]
+    x: tuple[float, ...]
+    value: tuple[float | None, ...]
+    reached_edge: tuple[bool, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.x) == len(self.value) == len(self.reached_edge):
+            raise ConfigError(
+                f"trajectory {self.name} has {len(self.x)} points, {len(self.value)} values and "
+                f"{len(self.reached_edge)} edges; expected as many of each"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """Root mean squares of stated errors of poses and of actual ones, degrees, bin by bin.
+
+    ``patterns``: how many are in each bin, of which the stated errors ascend.
+    """
+
+    stated_deg: tuple[float, ...]
+    actual_deg: tuple[float, ...]
+    patterns: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.stated_deg) == len(self.actual_deg) == len(self.patterns):
+            raise ConfigError(
+                f"a reliability has {len(self.stated_deg)} stated errors, {len(self.actual_deg)} "
+                f"actual ones and {len(self.patterns)} counts; expected as many of each"
             )
 
 
@@ -62,9 +106,13 @@ class Record:
     ``photons_sha256``: of the patterns; ``photons_agree``: whether the task states the same, None
     if it states none.
     ``error`` is empty for a run that finished. ``seconds`` are wall time per stage, ``peak_gib``
-    the largest resident memory of the run's process up to the end of each stage. ``metrics``: by
-    the name that states the rule; one that a method has nothing to say of is not there.
-    ``warnings``: what the run said against itself.
+    the largest resident memory of the run's process, or of one program that it started, up to the
+    end of each stage; ``patterns_per_s``: patterns over the seconds of the reconstruction, all of
+    it; ``energy_joule``: what the processors used in each stage, where the machine tells
+    (:mod:`xraisim.core.energy`). ``metrics``: by the name that states the rule; one that a method
+    has nothing to say of is not there. ``trajectories``: what the run said of itself on its way;
+    ``reliability``: of the errors that it states of its poses. ``warnings``: what the run said
+    against itself.
 
     ``origin``: ``run``, or ``self-reported`` where a result was scored that somebody else left;
     then time, memory and hardware are as its maker states them, and ``notes`` what its maker says.
@@ -89,9 +137,12 @@ class Record:
     photons_per_pattern: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gib: dict[str, float] = field(default_factory=dict)
+    energy_joule: dict[str, float] = field(default_factory=dict)
     patterns_per_s: float = 0.0
     metrics: dict[str, Value] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
+    trajectories: tuple[Trajectory, ...] = ()
+    reliability: Reliability | None = None
     warnings: tuple[str, ...] = ()
     origin: Annotated[str, OneOf(RUN, SELF_REPORTED)] = RUN
     notes: str = ""
@@ -115,6 +166,11 @@ class Record:
     def peak(self) -> float:
         """Largest resident memory of any stage, GiB."""
         return max(self.peak_gib.values(), default=0.0)
+
+    @property
+    def total_joule(self) -> float | None:
+        """Energy of all stages but the simulation, None where the machine did not tell."""
+        return sum(self.energy_joule.values()) if self.energy_joule else None
 
     def curve(self, name: str) -> Curve | None:
         """Return the curve ``name``, or None."""

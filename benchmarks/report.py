@@ -111,7 +111,7 @@ def _metric(metric: Metric, found: Sequence[leaderboard.Entry]) -> dict[str, Any
         "name": metric.name,
         "rule": metric.rule,
         "unit": metric.unit,
-        "better": metric.better,
+        "better": metric.aim,
         "cells": [leaderboard.metric_cell(entry, metric) for entry in found],
     }
 

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from benchmarks.comparison import Comparison, Reconstruction, ScoreConfig, TrueParticle
 from benchmarks.metrics import METRICS
-from benchmarks.record import Curve, Value
+from benchmarks.metrics.error_calibration import reliability_of_method
+from benchmarks.record import Curve, Reliability, Trajectory, Value
 from benchmarks.slices import Slices, central_slices
+from benchmarks.trajectories import told
 from xraisim.core.rotations import to_matrix
 
 _SLICE_REACH = 0.55  # of the diameter: the particle and a margin
@@ -17,6 +19,8 @@ class Scores:
 
     metrics: dict[str, Value]
     curves: tuple[Curve, ...]
+    trajectories: tuple[Trajectory, ...]
+    reliability: Reliability | None
     slices: Slices
 
 
@@ -28,6 +32,8 @@ def score(found: Reconstruction, truth: TrueParticle, config: ScoreConfig, seed:
     return Scores(
         metrics={name: value for name, value in values.items() if value is not None},
         curves=tuple(comparison.once(curve.shells) for curve in curves.values()),
+        trajectories=told(found.events),
+        reliability=comparison.once(reliability_of_method),
         slices=_slices(comparison),
     )
 

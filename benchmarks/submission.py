@@ -162,7 +162,7 @@ class _Scoring:
         """Phase and score, and keep the record, the slices and the phasing."""
         task, stages, seed = self.task, Stages(), self.seed
         orientations = torch.from_numpy(known.orientations) if known else torch.empty(0, 4)
-        poses = {}
+        poses: dict[str, Any] = {}
         if self.left.poses is not None:
             poses = told_poses(self.left.poses, len(orientations))
         directory = pipeline.run_directory(work, task.name, self.method, seed)
@@ -177,8 +177,7 @@ class _Scoring:
                 intensity=intensity,
                 density=density,
                 prtf=prtf,
-                orientations=poses.get("orientations"),
-                encoder_orientations=poses.get("encoder_orientations"),
+                **poses,
                 result=self.left.result,
             )
             truth = worker.true_particle(task, s_range, orientations)
@@ -215,6 +214,8 @@ class _Scoring:
             hardware=(told.hardware if told else None) or _NOT_STATED,
             metrics=scores.metrics,
             curves=scores.curves,
+            trajectories=scores.trajectories,
+            reliability=scores.reliability,
             warnings=warnings,
             origin=SELF_REPORTED,
             notes=self.notes,
@@ -226,7 +227,7 @@ def _cost(told: Result | None, patterns: int, stages: Stages) -> dict[str, Any]:
     seconds, peak_gib, rate = dict(stages.seconds), dict(stages.peak_gib), 0.0
     if told and told.seconds > 0 and math.isfinite(told.seconds):
         seconds["reconstruct"] = told.seconds
-        rate = round(told.patterns_per_s or patterns / told.seconds, 1)
+        rate = round((patterns or told.patterns or 0) / told.seconds, 1)
     if told and told.peak_memory_gib is not None:
         peak_gib["reconstruct"] = told.peak_memory_gib
     return {"seconds": seconds, "peak_gib": peak_gib, "patterns_per_s": rate}

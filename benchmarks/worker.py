@@ -29,7 +29,7 @@ from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
 from xraisim import stopping
 from xraisim.console import progress, say
-from xraisim.core import config, machine
+from xraisim.core import config, energy, machine
 from xraisim.core.errors import ConfigError, UserError
 from xraisim.core.fingerprint import photons_sha256
 from xraisim.core.types import Volume
@@ -93,19 +93,24 @@ class Failure:
 
 @dataclass
 class Stages:
-    """Wall time and peak memory, stage by stage."""
+    """Wall time, peak memory and, where the machine tells, energy, stage by stage."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gib: dict[str, float] = field(default_factory=dict)
+    energy_joule: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time what happens inside, and say that it began."""
         say(f"  {name} …")
         started = time.perf_counter()
-        yield
+        with energy.measured() as used:
+            yield
         self.seconds[name] = round(time.perf_counter() - started, 2)
-        self.peak_gib[name] = round(machine.peak_gib(), 3)
+        peak_gib = max(machine.peak_gib(), machine.peak_gib_of_children())
+        self.peak_gib[name] = round(peak_gib, 3)
+        if used.joule is not None:
+            self.energy_joule[name] = round(used.joule, 1)
 
 
 def simulate(task: Task, directory: Path) -> Dataset:
@@ -249,9 +254,12 @@ def _record(job: Job, stages: Stages, scores: Scores, run: Result | None) -> Rec
         **_identity(job, run.device if run else "cpu"),
         seconds={"simulate": job.dataset.seconds, **stages.seconds},
         peak_gib=stages.peak_gib,
+        energy_joule=stages.energy_joule,
         patterns_per_s=round(rate, 1),
         metrics=scores.metrics,
         curves=scores.curves,
+        trajectories=scores.trajectories,
+        reliability=scores.reliability,
         warnings=run.warnings if run else (),
     )
 

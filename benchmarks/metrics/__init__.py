@@ -10,4 +10,6 @@ from benchmarks.metrics.registry import METRICS, Metric, ShellCurve, crossing, r
 __all__ = ["METRICS", "Metric", "ShellCurve", "crossing", "register"]
 
 # The order of columns; whatever else is here comes after.
-import_modules(__name__, first=("icc_truth", "fsc_truth", "prtf", "pose_error"))
+import_modules(
+    __name__, first=("icc_truth", "fsc_truth", "prtf", "icc_truth_outermost", "pose_error")
+)

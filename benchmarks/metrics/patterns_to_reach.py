@@ -3,6 +3,7 @@
 from benchmarks.comparison import Comparison
 from benchmarks.metrics.registry import Metric, register
 from benchmarks.record import Value
+from benchmarks.trajectories import PATTERNS, find
 from xraisim.core.halves import RULE
 
 NAME = "patterns_to_reach_angstrom"
@@ -13,15 +14,13 @@ def measure(comparison: Comparison) -> Value | None:
 
     None for a method that logs no rounds.
     """
-    rounds = [one for one in comparison.found.events if one.get("event") == "round"]
-    if not rounds:
+    events = comparison.found.events
+    if not any(one.get("event") == "round" for one in events):
         return None
-    patterns = 0
-    for one in rounds:
-        patterns += one["patterns"]
-        reached = one.get(f"{RULE}_angstrom")
+    told = find(events, RULE, PATTERNS)
+    for patterns, reached in zip(told.x, told.value, strict=True) if told else ():
         if reached is not None and reached <= comparison.config.reach_angstrom:
-            return Value(value=float(patterns))
+            return Value(value=patterns)
     return Value(value=None)
 
 

@@ -28,13 +28,15 @@ class Metric:
 
     ``name`` states the rule and is the key in records; ``rule``: the same in words. ``measure``:
     the number, or None where this result has nothing to measure. ``threshold`` and ``curve``: what
-    it is read from, if it is.
+    it is read from, if it is. ``ideal``: the value that is right, of a metric of which neither less
+    nor more is better; ``better`` is then the milder side.
 
     How it is shown: ``heading`` of its column (default: name and unit) and ``short`` on a terminal,
     with line breaks; ``digits`` behind the point; ``absent``: for what was not reached. ``ranged``:
     a terminal shows the range over seeds too. ``in_table``: whether it has a column (the page lists
-    all). ``in_check``: whether a worse value fails ``xrai-bench check``; ``least_spread``: what it
-    may move by in any case, as a share and absolute.
+    all), ``on_terminal``: on a terminal too, whose eighty characters are few. ``in_check``: whether
+    a worse value fails ``xrai-bench check``; ``least_spread``: what it may move by in any case, as
+    a share and absolute.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Metric:
     measure: Callable[[Comparison], Value | None]
     threshold: float | None = None
     curve: ShellCurve | None = None
+    ideal: float | None = None
 
     heading: str = ""
     short: str = ""
@@ -51,8 +54,14 @@ class Metric:
     absent: str = "not reached"
     ranged: bool = False
     in_table: bool = True
+    on_terminal: bool = True
     in_check: bool = True
     least_spread: tuple[float, float] = (0.01, 0.0)
+
+    @property
+    def aim(self) -> str:
+        """What is better, in words."""
+        return self.better if self.ideal is None else f"nearer {self.ideal:g}"
 
     @property
     def worst(self) -> float:

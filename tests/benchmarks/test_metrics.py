@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,6 +59,14 @@ def test_every_metric_says_what_it_is() -> None:
         assert metric.rule
         assert metric.curve is None or metric.threshold is not None
         assert name.endswith("_deg") == (metric.unit == "°")
+
+
+def test_every_metric_is_on_its_page(repository: Path) -> None:
+    page = (repository / "docs/reference/metrics.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    told = {name for row in rows for name in re.findall("`([^`]+)`", row)}
+    assert told - set(METRICS) == {"seconds", "patterns_per_s", "peak_gib", "energy_joule"}
+    assert set(METRICS) <= told
 
 
 def test_a_new_metric_is_in_what_scoring_gives(

@@ -105,6 +105,15 @@ def test_a_resolution_that_is_lost_or_a_run_that_failed_is_worse(runs, bands, ma
     assert verdicts([make_record(error="stuck")], bands) == ["worse"]
 
 
+def test_a_metric_that_the_band_does_not_have_is_not_looked_at(runs, bands) -> None:
+    (one,) = runs(range(100, 101))
+    newer = {
+        "icc_truth_outermost": Value(value=0.0),
+        "disconcurrence_half_median_deg": Value(value=90.0),
+    }
+    assert verdicts([dataclasses.replace(one, metrics=one.metrics | newer)], bands) == []
+
+
 def test_a_new_warning_is_worse_and_a_known_one_is_not(runs, bands) -> None:
     (one,) = runs(range(100, 101))
     assert (
