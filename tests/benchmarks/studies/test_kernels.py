@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.studies.kernels.cases import NOT_TIMED, load
-from benchmarks.studies.kernels.compare import main
+from benchmarks.studies.kernels.compare import _times, main
 from benchmarks.studies.kernels.comparison import compare
 from benchmarks.studies.kernels.loops import called_loops
 
@@ -87,6 +87,16 @@ def test_ratios_are_of_pairs_and_what_is_within_the_spread_is_not_slower():
 def test_what_is_no_commit_is_said(tmp_path: Path):
     with pytest.raises(SystemExit, match="no-such-commit"):
         main(["no-such-commit", "--out", str(tmp_path / "record.json")])
+
+
+def test_what_was_timed_lies_in_the_commit_s_own_tree(tmp_path: Path):
+    """An editable installation of another checkout must not be what is timed."""
+    one = {"group": "photons", "stats": {"min": 0.5}}
+    inside = {**one, "extra_info": {"packages": [str(tmp_path.resolve() / "xraisim")]}}
+    foreign = {**one, "extra_info": {"packages": ["/elsewhere/xraisim"]}}
+    assert _times({"benchmarks": [inside]}, tmp_path) == {"photons": 0.5}
+    with pytest.raises(SystemExit, match="/elsewhere/xraisim"):
+        _times({"benchmarks": [inside, foreign]}, tmp_path)
 
 
 @pytest.mark.long
