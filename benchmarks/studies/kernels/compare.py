@@ -98,8 +98,10 @@ def _run(root: Path, rounds: int, only: str) -> Times:
         "-k", f"fast and {only}" if only else "fast", "--benchmark-only",
         f"--benchmark-min-rounds={rounds}", f"--benchmark-json={out}",
     ]  # fmt: skip
+    # Options and workers of another pytest are not meant for this one.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     # Before everything that is installed: an editable installation has another commit.
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment["PYTHONPATH"] = str(root)
     out.unlink(missing_ok=True)
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     if done.returncode:
