@@ -16,6 +16,7 @@ from jaxtyping import install_import_hook
 
 import tests.type_check  # noqa: F401  (looked up by the hook below)
 import xraisim  # noqa: F401  (before torch: it sets how threads wait)
+from tests.threads import share_cores
 
 REPOSITORY = Path(__file__).parent.parent
 # Shapes and types of every function that states them are checked in the tests.
@@ -27,6 +28,11 @@ _SHAPED = [
     if "numba" not in (text := path.read_text(encoding="utf-8")) and "jaxtyping" in text
 ]
 install_import_hook(_SHAPED, "tests.type_check.checked")
+
+# Workers of pytest-xdist share the cores: one thread each, and for what they start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    share_cores()
 
 # The default run tries the same examples every time; python -m tests.fuzz is for new ones.
 settings.register_profile("same every time", derandomize=True, deadline=None)

@@ -1,6 +1,6 @@
 """Patterns per second of the simulator, in memory and with the file.
 
-    pytest benchmarks/studies/simulator/test_simulator_speed.py --benchmark-only
+    pytest benchmarks/studies/simulator/test_simulator_speed.py --benchmark-only -n 0
 
 The 70S ribosome on the full published detector. One line of the table is one call for 1,024
 patterns; the figure to quote is ``1024 / min`` (other work on the machine only ever slows it down).

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pytest
 import torch
 
+from tests.threads import loops_on, loops_on_every_core
 from xraisim.core.fourier import coordinates, radius
 from xraisim.core.merge import Accumulator, intensity_grid, resample
 from xraisim.core.radial import mean_at
@@ -98,18 +98,15 @@ def test_background_leaves_one_merge_unbiased(make_experiment, level):
 
 
 def test_blocks_add_up_and_threads_do_not_matter(clean):
-    whole = merged(clean)
+    with loops_on_every_core():
+        whole = merged(clean)
     parts = Accumulator.empty(clean.volume.grid, clean.volume.spacing)
     for rows in (slice(0, 25), slice(25, 60)):
         block = merged(clean, rows)
         parts.photons += block.photons
     assert torch.allclose(whole.photons, parts.photons, atol=1e-3)
-    threads = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
+    with loops_on(1):
         single = merged(clean)
-    finally:
-        numba.set_num_threads(threads)
     assert torch.equal(whole.photons, single.photons)
 
 

@@ -1,10 +1,10 @@
 import dataclasses
 
-import numba
 import numpy as np
 import pytest
 from scipy import stats
 
+from tests.threads import loops_on, loops_on_every_core
 from xraisim.core.errors import SamplingError
 from xraisim.instrument.beam import Beam, FluenceSpread
 from xraisim.instrument.detector import Detector, geometry
@@ -111,15 +111,12 @@ def test_patterns_depend_on_seed_and_number_alone(make_sampler):
     def draw(sampler, first, n):
         return sampler.draw(draw_shots(recipe, 4, first, n), first)
 
-    threads = numba.get_num_threads()
-    whole = draw(make_sampler(0.1), 0, 40)
-    numba.set_num_threads(1)
-    try:
+    with loops_on_every_core():
+        whole = draw(make_sampler(0.1), 0, 40)
+    with loops_on(1):
         other = make_sampler(0.1)
         other._capacity = 3  # too small: the batch is drawn again with more room
         late, early = draw(other, 13, 27), draw(other, 0, 13)
-    finally:
-        numba.set_num_threads(threads)
     for name in ("pixel", "count"):
         parts = [getattr(part, name) for part in (early, late)]
         assert (np.concatenate(parts) == getattr(whole, name)).all()

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
 
+from tests.threads import loops_on, loops_on_every_core
 from xraisim.core.errors import SamplingError
 from xraisim.sample.structure import Atoms, locate, read_atoms
 from xraisim.scattering.friedel import full_cube, slabs
@@ -79,12 +80,10 @@ def test_the_cube_is_zero_outside_its_ball_and_right_on_its_rim(irons):
 )
 def test_the_number_of_threads_does_not_matter(irons, monkeypatch):
     monkeypatch.setattr("xraisim.scattering.friedel._SLAB_POINTS", 3_000)
-    several, threads = intensity_cube(irons, GRID, SPACING, 4600.0), numba.get_num_threads()
-    numba.set_num_threads(1)
-    try:
+    with loops_on_every_core():
+        several = intensity_cube(irons, GRID, SPACING, 4600.0)
+    with loops_on(1):
         one = intensity_cube(irons, GRID, SPACING, 4600.0)
-    finally:
-        numba.set_num_threads(threads)
     np.testing.assert_array_equal(one, several)
 
 
