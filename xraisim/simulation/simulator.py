@@ -37,8 +37,9 @@ class Simulator:
 
     ``config``; ``geometry``: the detector as the experimenter believes it to be; ``background``
     float64 [P]: the mean that the experimenter knows, photons; ``diameter_angstrom``: of the
-    largest species; ``defect`` uint8 [P]: the pixels' true states; ``species``: every volume's
-    name. Raises the :class:`UserError` family for what cannot be simulated.
+    largest species, at its median size; ``defect`` uint8 [P]: the pixels' true states;
+    ``species``: every volume's name. Raises the :class:`UserError` family for what cannot be
+    simulated.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Simulator:
             hits=config.hits,
             strength=config.background.strength,
             species_weights=tuple(abundances(self._sample)),
+            size_spreads=tuple(one.size_spread for one in self._sample),
         )
         expected = ExpectedPhotons(
             self._make_volumes(),
@@ -113,7 +115,6 @@ class Simulator:
         """Return the volumes of every species, and of the contaminant where there is one."""
         particles = [load_species(one, directory=self._directory) for one in self._sample]
         self.diameter_angstrom = max(particle.diameter_angstrom for particle in particles)
-        check_speckle_sampling(self.diameter_angstrom, self.geometry, self._wavelength)
         energies = [one.photon_energy_ev(self.config.beam.photon_energy_ev) for one in self._sample]
         hits = self.config.hits
         if hits.contaminant_fraction > 0:
@@ -122,9 +123,12 @@ class Simulator:
                 size_angstrom=2 * hits.contaminant_radius_angstrom,
                 electrons_per_angstrom3=hits.contaminant_electrons_per_angstrom3,
             )
-            largest = sphere.diameter_angstrom * hits.largest_size
-            check_speckle_sampling(largest, self.geometry, self._wavelength)
             particles, energies = [*particles, sphere], [*energies, None]
+        largest = max(
+            particle.diameter_angstrom * self._recipe.largest_size(model)
+            for model, particle in enumerate(particles)
+        )
+        check_speckle_sampling(largest, self.geometry, self._wavelength)
         return self._volumes(particles, energies)
 
     def _volumes(
