@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from xraisim.core.errors import ConfigError
 from xraisim.core.settings import NotNegative, Positive, Range, Settings, Whole
-from xraisim.sample.locate import locate
+from xraisim.sample.locate import locate, sha256
 from xraisim.sample.shapes import Body
 from xraisim.sample.solvent import Solvent, hydrate
 from xraisim.sample.structure import read_atoms
@@ -156,6 +156,12 @@ def conformations(
             for number in range(1, models + 1)
         ]
     return tuple(out)
+
+
+def checksums(species: Sequence[Species], *, directory: Path | str | None = None) -> dict[str, str]:
+    """Return the SHA-256 of every structure file that a sample is made of, by file name."""
+    paths = {locate(one.structure, directory=directory) for one in species if one.structure}
+    return {path.name: sha256(path) for path in sorted(paths)}
 
 
 def abundances(species: Sequence[Species]) -> Float64[np.ndarray, "M"]:

@@ -21,9 +21,8 @@ from xraisim.photons.draw import PhotonSampler
 from xraisim.photons.expected import ExpectedPhotons
 from xraisim.photons.shots import ShotRecipe, Shots, draw_shots
 from xraisim.photons.torch_draw import TorchPhotonSampler
-from xraisim.sample.locate import locate, sha256
 from xraisim.sample.shapes import Body
-from xraisim.sample.species import abundances, conformations, load_species
+from xraisim.sample.species import abundances, checksums, conformations, load_species
 from xraisim.scattering.friedel import Scatterer
 from xraisim.scattering.intensity import VOXELS_PER_SPECKLE, IntensitySpline, intensity_spline
 from xraisim.simulation.config import SimulationConfig, from_mapping
@@ -104,12 +103,7 @@ class Simulator:
     @cached_property
     def checksums(self) -> dict[str, str]:
         """The SHA-256 of every structure file that the sample is made of, by file name."""
-        paths = {
-            locate(one.structure, directory=self._directory)
-            for one in self._sample
-            if one.structure
-        }
-        return {path.name: sha256(path) for path in sorted(paths)}
+        return checksums(self._sample, directory=self._directory)
 
     def _make_volumes(self) -> list[IntensitySpline]:
         """Return the volumes of every species, and of the contaminant where there is one."""
