@@ -17,9 +17,9 @@ CUBE = Body(shape="cube", size_angstrom=31.0, material="gold")
 
 
 @pytest.fixture(scope="module")
-def A() -> np.ndarray:
-    turn = torch.tensor([0.5, -0.1, 0.7, 0.3], dtype=torch.float64)
-    return rotations.to_matrix(rotations.normalize(turn)).numpy()
+def turn() -> np.ndarray:
+    quaternion = torch.tensor([0.5, -0.1, 0.7, 0.3], dtype=torch.float64)
+    return rotations.to_matrix(rotations.normalize(quaternion)).numpy()
 
 
 @pytest.fixture
@@ -44,30 +44,30 @@ def deviation(particle: Scatterer, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-def test_turned_atoms_scatter_the_sum_over_atoms_at_turned_s(cloud: Atoms, A: np.ndarray) -> None:
-    direct = structure_factor_direct(cloud, points(A), ENERGY)
-    assert deviation(cloud.turned(A), direct) < 1e-3
-    assert deviation(cloud.turned(A.T), direct) > 0.1
+def test_turned_atoms_scatter_the_sum_at_turned_s(cloud: Atoms, turn: np.ndarray) -> None:
+    direct = structure_factor_direct(cloud, points(turn), ENERGY)
+    assert deviation(cloud.turned(turn), direct) < 1e-3
+    assert deviation(cloud.turned(turn.T), direct) > 0.1
 
 
-def test_turned_water_turns_with_its_voxels(in_water: Hydrated, A: np.ndarray) -> None:
-    s = points(A)
+def test_turned_water_turns_with_its_voxels(in_water: Hydrated, turn: np.ndarray) -> None:
+    s = points(turn)
     phases = np.exp(2j * np.pi * s @ in_water.voxels.T.astype(float))
     voxels = (5 * np.sinc(5 * s)).prod(1) * (phases @ in_water.contrast)
     direct = structure_factor_direct(in_water.atoms, s, ENERGY) + voxels
-    assert deviation(in_water.turned(A), direct) < 1e-3
-    twice = in_water.turned(A.T).turned(A @ A)
+    assert deviation(in_water.turned(turn), direct) < 1e-3
+    twice = in_water.turned(turn.T).turned(turn @ turn)
     assert deviation(twice, direct) < 1e-3
     assert twice.diameter_angstrom == pytest.approx(in_water.diameter_angstrom, rel=1e-5)
 
 
-def test_a_turned_cube_is_a_product_of_sincs_at_turned_s(A: np.ndarray) -> None:
-    direct = CUBE.density(ENERGY) * (31 * np.sinc(31 * points(A))).prod(1)
+def test_a_turned_cube_is_a_product_of_sincs_at_turned_s(turn: np.ndarray) -> None:
+    direct = CUBE.density(ENERGY) * (31 * np.sinc(31 * points(turn))).prod(1)
     assert abs(direct.imag).max() > 1
-    assert deviation(CUBE.turned(A), direct) < 1e-6
-    assert deviation(CUBE.turned(A.T).turned(A @ A), direct) < 1e-6
-    assert CUBE.turned(A).electrons == CUBE.electrons
-    assert CUBE.turned(A).diameter_angstrom == CUBE.diameter_angstrom
+    assert deviation(CUBE.turned(turn), direct) < 1e-6
+    assert deviation(CUBE.turned(turn.T).turned(turn @ turn), direct) < 1e-6
+    assert CUBE.turned(turn).electrons == CUBE.electrons
+    assert CUBE.turned(turn).diameter_angstrom == CUBE.diameter_angstrom
 
 
 def test_a_sphere_is_the_integral_over_its_slices() -> None:
