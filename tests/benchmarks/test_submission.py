@@ -201,6 +201,16 @@ def test_a_truth_of_other_patterns_is_told_and_its_seed_is_not(
     assert made.warnings == ("scored against the truth of other patterns than the task's own",)
 
 
+def test_a_truth_of_another_sample_is_refused(
+    bench: Callable[..., int], theirs: Path, work: Path, capsys: pytest.CaptureFixture
+) -> None:
+    other = (work / "small.toml").read_text().replace('chains = "B*"', 'chains = "BD"')
+    (work / "other.toml").write_text(other)
+    assert bench(theirs, "--task", "other.toml", "--truth", truth_path(work / PATTERNS)) == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "of another sample than the task's: chains of 4v5d is 'B*', expected 'BD'" in shown
+
+
 def test_runs_and_reports_of_one_method_are_two_rows(make_record: Callable[..., Record]) -> None:
     told = make_record(method="oracle", origin=SELF_REPORTED, date="2026-02-01T00:00:00+00:00")
     found = leaderboard.entries([make_record(fsc=20.0), make_record(method="oracle"), told])
