@@ -1,11 +1,10 @@
 """A reconstruction beside the truth, in one frame: what metrics are computed from.
 
 The truth is never interpolated where it is compared: once the rotation A of the reconstruction's
-frame is known, V_rec(s) = V_true(A s), the atoms are turned by Aᵀ and F(s) is computed anew on the
-reconstruction's own grid.
+frame is known, V_rec(s) = V_true(A s), the particle is turned by Aᵀ and F(s) is computed anew on
+the reconstruction's own grid.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,8 +31,7 @@ from xraisim.core.types import Volume
 from xraisim.files.events import METRICS, read_events
 from xraisim.files.poses import read_poses
 from xraisim.files.result import POSES, Result, read_result
-from xraisim.sample.structure import Atoms
-from xraisim.scattering.structure_factor import structure_factor_grid
+from xraisim.scattering.friedel import Scatterer, scattering_grid
 
 _FIELDS = {"error_deg": "stated_error_deg"}  # what columns of poses are called here
 _REFERENCE_OVERSAMPLING = 4.0  # samples per 1/D of the volume that is only aligned with
@@ -45,11 +43,15 @@ T = TypeVar("T")
 class ScoreConfig(Settings, table="score"):
     """``symmetry``: the particle's point group, modulo which poses are compared.
 
+    ``species``: the name of the one that is scored where there are several; the most abundant
+    unless it is named (:mod:`benchmarks.truth`).
+
     ``align_*_angstrom``: the band in which the frames are matched; ``slice_points``: per edge of
     the planes in the report; ``reach_angstrom``: for how many patterns it takes to get there.
     """
 
     symmetry: str = "C1"
+    species: str = ""
 
     align_coarse_angstrom: Positive = 120.0
     align_fine_angstrom: Positive = 35.0
@@ -63,13 +65,13 @@ class ScoreConfig(Settings, table="score"):
 
 @dataclass(frozen=True, kw_only=True)
 class TrueParticle:
-    """What was simulated. ``orientations`` [N, 4]; ``s_range`` of the measured pixels in Å⁻¹.
+    """What a result is scored against; ``s_range`` of the measured pixels in Å⁻¹.
 
-    ``photon_energy_ev`` is None where f′ and f″ were left out; ``orientations`` has no rows where a
-    volume alone is compared.
+    ``photon_energy_ev`` is None where f′ and f″ were left out. ``orientations``: NaN for a pattern
+    that is no single hit of the particle; no rows where a volume alone is compared.
     """
 
-    atoms: Atoms
+    particle: Scatterer
     photon_energy_ev: float | None
     orientations: Float[Tensor, "N 4"]
     s_range: tuple[float, float]
@@ -189,10 +191,9 @@ def align(volume: Volume, truth: TrueParticle, config: ScoreConfig, seed: int) -
 def structure_factors(
     truth: TrueParticle, found: Alignment, grid: int, spacing: float
 ) -> Complex[Tensor, "G G G"]:
-    """Return the true F(A s) on a grid: the atoms turned by Aᵀ (row vectors times A)."""
-    matrix = to_matrix(found.quaternion.double()).numpy()
-    turned = dataclasses.replace(truth.atoms, positions=truth.atoms.positions @ matrix)
-    return _grid(turned, truth, grid, spacing)
+    """Return the true F(A s) on a grid, from the particle turned by Aᵀ."""
+    turned = truth.particle.turned(to_matrix(found.quaternion.double()).numpy())
+    return torch.from_numpy(scattering_grid(turned, grid, spacing, truth.photon_energy_ev))
 
 
 def _band(truth: TrueParticle, config: ScoreConfig, margin: float) -> tuple[float, float]:
@@ -205,15 +206,10 @@ def _band(truth: TrueParticle, config: ScoreConfig, margin: float) -> tuple[floa
 
 
 def _reference(truth: TrueParticle, band: tuple[float, float]) -> Volume:
-    grid, spacing = intensity_grid(band[1], truth.atoms.diameter_angstrom, _REFERENCE_OVERSAMPLING)
-    F = _grid(truth.atoms, truth, grid, spacing)
+    particle = truth.particle
+    grid, spacing = intensity_grid(band[1], particle.diameter_angstrom, _REFERENCE_OVERSAMPLING)
+    F = torch.from_numpy(scattering_grid(particle, grid, spacing, truth.photon_energy_ev))
     return Volume(values=F.abs() ** 2, spacing=spacing, kind="intensity")
-
-
-def _grid(atoms: Atoms, truth: TrueParticle, grid: int, spacing: float) -> Complex[Tensor, "G G G"]:
-    energy = truth.photon_energy_ev
-    F = structure_factor_grid(atoms, grid, spacing, energy)
-    return torch.from_numpy(F)
 
 
 def curve_within(name: str, s: Tensor, values: Tensor, s_range: tuple[float, float]) -> Curve:

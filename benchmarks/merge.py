@@ -5,12 +5,13 @@ the difference between X-RAI and the oracle is the orientations alone.
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xraisim import __version__
@@ -21,7 +22,7 @@ from xraisim.core.closed_form import ClosedFormConfig, volume_from_sums
 from xraisim.core.likelihood import candidate_loglik
 from xraisim.core.merge import Accumulator, intensity_grid
 from xraisim.core.settings import Range, Settings
-from xraisim.core.types import Volume
+from xraisim.core.types import Photons, Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.poses import write_poses
 from xraisim.files.result import INTENSITY, POSES, Result, write_result
@@ -56,14 +57,15 @@ def merge(
 ) -> None:
     """Merge patterns at ``poses`` and leave a result in ``directory``, signed ``method``.
 
-    ``symmetry``: the particle's point group; its axes are found in what is merged first.
+    A pattern without a pose (NaN) is left out. ``symmetry``: the particle's point group; its axes
+    are found in what is merged first.
     """
     began = time.monotonic()
     with PatternReader(patterns) as reader:
         s_max = float(reader.pixels.radius[-1])
         diameter = reader.info["particle_diameter_angstrom"]
-        current = _flat(reader, *intensity_grid(s_max, diameter, config.oversampling))
-        with progress("merged", config.rounds * reader.n_patterns) as advance:
+        current = _flat(reader, poses, *intensity_grid(s_max, diameter, config.oversampling))
+        with progress("merged", config.rounds * int(_posed(poses).sum())) as advance:
             group = None
             for _ in range(config.rounds):
                 current = _merge_once(reader, poses, current, config.volume, group, advance)
@@ -89,12 +91,27 @@ def merge(
     )
 
 
-def _flat(reader: PatternReader, grid: int, spacing: float) -> Volume:
+def _posed(poses: Float[Tensor, "N 4"]) -> Bool[Tensor, "N"]:
+    return torch.isfinite(poses).all(1)
+
+
+def _blocks(
+    reader: PatternReader, poses: Float[Tensor, "N 4"]
+) -> Iterator[tuple[Photons, Float[Tensor, "n 4"]]]:
+    """Yield the patterns that have a pose, and the poses."""
+    for start in range(0, reader.n_patterns, _BLOCK):
+        stop = min(start + _BLOCK, reader.n_patterns)
+        posed = _posed(poses[start:stop])
+        if posed.any():
+            photons = reader.read(start, stop).take(torch.nonzero(posed)[:, 0].numpy())
+            yield photons, poses[start:stop][posed]
+
+
+def _flat(reader: PatternReader, poses: Float[Tensor, "N 4"], grid: int, spacing: float) -> Volume:
     """Return the constant intensity with the photons of the mean pattern: fluences near 1."""
-    blocks = range(0, reader.n_patterns, _BLOCK)
-    total = sum(reader.read(*_range(reader, start)).totals().sum() for start in blocks)
+    total = sum(photons.totals().sum() for photons, _ in _blocks(reader, poses))
     pixels = reader.pixels
-    signal = total / reader.n_patterns - float(pixels.background.sum())
+    signal = total / int(_posed(poses).sum()) - float(pixels.background.sum())
     level = max(signal, 0.0) / float(pixels.gain.sum())
     return Volume(values=torch.full((grid,) * 3, level), spacing=spacing, kind="intensity")
 
@@ -109,15 +126,9 @@ def _merge_once(
 ) -> Volume:
     """Merge all patterns with the fluences, and the background shares, of the current volume."""
     sums = Accumulator.empty(current.grid, current.spacing)
-    for start in range(0, reader.n_patterns, _BLOCK):
-        first, last = _range(reader, start)
-        photons, mine = reader.read(first, last), poses[first:last]
+    for photons, mine in _blocks(reader, poses):
         _, fluence = candidate_loglik(current, reader.pixels, photons, mine[:, None])
         sums.add(reader.pixels, photons, mine, fluence[:, 0].float(), current)
-        advance(last - first)
+        advance(len(mine))
     diameter = float(reader.info["particle_diameter_angstrom"])
     return volume_from_sums(sums, diameter, config, group)
-
-
-def _range(reader: PatternReader, start: int) -> tuple[int, int]:
-    return start, min(start + _BLOCK, reader.n_patterns)

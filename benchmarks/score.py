@@ -45,6 +45,6 @@ def _slices(comparison: Comparison) -> Slices:
         comparison.density_factors,
         to_matrix(comparison.alignment.quaternion),
         min(truth.s_range[1], (volume.grid // 2) * volume.spacing),
-        _SLICE_REACH * truth.atoms.diameter_angstrom,
+        _SLICE_REACH * truth.particle.diameter_angstrom,
         comparison.config.slice_points,
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks import pipeline, record, worker
 from benchmarks.comparison import Reconstruction, told_poses
@@ -20,6 +19,7 @@ from benchmarks.record import RECORD_FILE, SELF_REPORTED, Record
 from benchmarks.score import Scores, score
 from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
+from benchmarks.truth import check_sample, true_particle
 from benchmarks.worker import Stages
 from xraisim.core import config, machine
 from xraisim.core.errors import ConfigError, FormatError
@@ -31,7 +31,7 @@ from xraisim.files.truth import Truth, read_truth, truth_path
 from xraisim.files.volumes import read_attributes, read_volume
 from xraisim.instrument.defects import respond
 from xraisim.instrument.detector import geometry
-from xraisim.sample.species import load_species
+from xraisim.sample.species import conformations, load_species
 
 _NOT_STATED = Hardware(cpu="machine not stated", cores=0, memory_gib=0.0)
 
@@ -104,7 +104,9 @@ def _measured(task: Task) -> dict[str, float]:
     detector = respond(geometry(wanted.detector, wanted.beam), wanted.defects, wanted.seed).believed
     radius = np.linalg.norm(detector.s[detector.good], axis=1)
     return {
-        "particle_diameter_angstrom": max(load_species(s).diameter_angstrom for s in wanted.sample),
+        "particle_diameter_angstrom": max(
+            load_species(one).diameter_angstrom for one in conformations(wanted.sample)
+        ),
         "s_min_per_angstrom": float(radius.min()),
         "s_max_per_angstrom": float(radius.max()),
     }
@@ -132,7 +134,8 @@ def _truth(
     about: dict[str, Any] = {"data_seed": task.simulate.seed}
     if given is not None:
         known = read_truth(given)
-        about["patterns"] = len(known.orientations)
+        check_sample(given, known, task.simulate)
+        about["patterns"] = len(known.hits)
         if known.seed != task.simulate.seed:
             about["warnings"] = ("scored against the truth of other patterns than the task's own",)
         return known, about
@@ -161,10 +164,9 @@ class _Scoring:
     ) -> Record:
         """Phase and score, and keep the record, the slices and the phasing."""
         task, stages, seed = self.task, Stages(), self.seed
-        orientations = torch.from_numpy(known.orientations) if known else torch.empty(0, 4)
         poses: dict[str, Any] = {}
-        if self.left.poses is not None:
-            poses = told_poses(self.left.poses, len(orientations))
+        if self.left.poses is not None and known:
+            poses = told_poses(self.left.poses, len(known.hits))
         directory = pipeline.run_directory(work, task.name, self.method, seed)
         directory = directory.with_name(f"{directory.name}-{SELF_REPORTED}")
         directory.mkdir(parents=True, exist_ok=True)
@@ -180,7 +182,7 @@ class _Scoring:
                 **poses,
                 result=self.left.result,
             )
-            truth = worker.true_particle(task, s_range, orientations)
+            truth = true_particle(task.simulate, task.score.species, s_range, known)
             scores = score(found, truth, task.score, seed)
             scores.slices.save(directory / SLICES_FILE)
         made = self._made(stages, scores)

@@ -11,6 +11,7 @@ from baselines.external.dragonfly import DragonflyConfig
 from baselines.phasing.config import PhasingConfig
 from benchmarks.comparison import ScoreConfig
 from benchmarks.merge import MergeConfig
+from benchmarks.truth import check_name
 from xrai.config import TrainConfig
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, did_you_mean
@@ -46,7 +47,8 @@ class Task(Settings):
     score: ScoreConfig = field(default_factory=ScoreConfig)
 
     def check(self) -> None:
-        """Refuse what is no hash."""
+        """Refuse what is no hash, and to score a species that is not in the sample."""
+        check_name(self.simulate.sample, self.score.species)
         stated = self.photons_sha256
         right = not stated or re.fullmatch("[0-9a-f]{64}", stated) is not None
         require(right, "photons_sha256", stated, "64 hexadecimal digits, as xrai-bench data prints")

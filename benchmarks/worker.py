@@ -13,10 +13,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
@@ -27,18 +23,17 @@ from benchmarks.record import RECORD_FILE, Curve, Record
 from benchmarks.score import Scores, score
 from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
+from benchmarks.truth import true_particle
 from xraisim import stopping
 from xraisim.console import progress, say
 from xraisim.core import config, energy, machine
-from xraisim.core.errors import ConfigError, UserError
+from xraisim.core.errors import UserError
 from xraisim.core.fingerprint import photons_sha256
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.result import Result, intensity_path
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_attributes, read_volume
-from xraisim.sample.species import load_species
-from xraisim.sample.structure import Atoms
 from xraisim.simulation import make
 
 #: conditions outside the program that no further run could get around
@@ -226,26 +221,7 @@ def _measured(patterns: Path) -> dict[str, float]:
 def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> TrueParticle:
     """Return what a reconstruction of a task's patterns is scored against, within |s| in Å⁻¹."""
     known = read_truth(truth_path(patterns))
-    return true_particle(task, s_range, torch.from_numpy(known.orientations))
-
-
-def true_particle(
-    task: Task, s_range: tuple[float, float], orientations: Float[Tensor, "N 4"]
-) -> TrueParticle:
-    """Return the particle of a task with the ``orientations`` of its patterns, if they matter."""
-    simulated = task.simulate
-    particles = [load_species(one) for one in simulated.sample]
-    if len(particles) != 1 or not isinstance(particles[0], Atoms):
-        raise ConfigError(
-            f"task {task.name} has {len(particles)} species or one that is not atoms alone; "
-            "scoring needs one structure without solvent"
-        )
-    return TrueParticle(
-        atoms=particles[0],
-        photon_energy_ev=simulated.sample[0].photon_energy_ev(simulated.beam.photon_energy_ev),
-        orientations=orientations,
-        s_range=s_range,
-    )
+    return true_particle(task.simulate, task.score.species, s_range, known)
 
 
 def _record(job: Job, stages: Stages, scores: Scores, run: Result | None) -> Record:

@@ -1,4 +1,4 @@
-"""Density against the truth: Fourier shell correlation with the atoms."""
+"""Density against the truth: Fourier shell correlation with the true F(s)."""
 
 from benchmarks.comparison import Comparison, curve_within
 from benchmarks.metrics.registry import ShellCurve, crossing, register

@@ -37,12 +37,15 @@ def pose_error(
     """Return angles to the true orientations modulo ``group``, and the nearer of these and mates'.
 
     R_found = R_true·A, so R_found·Aᵀ is compared with R_true; the rotations of ``group`` leave the
-    true particle as it is. Patterns without a pose (NaN), such as blanks, are left out. Raises
-    :class:`FormatError` where no pattern has one.
+    true particle as it is. Patterns without a pose (NaN), found or true, such as blanks, are left
+    out. Raises :class:`FormatError` where no pattern has both.
     """
-    posed = torch.isfinite(found).all(1)
+    posed = torch.isfinite(found).all(1) & torch.isfinite(truth).all(1)
     if not posed.any():
-        raise FormatError("no pattern has an orientation; nothing can be compared with the truth")
+        raise FormatError(
+            "no pattern has an orientation and shows the particle alone; nothing can be compared "
+            "with the truth"
+        )
     found, truth = alignment.to_reference_frame(found[posed]), truth[posed]
     strict = torch.rad2deg(angle_modulo(group, found, truth))
     nearer = angle_modulo_mate(found, truth, group)

@@ -73,7 +73,7 @@ def truth() -> TrueParticle:
     positions[:60] += [0.0, 25.0, 10.0]
     positions -= positions.mean(0)
     return TrueParticle(
-        atoms=Atoms(
+        particle=Atoms(
             positions=positions,
             elements=np.full(300, 6),
             occupancy=np.ones(300),
@@ -90,7 +90,7 @@ def result(truth: TrueParticle) -> Reconstruction:
     """The truth turned by a known rotation; the density of the other hand, moved by 7 Å."""
     turn = so3.haar(1, generator(2, "turn"))[0]
     matrix = rotations.to_matrix(turn.double()).numpy()
-    turned = dataclasses.replace(truth.atoms, positions=truth.atoms.positions @ matrix)
+    turned = dataclasses.replace(truth.particle, positions=truth.particle.positions @ matrix)
     F = torch.from_numpy(structure_factor_grid(turned, GRID, SPACING, ENERGY))
     moved = shift_structure_factors(F.conj(), torch.tensor([7.0, 0.0, -3.0]), SPACING)
     noise = generator(3, "noise")

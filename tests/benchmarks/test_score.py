@@ -94,8 +94,8 @@ def test_another_particle_does_not_agree(
     anyhow = Alignment(quaternion=torch.tensor([1.0, 0.0, 0.0, 0.0]), score=0.0)
     monkeypatch.setattr(comparison, "align", lambda *_: anyhow)
     draw = np.random.default_rng(9)
-    atoms = dataclasses.replace(truth.atoms, positions=draw.normal(size=(300, 3)) * 15)
-    other = dataclasses.replace(truth, atoms=atoms)
+    atoms = dataclasses.replace(truth.particle, positions=draw.normal(size=(300, 3)) * 15)
+    other = dataclasses.replace(truth, particle=atoms)
     found = score(result, other, ScoreConfig(slice_points=21), 0).metrics
     for name in ("icc_truth_0.5", "fsc_truth_0.5"):
         assert found[name].value is None or found[name].value > 40

@@ -17,7 +17,7 @@ from benchmarks import cli, leaderboard, pipeline, record, report
 from benchmarks.record import SELF_REPORTED, Record
 from benchmarks.submission import score_result
 from benchmarks.task import Task, load_task
-from benchmarks.worker import true_particle
+from benchmarks.truth import true_particle
 from xraisim.core.errors import FormatError
 from xraisim.core.machine import Hardware
 from xraisim.core.types import Volume
@@ -25,7 +25,7 @@ from xraisim.files.poses import read_poses, write_poses
 from xraisim.files.result import Result, write_result
 from xraisim.files.truth import read_truth, truth_path
 from xraisim.files.volumes import read_volume, write_volume
-from xraisim.scattering.structure_factor import structure_factor_grid
+from xraisim.scattering.friedel import scattering_grid
 
 PATTERNS = "runs/bench/small/data-0/patterns.h5"
 GRID, SPACING = 27, 0.0017
@@ -55,8 +55,8 @@ def task(work: Path) -> Task:
 def theirs(work: Path, task: Task) -> Path:
     """A directory that knows the truth."""
     known = read_truth(truth_path(work / PATTERNS))
-    particle = true_particle(task, (0.004, 0.02), torch.empty(0, 4))
-    F = structure_factor_grid(particle.atoms, GRID, SPACING, particle.photon_energy_ev)
+    particle = true_particle(task.simulate, "", (0.004, 0.02), None)
+    F = scattering_grid(particle.particle, GRID, SPACING, particle.photon_energy_ev)
     volume = Volume(values=torch.from_numpy(np.abs(F) ** 2), spacing=SPACING, kind="intensity")
     directory = work / "theirs"
     directory.mkdir()
@@ -199,6 +199,16 @@ def test_a_truth_of_other_patterns_is_told_and_its_seed_is_not(
     assert made.metrics["pose_error_median_deg"].value is not None
     assert made.data_seed == 0
     assert made.warnings == ("scored against the truth of other patterns than the task's own",)
+
+
+def test_a_truth_of_another_sample_is_refused(
+    bench: Callable[..., int], theirs: Path, work: Path, capsys: pytest.CaptureFixture
+) -> None:
+    other = (work / "small.toml").read_text().replace('chains = "B*"', 'chains = "BD"')
+    (work / "other.toml").write_text(other)
+    assert bench(theirs, "--task", "other.toml", "--truth", truth_path(work / PATTERNS)) == 2
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "of another sample than the task's: chains of 4v5d is 'B*', expected 'BD'" in shown
 
 
 def test_runs_and_reports_of_one_method_are_two_rows(make_record: Callable[..., Record]) -> None:

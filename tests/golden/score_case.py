@@ -50,14 +50,16 @@ def _score(directory: Path, inputs: Path) -> Result:
             orientations=so3.perturb(truth, 1, 0.03, draw)[:, 0],
         ),
         TrueParticle(
-            atoms=atoms, photon_energy_ev=_ENERGY_EV, orientations=truth, s_range=s_range
+            particle=atoms, photon_energy_ev=_ENERGY_EV, orientations=truth, s_range=s_range
         ),
         ScoreConfig(align_fine_angstrom=30.0, slice_points=21),
         0,
     )  # fmt: skip
     frame = match_intensity(
         volume,
-        TrueParticle(atoms=atoms, photon_energy_ev=_ENERGY_EV, orientations=truth, s_range=s_range),
+        TrueParticle(
+            particle=atoms, photon_energy_ev=_ENERGY_EV, orientations=truth, s_range=s_range
+        ),
         ScoreConfig(align_fine_angstrom=30.0),
         0,
     )[0]

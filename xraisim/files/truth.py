@@ -35,7 +35,7 @@ _PARTICLE: dict[str, tuple[type, tuple[int, ...], str]] = {
     "model": (np.int32, (), "number of the species, from 0; the one after the last: contaminant"),
     "orientation": (np.float32, (4,), "quaternion w, x, y, z"),
     "fluence": (np.float32, (), "on the particle, relative to the mean"),
-    "size": (np.float32, (), "a contaminant's radius relative to the median, else 1"),
+    "size": (np.float32, (), "relative to the median of its kind; 1 for atoms"),
 }
 _COLUMNS: dict[str, tuple[type, tuple[int, ...], str]] = {
     **{f"shots/{name}": (dtype, (), units) for name, (dtype, units) in _SHOT.items()},

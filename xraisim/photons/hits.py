@@ -6,17 +6,17 @@ from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float64, Int, Int64, UInt8
-from scipy.special import lambertw, ndtr, ndtri, pdtrc
+from scipy.special import lambertw, pdtrc
 
 from xraisim.core.errors import ConfigError
 from xraisim.core.random import uniforms
 from xraisim.core.settings import Positive, Range, Settings, Share
+from xraisim.photons import sizes
 
 BLANK, SINGLE, MULTIPLE, CONTAMINANT = 0, 1, 2, 3
 HIT_NAMES = ("blank", "single", "multiple", "contaminant")
 
 _LARGEST_SHARE = 0.95  # of several among the shots with particles: 4.5 in a pulse on average
-_CUT = 3.0  # σ of ln(radius) at which contaminants are cut, so that their volume has an end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Hits(Settings, table="hits"):
     @property
     def largest_size(self) -> float:
         """The largest radius of a contaminant over its median."""
-        return math.exp(_CUT * self.contaminant_radius_spread)
+        return sizes.largest_size(self.contaminant_radius_spread)
 
     def draw(
         self, seed: int, indices: Int[np.ndarray, "n"]
@@ -101,6 +101,4 @@ class Hits(Settings, table="hits"):
 
     def draw_sizes(self, seed: int, indices: Int[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
         """Return the radii of the contaminants of shots ``indices`` over their median."""
-        tail = ndtr(-_CUT)
-        normal = ndtri(tail + (1 - 2 * tail) * uniforms(seed, "contaminant", indices, 1)[:, 0])
-        return np.exp(self.contaminant_radius_spread * normal)
+        return sizes.draw_sizes(self.contaminant_radius_spread, seed, indices, "contaminant")

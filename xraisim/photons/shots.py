@@ -18,6 +18,7 @@ from xraisim.core.random import uniforms
 from xraisim.instrument.beam import Beam, FluenceSpread
 from xraisim.instrument.spectrum import draw_spectrum, largest_scale
 from xraisim.photons.hits import BLANK, CONTAMINANT, MULTIPLE, SINGLE, Hits
+from xraisim.photons.sizes import draw_sizes, largest_size
 
 _PER_EXPOSURE = ("particle", "model", "orientation", "weight", "scale")
 _PER_SHOT = ("fluence", "strength", "energy", "hit")
@@ -30,6 +31,7 @@ class ShotRecipe:
     ``species_weights``: how often each kind of particle comes, up to a factor; kind k is intensity
     volume k. The volume after them, ``contaminant_model``, is the contaminant sphere of radius
     ``hits.contaminant_radius_angstrom``; it is needed where ``hits.contaminant_fraction`` > 0.
+    ``size_spreads``: of each kind, the standard deviation of ln(size); none given: all alike.
     ``strength``: of the background, from shot to shot. Raises :class:`ConfigError`.
     """
 
@@ -38,6 +40,7 @@ class ShotRecipe:
     hits: Hits = field(default_factory=Hits)
     strength: FluenceSpread = field(default_factory=lambda: FluenceSpread(distribution="constant"))
     species_weights: tuple[float, ...] = (1.0,)
+    size_spreads: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         valid = all(math.isfinite(w) and w >= 0 for w in self.species_weights)
@@ -45,6 +48,11 @@ class ShotRecipe:
             raise ConfigError(
                 f"the species have the weights {self.species_weights}; expected numbers from 0 up, "
                 "at least one of them positive"
+            )
+        if len(self.size_spreads) not in (0, len(self.species_weights)):
+            raise ConfigError(
+                f"{len(self.species_weights)} species have {len(self.size_spreads)} spreads of "
+                "size; expected one for each, or none"
             )
 
     @property
@@ -57,8 +65,13 @@ class ShotRecipe:
 
         The volume must reach this many times the detector's largest |s|.
         """
-        size = self.hits.largest_size if model == self.contaminant_model else 1.0
-        return size * largest_scale(self.beam)
+        return self.largest_size(model) * largest_scale(self.beam)
+
+    def largest_size(self, model: int) -> float:
+        """Return the largest size of a particle of volume ``model``, relative to the volume's."""
+        if model == self.contaminant_model:
+            return self.hits.largest_size
+        return largest_size(self.size_spreads[model]) if self.size_spreads else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +79,8 @@ class Particles:
     """The particles lit in n shots, k in all (compressed sparse rows over shots).
 
     Shot i has particles ``offsets[i]:offsets[i + 1]``. ``model``: which intensity volume.
-    ``orientation``: quaternions. ``fluence``: on the particle, relative to J₀. ``size``: a
-    contaminant's radius over that of its volume, 1 for the others.
+    ``orientation``: quaternions. ``fluence``: on the particle, relative to J₀. ``size``: of a
+    body or a contaminant over that of its volume, 1 for atoms.
     """
 
     offsets: Int64[np.ndarray, "n1"]
@@ -78,7 +91,7 @@ class Particles:
 
     @property
     def weight(self) -> Float32[np.ndarray, "k"]:
-        """What multiplies the intensity at size·s: a sphere's goes as radius⁶."""
+        """What multiplies the intensity at size·s: a homogeneous body's goes as size⁶."""
         return self.fluence * self.size**6
 
     @property
@@ -224,8 +237,11 @@ def _draw_met(
         which, suffix = indices[shot[rows]], f"/{r}" if r else ""
         met.model[rows] = _draw_species(recipe, seed, which, f"species{suffix}")
         met.orientation[rows] = draw_orientations(seed, which, f"orientation{suffix}")
-        spread = recipe.fluence.draw(seed, which, f"fluence{suffix}")
-        met.fluence[rows] = spread * recipe.beam.draw_focus(seed, which, f"position{suffix}")
+        if any(recipe.size_spreads):
+            spread = np.asarray(recipe.size_spreads)[met.model[rows]]
+            met.size[rows] = draw_sizes(spread, seed, which, f"size{suffix}")
+        pulse = recipe.fluence.draw(seed, which, f"fluence{suffix}")
+        met.fluence[rows] = pulse * recipe.beam.draw_focus(seed, which, f"position{suffix}")
     return met
 
 

@@ -18,7 +18,7 @@ from xraisim.core.errors import ConfigError
 from xraisim.core.settings import NotNegative, OneOf, Settings
 from xraisim.sample.kernels.shapes import polyhedron
 from xraisim.sample.materials import MATERIALS, Material
-from xraisim.scattering.friedel import Amplitude, Slab
+from xraisim.scattering.friedel import Amplitude
 
 SHAPES = ("sphere", "cube", "octahedron", "icosahedron")
 _GOLDEN = (1 + math.sqrt(5)) / 2
@@ -117,15 +117,47 @@ class Body(Settings):
     def amplitude(self, s_max: float, photon_energy_ev: float | None) -> Amplitude:
         """Return what the body scatters (:class:`xraisim.scattering.friedel.Scatterer`)."""
         density = self.density(photon_energy_ev)
+        return lambda slab: _amplitudes(density, self.transform(*slab.axes))
 
-        def on_slab(
-            slab: Slab,
-        ) -> tuple[Complex64[np.ndarray, "x y z"], Complex64[np.ndarray, "x y z"] | None]:
-            value = self.transform(*slab.axes).astype(np.float32)
-            B = (density.imag * value).astype(np.complex64) if density.imag else None
-            return (density.real * value).astype(np.complex64), B
+    def turned(self, matrix: Float64[np.ndarray, "3 3"]) -> "TurnedBody":
+        """Return the body turned by Aᵀ, which scatters F(A s); ``matrix``: A."""
+        return TurnedBody(body=self, matrix=matrix)
 
-        return on_slab
+
+@dataclass(frozen=True, kw_only=True)
+class TurnedBody:
+    """A body turned by Aᵀ: F(A s) of ``body``; ``matrix``: A."""
+
+    body: Body
+    matrix: Float64[np.ndarray, "3 3"]
+
+    @property
+    def diameter_angstrom(self) -> float:
+        """Diameter of the circumscribed sphere, Å."""
+        return self.body.diameter_angstrom
+
+    @property
+    def electrons(self) -> float:
+        """F(0) without anomalous terms."""
+        return self.body.electrons
+
+    def amplitude(self, s_max: float, photon_energy_ev: float | None) -> Amplitude:
+        """Return what the body scatters (:class:`xraisim.scattering.friedel.Scatterer`)."""
+        density, transform = self.body.density(photon_energy_ev), self.body.transform
+        return lambda slab: _amplitudes(density, transform(*slab.turned_axes(self.matrix)))
+
+    def turned(self, matrix: Float64[np.ndarray, "3 3"]) -> "TurnedBody":
+        """Return the body turned once more."""
+        return TurnedBody(body=self.body, matrix=self.matrix @ matrix)
+
+
+def _amplitudes(
+    density: complex, transform: Float64[np.ndarray, "x y z"]
+) -> tuple[Complex64[np.ndarray, "x y z"], Complex64[np.ndarray, "x y z"] | None]:
+    """Return A and B of a homogeneous body from its real transform in Å³."""
+    value = transform.astype(np.float32)
+    B = (density.imag * value).astype(np.complex64) if density.imag else None
+    return (density.real * value).astype(np.complex64), B
 
 
 def polyhedron_transform(

@@ -7,6 +7,7 @@ water is taken to fill space: the outside of the droplet that carries the partic
 part of the model, and scatters at angles below the particle's own.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,13 +59,15 @@ class Hydrated:
     """Atoms in water: voxels of edge ``voxel_angstrom`` whose densities add to what atoms scatter.
 
     ``voxels``: centres in Å; ``contrast`` in electrons/Å³, negative where
-    water is displaced. Made by :func:`hydrate`.
+    water is displaced; ``turn``: the rotation A if their edges lie along Aᵀx, Aᵀy and Aᵀz. Made by
+    :func:`hydrate`.
     """
 
     atoms: Atoms
     voxels: Float32[np.ndarray, "M 3"]
     contrast: Float32[np.ndarray, "M"]
     voxel_angstrom: float
+    turn: Float64[np.ndarray, "3 3"] | None = None
 
     @cached_property
     def diameter_angstrom(self) -> float:
@@ -92,6 +95,15 @@ class Hydrated:
 
         return on_slab
 
+    def turned(self, matrix: Float64[np.ndarray, "3 3"]) -> "Hydrated":
+        """Return atoms and water turned by Aᵀ, which scatter F(A s); ``matrix``: A."""
+        return dataclasses.replace(
+            self,
+            atoms=self.atoms.turned(matrix),
+            voxels=self.voxels @ matrix.astype(np.float32),
+            turn=matrix if self.turn is None else self.turn @ matrix,
+        )
+
     def voxel_transform(self, slab: Slab) -> Complex64[np.ndarray, "x y z"]:
         """Return the voxels' F(s) on a slab, electrons; each a cube, not a point."""
         total = np.zeros(slab.shape, np.complex64)
@@ -99,7 +111,7 @@ class Hydrated:
             chunk = slice(start, start + _CHUNK_VOXELS)
             (part,) = transforms(self.voxels[chunk], self.contrast[None, chunk], slab)
             total += part
-        for axis in slab.axes:
+        for axis in slab.axes if self.turn is None else slab.turned_axes(self.turn):
             cube = self.voxel_angstrom * np.sinc(self.voxel_angstrom * axis)
             total *= cube.astype(np.float32)
         return total

@@ -4,13 +4,14 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float64
 
 from xraisim.core.errors import ConfigError
-from xraisim.core.settings import NotNegative, Positive, Settings, Whole
-from xraisim.sample.locate import locate
+from xraisim.core.settings import NotNegative, Positive, Range, Settings, Whole
+from xraisim.sample.locate import locate, sha256
 from xraisim.sample.shapes import Body
 from xraisim.sample.solvent import Solvent, hydrate
 from xraisim.sample.structure import read_atoms
@@ -18,7 +19,7 @@ from xraisim.sample.structure_file import count_models
 from xraisim.scattering.friedel import Scatterer
 
 _OF_STRUCTURES = ("chains", "assembly", "model", "all_models", "add_hydrogens", "solvent")
-_OF_SHAPES = ("size_nm", "material", "electrons_per_angstrom3")
+_OF_SHAPES = ("size_nm", "material", "electrons_per_angstrom3", "size_spread")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,9 @@ class Species(Settings, table="species[]"):
 
     A shape: ``"sphere"``, ``"cube"``, ``"octahedron"`` or ``"icosahedron"`` of ``size_nm``, the
     diameter of a sphere and the edge of the others, filled with a ``material`` (``"gold"``,
-    ``"protein"``, ``"water"``) or with ``electrons_per_angstrom3``.
+    ``"protein"``, ``"water"``) or with ``electrons_per_angstrom3``. ``size_spread``: the standard
+    deviation of ln(size) from particle to particle, a Gaussian cut at 3σ about the median
+    ``size_nm``.
 
     Raises :class:`ConfigError` for anything else.
     """
@@ -56,6 +59,7 @@ class Species(Settings, table="species[]"):
     size_nm: NotNegative = 0.0
     material: str = ""
     electrons_per_angstrom3: NotNegative = 0.0
+    size_spread: Annotated[float, Range(least=0, most=0.5)] = 0.0
 
     def check(self) -> None:
         """Refuse a mixture of a structure and a shape."""
@@ -152,6 +156,12 @@ def conformations(
             for number in range(1, models + 1)
         ]
     return tuple(out)
+
+
+def checksums(species: Sequence[Species], *, directory: Path | str | None = None) -> dict[str, str]:
+    """Return the SHA-256 of every structure file that a sample is made of, by file name."""
+    paths = {locate(one.structure, directory=directory) for one in species if one.structure}
+    return {path.name: sha256(path) for path in sorted(paths)}
 
 
 def abundances(species: Sequence[Species]) -> Float64[np.ndarray, "M"]:

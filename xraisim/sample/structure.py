@@ -68,6 +68,10 @@ class Atoms:
         check_range(s_max)
         return AtomicAmplitude(self, s_max, photon_energy_ev)
 
+    def turned(self, matrix: Float64[np.ndarray, "3 3"]) -> "Atoms":
+        """Return the atoms turned by Aᵀ, whose F(s) is F(A s) of these; ``matrix``: A."""
+        return dataclasses.replace(self, positions=self.positions @ matrix)
+
     def at_rest(self) -> "Atoms":
         """Return the same atoms with all B factors zero."""
         return dataclasses.replace(self, b_iso=np.zeros(len(self)))

@@ -46,6 +46,13 @@ class Slab:
         y = self.spacing * np.arange(-self.reach, self.reach + 1, dtype=np.float64)
         return x[:, None, None], y[None, :, None], y[None, None, :]
 
+    def turned_axes(
+        self, matrix: Float64[np.ndarray, "3 3"]
+    ) -> tuple[Float64[np.ndarray, "x y z"], ...]:
+        """Return the components of A s in Å⁻¹; ``matrix``: the rotation A."""
+        x, y, z = self.axes
+        return tuple(row[0] * x + row[1] * y + row[2] * z for row in matrix)
+
     @property
     def squared(self) -> Float32[np.ndarray, "x y z"]:
         """|s|² in Å⁻² at every point."""
@@ -78,6 +85,9 @@ class Scatterer(Protocol):
         function. Raises :class:`SamplingError` for ``s_max`` beyond the form-factor tables.
         """
 
+    def turned(self, matrix: Float64[np.ndarray, "3 3"]) -> "Scatterer":
+        """Return the particle turned by Aᵀ, which scatters F(A s); ``matrix``: the rotation A."""
+
 
 def slabs(half_width: int, spacing: float, *, ball: bool) -> Iterator[Slab]:
     """Cut 0 ≤ i ≤ ``half_width`` into slabs; with ``ball`` only what holds |s| ≤ half_width."""
@@ -97,6 +107,18 @@ def for_each_slab(work: Callable[[Slab], None], pieces: Iterator[Slab]) -> None:
     with ThreadPoolExecutor(numba.get_num_threads()) as pool:
         for _ in pool.map(work, pieces):
             pass
+
+
+def scattering_grid(
+    scatterer: Scatterer, grid: int, spacing: float, photon_energy_ev: float | None
+) -> Complex64[np.ndarray, "G G G"]:
+    """Return F at s = (index − G//2)·``spacing`` Å⁻¹ of any particle, electrons.
+
+    f′ and f″ are taken at ``photon_energy_ev``; None leaves them out. Raises
+    :class:`SamplingError` for an even grid or corners beyond the form-factor tables.
+    """
+    s_corner = math.sqrt(3) * (grid // 2) * spacing
+    return full_cube(scatterer.amplitude(s_corner, photon_energy_ev), grid, spacing)
 
 
 def full_cube(half: Amplitude, grid: int, spacing: float) -> Complex64[np.ndarray, "G G G"]:

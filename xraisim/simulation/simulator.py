@@ -23,9 +23,8 @@ from xraisim.photons.draw import PhotonSampler
 from xraisim.photons.expected import ExpectedPhotons
 from xraisim.photons.shots import ShotRecipe, Shots, draw_shots
 from xraisim.photons.torch_draw import TorchPhotonSampler
-from xraisim.sample.locate import locate, sha256
 from xraisim.sample.shapes import Body
-from xraisim.sample.species import abundances, conformations, load_species
+from xraisim.sample.species import abundances, checksums, conformations, load_species
 from xraisim.scattering.friedel import Scatterer
 from xraisim.scattering.intensity import VOXELS_PER_SPECKLE, IntensitySpline, intensity_spline
 from xraisim.simulation.config import SimulationConfig, from_mapping
@@ -39,8 +38,9 @@ class Simulator:
 
     ``config``; ``geometry``: the detector as the experimenter believes it to be; ``background``
     float64 [P]: the mean that the experimenter knows, photons; ``diameter_angstrom``: of the
-    largest species; ``defect`` uint8 [P]: the pixels' true states; ``species``: every volume's
-    name. Raises the :class:`UserError` family for what cannot be simulated.
+    largest species, at its median size; ``defect`` uint8 [P]: the pixels' true states;
+    ``species``: every volume's name. Raises the :class:`UserError` family for what cannot be
+    simulated.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Simulator:
             hits=config.hits,
             strength=config.background.strength,
             species_weights=tuple(abundances(self._sample)),
+            size_spreads=tuple(one.size_spread for one in self._sample),
         )
         expected = ExpectedPhotons(
             self._make_volumes(particles),
@@ -114,16 +115,10 @@ class Simulator:
     @cached_property
     def checksums(self) -> dict[str, str]:
         """The SHA-256 of every structure file that the sample is made of, by file name."""
-        paths = {
-            locate(one.structure, directory=self._directory)
-            for one in self._sample
-            if one.structure
-        }
-        return {path.name: sha256(path) for path in sorted(paths)}
+        return checksums(self._sample, directory=self._directory)
 
     def _make_volumes(self, particles: Sequence[Scatterer]) -> list[IntensitySpline]:
         """Return the volumes of every species, and of the contaminant where there is one."""
-        check_speckle_sampling(self.diameter_angstrom, self.geometry, self._wavelength)
         energies = [one.photon_energy_ev(self.config.beam.photon_energy_ev) for one in self._sample]
         hits = self.config.hits
         if hits.contaminant_fraction > 0:
@@ -132,9 +127,12 @@ class Simulator:
                 size_angstrom=2 * hits.contaminant_radius_angstrom,
                 electrons_per_angstrom3=hits.contaminant_electrons_per_angstrom3,
             )
-            largest = sphere.diameter_angstrom * hits.largest_size
-            check_speckle_sampling(largest, self.geometry, self._wavelength)
             particles, energies = [*particles, sphere], [*energies, None]
+        largest = max(
+            particle.diameter_angstrom * self._recipe.largest_size(model)
+            for model, particle in enumerate(particles)
+        )
+        check_speckle_sampling(largest, self.geometry, self._wavelength)
         return self._volumes(particles, energies)
 
     def _volumes(

@@ -34,6 +34,7 @@ EVERYTHING = ShotRecipe(
     strength=FluenceSpread(distribution="gamma"),
     species_weights=(1.0, 2.0),
 )
+SIZES = dataclasses.replace(EVERYTHING, size_spreads=(0.0, 0.1))
 TOP_HAT = dataclasses.replace(EVERYTHING, beam=Beam(position_jitter_um=0.4))
 
 
@@ -178,7 +179,7 @@ def test_arrays_have_the_types_that_are_promised():
     assert types == {name: integers.get(name, "float32") for name in types}
 
 
-@pytest.mark.parametrize("recipe", [ShotRecipe(), EVERYTHING, TOP_HAT])
+@pytest.mark.parametrize("recipe", [ShotRecipe(), EVERYTHING, TOP_HAT, SIZES])
 def test_a_shot_depends_on_seed_and_number_alone(recipe):
     """Any pieces of a block are the block."""
     whole = draw_shots(recipe, 5, 40, N)
@@ -190,7 +191,7 @@ def test_a_shot_depends_on_seed_and_number_alone(recipe):
     assert (other.fluence != whole.fluence).mean() > 0.5
 
 
-@pytest.mark.parametrize("recipe", [ShotRecipe(), EVERYTHING, TOP_HAT])
+@pytest.mark.parametrize("recipe", [ShotRecipe(), EVERYTHING, TOP_HAT, SIZES])
 def test_the_particles_are_found_behind_the_exposures(recipe):
     drawn, _ = draw_particles(recipe, 1, np.arange(N))
     found = draw_shots(recipe, 1, 0, N).particles()
@@ -225,12 +226,34 @@ def test_the_fluence_of_a_shot_is_that_of_its_particles():
     assert (shots.fluence[shots.hit == BLANK] == 0).all()
 
 
-def test_scales_stay_within_what_the_volumes_are_made_for():
-    shots = draw_shots(EVERYTHING, 0, 0, 20_000)
+@pytest.mark.parametrize("recipe", [EVERYTHING, SIZES])
+def test_scales_stay_within_what_the_volumes_are_made_for(recipe):
+    shots = draw_shots(recipe, 0, 0, 20_000)
     for model in range(3):
-        scale, largest = shots.scale[shots.model == model], EVERYTHING.largest_scale(model)
+        scale, largest = shots.scale[shots.model == model], recipe.largest_scale(model)
         assert 0.95 * largest < scale.max() <= largest * (1 + 1e-7)
     assert ShotRecipe().largest_scale(0) == 1
+
+
+def test_sizes_are_lognormal_of_each_species_and_leave_all_else_as_it_was():
+    found, _ = draw_particles(SIZES, 0, INDICES)
+    alike, _ = draw_particles(EVERYTHING, 0, INDICES)
+    body = found.model == 1
+    assert (found.size[~body] == alike.size[~body]).all()
+    log = np.log(found.size[body].astype(float)) / 0.1
+    assert stats.kstest(log, stats.truncnorm(-3, 3).cdf).pvalue > 1e-3
+    for name in ("offsets", "model", "orientation", "fluence"):
+        assert (fields(found)[name] == fields(alike)[name]).all(), name
+    # Those of one shot are drawn apart.
+    first, second = ((found.rank == rank) & body for rank in (0, 1))
+    shots = np.intersect1d(found.shot[first], found.shot[second])
+    pair = [found.size[one][np.searchsorted(found.shot[one], shots)] for one in (first, second)]
+    assert abs(np.corrcoef(*pair)[0, 1]) < 4 / np.sqrt(len(shots))
+
+
+def test_a_spread_is_stated_for_each_species():
+    with pytest.raises(ConfigError, match="2 species have 1 spreads of size; expected one for"):
+        ShotRecipe(species_weights=(1.0, 2.0), size_spreads=(0.1,))
 
 
 def test_the_strength_of_the_background_is_one_on_average():

@@ -91,6 +91,7 @@ def test_all_models_become_conformations_of_equal_weight(two_models):
         ({"structure": "4v5d", "shape": "cube"}, "either a structure or a shape"),
         ({"structure": "4v5d", "weight": 0.0}, "weight is 0.0; expected above 0"),
         ({"structure": "4v5d", "size_nm": 3.0}, "4v5d is a structure, which has no size_nm"),
+        ({"structure": "4v5d", "size_spread": 0.1}, "4v5d is a structure, which has no size_spr"),
         ({"structure": "4v5d", "model": 2, "all_models": True}, "a model's number"),
         ({"shape": "cube", "size_nm": 3.0}, "either a material or electrons_per_angstrom3"),
         ({"shape": "ball", "size_nm": 3.0, "material": "gold"}, "expected one of sphere"),

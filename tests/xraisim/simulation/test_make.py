@@ -11,14 +11,18 @@ import h5py
 import numpy as np
 import pytest
 import tomli_w
+import torch
+from scipy import stats
 
 import xraisim
 from xraisim.core.errors import ConfigError
+from xraisim.core.rotations import to_matrix
 from xraisim.files.commitment import salt_path
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
 from xraisim.files.patterns import PatternReader
 from xraisim.files.shards import Shard
 from xraisim.files.truth import read_truth, truth_path
+from xraisim.sample.species import Species
 from xraisim.simulation.config import from_mapping
 from xraisim.simulation.make import simulate
 from xraisim.simulation.simulator import Simulator
@@ -63,6 +67,7 @@ def uninterrupted(mapping, tmp_path):
 _COMMAND = """
 import sys, tomllib
 from xraisim.simulation.make import simulate
+from xraisim.sample.species import Species
 from xraisim.simulation.config import from_mapping
 simulate(from_mapping(tomllib.loads(sys.argv[1])), sys.argv[2], resume=True)
 """
@@ -185,7 +190,8 @@ def everything(mapping, small_particle):
     species = [
         {"structure": str(small_particle), "weight": 2.0},
         {"structure": str(small_particle), "name": "in water", "solvent": {"enabled": True}},
-        {"shape": "icosahedron", "size_nm": 2.0, "material": "gold", "weight": 0.5},
+        {"shape": "icosahedron", "size_nm": 2.0, "material": "gold", "weight": 0.5}
+        | {"size_spread": 0.1},
     ]
     detector = {**mapping["detector"], "saturation_photons": 40}
     made = {**mapping, **EVERYTHING, "detector": detector, "patterns": 400, "species": species}
@@ -220,6 +226,25 @@ def test_everything_at_once_does_not_depend_on_the_batch(everything):
     parts = [simulator.photons(start, 15) for start in range(0, 60, 15)]
     assert (np.concatenate([part.pixel for part in parts]) == whole.pixel).all()
     assert (np.concatenate([part.count for part in parts]) == whole.count).all()
+
+
+def test_a_body_of_another_size_scatters_as_one_made_so(mapping):
+    """λ of a shot is gain · φ · |n a³ Π sinc(a L s_k)|² for a cube of a times the edge L."""
+    cube = {"shape": "cube", "size_nm": 1.5, "material": "gold", "size_spread": 0.2}
+    del mapping["structure"]
+    simulator = Simulator({**mapping, "species": [cube]})
+    met, seen = simulator.shots(0, 4).particles(), simulator.geometry
+    assert np.ptp(met.size) > 0.05
+    R = to_matrix(torch.from_numpy(met.orientation.astype(float))).numpy()
+    drawn = simulator.photons(0, 4).dense(len(seen.gain)).numpy()
+    for row, found in enumerate(drawn):
+        edge = 15.0 * float(met.size[row])
+        F = edge**3 * np.sinc(edge * (seen.s @ R[row])).prod(1)
+        F *= abs(Species(**cube).body().density(4600.0))
+        expected = (seen.gain * met.fluence[row] * F**2)[seen.good]
+        total = expected.sum()
+        assert abs(found.sum() - total) < 0.01 * total + 4 * np.sqrt(total)
+        assert stats.pearsonr(found[seen.good], expected)[0] > 0.99
 
 
 def test_a_sample_is_described_in_one_way(mapping):
