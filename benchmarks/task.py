@@ -29,7 +29,7 @@ _OWN = frozenset(
         "photons_sha256",
         "photons_per_pattern",
         "photons_beyond",
-        "expected_minutes",
+        "xrai_minutes",
     }
 )
 
@@ -41,9 +41,9 @@ class Task(Settings):
     ``version``: of all that is stated here; a task that changes is another version.
     ``photons_sha256``: of the patterns (:func:`xraisim.core.fingerprint.photons_sha256`), if known;
     ``photons_per_pattern`` and ``photons_beyond``: the mean of all photons and of those beyond
-    s·D = 1.2 (:mod:`benchmarks.photons`), 0 if not stated. ``expected_minutes``: of the
-    reconstruction by a method, on two cores, if known. ``scale``: which fraction of the patterns of
-    the task before the ``@`` in its name this is (:meth:`scaled`).
+    s·D = 1.2 (:mod:`benchmarks.photons`); ``xrai_minutes``: of the reconstruction by method
+    ``xrai`` on two cores; each 0 if not stated. ``scale``: which fraction of the patterns of the
+    task before the ``@`` in its name this is (:meth:`scaled`).
     ``merge`` holds the settings of the oracle and the floor, ``methods`` those of plug-ins by their
     names, which each of them checks (:mod:`benchmarks.methods.plugin`). What ``phase`` leaves
     unset, diameter and measured range, comes with the intensity or the patterns.
@@ -63,7 +63,7 @@ class Task(Settings):
     score: ScoreConfig = field(default_factory=ScoreConfig)
     photons_per_pattern: NotNegative = 0.0
     photons_beyond: NotNegative = 0.0
-    expected_minutes: dict[str, float] = field(default_factory=dict)
+    xrai_minutes: NotNegative = 0.0
     scale: Annotated[float, Range(above=0, most=1)] = 1.0
 
     def check(self) -> None:
@@ -93,7 +93,7 @@ class Task(Settings):
             scale=fraction,
             simulate=dataclasses.replace(self.simulate, patterns=patterns),
             photons_sha256="",
-            expected_minutes={},
+            xrai_minutes=0.0,
         )
 
     def photons_agree(self, found: str) -> bool | None:

@@ -10,16 +10,22 @@ from benchmarks import suites
 from benchmarks.task import task_names
 from xraisim.console import out
 
-_NARROW = {"version": "v.", "beyond s·D = 1.2": "beyond\n1.2/D", "photons": "photons\n/pattern"}
-_WORDS = {"what it is", "minutes", "task"}
+_NARROW = {
+    "version": "v.",
+    "photons": "photons\n/pattern",
+    "beyond s·D = 1.2": "beyond\n1.2/D",
+    "minutes of xrai": "xrai\n(min)",
+}
+_WORDS = ("task", "what it is")
 
 
 def tasks_command(
     suite: Annotated[list[str] | None, typer.Option(help="Only this suite.")] = None,
 ) -> None:
-    """List the tasks by suite: patterns, photons per pattern, minutes on two cores where known.
+    """List the tasks by suite: patterns, photons per pattern, minutes of xrai where known.
 
-    Photons are means of all and of those beyond s·D = 1.2, D being the particle's diameter.
+    Photons are means of all and of those beyond s·D = 1.2, D being the particle's diameter. Minutes
+    are of the reconstruction, on two cores.
     """
     for name in suite or suites.SUITES:
         task_names(name)  # an unknown suite is an error
@@ -30,7 +36,7 @@ def tasks_command(
             table.add_column(
                 _NARROW.get(heading, heading),
                 justify="left" if heading in _WORDS else "right",
-                no_wrap=heading not in {"what it is", "minutes"},
+                no_wrap=heading != "what it is",
             )
         for row in suites.rows(name):
             table.add_row(*row)

@@ -41,7 +41,10 @@ def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
     ("arguments", "message"),
     [
         (["run", "--task", "quik"], "unknown task 'quik'; did you mean quick?"),
-        (["run", "--task", "nothing-like-it"], "unknown task 'nothing-like-it'; known: apoferritin"),
+        (
+            ["run", "--task", "nothing-like-it"],
+            "unknown task 'nothing-like-it'; known: apoferritin",
+        ),
         (["run", "--task", "missing.toml"], "missing.toml: No such file"),
         (["run", "--method", "orcale"], "unknown method 'orcale'; did you mean oracle?"),
         (["run", "--seeds", "0"], "--seeds"),

@@ -26,7 +26,7 @@ BASE = """
 version = 7
 summary = "A base."
 photons_per_pattern = 9.0
-expected_minutes.xrai = 3.0
+xrai_minutes = 3.0
 
 [simulate]
 patterns = 50
@@ -122,7 +122,7 @@ def test_photons_are_counted_as_by_hand(write: Callable[..., str], tmp_path: Pat
 def test_a_task_takes_from_its_base_what_it_does_not_state(write: Callable[..., str]) -> None:
     base, own = load_task(write("base.toml", BASE)), load_task(write("own.toml", OWN))
     assert (own.name, own.version, own.summary) == ("own", 1, "Over a base.")
-    assert (own.photons_per_pattern, own.expected_minutes) == (0.0, {})
+    assert (own.photons_per_pattern, own.xrai_minutes) == (0.0, 0.0)
     assert [one.shape for one in own.simulate.species] == ["sphere"]
     assert (own.simulate.detector.rows, own.simulate.detector.columns) == (24, 30)
     assert own.simulate.beam == base.simulate.beam

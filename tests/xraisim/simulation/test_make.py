@@ -14,6 +14,7 @@ import tomli_w
 
 import xraisim
 from xraisim.core.errors import ConfigError
+from xraisim.core.fingerprint import photons_sha256
 from xraisim.files.commitment import salt_path
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
 from xraisim.files.patterns import PatternReader
@@ -220,6 +221,18 @@ def test_everything_at_once_does_not_depend_on_the_batch(everything):
     parts = [simulator.photons(start, 15) for start in range(0, 60, 15)]
     assert (np.concatenate([part.pixel for part in parts]) == whole.pixel).all()
     assert (np.concatenate([part.count for part in parts]) == whole.count).all()
+
+
+def test_a_background_that_is_not_told_is_in_the_photons_alone(mapping, tmp_path):
+    photons = {}
+    for told in (True, False):
+        out = tmp_path / f"{told}.h5"
+        background = {"photons_per_pixel": 0.5, "told": told}
+        simulate(from_mapping({**mapping, "background": background}), out)
+        with PatternReader(out) as reader:
+            assert reader.pixels.has_background == told
+            photons[told] = photons_sha256([reader.read_raw(0, reader.n_patterns)])
+    assert photons[True] == photons[False]
 
 
 def test_a_sample_is_described_in_one_way(mapping):
