@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks import record, worker
+from benchmarks import photons, record, worker
 from benchmarks.methods import METHODS, completed, say_unknown_tables
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.task import Task
@@ -140,7 +140,7 @@ def _made(task: Task, directory: Path, fresh: bool) -> Dataset:
         if made_of == (config_hash, task.version):
             say(f"patterns of {task.name}: used again from {directory}")
             if not {"photons_sha256", "photons_beyond"} <= known.keys():  # of an earlier version
-                known |= dataclasses.asdict(worker.count_photons(directory / known["patterns"]))
+                known |= dataclasses.asdict(photons.count_photons(directory / known["patterns"]))
                 write_text(note, to_json(known))
             return Dataset.from_note(directory, known)
     shutil.rmtree(directory, ignore_errors=True)

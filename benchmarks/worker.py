@@ -20,10 +20,9 @@ from torch import Tensor
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
-from benchmarks import record
+from benchmarks import photons, record
 from benchmarks.comparison import TrueParticle, curve_within, read_reconstruction
 from benchmarks.methods import METHODS
-from benchmarks.photons import count_photons
 from benchmarks.record import RECORD_FILE, Curve, Record
 from benchmarks.score import Scores, score
 from benchmarks.slices import SLICES_FILE
@@ -116,8 +115,8 @@ def simulate(task: Task, directory: Path) -> Dataset:
     with progress("patterns", wanted.patterns) as advance:
         made = make.simulate(wanted, path, progress=advance)
     seconds = round(time.perf_counter() - started, 2)
-    photons = dataclasses.asdict(count_photons(path))
-    return Dataset(patterns=path, count=made.patterns, seconds=seconds, **photons)
+    counted = dataclasses.asdict(photons.count_photons(path))
+    return Dataset(patterns=path, count=made.patterns, seconds=seconds, **counted)
 
 
 def child_main(job: Job, sender: Connection) -> None:
