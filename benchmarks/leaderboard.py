@@ -231,7 +231,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def provenance(mine: Sequence[Entry]) -> str:
-    """Say on what machines, with what versions and when the rows were made."""
+    """Say of how many photons, on what machines, with what versions and when the rows were made."""
     records = [one for entry in mine for one in (*entry.records, *entry.failed)]
     machines = sorted(
         {
@@ -245,4 +245,17 @@ def provenance(mine: Sequence[Entry]) -> str:
     versions = sorted({f"x-rai {one.versions.get('x-rai', '?')}" for one in records})
     dates = sorted(one.date[:10] for one in records)
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} … {dates[-1]}"
-    return f"{'; '.join(machines)}. {', '.join(versions)}. {when}."
+    return f"{_photons(records)}{'; '.join(machines)}. {', '.join(versions)}. {when}."
+
+
+def _photons(records: Sequence[Record]) -> str:
+    """Return a sentence about the patterns, from the newest record that counted their photons."""
+    counted = [one for one in records if one.photons_per_pattern]
+    if not counted:
+        return ""
+    newest = max(counted, key=lambda one: (one.photons_beyond > 0, one.date))
+    text = f"{newest.patterns:,} patterns, {newest.photons_per_pattern:,.0f} photons per pattern"
+    beyond = newest.photons_beyond
+    return (
+        f"{text}, {beyond:,.0f} of them beyond s·D = 1.2. " if beyond else f"{text}, all counted. "
+    )

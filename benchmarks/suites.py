@@ -12,7 +12,9 @@ SUITES = {
     "smaller particle?",
     "published": "How does a method compare with what was published, and does it gain from ten "
     "and a hundred times the patterns? Two particles, 128 × 128 and 64 × 64 pixels.",
-    "photon-ladder": "How few photons are enough? One particle, one resolution, six fluences.",
+    "photon-ladder": "How few photons are enough? One particle, six fluences, to 40 Å, where even "
+    "at the lowest the data end before the oracle does: what tells methods apart is where one "
+    "falls short of the edge, its pose errors and its outermost shells.",
     "symmetry": "Is a symmetry used where it is given, and does a nearly symmetric particle keep "
     "its difference?",
     "nuisances": "What does each trouble of an experiment cost? One change of quick each.",

@@ -196,6 +196,17 @@ def test_parts_and_whole_tasks_are_never_mixed(make_record: MakeRecord, tmp_path
     ]
 
 
+def test_a_table_says_which_photons_it_counts(make_record: MakeRecord) -> None:
+    old = make_record(date="2026-02-01T00:00:00+00:00", seed=1)
+    assert "8,000 patterns, 5,000 photons per pattern, all counted. " in leaderboard.provenance(
+        leaderboard.entries([old])
+    )
+    counted = leaderboard.entries([old, make_record(photons_beyond=1234.5)])
+    assert "5,000 photons per pattern, 1,234 of them beyond s·D = 1.2. " in leaderboard.provenance(
+        counted
+    )
+
+
 def test_tasks_of_suites_are_run_once_each() -> None:
     assert _names([], []) == ["quick"]
     assert _names(["smoke"], ["quick", "quick"]) == ["smoke", "quick"]
