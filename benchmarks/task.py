@@ -81,11 +81,11 @@ class Task(Settings):
         Its patterns are the first ones of the whole task, and it states no hash of them. Raises
         :class:`ConfigError` for a fraction that is not above 0 and at most 1.
         """
-        if self.scale != 1:
-            raise ConfigError(f"{self.name} is scaled already; give --scale or the @, not both")
         require(0 < fraction <= 1, "scale", fraction, "above 0 and at most 1")
         if fraction == 1:
             return self
+        if self.scale != 1:
+            raise ConfigError(f"{self.name} is scaled already; give --scale or the @, not both")
         patterns = max(1, round(fraction * self.simulate.patterns))
         return dataclasses.replace(
             self,

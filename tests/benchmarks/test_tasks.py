@@ -152,7 +152,7 @@ def test_a_part_of_a_task_says_so_in_its_name(make_record: MakeRecord) -> None:
     assert (part.name, part.scale, part.simulate.patterns) == ("smoke@0.25", 0.25, 200)
     assert part.photons_agree("a" * 64) is None
     assert part.simulate == dataclasses.replace(whole.simulate, patterns=200)
-    assert whole.scaled(1) is whole
+    assert (whole.scaled(1), part.scaled(1)) == (whole, part)
     assert config.from_mapping(Task, config.to_mapping(part)) == part
     assert record.file_name(make_record(task=part.name)) == "smoke@0.25-xrai-0.json"
 
