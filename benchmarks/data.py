@@ -29,8 +29,9 @@ _SEED_BITS = 128
 class TaskData:
     """What is said of a data set where it lies, and to everybody: nothing of its truth.
 
-    ``photons_sha256``: :func:`xraisim.core.fingerprint.photons_sha256`; ``commitment``: to the
-    truth (:mod:`xraisim.files.commitment`).
+    ``photons_per_pattern``, ``photons_beyond`` (s·D = 1.2) and ``photons_sha256``:
+    :class:`benchmarks.photons.PhotonCount`; ``commitment``: to the truth
+    (:mod:`xraisim.files.commitment`).
     """
 
     task: str
@@ -39,6 +40,7 @@ class TaskData:
     patterns: str = PATTERNS
     count: int
     photons_per_pattern: float
+    photons_beyond: float
     photons_sha256: str
     commitment: str
 
@@ -91,6 +93,7 @@ def _make(task: Task, directory: Path, *, blind: bool) -> TaskData:
         blind=blind,
         count=made.count,
         photons_per_pattern=made.photons_per_pattern,
+        photons_beyond=made.photons_beyond,
         photons_sha256=made.photons_sha256,
         commitment=commitment,
     )

@@ -30,8 +30,9 @@ def load(source: Path | str | None = None) -> pd.DataFrame:
       ``data_seed`` (that of the patterns);
     - ``date`` (UTC), ``commit``, ``config_hash``, ``version`` (of x-rai);
     - ``cpu``, ``cores``, ``memory_gib``, ``gpu`` (empty where none was used);
-    - ``task_version``, ``patterns``, ``photons_per_pattern``, ``patterns_per_s`` (of the
-      reconstruction);
+    - ``task_version``, ``scale`` (below 1 for a part of a task, whose name is then ``quick@0.1``),
+      ``patterns``, ``photons_per_pattern`` (all), ``photons_beyond`` (those beyond s·D = 1.2, NaN
+      where they were not counted), ``patterns_per_s`` (of the reconstruction);
     - ``seconds``: everything after the simulation, and ``seconds_<stage>`` of every stage;
       ``peak_gib``: the largest resident memory, GiB, and ``peak_gib_<stage>`` up to its end;
       ``energy_joule`` of the processors and ``energy_joule_<stage>``, NaN where no machine told;
@@ -109,12 +110,13 @@ def runs(records: Iterable[Record]) -> pd.DataFrame:
 def _identity(listed: Sequence[Record]) -> dict[str, list[Any]]:
     of_record = ("task", "method", "origin", "seed", "data_seed", "date", "commit", "config_hash")
     of_machine = ("cpu", "cores", "memory_gib", "gpu")
-    of_data = ("task_version", "patterns", "photons_per_pattern")
+    of_data = ("task_version", "scale", "patterns", "photons_per_pattern")
     return {
         **{name: [getattr(one, name) for one in listed] for name in of_record},
         "version": [one.versions.get("x-rai", "") for one in listed],
         **{name: [getattr(one.hardware, name) for one in listed] for name in of_machine},
         **{name: [getattr(one, name) for one in listed] for name in of_data},
+        "photons_beyond": [one.photons_beyond or np.nan for one in listed],
         "patterns_per_s": [one.patterns_per_s or np.nan for one in listed],
     }
 

@@ -64,6 +64,11 @@ def _rank(entry: Entry) -> tuple[str, int, float, str]:
     return entry.task, place, reached, entry.method
 
 
+def title(task: str) -> str:
+    """Return a task as tables and figures name it: a tenth of ``quick`` is ``quick × 0.1``."""
+    return task.replace("@", " × ")
+
+
 def metric_cell(entry: Entry, metric: Metric) -> str:
     """Return the median of a metric, with its range over seeds, or a dash."""
     edge = entry.over_seeds["reached_edge"].get(metric.name, False)
@@ -156,7 +161,7 @@ def row(entry: Entry, shown: Sequence[Column]) -> list[str]:
 def failures(found: Sequence[Entry]) -> list[str]:
     """Return why runs failed, one line per run."""
     return [
-        f"{entry.task}, {entry.method}, seed {one.seed} failed: {one.error}"
+        f"{title(entry.task)}, {entry.method}, seed {one.seed} failed: {one.error}"
         for entry in found
         for one in entry.failed
         if not one.not_installed
@@ -166,7 +171,7 @@ def failures(found: Sequence[Entry]) -> list[str]:
 def notes(found: Sequence[Entry]) -> list[str]:
     """Return what the makers of results say of them, one line per record."""
     return [
-        f"{entry.task}, {one.label}: {one.notes}"
+        f"{title(entry.task)}, {one.label}: {one.notes}"
         for entry in found
         for one in entry.records
         if one.notes
@@ -177,7 +182,9 @@ def tables(found: Sequence[Entry]) -> list[Table]:
     """Return one terminal table per task."""
     made, shown = [], [column for column in columns(found) if column.short]
     for task in dict.fromkeys(entry.task for entry in found):
-        table = Table(title=f"{task}: medians over seeds (range)", box=box.SIMPLE_HEAD, padding=0)
+        table = Table(
+            title=f"{title(task)}: medians over seeds (range)", box=box.SIMPLE_HEAD, padding=0
+        )
         for number, column in enumerate(shown):
             table.add_column(column.short, justify="right" if number else "left")
         for entry in found:
@@ -198,8 +205,9 @@ crossings by the [rule](docs/explanation/conventions.md) that heads the column: 
 intensities, `fsc` densities. `≤` marks a curve that never falls below the threshold: the data end
 there. Pose errors are angles after the global alignment, whose own error is what the oracle shows.
 Time is everything after the simulation: reconstruction, phasing, scoring; patterns/s is the
-reconstruction alone. `self-reported`: a result that somebody else left was scored here; its time,
-memory and machine are as its maker states them.
+reconstruction alone. `× 0.1` behind a task: a tenth of its patterns, not to be compared with the
+whole. `self-reported`: a result that somebody else left was scored here; its time, memory and
+machine are as its maker states them.
 """
 
 
@@ -209,7 +217,12 @@ def markdown(found: Sequence[Entry]) -> str:
     for task in dict.fromkeys(entry.task for entry in found):
         mine = [entry for entry in found if entry.task == task]
         names = [column.name for column in shown]
-        lines = [f"## {task}", "", _line(names), _line(["---"] + ["---:"] * (len(names) - 1))]
+        lines = [
+            f"## {title(task)}",
+            "",
+            _line(names),
+            _line(["---"] + ["---:"] * (len(names) - 1)),
+        ]
         lines += [_line(row(entry, shown)) for entry in mine]
         parts.append("\n".join([*lines, "", *failures(mine), *notes(mine), provenance(mine)]))
     return "\n".join(parts) + "\n"
@@ -220,7 +233,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def provenance(mine: Sequence[Entry]) -> str:
-    """Say on what machines, with what versions and when the rows were made."""
+    """Say of how many photons, on what machines, with what versions and when the rows were made."""
     records = [one for entry in mine for one in (*entry.records, *entry.failed)]
     machines = sorted(
         {
@@ -234,4 +247,17 @@ def provenance(mine: Sequence[Entry]) -> str:
     versions = sorted({f"x-rai {one.versions.get('x-rai', '?')}" for one in records})
     dates = sorted(one.date[:10] for one in records)
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} … {dates[-1]}"
-    return f"{'; '.join(machines)}. {', '.join(versions)}. {when}."
+    return f"{_photons(records)}{'; '.join(machines)}. {', '.join(versions)}. {when}."
+
+
+def _photons(records: Sequence[Record]) -> str:
+    """Return a sentence about the patterns, from the newest record that counted their photons."""
+    counted = [one for one in records if one.photons_per_pattern]
+    if not counted:
+        return ""
+    newest = max(counted, key=lambda one: (one.photons_beyond > 0, one.date))
+    text = f"{newest.patterns:,} patterns, {newest.photons_per_pattern:,.0f} photons per pattern"
+    beyond = newest.photons_beyond
+    return (
+        f"{text}, {beyond:,.0f} of them beyond s·D = 1.2. " if beyond else f"{text}, all counted. "
+    )

@@ -2,8 +2,9 @@
 
 A work directory holds ``<task>/data-<seed>`` (patterns and truth; the seed of the data is the
 task's, the same for every run) and ``<task>/<method>-<seed>`` (run files, density, ``record.json``,
-``slices.npz``; the seed is the method's). Each carries the hash of the configuration that made it;
-what is finished under the same hash is used again.
+``slices.npz``; the seed is the method's). A part of a task is a task of its own here:
+``quick@0.1``. Each carries the hash of the configuration that made it; what is finished under the
+same hash is used again.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks import record, worker
+from benchmarks import photons, record, worker
 from benchmarks.methods import METHODS, completed, say_unknown_tables
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.task import Task
@@ -138,8 +139,8 @@ def _made(task: Task, directory: Path, fresh: bool) -> Dataset:
         made_of = known.get("config_hash"), known.get("task_version", 1)
         if made_of == (config_hash, task.version):
             say(f"patterns of {task.name}: used again from {directory}")
-            if "photons_sha256" not in known:  # made before they were hashed
-                known["photons_sha256"] = worker.photons_of(directory / known["patterns"])
+            if not {"photons_sha256", "photons_beyond"} <= known.keys():  # of an earlier version
+                known |= dataclasses.asdict(photons.count_photons(directory / known["patterns"]))
                 write_text(note, to_json(known))
             return Dataset.from_note(directory, known)
     shutil.rmtree(directory, ignore_errors=True)

@@ -105,6 +105,9 @@ class Record:
     ``seed`` is the method's, ``data_seed`` that of the patterns, which belongs to the task.
     ``photons_sha256``: of the patterns; ``photons_agree``: whether the task states the same, None
     if it states none.
+    ``photons_per_pattern``: of all photons; ``photons_beyond``: of those beyond s·D = 1.2
+    (:mod:`benchmarks.photons`), 0 if not counted. ``scale``: which fraction of the patterns of a
+    task was run; below 1 the name of the task says so too: ``quick@0.1``.
     ``error`` is empty for a run that finished. ``seconds`` are wall time per stage, ``peak_gib``
     the largest resident memory of the run's process, or of one program that it started, up to the
     end of each stage; ``patterns_per_s``: patterns over the seconds of the reconstruction, all of
@@ -135,6 +138,8 @@ class Record:
     hardware: Hardware
     patterns: int = 0
     photons_per_pattern: float = 0.0
+    photons_beyond: float = 0.0
+    scale: float = 1.0
     seconds: dict[str, float] = field(default_factory=dict)
     peak_gib: dict[str, float] = field(default_factory=dict)
     energy_joule: dict[str, float] = field(default_factory=dict)

@@ -91,7 +91,7 @@ def _task(shown: Sequence[Shown]) -> dict[str, Any]:
     planes = _first_slices(ordered)
     any_record = shown[0].record
     return {
-        "name": any_record.task,
+        "name": leaderboard.title(any_record.task),
         "summary": any_record.config.get("summary", ""),
         "columns": [column.name for column in columns],
         "rows": [leaderboard.row(entry, columns) for entry in found],

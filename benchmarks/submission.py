@@ -144,6 +144,7 @@ def _truth(
     dataset = pipeline.dataset(task, work)
     about["patterns"] = dataset.count
     about["photons_per_pattern"] = dataset.photons_per_pattern
+    about["photons_beyond"] = dataset.photons_beyond
     about["photons_sha256"] = dataset.photons_sha256
     about["photons_agree"] = task.photons_agree(dataset.photons_sha256)
     return read_truth(truth_path(dataset.patterns)), about
@@ -206,6 +207,7 @@ class _Scoring:
             **_cost(told, about.get("patterns", 0), stages),
             task=self.task.name,
             task_version=self.task.version,
+            scale=self.task.scale,
             method=self.method,
             seed=self.seed,
             date=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -44,7 +44,8 @@ def _latex(records: Sequence[Record]) -> bytes:
                 escape=True,
                 column_format="l" + "r" * (len(shown) - 1),
                 caption=_escaped(
-                    f"{task}: medians over seeds (range). {leaderboard.provenance(mine)}"
+                    f"{leaderboard.title(task)}: medians over seeds (range). "
+                    f"{leaderboard.provenance(mine)}"
                 ),
                 label=f"tab:{task}",
             )

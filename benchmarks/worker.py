@@ -16,7 +16,7 @@ from typing import Any
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
-from benchmarks import record
+from benchmarks import photons, record
 from benchmarks.comparison import TrueParticle, curve_within, read_reconstruction
 from benchmarks.methods import METHODS
 from benchmarks.record import RECORD_FILE, Curve, Record
@@ -28,7 +28,6 @@ from xraisim import stopping
 from xraisim.console import progress, say
 from xraisim.core import config, energy, machine
 from xraisim.core.errors import UserError
-from xraisim.core.fingerprint import photons_sha256
 from xraisim.core.types import Volume
 from xraisim.files.patterns import PatternReader
 from xraisim.files.result import Result, intensity_path
@@ -39,14 +38,13 @@ from xraisim.simulation import make
 #: conditions outside the program that no further run could get around
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
-_HASHED = 2048  # patterns at a time
-
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Simulated patterns on disk; the truth lies beside them.
 
-    ``photons_sha256``: :func:`xraisim.core.fingerprint.photons_sha256`.
+    ``photons_per_pattern``, of all photons, ``photons_beyond``, of those beyond s·D = 1.2, and
+    ``photons_sha256``: :class:`benchmarks.photons.PhotonCount`.
     """
 
     patterns: Path
@@ -54,6 +52,7 @@ class Dataset:
     photons_per_pattern: float
     seconds: float
     photons_sha256: str = ""
+    photons_beyond: float = 0.0
 
     def note(self) -> dict[str, Any]:
         """Return what is kept beside the patterns, as plain data."""
@@ -116,22 +115,8 @@ def simulate(task: Task, directory: Path) -> Dataset:
     with progress("patterns", wanted.patterns) as advance:
         made = make.simulate(wanted, path, progress=advance)
     seconds = round(time.perf_counter() - started, 2)
-    return Dataset(
-        patterns=path,
-        count=made.patterns,
-        photons_per_pattern=round(made.photons_per_pattern, 2),
-        seconds=seconds,
-        photons_sha256=photons_of(path),
-    )
-
-
-def photons_of(patterns: Path) -> str:
-    """Return the hash of all photons of a pattern file."""
-    with PatternReader(patterns) as reader:
-        starts = range(0, reader.n_patterns, _HASHED)
-        return photons_sha256(
-            reader.read_raw(start, min(start + _HASHED, reader.n_patterns)) for start in starts
-        )
+    counted = dataclasses.asdict(photons.count_photons(path))
+    return Dataset(patterns=path, count=made.patterns, seconds=seconds, **counted)
 
 
 def child_main(job: Job, sender: Connection) -> None:
@@ -262,4 +247,6 @@ def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
         "hardware": machine.hardware(device),
         "patterns": job.dataset.count,
         "photons_per_pattern": job.dataset.photons_per_pattern,
+        "photons_beyond": job.dataset.photons_beyond,
+        "scale": job.task.scale,
     }

@@ -4,6 +4,7 @@
 ``settings:: xrai.TrainConfig``: what its tables mean, with defaults and ranges.
 ``public:: xrai``: the public names of a package, from their docstrings.
 ``records:: one_pass_bright …``: date, machine and commit of records in ``benchmarks``.
+``tasks:: benchmarks.suites``: the suites of tasks, with what each asks and what its tasks state.
 """
 
 import dataclasses
@@ -166,6 +167,20 @@ class Records(_Written):
             )
 
 
+class Tasks(_Written):
+    """The suites of tasks."""
+
+    def write(self, argument: str) -> Iterator[str]:
+        """Yield question, command and table of every suite in the module ``argument``."""
+        suites = importlib.import_module(argument)
+        for name, question in suites.SUITES.items():
+            yield from [*_heading(name), question]
+            yield from _block("sh", f"xrai-bench run --suite {name}")
+            yield from [".. list-table::", "   :header-rows: 1", ""]
+            for cells in [suites.HEADINGS, *suites.rows(name)]:
+                yield from _row(*cells)
+
+
 def _row(*cells: str) -> list[str]:
     return [f"   {'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(cells)]
 
@@ -198,6 +213,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("settings", SettingsOf)
     app.add_directive("public", Public)
     app.add_directive("records", Records)
+    app.add_directive("tasks", Tasks)
     app.connect("autodoc-process-docstring", _plain_in_place)
     app.connect("autodoc-process-signature", _short_signature)
     return {"parallel_read_safe": True}

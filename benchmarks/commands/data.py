@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import data
+from benchmarks.commands.options import Scale
 from benchmarks.task import load_task
 from xraisim import stopping
 from xraisim.console import Force, say
@@ -21,13 +22,14 @@ def data_command(
     truth: Annotated[
         Path | None, typer.Option(help="Directory for the truth of blind patterns, elsewhere.")
     ] = None,
+    scale: Scale = 1.0,
     force: Force = False,
 ) -> None:
-    """Make the patterns of a task, and print the hash of their photons for it to state.
+    """Make the patterns of a task, and print what it states of their photons.
 
     With --blind, patterns for a participant in --out, and their truth for the organiser in --truth.
     """
-    chosen = load_task(task)
+    chosen = load_task(task).scaled(scale)
     if blind != (truth is not None):
         raise ConfigError("--blind and --truth go together; expected both or neither")
     with stopping.keeping(
@@ -39,5 +41,7 @@ def data_command(
             made = data.make_blind(chosen, out, truth, force=force)
             say(f"patterns in {out}; {truth} is for whom scores, and for nobody else")
     print(f'photons_sha256 = "{made.photons_sha256}"')
+    print(f"photons_per_pattern = {made.photons_per_pattern}")
+    print(f"photons_beyond = {made.photons_beyond}")
     if blind:
         print(f'commitment = "{made.commitment}"')

@@ -7,18 +7,24 @@ from typing import Annotated
 import typer
 
 from benchmarks import pipeline, report
+from benchmarks.commands.options import Scale
 from benchmarks.commands.table import show
 from benchmarks.methods import METHODS, find_method, installed
 from benchmarks.record import Record
-from benchmarks.task import load_task, task_names
+from benchmarks.task import load_task, suites, task_names
 from xraisim import stopping
 from xraisim.console import say
 
 
 def run_command(
     task: Annotated[
-        list[str], typer.Option(help=f"Task: {', '.join(task_names())}, or a TOML file.")
-    ] = ["quick"],  # noqa: B006  # typer wants the default here
+        list[str] | None,
+        typer.Option(help="Task: a name that xrai-bench tasks lists, or a TOML file [quick]."),
+    ] = None,
+    suite: Annotated[
+        list[str] | None, typer.Option(help=f"All tasks of a suite: {', '.join(suites())}.")
+    ] = None,
+    scale: Scale = 1.0,
     method: Annotated[
         list[str] | None,
         typer.Option(help=f"Method: {', '.join(METHODS)} (default: all installed)."),
@@ -41,7 +47,7 @@ def run_command(
     A task states the seed of its patterns; they are the same for every run.
     """
     started = time.monotonic()
-    tasks = [load_task(name) for name in dict.fromkeys(task)]
+    tasks = [load_task(name).scaled(scale) for name in _names(task or [], suite or [])]
     methods = [find_method(name) for name in dict.fromkeys(method or installed(tasks))]
     chosen = list(dict.fromkeys(seed or range(seeds)))
     with stopping.keeping(lambda: f"finished runs are kept; go on with {stopping.again()}"):
@@ -54,6 +60,12 @@ def run_command(
     say(f"report with curves and slices: {page} ({time.monotonic() - started:.0f} s in all)")
     if any(one.error and not one.not_installed for one in records):
         raise typer.Exit(1)
+
+
+def _names(tasks: list[str], suite: list[str]) -> list[str]:
+    """Return the names of what is asked for, or else of the task that runs by default."""
+    named = [*tasks, *(name for one in suite for name in task_names(one))]
+    return list(dict.fromkeys(named)) or ["quick"]
 
 
 def _with_slices(one: Record, work: Path) -> report.Shown:

@@ -8,13 +8,15 @@ import typer
 from benchmarks import pipeline
 from benchmarks.commands.table import show
 from benchmarks.submission import score_result
-from benchmarks.task import load_task, task_names
+from benchmarks.task import load_task
 from xraisim.console import say
 
 
 def score_command(
     result: Annotated[Path, typer.Argument(help="Directory of a result, or a volume (.h5, .mrc).")],
-    task: Annotated[str, typer.Option(help=f"Task: {', '.join(task_names())}, or a TOML file.")],
+    task: Annotated[
+        str, typer.Option(help="Task: a name that xrai-bench tasks lists, or a TOML file.")
+    ],
     truth: Annotated[
         Path | None, typer.Option(help="Truth file of the patterns, if not the task's own.")
     ] = None,

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cli, pipeline, record, worker
+from benchmarks import cli, photons, pipeline, record, worker
+from benchmarks.photons import PhotonCount
 from benchmarks.record import Record
 from benchmarks.task import Task, load_task
 from xraisim.core.errors import UserError
@@ -40,7 +41,10 @@ def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
     ("arguments", "message"),
     [
         (["run", "--task", "quik"], "unknown task 'quik'; did you mean quick?"),
-        (["run", "--task", "nothing-like-it"], "unknown task 'nothing-like-it'; known: dim-20k"),
+        (
+            ["run", "--task", "nothing-like-it"],
+            "unknown task 'nothing-like-it'; known: apoferritin",
+        ),
         (["run", "--task", "missing.toml"], "missing.toml: No such file"),
         (["run", "--method", "orcale"], "unknown method 'orcale'; did you mean oracle?"),
         (["run", "--seeds", "0"], "--seeds"),
@@ -177,8 +181,8 @@ def test_earlier_results_of_other_data_are_not_used(
     assert pipeline._finished(_job(tmp_path, "abc", data_seed=1), fresh=False) is not None
     assert pipeline._finished(_job(tmp_path, "abc", data_seed=0), fresh=False) is None
     record.write(tmp_path / "record.json", make_record(photons_sha256="aa"))
-    for version, photons, used in [(1, "aa", True), (1, "bb", False), (2, "aa", False)]:
-        job = _job(tmp_path, "abc", version=version, photons=photons)
+    for version, hashed, used in [(1, "aa", True), (1, "bb", False), (2, "aa", False)]:
+        job = _job(tmp_path, "abc", version=version, photons=hashed)
         assert (pipeline._finished(job, fresh=False) is not None) is used
 
 
@@ -221,10 +225,11 @@ def test_a_record_says_whether_the_photons_are_those_of_the_task(
         path = directory / "p.h5"
         return worker.Dataset(
             patterns=path, count=8, photons_per_pattern=9.0, seconds=0.1,
-            photons_sha256=worker.photons_of(path),
+            photons_sha256=photons.count_photons(path).photons_sha256,
         )  # fmt: skip
 
-    monkeypatch.setattr(worker, "photons_of", lambda path: hashed.append(path) or "a" * 64)
+    counted = PhotonCount(photons_per_pattern=9.0, photons_beyond=0.0, photons_sha256="a" * 64)
+    monkeypatch.setattr(photons, "count_photons", lambda path: hashed.append(path) or counted)
     monkeypatch.setattr(worker, "simulate", simulate)
     monkeypatch.setattr(pipeline, "_run", lambda job: jobs.append(job) or make_record())
     stated = dataclasses.replace(load_task("smoke"), photons_sha256="a" * 64)

@@ -11,6 +11,7 @@ from benchmarks.methods import METHODS, installed
 from benchmarks.record import Record
 from benchmarks.task import load_task
 from benchmarks.worker import Dataset
+from xrai import train
 
 
 def test_what_is_not_installed_is_not_run_unless_it_is_named(
@@ -22,6 +23,21 @@ def test_what_is_not_installed_is_not_run_unless_it_is_named(
     assert installed([task]) == [name for name in default if name != "dragonfly"]
     (tmp_path / "dragonfly.emc").touch(mode=0o755)
     assert installed([task]) == default
+
+
+def test_the_published_method_reads_as_often_as_published(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = {}
+    monkeypatch.setattr(
+        train, "reconstruct", lambda patterns, out, settings: seen.update({settings.mode: settings})
+    )
+    task = load_task("published-500k")
+    for method in ("xrai", "xrai-paper"):
+        METHODS[method].reconstruct(task, tmp_path, tmp_path, 3)
+    assert (seen["hybrid"].single_pass, seen["paper"].single_pass) == (True, False)
+    assert seen["paper"].end_to_end == task.xrai.end_to_end
+    assert seen["paper"].seed == seen["hybrid"].seed == 3
 
 
 def test_a_named_method_that_is_not_installed_gets_a_row_and_fails_nothing(

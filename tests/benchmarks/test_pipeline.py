@@ -39,7 +39,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, work: 
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty work directory and a task like `smoke` whose EMC asks for a missing device."""
     directory = tmp_path_factory.mktemp("bench")
-    smoke = (files("benchmarks") / "tasks" / "smoke.toml").read_text()
+    smoke = (files("benchmarks") / "tasks" / "regression" / "smoke.toml").read_text()
     text = smoke.replace("[emc]", '[emc]\ndevice = "cuda:99"')
     assert text != smoke
     (directory / "small.toml").write_text(text)

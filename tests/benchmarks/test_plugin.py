@@ -65,7 +65,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, page: dict[str, list[str]]) -
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory, page: dict[str, list[str]]) -> Path:
-    smoke = (files("benchmarks") / "tasks" / "smoke.toml").read_text()
+    smoke = (files("benchmarks") / "tasks" / "regression" / "smoke.toml").read_text()
     path = tmp_path_factory.mktemp("task") / "small.toml"
     path.write_text(
         smoke.replace("patterns = 800", "patterns = 60")

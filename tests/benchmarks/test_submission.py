@@ -39,7 +39,7 @@ TELLS = Result(
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a task like `smoke` of few patterns, and its data made as a run makes it."""
     directory = tmp_path_factory.mktemp("score")
-    smoke = (files("benchmarks") / "tasks" / "smoke.toml").read_text()
+    smoke = (files("benchmarks") / "tasks" / "regression" / "smoke.toml").read_text()
     text = smoke.replace("patterns = 800", "patterns = 60")
     (directory / "small.toml").write_text(text)
     pipeline.dataset(load_task(str(directory / "small.toml")), directory / "runs/bench")

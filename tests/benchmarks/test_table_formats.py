@@ -69,7 +69,7 @@ def test_without_pyarrow_parquet_says_what_to_install(
 def test_latex_is_a_table_per_task(made: list[Record], make_record: MakeRecord) -> None:
     text = table_formats.FORMATS["latex"]([*made, make_record(task="my_task")]).decode()
     assert text.count(r"\begin{tabular}{lrr") == 2
-    assert r"\caption{my\_task: medians over seeds (range). Test CPU" in text
+    assert r"\caption{my\_task: medians over seeds (range). 8,000 patterns, " in text
     assert r"fsc\_truth\_0.5 ({\AA})" in text
     assert r"\ldots{} not resolved" in text
     assert "emc & failed & " in text

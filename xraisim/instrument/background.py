@@ -24,7 +24,8 @@ class Background(Settings, table="background"):
     photons_per_pixel · exp(−|s|/``decay_per_angstrom``); ``"profile"``, a text ``file`` of two
     columns, |s| in Å⁻¹, ascending, and photons per pixel, linear in between; ``"image"``, a
     ``.npy`` ``file`` of photons per pixel, rows × columns. ``strength``: how all of it varies from
-    shot to shot; the mean is what a reconstructor is told, the shot's strength is truth.
+    shot to shot; it is truth. ``told``: whether the pattern file states the mean, which is all that
+    a reconstructor is told; else it states none.
     Raises :class:`ConfigError` for values that no background can have.
     """
 
@@ -33,6 +34,7 @@ class Background(Settings, table="background"):
     decay_per_angstrom: Positive = 0.02
     file: str = ""
     strength: FluenceSpread = field(default_factory=lambda: FluenceSpread(distribution="constant"))
+    told: bool = True
 
     def check(self) -> None:
         """Refuse a file that is not asked for, and photons beside those of one."""

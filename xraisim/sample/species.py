@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from xraisim.core.errors import ConfigError
-from xraisim.core.settings import NotNegative, Positive, Range, Settings, Whole
+from xraisim.core.settings import NotNegative, Positive, Range, Settings, Share, Whole
+from xraisim.sample.copies import check_copies, copied
 from xraisim.sample.locate import locate, sha256
 from xraisim.sample.shapes import Body
 from xraisim.sample.solvent import Solvent, hydrate
@@ -18,8 +19,19 @@ from xraisim.sample.structure import read_atoms
 from xraisim.sample.structure_file import count_models
 from xraisim.scattering.friedel import Scatterer
 
-_OF_STRUCTURES = ("chains", "assembly", "model", "all_models", "add_hydrogens", "solvent")
+_OF_STRUCTURES = (
+    "chains",
+    "assembly",
+    "model",
+    "all_models",
+    "add_hydrogens",
+    "solvent",
+    "copies",
+    "copies_offset_angstrom",
+    "copy_occupancies",
+)
 _OF_SHAPES = ("size_nm", "material", "electrons_per_angstrom3", "size_spread")
+_Coordinate = Annotated[float, Range()]  # Å
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +45,9 @@ class Species(Settings, table="species[]"):
     (all of them in a file of an assembly's copies);
     ``all_models``: every model of the file as a conformation of equal weight; ``b_factors``,
     ``anomalous``: whether B factors and f′, f″ are used; ``add_hydrogens``: those that the file
-    leaves out; ``solvent``: the water around it.
+    leaves out; ``solvent``: the water around it; ``copies``: a point group, by whose rotations the
+    structure is copied (:mod:`xraisim.sample.copies`) with its centre at
+    ``copies_offset_angstrom``, each copy's occupancies times its own of ``copy_occupancies``.
 
     A shape: ``"sphere"``, ``"cube"``, ``"octahedron"`` or ``"icosahedron"`` of ``size_nm``, the
     diameter of a sphere and the edge of the others, filled with a ``material`` (``"gold"``,
@@ -60,6 +74,9 @@ class Species(Settings, table="species[]"):
     material: str = ""
     electrons_per_angstrom3: NotNegative = 0.0
     size_spread: Annotated[float, Range(least=0, most=0.5)] = 0.0
+    copies: str = ""
+    copies_offset_angstrom: tuple[_Coordinate, ...] = (0.0, 0.0, 0.0)
+    copy_occupancies: tuple[Share, ...] = ()
 
     def check(self) -> None:
         """Refuse a mixture of a structure and a shape."""
@@ -76,6 +93,13 @@ class Species(Settings, table="species[]"):
             )
         if self.shape:
             self.body()
+        if self.copies:
+            check_copies(self.copies, self.copies_offset_angstrom, self.copy_occupancies)
+        elif self.copy_occupancies or any(self.copies_offset_angstrom):
+            raise ConfigError(
+                f"{self.label} has copies_offset_angstrom or copy_occupancies, but no copies; give "
+                "their point group, or leave them out"
+            )
 
     def _refuse(self, names: Sequence[str]) -> None:
         """Raise :class:`ConfigError` if a setting of the other kind of species was changed."""
@@ -129,6 +153,10 @@ def load_species(species: Species, *, directory: Path | str | None = None) -> Sc
         b_factors=species.b_factors,
         add_hydrogens=species.add_hydrogens,
     )
+    if species.copies:
+        atoms = copied(
+            atoms, species.copies, species.copies_offset_angstrom, species.copy_occupancies
+        )
     return hydrate(atoms, species.solvent) if species.solvent.enabled else atoms
 
 

@@ -67,7 +67,8 @@ class Simulator:
         detector = geometry(config.detector, config.beam)
         response = respond(detector, config.defects, config.seed)
         self.geometry, self.defect = response.believed, response.defect
-        self.background = mean_photons(config.background, self.geometry)
+        background = mean_photons(config.background, self.geometry)
+        self.background = background if config.background.told else np.zeros_like(background)
         self._recipe = ShotRecipe(
             beam=config.beam,
             fluence=config.fluence,
@@ -80,7 +81,7 @@ class Simulator:
             self._make_volumes(particles),
             self.geometry,
             gain=response.gain,
-            background=np.where(self.defect == DEAD, 0.0, self.background),
+            background=np.where(self.defect == DEAD, 0.0, background),
             extra=response.extra_photons,
         )
         self._sampler = (

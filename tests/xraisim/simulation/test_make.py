@@ -16,6 +16,7 @@ from scipy import stats
 
 import xraisim
 from xraisim.core.errors import ConfigError
+from xraisim.core.fingerprint import photons_sha256
 from xraisim.core.rotations import to_matrix
 from xraisim.files.commitment import salt_path
 from xraisim.files.pattern_schema import COUNT, OFFSETS, PIXEL
@@ -245,6 +246,18 @@ def test_a_body_of_another_size_scatters_as_one_made_so(mapping):
         total = expected.sum()
         assert abs(found.sum() - total) < 0.01 * total + 4 * np.sqrt(total)
         assert stats.pearsonr(found[seen.good], expected)[0] > 0.99
+
+
+def test_a_background_that_is_not_told_is_in_the_photons_alone(mapping, tmp_path):
+    photons = {}
+    for told in (True, False):
+        out = tmp_path / f"{told}.h5"
+        background = {"photons_per_pixel": 0.5, "told": told}
+        simulate(from_mapping({**mapping, "background": background}), out)
+        with PatternReader(out) as reader:
+            assert reader.pixels.has_background == told
+            photons[told] = photons_sha256([reader.read_raw(0, reader.n_patterns)])
+    assert photons[True] == photons[False]
 
 
 def test_a_sample_is_described_in_one_way(mapping):
