@@ -14,7 +14,10 @@ from xraisim.core.errors import ConfigError, did_you_mean
 __all__ = ["METHODS", "Method", "completed", "find_method", "installed", "register"]
 
 # The order in which they run; whatever else is here comes after.
-import_modules(__name__, first=("xrai", "xrai_paper", "emc", "dragonfly", "oracle", "floor"))
+import_modules(
+    __name__,
+    first=("xrai", "xrai_amortised", "xrai_paper", "emc", "dragonfly", "oracle", "floor"),
+)
 
 
 def installed(tasks: Sequence[Task]) -> list[str]:
