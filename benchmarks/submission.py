@@ -18,7 +18,6 @@ from benchmarks.comparison import Reconstruction, told_poses
 from benchmarks.methods.registry import NAME
 from benchmarks.record import RECORD_FILE, SELF_REPORTED, Record
 from benchmarks.score import Scores, score
-from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
 from benchmarks.worker import Stages
 from xraisim.core import config, machine
@@ -183,7 +182,7 @@ class _Scoring:
             )
             truth = worker.true_particle(task, s_range, orientations)
             scores = score(found, truth, task.score, seed)
-            scores.slices.save(directory / SLICES_FILE)
+            scores.keep_views(directory)
         made = self._made(stages, scores)
         record.write(directory / RECORD_FILE, made)
         return made

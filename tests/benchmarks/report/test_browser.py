@@ -1,0 +1,125 @@
+"""The page in a browser: nothing asked of the network, tables sorted and filtered, plots drawn."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from benchmarks import report
+
+_PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def page(browser: Chrome, work: Path) -> Chrome:
+    """The browser with the page of the work directory, all of it drawn."""
+    report.write(work / "report.html", report.load(work))
+    browser.get((work / "report.html").as_uri())
+    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#ladders .js-plotly-plot"))
+    return browser
+
+
+def wait(browser: Chrome, what: Callable[[], Any]) -> Any:
+    return WebDriverWait(browser, _PATIENCE_S, 0.1).until(lambda _: what())
+
+
+def texts(browser: Chrome, selector: str) -> list[str]:
+    return [one.text for one in browser.find_elements(By.CSS_SELECTOR, selector) if one.text]
+
+
+def show(browser: Chrome, task: str) -> None:
+    """Click on a task's name above the tasks."""
+    links = browser.find_elements(By.CSS_SELECTOR, "nav a")
+    (link,) = [one for one in links if one.text == task]
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", link)
+    link.click()
+    wait(browser, lambda: texts(browser, "article:not([hidden]) h3") == [task])
+
+
+def complaints(browser: Chrome) -> list[str]:
+    return [one["message"] for one in browser.get_log("browser") if one["level"] == "SEVERE"]
+
+
+def test_nothing_goes_wrong_and_nothing_is_asked_of_the_network(page: Chrome) -> None:
+    show(page, "quick")
+    wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "article[data-surfaces]"))
+    assert complaints(page) == []
+    events = [json.loads(one["message"])["message"] for one in page.get_log("performance")]
+    sent = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert any(url.startswith("file:///") for url in sent)
+    assert {url.split(":")[0] for url in sent} <= {"file", "data", "blob"}
+
+
+def test_the_table_sorts_and_filters_on_clicks(page: Chrome) -> None:
+    column = texts(page, "#leaderboard thead th").index("fsc_truth_0.5 (Å)") + 1
+    cell = f"#leaderboard tbody tr:not([hidden]) td:nth-child({column})"
+    heading = page.find_elements(By.CSS_SELECTOR, "#leaderboard thead button")[column - 1]
+    heading.click()
+    values = [text.split()[-1 if "≤" in text else 0] for text in texts(page, cell)]
+    assert values == ["9.0", "21.0", "22.0", "24.0", "30.0", "40.0"]
+    last = "#leaderboard tbody tr:last-child"
+    assert "emc" in texts(page, last)[0]  # a failed run has nothing to sort by
+    heading.click()
+    assert [text.split()[0] for text in texts(page, cell)][:2] == ["40.0", "30.0"]
+    assert "emc" in texts(page, last)[0]
+
+    method = Select(page.find_element(By.CSS_SELECTOR, "[data-filter=method]"))
+    method.select_by_visible_text("xrai")
+    shown = "#leaderboard tbody tr:not([hidden]) td:nth-child(2)"
+    assert texts(page, shown) == ["xrai", "xrai", "xrai"]
+    assert texts(page, "#count") == ["3 of 7 rows"]
+    origin = Select(page.find_element(By.CSS_SELECTOR, "[data-filter=origin]"))
+    origin.select_by_visible_text("self-reported")
+    assert texts(page, "#count") == ["0 of 7 rows"]
+    method.select_by_visible_text("all")
+    assert texts(page, shown) == ["theirs, self-reported"]
+
+
+def test_plots_have_their_lines_and_say_values(page: Chrome) -> None:
+    show(page, "quick")
+    drawings = page.find_elements(By.CSS_SELECTOR, "article:not([hidden]) .drawing")
+    titles = texts(page, "article:not([hidden]) .plot figcaption span")
+    assert len(drawings) == len(titles) == 4
+    lines = [
+        len(one.find_elements(By.CSS_SELECTOR, ".scatterlayer .trace path.js-line"))
+        for one in drawings
+    ]
+    assert lines[:3] == [4, 4, 4]  # oracle, two seeds of xrai, theirs
+    curve = drawings[titles.index("Density against the truth: Fourier shell correlation")]
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", curve)
+    # The second shell of all curves, s = 0.03: the middle one of the plot's points.
+    path = curve.find_elements(By.CSS_SELECTOR, ".scatterlayer .trace path.js-line")[0]
+    box = path.rect
+    target = curve.find_element(By.CSS_SELECTOR, ".nsewdrag")
+    x = box["x"] + box["width"] / 2 - target.rect["x"] - target.rect["width"] / 2
+    y = box["y"] + box["height"] * 0.9 - target.rect["y"] - target.rect["height"] / 2
+    ActionChains(page).move_to_element_with_offset(target, int(x), int(y)).perform()
+    told = wait(page, lambda: texts(page, ".hoverlayer .hovertext"))
+    assert "seed" in told[0]
+    assert "33.33 Å: C = 0.6" in told[0]
+
+
+def test_a_choice_takes_another_resolution(page: Chrome) -> None:
+    plot = page.find_element(By.CSS_SELECTOR, "#ladders .plot")
+    ticks = texts(page, "#ladders .ytick")
+    Select(plot.find_element(By.TAG_NAME, "select")).select_by_visible_text("fsc_truth_0.5")
+    wait(page, lambda: texts(page, "#ladders .ytick") != ticks)
+    assert complaints(page) == []
+
+
+def test_surfaces_are_drawn_side_by_side_and_given_back(page: Chrome) -> None:
+    show(page, "quick")
+    wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "article[data-surfaces='3']"))
+    assert len(page.find_elements(By.CSS_SELECTOR, ".surface canvas")) >= 3
+    triangles = page.execute_script(
+        "return [...document.querySelectorAll('.surface')].map((one) => one.data[0].i.length)"
+    )
+    assert min(triangles) > 100
+    show(page, "other")
+    wait(page, lambda: not page.find_elements(By.CSS_SELECTOR, ".surface canvas"))
+    assert "No slices" in page.find_element(By.CSS_SELECTOR, "article:not([hidden])").text
