@@ -14,7 +14,7 @@
     shown = next;
     plots.show(next);
     surfaces.show(next);
-    if (scroll) document.getElementById("tasks").scrollIntoView({ behavior: "smooth" });
+    if (scroll) document.getElementById("tasks").scrollIntoView();
   }
 
   addEventListener("hashchange", () => choose(true));

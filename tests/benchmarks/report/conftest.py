@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from selenium import webdriver
 
-from benchmarks import record
+from benchmarks import record, report
 from benchmarks.cubes import Cubes
 from benchmarks.record import Record, Value
 from benchmarks.slices import Slices
@@ -57,9 +57,8 @@ def cubes() -> Cubes:
     return make_cubes()
 
 
-@pytest.fixture
-def work(make_record: MakeRecord, tmp_path: Path) -> Path:
-    """Three tasks: a run with views and one without, a failed one, a self-reported one."""
+def fill(directory: Path, make_record: MakeRecord) -> Path:
+    """Write three tasks: runs with views and without, a failed one, a self-reported one."""
 
     def put(name: str, **changes: object) -> None:
         task = str(changes.get("task", "quick"))
@@ -67,7 +66,7 @@ def work(make_record: MakeRecord, tmp_path: Path) -> Path:
         config = {"name": task, "summary": "A test of <tables>.", "xrai": {"heads": 8}}
         simulate = {"simulate": beam(photons)} if photons else {}
         made = make_record(**{"config": config | simulate} | changes)
-        record.write(tmp_path / task / name / "record.json", made)
+        record.write(directory / task / name / "record.json", made)
 
     put("xrai-0")
     put("xrai-1", seed=1, fsc=23.0, warnings=("the encoder has <collapsed>",))
@@ -79,9 +78,26 @@ def work(make_record: MakeRecord, tmp_path: Path) -> Path:
     edge = {"fsc_truth_0.5": Value(value=9.0, reached_edge=True)}
     put("xrai-0", task="other", metrics=edge)
     for name in ("xrai-0", "oracle-0"):
-        make_slices().save(tmp_path / "quick" / name / "slices.npz")
-        make_cubes().save(tmp_path / "quick" / name / "cubes.npz")
-    return tmp_path
+        make_slices().save(directory / "quick" / name / "slices.npz")
+        make_cubes().save(directory / "quick" / name / "cubes.npz")
+    return directory
+
+
+@pytest.fixture
+def work(make_record: MakeRecord, tmp_path: Path) -> Path:
+    """A work directory of three tasks (:func:`fill`)."""
+    return fill(tmp_path, make_record)
+
+
+@pytest.fixture(scope="session")
+def page(
+    browser: webdriver.Chrome, make_record: MakeRecord, tmp_path_factory: pytest.TempPathFactory
+) -> webdriver.Chrome:
+    """The browser with the page of such a directory in it, opened once."""
+    directory = fill(tmp_path_factory.mktemp("shown"), make_record)
+    report.write(directory / "report.html", report.load(directory))
+    browser.get((directory / "report.html").as_uri())
+    return browser
 
 
 @pytest.fixture(scope="session")
