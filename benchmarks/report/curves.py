@@ -66,7 +66,7 @@ def _line(one: Record, curve: Curve, look: Look) -> dict[str, Any]:
         "legendgroup": one.label,
         "showlegend": False,
         "x": curve.s_per_angstrom,
-        "y": [max(1 - value, _CLOSEST) for value in curve.value],
+        "y": [max(round(1 - value, 6), _CLOSEST) for value in curve.value],
         "customdata": [
             [round(1 / s, 2), value]
             for s, value in zip(curve.s_per_angstrom, curve.value, strict=True)

@@ -23,6 +23,8 @@ from xraisim.core.json_text import to_json
 from xraisim.files.atomic import write_text
 from xraisim.html_page import render
 
+_MOST_COLUMNS = 60  # of slices and surfaces on a page, about 0.1 MB each
+
 
 def write(path: Path, shown: Sequence[Shown]) -> None:
     """Write the page; it appears under its name only when it is whole."""
@@ -34,10 +36,10 @@ def page_of(shown: Sequence[Shown]) -> str:
     records = [one.record for one in shown]
     found = sorted(leaderboard.entries(records), key=lambda entry: _natural(entry.task))
     look = looks(entry.label for entry in found)
-    tasks = [
-        _task([one for one in shown if one.record.task == name], look)
-        for name in dict.fromkeys(entry.task for entry in found)
-    ]
+    tasks, room = [], _MOST_COLUMNS
+    for name in dict.fromkeys(entry.task for entry in found):
+        tasks.append(_task([one for one in shown if one.record.task == name], look, room))
+        room -= len(tasks[-1]["columns"])
     ladders = ladder.plots(found, look)
     placed = {"ladder": ladders, **{f"task{n}": task["plots"] for n, task in enumerate(tasks)}}
     return render(
@@ -78,11 +80,13 @@ def _counts(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _task(shown: Sequence[Shown], look: Mapping[str, Look]) -> dict[str, Any]:
+def _task(shown: Sequence[Shown], look: Mapping[str, Look], room: int) -> dict[str, Any]:
+    """Return the part of a task; ``room``: for how many columns of slices and surfaces."""
     found = leaderboard.entries(one.record for one in shown)
     runs = ordered(shown)
     finished = [one.record for one in runs]
     any_record = shown[0].record
+    columns = volumes.columns(runs, look)
     return {
         "name": any_record.task,
         "summary": any_record.config.get("summary", ""),
@@ -92,7 +96,8 @@ def _task(shown: Sequence[Shown], look: Mapping[str, Look]) -> dict[str, Any]:
         "failures": leaderboard.failures(found),
         "notes": leaderboard.notes(found),
         "plots": [*curves.plots(finished, look), *effort.plots(found, look)],
-        "columns": volumes.columns(runs, look),
+        "columns": columns if len(columns) <= room else [],
+        "left_out": len(columns) > room,
         "scale": volumes.scale_note(runs),
         "runs": [_run(one, look) for entry in found for one in (*entry.records, *entry.failed)],
         "config": tomli_w.dumps(any_record.config),

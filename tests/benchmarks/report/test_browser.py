@@ -16,6 +16,10 @@ const at = (axis, value, size) => axis._offset + axis.d2p(value) - size / 2;
 const { xaxis, yaxis } = plot._fullLayout;
 return [at(xaxis, x, box.width), at(yaxis, y, box.height)];
 """
+_CAMERAS = """
+const surfaces = [...document.querySelectorAll(".surface")];
+return surfaces.map((one) => JSON.stringify(one._fullLayout.scene._scene.getCamera().eye));
+"""
 
 
 def wait(browser: Chrome, what: Callable[[], Any]) -> Any:
@@ -110,6 +114,12 @@ def test_surfaces_are_drawn_side_by_side_and_given_back(page: Chrome) -> None:
         "return [...document.querySelectorAll('.surface')].map((one) => one.data[0].i.length)"
     )
     assert min(triangles) > 100
+    first = page.find_element(By.CSS_SELECTOR, ".surface")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center'})", first)
+    before = page.execute_script(_CAMERAS)
+    ActionChains(page).drag_and_drop_by_offset(first, 40, 15).perform()
+    wait(page, lambda: before[0] not in page.execute_script(_CAMERAS))
+    wait(page, lambda: len(set(page.execute_script(_CAMERAS))) == 1)  # all turned alike
     show(page, "other")
     wait(page, lambda: not page.find_elements(By.CSS_SELECTOR, ".surface canvas"))
     assert "No slices" in page.find_element(By.CSS_SELECTOR, "article:not([hidden])").text

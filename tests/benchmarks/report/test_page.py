@@ -87,6 +87,20 @@ def test_tasks_stand_in_the_order_of_their_numbers(make_record: MakeRecord) -> N
     assert re.findall(r"<h3>ladder-(\d+)</h3>", own) == ["15", "74", "150", "600"]
 
 
+def test_views_that_are_too_many_are_left_out(
+    work: Path, make_record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = next(one for one in report.load(work) if one.slices is not None)
+    shown = [
+        report.Shown(record=make_record(task=name), slices=views.slices) for name in ("a", "b")
+    ]
+    assert page_of(shown).count('alt="Density of xrai"') == 2
+    monkeypatch.setattr("benchmarks.report.page._MOST_COLUMNS", 3)
+    few = page_of(shown)
+    assert few.count('alt="Density of xrai"') == 1
+    assert "left out to keep the page small" in few
+
+
 def test_picture_needs_slices(work: Path, make_record: MakeRecord, tmp_path: Path) -> None:
     shown = report.load(work / "quick")
     report.write_picture(work / "images" / "quick.png", shown)
