@@ -28,14 +28,23 @@ const surfaces = (() => {
     await Plotly.newPlot(element, [await mesh(one)], layout, { responsive: true, displayModeBar: false });
   }
 
+  // The others follow the one that is turned, to where it is when they are done.
   function together(elements) {
-    let busy = false;
-    for (const element of elements) element.on("plotly_relayouting", (change) => {
-      const camera = change["scene.camera"];
-      if (busy || !camera) return;
-      busy = true;
-      Promise.all(elements.filter((one) => one !== element).map((one) => Plotly.relayout(one, { "scene.camera": camera }))).finally(() => { busy = false; });
-    });
+    let leader = null, wanted = null;
+    async function follow(element, camera) {
+      if (!camera || (leader && element !== leader)) return;
+      wanted = camera;
+      if (leader) return;
+      leader = element;
+      while (wanted) {
+        const scene = { "scene.camera": wanted };
+        wanted = null;
+        await Promise.all(elements.filter((one) => one !== element && one.data).map((one) => Plotly.relayout(one, scene)));
+      }
+      leader = null;
+    }
+    for (const element of elements) for (const event of ["plotly_relayouting", "plotly_relayout"])
+      element.on(event, (change) => follow(element, change["scene.camera"]));
   }
 
   async function show(part) {

@@ -18,7 +18,10 @@ return [at(xaxis, x, box.width), at(yaxis, y, box.height)];
 """
 _CAMERAS = """
 const surfaces = [...document.querySelectorAll(".surface")];
-return surfaces.map((one) => JSON.stringify(one._fullLayout.scene._scene.getCamera().eye));
+return surfaces.map((one) => {
+  const { x, y, z } = one._fullLayout.scene._scene.getCamera().eye;
+  return [x, y, z].map((value) => value.toFixed(3)).join();
+});
 """
 
 
@@ -117,7 +120,8 @@ def test_surfaces_are_drawn_side_by_side_and_given_back(page: Chrome) -> None:
     first = page.find_element(By.CSS_SELECTOR, ".surface")
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", first)
     before = page.execute_script(_CAMERAS)
-    ActionChains(page).drag_and_drop_by_offset(first, 40, 15).perform()
+    drag = ActionChains(page).move_to_element(first).click_and_hold()
+    drag.move_by_offset(20, 5).move_by_offset(20, 10).release().perform()
     wait(page, lambda: before[0] not in page.execute_script(_CAMERAS))
     wait(page, lambda: len(set(page.execute_script(_CAMERAS))) == 1)  # all turned alike
     show(page, "other")
