@@ -92,7 +92,10 @@ def _best(found: Sequence[Entry], columns: Sequence[Column]) -> dict[tuple[str, 
         rivals = [entry for entry in found if entry.task == task and not _is_bound(entry)]
         for metric in leaderboard.metrics_in(rivals):
             numbers = [n for one in rivals if (n := _median(one, metric.name)) is not None]
-            if len(rivals) > 1 and numbers:
+            one_sided = (
+                getattr(metric, "ideal", None) is None
+            )  # else neither less nor more is better
+            if one_sided and len(rivals) > 1 and numbers:
                 best[task, metric.name] = min(numbers) if metric.better == "lower" else max(numbers)
     return best
 
