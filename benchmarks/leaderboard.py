@@ -89,13 +89,15 @@ def _spread(entry: Entry, quantity: str, text: Callable[[float], str]) -> str:
 class Column:
     """``name`` in pages, ``short`` (with line breaks) on a terminal; empty: not on a terminal.
 
-    ``brief``: a terminal shows the median without its range.
+    ``brief``: a terminal shows the median without its range. ``quantity``: that of the cells in
+    :func:`benchmarks.over_seeds`, empty where they are no numbers of it.
     """
 
     name: str
     short: str
     cell: Callable[[Entry], str]
     brief: bool
+    quantity: str = ""
 
     def narrow(self, text: str) -> str:
         """Return a cell for a terminal, the range below its median."""
@@ -104,8 +106,10 @@ class Column:
         return text.replace(" (", "\n(").replace(" … ", "–").replace("not resolved", "none")
 
 
-def _column(name: str, short: str, cell: Callable[[Entry], str], *, brief: bool = True) -> Column:
-    return Column(name=name, short=short, cell=cell, brief=brief)
+def _column(
+    name: str, short: str, cell: Callable[[Entry], str], quantity: str = "", *, brief: bool = True
+) -> Column:
+    return Column(name=name, short=short, cell=cell, brief=brief, quantity=quantity)
 
 
 def _of_metric(metric: Metric) -> Column:
@@ -114,12 +118,16 @@ def _of_metric(metric: Metric) -> Column:
         name,
         (metric.short or name.replace("_", "\n")) if metric.on_terminal else "",
         lambda entry: metric_cell(entry, metric),
+        metric.name,
         brief=not metric.ranged,
     )
 
 
-def _cost(quantity: str, form: str) -> Callable[[Entry], str]:
-    return lambda entry: _spread(entry, quantity, lambda number: format(number, form))
+def _cost(name: str, short: str, quantity: str, form: str) -> Column:
+    def cell(entry: Entry) -> str:
+        return _spread(entry, quantity, lambda number: format(number, form))
+
+    return _column(name, short, cell, quantity)
 
 
 _FIRST = (
@@ -127,11 +135,11 @@ _FIRST = (
     _column("seeds", "seeds", lambda entry: str(len(entry.records)), brief=False),
 )
 _LAST = (
-    _column("patterns/s", "patt.\n/s", _cost("patterns_per_s", ",.0f")),
-    _column("time (s)", "time\n(s)", _cost("seconds", ".0f")),
-    _column("memory (GiB)", "mem.\n(GiB)", _cost("peak_gib", ".1f")),
+    _cost("patterns/s", "patt.\n/s", "patterns_per_s", ",.0f"),
+    _cost("time (s)", "time\n(s)", "seconds", ".0f"),
+    _cost("memory (GiB)", "mem.\n(GiB)", "peak_gib", ".1f"),
 )
-_ENERGY = _column("energy (J)", "", _cost("energy_joule", ",.0f"))
+_ENERGY = _cost("energy (J)", "", "energy_joule", ",.0f")
 
 
 def metrics_in(found: Iterable[Entry]) -> list[Metric]:
@@ -235,15 +243,7 @@ def _line(cells: Sequence[str]) -> str:
 def provenance(mine: Sequence[Entry]) -> str:
     """Say of how many photons, on what machines, with what versions and when the rows were made."""
     records = [one for entry in mine for one in (*entry.records, *entry.failed)]
-    machines = sorted(
-        {
-            f"{one.hardware.cpu}, {one.hardware.cores} cores, {one.hardware.memory_gib:.0f} GiB"
-            + (f", {one.hardware.gpu}" if one.hardware.gpu else "")
-            if one.hardware.cores
-            else one.hardware.cpu
-            for one in records
-        }
-    )
+    machines = sorted({machine_of(one) for one in records})
     versions = sorted({f"x-rai {one.versions.get('x-rai', '?')}" for one in records})
     dates = sorted(one.date[:10] for one in records)
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} … {dates[-1]}"
@@ -261,3 +261,12 @@ def _photons(records: Sequence[Record]) -> str:
     return (
         f"{text}, {beyond:,.0f} of them beyond s·D = 1.2. " if beyond else f"{text}, all counted. "
     )
+
+
+def machine_of(one: Record) -> str:
+    """Say what machine a record was made on."""
+    found = one.hardware
+    if not found.cores:
+        return found.cpu
+    size = f"{found.cpu}, {found.cores} cores, {found.memory_gib:.0f} GiB"
+    return f"{size}, {found.gpu}" if found.gpu else size

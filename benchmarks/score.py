@@ -1,16 +1,18 @@
 """Score a reconstruction against the truth: every registered metric, and slices to look at."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.comparison import Comparison, Reconstruction, ScoreConfig, TrueParticle
+from benchmarks.cubes import CUBES_FILE, Cubes, coarse_cubes
 from benchmarks.metrics import METRICS
 from benchmarks.metrics.error_calibration import reliability_of_method
 from benchmarks.record import Curve, Reliability, Trajectory, Value
-from benchmarks.slices import Slices, central_slices
+from benchmarks.slices import SLICES_FILE, Slices, central_slices
 from benchmarks.trajectories import told
 from xraisim.core.rotations import to_matrix
 
-_SLICE_REACH = 0.55  # of the diameter: the particle and a margin
+_REACH = 0.55  # of the diameter: the particle and a margin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,12 @@ class Scores:
     trajectories: tuple[Trajectory, ...]
     reliability: Reliability | None
     slices: Slices
+    cubes: Cubes
+
+    def keep_views(self, directory: Path) -> None:
+        """Write what the page shows of the volumes into the directory of the run."""
+        self.slices.save(directory / SLICES_FILE)
+        self.cubes.save(directory / CUBES_FILE)
 
 
 def score(found: Reconstruction, truth: TrueParticle, config: ScoreConfig, seed: int) -> Scores:
@@ -35,16 +43,31 @@ def score(found: Reconstruction, truth: TrueParticle, config: ScoreConfig, seed:
         trajectories=told(found.events),
         reliability=comparison.once(reliability_of_method),
         slices=_slices(comparison),
+        cubes=_cubes(comparison),
     )
 
 
 def _slices(comparison: Comparison) -> Slices:
-    volume, truth = comparison.found.intensity, comparison.truth
+    volume = comparison.found.intensity
     return central_slices(
         (volume.values, comparison.true_factors.abs() ** 2, volume.spacing),
         comparison.density_factors,
         to_matrix(comparison.alignment.quaternion),
-        min(truth.s_range[1], (volume.grid // 2) * volume.spacing),
-        _SLICE_REACH * truth.particle.diameter_angstrom,
+        _s_max(comparison),
+        _REACH * comparison.truth.particle.diameter_angstrom,
         comparison.config.slice_points,
     )
+
+
+def _cubes(comparison: Comparison) -> Cubes:
+    return coarse_cubes(
+        comparison.density_factors,
+        to_matrix(comparison.alignment.quaternion),
+        _s_max(comparison),
+        _REACH * comparison.truth.particle.diameter_angstrom,
+    )
+
+
+def _s_max(comparison: Comparison) -> float:
+    volume = comparison.found.intensity
+    return min(comparison.truth.s_range[1], (volume.grid // 2) * volume.spacing)

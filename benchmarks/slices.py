@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,14 +42,22 @@ class Slices:
     @classmethod
     def load(cls, path: Path) -> "Slices":
         """Read planes; raises :class:`FormatError` for a file that does not hold them."""
-        with reading(path, "file of slices", "run again"):
-            with zipfile.ZipFile(path) as archive:
-                found = {name: _value(archive, name) for name in cls.__annotations__}
-            for name, value in found.items():
-                flat = isinstance(value, np.ndarray)
-                if flat == name.startswith("reach") or (flat and value.ndim != 2):
-                    raise FormatError(f"{path}: {name} has another shape than slices have")
-            return cls(**found)
+        return cls(**load_arrays(path, list(cls.__annotations__), "slices", axes=2))
+
+
+def load_arrays(path: Path, names: Sequence[str], what: str, axes: int) -> dict[str, Any]:
+    """Read arrays with so many axes from an ``.npz`` file; those called ``reach…`` are numbers.
+
+    Raises :class:`FormatError` for a file that does not hold them; ``what`` names its content.
+    """
+    with reading(path, f"file of {what}", "run again"):
+        with zipfile.ZipFile(path) as archive:
+            found = {name: _value(archive, name) for name in names}
+        for name, value in found.items():
+            array = isinstance(value, np.ndarray)
+            if array == name.startswith("reach") or (array and value.ndim != axes):
+                raise FormatError(f"{path}: {name} has another shape than {what} have")
+        return found
 
 
 def _value(archive: zipfile.ZipFile, name: str) -> Any:
@@ -74,7 +83,7 @@ def central_slices(
     s_plane = _plane(s_max, points)
     outside = s_plane.norm(dim=1) > s_max
     bright, bright_truth = (
-        _image(_sample(values, intensity[2], s_plane @ matrix).masked_fill(outside, 0.0))
+        _image(sample(values, intensity[2], s_plane @ matrix).masked_fill(outside, 0.0))
         for values in intensity[:2]
     )
     grid, spacing = factors[0].shape[0], factors[2]
@@ -82,7 +91,7 @@ def central_slices(
     r_plane = _plane(reach_angstrom, points) @ matrix
     dense, dense_truth = (
         _image(
-            _sample(
+            sample(
                 to_density(F.masked_fill(beyond, 0), spacing), reciprocal(grid, spacing), r_plane
             )
         )
@@ -105,7 +114,7 @@ def _plane(reach: float, points: int) -> Float[Tensor, "P 3"]:
     return torch.stack([x, y, torch.zeros_like(x)], dim=-1).reshape(-1, 3)
 
 
-def _sample(
+def sample(
     values: Float[Tensor, "G G G"], spacing: float, points: Float[Tensor, "P 3"]
 ) -> Float[Tensor, "P"]:
     """Return trilinear values at positions in units of ``spacing``; zero outside the cube."""

@@ -17,7 +17,6 @@ from benchmarks.comparison import Reconstruction, told_poses
 from benchmarks.methods.registry import NAME
 from benchmarks.record import RECORD_FILE, SELF_REPORTED, Record
 from benchmarks.score import Scores, score
-from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
 from benchmarks.truth import check_sample, true_particle
 from benchmarks.worker import Stages
@@ -185,7 +184,7 @@ class _Scoring:
             )
             truth = true_particle(task.simulate, task.score.species, s_range, known)
             scores = score(found, truth, task.score, seed)
-            scores.slices.save(directory / SLICES_FILE)
+            scores.keep_views(directory)
         made = self._made(stages, scores)
         record.write(directory / RECORD_FILE, made)
         return made

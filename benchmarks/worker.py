@@ -21,7 +21,6 @@ from benchmarks.comparison import TrueParticle, curve_within, read_reconstructio
 from benchmarks.methods import METHODS
 from benchmarks.record import RECORD_FILE, Curve, Record
 from benchmarks.score import Scores, score
-from benchmarks.slices import SLICES_FILE
 from benchmarks.task import Task
 from benchmarks.truth import true_particle
 from xraisim import stopping
@@ -172,7 +171,7 @@ def execute(job: Job) -> Record:
         found = read_reconstruction(job.directory, intensity, density, prtf, job.dataset.count)
         truth = truth_of(task, job.dataset.patterns, s_range)
         scores = score(found, truth, task.score, job.seed)
-        scores.slices.save(job.directory / SLICES_FILE)
+        scores.keep_views(job.directory)
     return _record(job, stages, scores, found.result)
 
 

@@ -47,7 +47,7 @@ def test_wheel_is_complete_without_studies(wheel: set[str], repository: Path) ->
     for package in PACKAGES:
         for path in (repository / package).rglob("*"):
             name = path.relative_to(repository).as_posix()
-            if path.suffix in {".py", ".toml", ".j2"}:
+            if path.suffix in {".py", ".toml", ".j2", ".css", ".js"}:
                 assert (name in wheel) != name.startswith("benchmarks/studies/"), name
 
 

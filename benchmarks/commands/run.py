@@ -55,7 +55,7 @@ def run_command(
     if record_to:
         pipeline.keep(records, record_to)
     page = out_directory / "report.html"
-    report.write(page, [_with_slices(one, out_directory) for one in records])
+    report.write(page, [_with_views(one, out_directory) for one in records])
     show(records, as_json)
     say(f"report with curves and slices: {page} ({time.monotonic() - started:.0f} s in all)")
     if any(one.error and not one.not_installed for one in records):
@@ -68,5 +68,5 @@ def _names(tasks: list[str], suite: list[str]) -> list[str]:
     return list(dict.fromkeys(named)) or ["quick"]
 
 
-def _with_slices(one: Record, work: Path) -> report.Shown:
-    return report.with_slices(one, pipeline.run_directory(work, one.task, one.method, one.seed))
+def _with_views(one: Record, work: Path) -> report.Shown:
+    return report.with_views(one, pipeline.run_directory(work, one.task, one.method, one.seed))

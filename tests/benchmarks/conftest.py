@@ -26,7 +26,7 @@ S_RANGE = (0.006, 0.06)
 NOISE_DEG = 2.0
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_record() -> Callable[..., Record]:
     """Return a maker of records; ``icc`` and ``fsc`` are in Å, None for not resolved."""
 

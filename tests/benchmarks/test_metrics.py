@@ -103,7 +103,7 @@ def test_a_new_metric_is_in_record_table_page_and_check(
     assert invoke("report", "seeds") == 0
     page = Path("seeds/report.html").read_text()
     assert throw_away.rule in page
-    assert 'alt="Agreement of shells"' in page
+    assert "<span>Agreement of shells</span>" in page
 
     assert invoke("band", "seeds", "--write", "bands") == 0
     capsys.readouterr()

@@ -20,7 +20,7 @@ from xraisim.scattering.structure_factor import structure_factor_grid
 
 
 def compared(result: Reconstruction, truth: TrueParticle, grid: int, noise: float) -> Comparison:
-    F = structure_factor_grid(truth.atoms, grid, SPACING, ENERGY)
+    F = structure_factor_grid(truth.particle, grid, SPACING, ENERGY)
     draw = torch.randn(grid, grid, grid, generator=generator(7, "noise"))
     values = torch.from_numpy(np.abs(F) ** 2).float() * (1 + noise * draw)
     volume = Volume(values=values, spacing=SPACING, kind="intensity")

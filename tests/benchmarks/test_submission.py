@@ -123,7 +123,7 @@ def test_a_directory_has_a_row_that_says_who_says_so(
     assert shown.slices is not None
     report.write(work / "page.html", [shown])
     page = (work / "page.html").read_text()
-    assert "<td>theirs, self-reported</td>" in page
+    assert 'data-method="theirs" data-origin="self-reported"' in page
     assert "small, theirs, self-reported: On our cluster." in page
     # What is its own stays as it was.
     assert sorted(one.name for one in theirs.iterdir()) == [

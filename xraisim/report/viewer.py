@@ -90,10 +90,11 @@ def _cropped(values: np.ndarray, spacing: float, use: np.ndarray) -> tuple[np.nd
 
 def packed(cubes: Sequence[Cube]) -> str:
     """Return the surfaces of all cubes as JSON that is safe inside a ``<script>`` element."""
-    return to_json([_packed(cube) for cube in cubes])
+    return to_json([packed_cube(cube) for cube in cubes])
 
 
-def _packed(cube: Cube) -> dict[str, Any]:
+def packed_cube(cube: Cube) -> dict[str, Any]:
+    """Return the surfaces of one cube as plain data; ``unpack.js`` reads positions and corners."""
     surfaces = []
     for level, label in cube.levels:
         found = surface(cube.values, level)
