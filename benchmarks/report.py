@@ -7,7 +7,7 @@ from typing import Any
 
 import tomli_w
 
-from benchmarks import leaderboard, record, report_figures
+from benchmarks import leaderboard, lifecycle, record, report_figures
 from benchmarks.metrics import METRICS, Metric, ShellCurve
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE, Slices
@@ -71,7 +71,7 @@ def _ordered(shown: Sequence[Shown]) -> list[Shown]:
         (entry.task, entry.label): number
         for number, entry in enumerate(leaderboard.entries(one.record for one in shown))
     }
-    finished = [one for one in shown if not one.record.error]
+    finished = [one for one in shown if not one.record.error and lifecycle.counts(one.record)]
     return sorted(finished, key=lambda s: (rank[s.record.task, s.record.label], s.record.seed))
 
 
@@ -98,11 +98,11 @@ def _task(shown: Sequence[Shown]) -> dict[str, Any]:
         "methods": [entry.label for entry in found],
         "metrics": [_metric(metric, found) for metric in leaderboard.metrics_in(found)],
         "failures": leaderboard.failures(found),
-        "notes": leaderboard.notes(found),
+        "notes": [*leaderboard.notes(found), *lifecycle.left_out(one.record for one in shown)],
         "curves": _curves([one.record for one in ordered]),
         "slices": embed(report_figures.slices(planes), "png") if planes else "",
         "config": tomli_w.dumps(any_record.config),
-        "provenance": [leaderboard.provenance(found)],
+        "provenance": [leaderboard.provenance(found)] if found else [],
     }
 
 

@@ -4,17 +4,19 @@ import re
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from baselines.emc import EmcConfig
 from baselines.external.dragonfly import DragonflyConfig
 from baselines.phasing.config import PhasingConfig
+from benchmarks.budget import Budget
 from benchmarks.comparison import ScoreConfig
 from benchmarks.merge import MergeConfig
+from benchmarks.record import LIVE, STATUSES, SUPERSEDED
 from xrai.config import TrainConfig
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, did_you_mean
-from xraisim.core.settings import Count, Settings, require
+from xraisim.core.settings import Count, OneOf, Settings, require
 from xraisim.simulation import config as simulation
 from xraisim.simulation.config import SimulationConfig
 
@@ -30,6 +32,10 @@ class Task(Settings):
     ``merge`` holds the settings of the oracle and the floor, ``methods`` those of plug-ins by their
     names, which each of them checks (:mod:`benchmarks.methods.plugin`). What ``phase`` leaves
     unset, diameter and measured range, comes with the intensity or the patterns.
+
+    ``seeds``: how many of a method the leaderboard wants; ``budget``: of the closed division.
+    ``status``: proposed, live, superseded (``superseded_by`` another task) or withdrawn, with
+    ``status_reason``. These are about rows, not about data, and no part of the version.
     """
 
     name: str
@@ -44,12 +50,20 @@ class Task(Settings):
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
     phase: PhasingConfig = field(default_factory=PhasingConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    seeds: Count = 1
+    budget: Budget = field(default_factory=Budget)
+    status: Annotated[str, OneOf(*STATUSES)] = LIVE
+    status_reason: str = ""
+    superseded_by: str = ""
 
     def check(self) -> None:
-        """Refuse what is no hash."""
+        """Refuse what is no hash, and a successor of a task that has none."""
         stated = self.photons_sha256
         right = not stated or re.fullmatch("[0-9a-f]{64}", stated) is not None
         require(right, "photons_sha256", stated, "64 hexadecimal digits, as xrai-bench data prints")
+        replaced, by = self.status == SUPERSEDED, self.superseded_by
+        expected = "the name of a task with status superseded, else nothing"
+        require(replaced == bool(by), "superseded_by", repr(by), expected)
 
     def photons_agree(self, found: str) -> bool | None:
         """Return whether patterns have the photons that are stated; None if none are."""

@@ -5,10 +5,11 @@ import errno
 import signal
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ from xraisim.simulation import make
 #: conditions outside the program that no further run could get around
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
+BEGUN, MADE = "begun", "made"  # what a child tells of its reconstruction
+
 _HASHED = 2048  # patterns at a time
 
 
@@ -73,7 +76,11 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One method on one task with one seed, the method's."""
+    """One method on one task with one seed, the method's.
+
+    ``budget_s``: what the reconstruction may take, None for any time; ``took_s``: what it took, of
+    one that left its result when its budget ended it and has only to be scored.
+    """
 
     task: Task
     method: str
@@ -81,6 +88,8 @@ class Job:
     dataset: Dataset
     directory: Path
     config_hash: str
+    budget_s: float | None = None
+    took_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,11 +150,12 @@ def child_main(job: Job, sender: Connection) -> None:
     killed meanwhile is not lost.
     """
     outcome: Record | Failure
+    tell = partial(_send, sender)
     # The parent passes on that it was told to stop; a terminal tells both by Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with stopping.listening():
-            outcome = execute(job)
+            outcome = execute(job, tell)
         record.write(job.directory / RECORD_FILE, outcome)
     except UserError as error:
         outcome = Failure(message=str(error), unwritable=_unwritable(error))
@@ -157,8 +167,12 @@ def child_main(job: Job, sender: Connection) -> None:
         signal.signal(stop.number, signal.SIG_DFL)
         signal.raise_signal(stop.number)
         return
+    tell(outcome)
+
+
+def _send(sender: Connection, what: Record | Failure | str) -> None:
     with suppress(BrokenPipeError):
-        sender.send(outcome)
+        sender.send(what)
 
 
 def _unwritable(error: BaseException) -> bool:
@@ -171,11 +185,19 @@ def _unwritable(error: BaseException) -> bool:
     return False
 
 
-def execute(job: Job) -> Record:
-    """Reconstruct, phase and score; only the scoring (and the oracle) opens the truth."""
+def execute(job: Job, tell: Callable[[str], None] = lambda what: None) -> Record:
+    """Reconstruct, phase and score; only the scoring (and the oracle) opens the truth.
+
+    ``tell`` is called with :data:`BEGUN` and :data:`MADE` when the reconstruction begins and ends.
+    """
     stages, task = Stages(), job.task
-    with stages.stage("reconstruct"):
-        METHODS[job.method].reconstruct(task, job.dataset.patterns, job.directory, job.seed)
+    if job.took_s is None:
+        tell(BEGUN)
+        with stages.stage("reconstruct"):
+            METHODS[job.method].reconstruct(task, job.dataset.patterns, job.directory, job.seed)
+    else:
+        stages.seconds["reconstruct"] = job.took_s
+    tell(MADE)
     measured = _measured(job.dataset.patterns)
     s_range = measured["s_min_per_angstrom"], measured["s_max_per_angstrom"]
     path = intensity_path(job.directory)
@@ -243,7 +265,13 @@ def true_particle(
     )
 
 
+def over_budget(job: Job) -> str:
+    """Return what is said of a run that its budget ended."""
+    return f"{record.OVER_BUDGET} of {job.budget_s:g} s"
+
+
 def _record(job: Job, stages: Stages, scores: Scores, run: Result | None) -> Record:
+    warnings = () if job.took_s is None else (f"{over_budget(job)}; this is what it left",)
     rate = job.dataset.count / max(stages.seconds["reconstruct"], 1e-9)
     return Record(
         **_identity(job, run.device if run else "cpu"),
@@ -252,7 +280,7 @@ def _record(job: Job, stages: Stages, scores: Scores, run: Result | None) -> Rec
         patterns_per_s=round(rate, 1),
         metrics=scores.metrics,
         curves=scores.curves,
-        warnings=run.warnings if run else (),
+        warnings=(*warnings, *(run.warnings if run else ())),
     )
 
 
@@ -262,6 +290,7 @@ def failed_record(job: Job, reason: str, seconds: float) -> Record:
 
 
 def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
+    hardware = machine.hardware(device)
     return {
         "task": job.task.name,
         "task_version": job.task.version,
@@ -275,7 +304,9 @@ def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
         "config": config.to_mapping(job.task),
         "versions": machine.versions() | METHODS[job.method].versions(),
         "commit": record.checkout_commit(),
-        "hardware": machine.hardware(device),
+        "hardware": hardware,
+        "division": job.task.budget.division(job.budget_s, hardware),
+        "budget_s": job.budget_s,
         "patterns": job.dataset.count,
         "photons_per_pattern": job.dataset.photons_per_pattern,
     }

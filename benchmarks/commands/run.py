@@ -8,11 +8,12 @@ import typer
 
 from benchmarks import pipeline, report
 from benchmarks.commands.table import show
+from benchmarks.matrix import Matrix
 from benchmarks.methods import METHODS, find_method, installed
 from benchmarks.record import Record
 from benchmarks.task import load_task, task_names
 from xraisim import stopping
-from xraisim.console import say
+from xraisim.console import err, out, say
 
 
 def run_command(
@@ -27,6 +28,15 @@ def run_command(
         list[int] | None, typer.Option(help="Seed of the methods, may be repeated.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Or this many seeds: 0, 1, …")] = 1,
+    all_seeds: Annotated[
+        bool, typer.Option("--all-seeds", help="Or as many as the leaderboard wants of each task.")
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0, help="Seconds after which a reconstruction is ended (default: the task's)."
+        ),
+    ] = None,
     out_directory: Annotated[
         Path, typer.Option("--out", help="Work directory; finished runs in it are used again.")
     ] = Path("runs/bench"),
@@ -34,6 +44,9 @@ def run_command(
         Path | None, typer.Option("--record", help="Also keep the records in this directory.")
     ] = None,
     fresh: Annotated[bool, typer.Option(help="Run again what is already there.")] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Run nothing; say what is done and what is left.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print records, not a table.")] = False,
 ) -> None:
     """Run methods on tasks; the default is the embedded task, one seed and every method.
@@ -43,16 +56,26 @@ def run_command(
     started = time.monotonic()
     tasks = [load_task(name) for name in dict.fromkeys(task)]
     methods = [find_method(name) for name in dict.fromkeys(method or installed(tasks))]
-    chosen = list(dict.fromkeys(seed or range(seeds)))
-    with stopping.keeping(lambda: f"finished runs are kept; go on with {stopping.again()}"):
-        records = pipeline.run(tasks, methods, chosen, out_directory, fresh=fresh)
+    chosen = None if all_seeds else list(dict.fromkeys(seed or range(seeds)))
+    planned = pipeline.plan(tasks, methods, chosen, out_directory, budget)
+    matrix = Matrix.of(planned, fresh=fresh)
+    if status:
+        out.print(matrix.table())
+        out.print(matrix.line(), highlight=False, soft_wrap=True)
+        return
+    err.print(matrix.table())
+    with stopping.keeping(lambda: f"{matrix.line()}; go on with {stopping.again()}"):
+        records = pipeline.run(
+            tasks, methods, chosen, out_directory, budget_s=budget, fresh=fresh, told=matrix.note
+        )
     if record_to:
         pipeline.keep(records, record_to)
     page = out_directory / "report.html"
     report.write(page, [_with_slices(one, out_directory) for one in records])
     show(records, as_json)
     say(f"report with curves and slices: {page} ({time.monotonic() - started:.0f} s in all)")
-    if any(one.error and not one.not_installed for one in records):
+    say(matrix.line() + ("" if matrix.complete else "; go on with the same command"))
+    if any(one.failed for one in records):
         raise typer.Exit(1)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import child as child_process
 from benchmarks import cli, pipeline, record, worker
 from benchmarks.record import Record
 from benchmarks.task import Task, load_task
@@ -132,7 +133,7 @@ def test_a_child_that_dies_is_a_failure(target: Callable, arguments: tuple, mess
     child = context.Process(target=target, args=arguments)
     child.start()
     sender.close()
-    outcome = pipeline._receive(receiver, child)
+    outcome = child_process.receive(receiver, child)
     assert isinstance(outcome, pipeline.Failure)
     assert message in outcome.message
     receiver.close()
@@ -259,7 +260,7 @@ def test_a_full_disk_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert not worker._unwritable(UserError("a method's own trouble"))
 
     failure = worker.Failure(message="no space left on the disk", unwritable=True)
-    monkeypatch.setattr(pipeline, "_in_child", lambda job: failure)
+    monkeypatch.setattr(pipeline, "in_child", lambda job: failure)
     job = type("J", (), {"directory": tmp_path / "run"})
     with pytest.raises(UserError, match=r"cannot write in .*run: no space left"):
         pipeline._run(job)  # type: ignore[arg-type]
