@@ -41,7 +41,8 @@ class Matrix:
 
     def table(self) -> Table:
         """Return a row per task and a column per method: how many of the seeds are done."""
-        tasks, methods = ({key[k]: None for key in self.states} for k in (0, 1))
+        tasks = dict.fromkeys(task for task, _, _ in self.states)
+        methods = dict.fromkeys(method for _, method, _ in self.states)
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
         for name in ("seeds done", *methods):
             table.add_column(name)
