@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from benchmarks.record import CLOSED, OPEN
+from benchmarks.record import CLOSED, OPEN, OVER_BUDGET
 from xraisim.core.machine import Hardware
 from xraisim.core.settings import OneOf, Positive, Settings
 
 #: how long a method that its budget ended may take to leave what it has, seconds
 GRACE_S = 30.0
+
+
+def said(budget_s: float) -> str:
+    """Return what is said of a run that a budget ended."""
+    return f"{OVER_BUDGET} of {budget_s:g} s"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,7 @@ import signal
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks import worker
-from benchmarks.budget import GRACE_S
+from benchmarks import budget, worker
 from benchmarks.record import Record
 from benchmarks.worker import Failure, Job
 from xraisim.console import say
@@ -32,14 +31,14 @@ def in_child(job: Job) -> Record | Failure:
     finally:
         _end(child, _STOP_S)
         receiver.close()
-    return _of_what_it_left(job) if outcome is None else outcome
+    return _of_what_it_left(job, job.budget_s or 0.0) if outcome is None else outcome
 
 
 def _heard(receiver: Connection, child: Any, budget_s: float | None) -> Record | Failure | None:
     """Return what a child tells in the end, None if its budget ended it."""
     while isinstance(heard := receive(receiver, child), str):
         if heard == worker.BEGUN and not receiver.poll(budget_s):
-            _end(child, GRACE_S)
+            _end(child, budget.GRACE_S)
             return None
     return heard
 
@@ -53,13 +52,13 @@ def _end(child: Any, wait_s: float) -> None:
     child.join()
 
 
-def _of_what_it_left(job: Job) -> Record | Failure:
+def _of_what_it_left(job: Job, budget_s: float) -> Record | Failure:
     """Return what becomes of a run that its budget ended: its result is scored, if there is one."""
-    message = worker.over_budget(job)
+    message = budget.said(budget_s)
     if not is_finished(job.directory):
         return Failure(message=message)
     say(f"{message}; what it left is scored")
-    return in_child(dataclasses.replace(job, took_s=job.budget_s))
+    return in_child(dataclasses.replace(job, took_s=budget_s))
 
 
 def receive(receiver: Connection, child: Any) -> Record | Failure | str:

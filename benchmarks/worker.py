@@ -21,7 +21,7 @@ from torch import Tensor
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
-from benchmarks import record
+from benchmarks import budget, record
 from benchmarks.comparison import TrueParticle, curve_within, read_reconstruction
 from benchmarks.methods import METHODS
 from benchmarks.record import RECORD_FILE, Curve, Record
@@ -265,13 +265,10 @@ def true_particle(
     )
 
 
-def over_budget(job: Job) -> str:
-    """Return what is said of a run that its budget ended."""
-    return f"{record.OVER_BUDGET} of {job.budget_s:g} s"
-
-
 def _record(job: Job, stages: Stages, scores: Scores, run: Result | None) -> Record:
-    warnings = () if job.took_s is None else (f"{over_budget(job)}; this is what it left",)
+    warnings = run.warnings if run else ()
+    if job.took_s is not None and job.budget_s is not None:
+        warnings = (f"{budget.said(job.budget_s)}; this is what it left", *warnings)
     rate = job.dataset.count / max(stages.seconds["reconstruct"], 1e-9)
     return Record(
         **_identity(job, run.device if run else "cpu"),
@@ -280,7 +277,7 @@ def _record(job: Job, stages: Stages, scores: Scores, run: Result | None) -> Rec
         patterns_per_s=round(rate, 1),
         metrics=scores.metrics,
         curves=scores.curves,
-        warnings=(*warnings, *(run.warnings if run else ())),
+        warnings=warnings,
     )
 
 

@@ -29,6 +29,10 @@ from xraisim.scattering.structure_factor import structure_factor_grid
 
 GRID, SPACING = 27, 0.0017
 SHORT = """
+[score]
+align_fine_angstrom = 60.0
+slice_points = 21
+
 [phase.coarse]
 schedule = "20 hio, 10 er"
 support_every = 10
