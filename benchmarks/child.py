@@ -31,15 +31,16 @@ def in_child(job: Job) -> Record | Failure:
     finally:
         _end(child, _STOP_S)
         receiver.close()
-    return _of_what_it_left(job, job.budget_s or 0.0) if outcome is None else outcome
+    return _of_what_it_left(job, outcome) if isinstance(outcome, float) else outcome
 
 
-def _heard(receiver: Connection, child: Any, budget_s: float | None) -> Record | Failure | None:
-    """Return what a child tells in the end, None if its budget ended it."""
+def _heard(receiver: Connection, child: Any, budget_s: float | None) -> Record | Failure | float:
+    """Return what a child tells in the end, or the budget (s) that ended it."""
     while isinstance(heard := receive(receiver, child), str):
-        if heard == worker.BEGUN and not receiver.poll(budget_s):
+        begun = heard == worker.BEGUN
+        if begun and budget_s is not None and not receiver.poll(budget_s):
             _end(child, budget.GRACE_S)
-            return None
+            return budget_s
     return heard
 
 

@@ -64,7 +64,7 @@ def run_command(
         out.print(matrix.line(), highlight=False, soft_wrap=True)
         return
     err.print(matrix.table())
-    with stopping.keeping(lambda: f"{matrix.line()}; go on with {stopping.again()}"):
+    with stopping.keeping(lambda: f"{matrix.line()}; {_go_on()}"):
         records = pipeline.run(
             tasks, methods, chosen, out_directory, budget_s=budget, fresh=fresh, told=matrix.note
         )
@@ -74,9 +74,14 @@ def run_command(
     report.write(page, [_with_slices(one, out_directory) for one in records])
     show(records, as_json)
     say(f"report with curves and slices: {page} ({time.monotonic() - started:.0f} s in all)")
-    say(matrix.line() + ("" if matrix.complete else "; go on with the same command"))
+    say(matrix.line() + ("" if matrix.complete else f"; {_go_on()}"))
     if any(one.failed for one in records):
         raise typer.Exit(1)
+
+
+def _go_on() -> str:
+    """Return how to go on: without --fresh, which would run again what is finished."""
+    return f"go on with {stopping.again().replace(' --fresh', '')}"
 
 
 def _with_slices(one: Record, work: Path) -> report.Shown:

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from benchmarks.record import Record
 from benchmarks.task import Task, load_task
 from benchmarks.worker import Dataset
 from tests.benchmarks import slow_child
+from xraisim import stopping
 from xraisim.core import config
 from xraisim.core.errors import ConfigError
 from xraisim.core.machine import Hardware
@@ -287,10 +289,25 @@ def test_a_run_says_what_is_left_in_the_end(
     out, err = capsys.readouterr()
     assert len(json.loads(out)) == 5
     assert made == [1, 2, 3, 4]
-    said = "4 of 5 runs done; failed: quick floor seed 1; go on with the same command"
+    said = "4 of 5 runs done; failed: quick floor seed 1; go on with `xrai-bench run --method"
     assert said in " ".join(err.split())
     assert _call(monkeypatch, "--method", "floor", "--json") == 0
     assert "1 of 1 runs done" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_that_is_stopped_says_what_is_left(
+    matrix: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def run(*given: Any, told: Callable[[Record], None], **rest: Any) -> list[Record]:
+        told(record.read(matrix / "runs/bench/quick/floor-0/record.json"))
+        raise stopping.Stopped(signal.SIGINT)
+
+    monkeypatch.setattr(pipeline, "run", run)
+    asked = ("--method", "floor", "--seeds", "3", "--fresh")
+    assert _call(monkeypatch, *asked) == 130
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 of 3 runs done; left: quick floor seeds 1 and 2; go on with `xrai-bench run" in said
+    assert "--fresh" not in said.split("go on with")[1]
 
 
 def test_a_long_line_names_some_and_counts_the_rest(make_record: MakeRecord) -> None:
