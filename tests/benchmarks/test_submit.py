@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import h5py
@@ -28,10 +27,24 @@ from xraisim.files.truth import read_truth
 from xraisim.scattering.structure_factor import structure_factor_grid
 
 GRID, SPACING = 27, 0.0017
-SHORT = """
-[score]
-align_fine_angstrom = 60.0
-slice_points = 21
+TASK = """
+version = 1
+summary = "A cloud of carbon, as bright as a ribosome, at low resolution."
+
+[simulate]
+structure = "STRUCTURE"
+patterns = 60
+
+[simulate.beam]
+photons_per_pulse = 1e18
+
+[simulate.detector]
+s_min_per_angstrom = 0.004
+s_max_per_angstrom = 0.02
+
+[phase]
+starts = 2
+refined = 2
 
 [phase.coarse]
 schedule = "20 hio, 10 er"
@@ -42,6 +55,10 @@ blur_voxels = 3.0
 schedule = "10 raar, 10 er"
 support_every = 10
 blur_voxels = 2.0
+
+[score]
+align_fine_angstrom = 60.0
+slice_points = 21
 """
 Call = Callable[..., int]
 
@@ -50,15 +67,27 @@ Call = Callable[..., int]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory where the embedded task `quick` is a small one, as are its data."""
     directory = tmp_path_factory.mktemp("submit")
-    smoke = (files("benchmarks") / "tasks" / "smoke.toml").read_text()
-    small = re.sub("photons_sha256.*\n", "", smoke).replace("patterns = 800", "patterns = 60")
     (directory / "tasks").mkdir()
-    (directory / "tasks/quick.toml").write_text(small + SHORT)
+    (directory / "cloud.pdb").write_text(_cloud())
+    text = TASK.replace("STRUCTURE", str(directory / "cloud.pdb"))
+    (directory / "tasks/quick.toml").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks, "_TASKS", directory / "tasks")
         lifecycle._embedded.cache_clear()
         yield directory
     lifecycle._embedded.cache_clear()
+
+
+def _cloud() -> str:
+    """Return a lopsided cloud of 300 carbons, about 200 Å across, as a PDB file."""
+    draw = np.random.default_rng(1)
+    positions = draw.normal(size=(300, 3)) * [40.0, 24.0, 15.0]
+    positions[:60] += [0.0, 50.0, 20.0]
+    lines = [
+        f"ATOM  {n:5d}  C1  LIG A{n:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 20.00           C"
+        for n, (x, y, z) in enumerate(positions, 1)
+    ]
+    return "\n".join([*lines, "END", ""])
 
 
 @pytest.fixture
