@@ -14,6 +14,7 @@ from benchmarks.record import Record
 from benchmarks.task import load_task, task_names
 from xraisim import stopping
 from xraisim.console import err, out, say
+from xraisim.core.errors import ConfigError
 
 
 def run_command(
@@ -56,6 +57,8 @@ def run_command(
     started = time.monotonic()
     tasks = [load_task(name) for name in dict.fromkeys(task)]
     methods = [find_method(name) for name in dict.fromkeys(method or installed(tasks))]
+    if all_seeds and (seed or seeds != 1):
+        raise ConfigError("give one of --all-seeds, --seeds and --seed")
     chosen = None if all_seeds else list(dict.fromkeys(seed or range(seeds)))
     planned = pipeline.plan(tasks, methods, chosen, out_directory, budget)
     matrix = Matrix.of(planned, fresh=fresh)

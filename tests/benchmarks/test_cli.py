@@ -45,6 +45,8 @@ def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
         (["run", "--task", "missing.toml"], "missing.toml: No such file"),
         (["run", "--method", "orcale"], "unknown method 'orcale'; did you mean oracle?"),
         (["run", "--seeds", "0"], "--seeds"),
+        (["run", "--seeds", "2", "--all-seeds"], "give one of --all-seeds, --seeds and --seed"),
+        (["run", "--budget", "0"], "--budget"),
         (["table", "--records", "."], "holds no records; make some with: xrai-bench run"),
         (["report", "missing"], "missing: no such file or directory"),
         (["check", "missing"], "missing: no such file or directory"),
