@@ -19,8 +19,8 @@ from typing import Any
 
 from benchmarks import lifecycle, record, worker
 from benchmarks.child import in_child
+from benchmarks.limits import seeds_of, why_not_run
 from benchmarks.methods import METHODS, completed, say_unknown_tables
-from benchmarks.methods.limits import seeds_of, why_not_run
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.task import Task
 from benchmarks.worker import Dataset, Failure, Job

@@ -23,7 +23,7 @@ class Method:
     those of what made the result, by the name of the distribution.
 
     Limits of what the benchmark spends on its own tasks, None and empty for none: ``most_patterns``
-    of a task, ``most_seeds``, and ``tasks``, the only ones (:mod:`benchmarks.methods.limits`).
+    of a task, ``most_seeds``, and ``tasks``, the only ones (:mod:`benchmarks.limits`).
     """
 
     name: str

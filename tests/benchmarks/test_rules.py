@@ -25,8 +25,8 @@ from benchmarks import (
     worker,
 )
 from benchmarks.budget import Budget
+from benchmarks.limits import seeds_of, why_not_run
 from benchmarks.matrix import Matrix
-from benchmarks.methods.limits import seeds_of, why_not_run
 from benchmarks.record import Record
 from benchmarks.task import Task, load_task
 from benchmarks.worker import Dataset
