@@ -13,6 +13,7 @@ app = console.make_app(
         "run": "benchmarks.commands.run:run_command",
         "score": "benchmarks.commands.score:score_command",
         "tasks": "benchmarks.commands.tasks:tasks_command",
+        "verify": "benchmarks.commands.verify:verify_command",
         "data": "benchmarks.commands.data:data_command",
         "table": "benchmarks.commands.table:table_command",
         "report": "benchmarks.commands.table:report_command",

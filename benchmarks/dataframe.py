@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks import lifecycle
 from benchmarks.metrics import METRICS
 from benchmarks.record import RECORDS, Curve, Record, read_all
 
 EDGE = "_reached_edge"
 _ONLY_SCORED = {"phase", "score"}  # the stages of a result that was made elsewhere
 COSTS = ("seconds", "peak_gib", "energy_joule", "patterns_per_s")
-_RUN = ["task", "method", "origin", "seed"]
+ROW = ["task", "method", "origin", "division"]  # what one row of the leaderboard is
+_RUN = [*ROW, "seed"]
 
 
 def load(source: Path | str | None = None) -> pd.DataFrame:
@@ -26,8 +28,9 @@ def load(source: Path | str | None = None) -> pd.DataFrame:
     ``source``: a directory of records, a work directory of ``xrai-bench run`` or one file; None:
     the records that ship. Columns:
 
-    - ``task``, ``method``, ``origin`` (``run``, or ``self-reported``), ``seed`` (the method's),
-      ``data_seed`` (that of the patterns);
+    - ``task``, ``method``, ``origin`` (``run``, ``self-reported`` or ``verified``), ``division``
+      (``open`` or ``closed``), ``seed`` (the method's), ``data_seed`` (that of the patterns);
+    - ``status``: proposed, live, superseded or withdrawn, as :mod:`benchmarks.lifecycle` has it;
     - ``date`` (UTC), ``commit``, ``config_hash``, ``version`` (of x-rai);
     - ``cpu``, ``cores``, ``memory_gib``, ``gpu`` (empty where none was used);
     - ``task_version``, ``scale`` (below 1 for a part of a task, whose name is then ``quick@0.1``),
@@ -51,8 +54,8 @@ def load_curves(source: Path | str | None = None) -> pd.DataFrame:
     """Return the curves of records in long form, one row per shell.
 
     ``source`` and errors as those of :func:`load`. Columns: ``task``, ``method``, ``origin``,
-    ``seed``, ``date`` (with these, the row of :func:`load`), ``curve`` (such as ``fsc_truth``),
-    ``s`` in Å⁻¹ and ``value``. Shells without a value are left out.
+    ``division``, ``seed``, ``date`` (with these, the row of :func:`load`), ``curve`` (such as
+    ``fsc_truth``), ``s`` in Å⁻¹ and ``value``. Shells without a value are left out.
     """
     return curves(_records(source))
 
@@ -113,6 +116,8 @@ def _identity(listed: Sequence[Record]) -> dict[str, list[Any]]:
     of_data = ("task_version", "scale", "patterns", "photons_per_pattern")
     return {
         **{name: [getattr(one, name) for one in listed] for name in of_record},
+        "division": [one.division for one in listed],
+        "status": [lifecycle.standing(one)[0] for one in listed],
         "version": [one.versions.get("x-rai", "") for one in listed],
         **{name: [getattr(one.hardware, name) for one in listed] for name in of_machine},
         **{name: [getattr(one, name) for one in listed] for name in of_data},
@@ -167,6 +172,7 @@ def _long(one: Record, curve: Curve) -> pd.DataFrame:
             "task": one.task,
             "method": one.method,
             "origin": one.origin,
+            "division": one.division,
             "seed": one.seed,
             "date": one.date,
             "curve": curve.name,
@@ -207,27 +213,30 @@ def reliabilities(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def newest(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the newest row of each task, method, origin and seed, in this order.
+    """Return the newest row that counts of each task, method, origin, division and seed.
 
-    Of rows of one date it is the last.
+    They are in this order; of rows of one date it is the last. Superseded and withdrawn ones do not
+    count.
     """
-    dated = table.sort_values("date", kind="stable", na_position="first")
+    counted = table[table["status"].isin(lifecycle.COUNTED)]
+    dated = counted.sort_values("date", kind="stable", na_position="first")
     return dated.drop_duplicates(_RUN, keep="last").sort_values(_RUN)
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Return statistics over the seeds of each task and method, from the table of :func:`load`.
 
-    The newest row of each seed counts, unless it failed. One row per task, method, origin and
-    quantity (a metric, ``seconds``, ``peak_gib``, ``energy_joule`` or ``patterns_per_s``), which
-    are the index; a quantity that no seed has is left out. Columns: ``count`` (of the seeds that
-    have it), ``median``, ``min`` and ``max``, the whole range over these seeds and no confidence
-    interval; ``reached_edge``: whether the median is the value of a run whose data end there.
+    The newest row of each seed counts, unless it failed, or is superseded or withdrawn. One row per
+    task, method, origin, division and quantity (a metric, ``seconds``, ``peak_gib``,
+    ``energy_joule`` or ``patterns_per_s``), which are the index; a quantity that no seed has is
+    left out. Columns: ``count`` (of the seeds that have it), ``median``, ``min`` and ``max``, the
+    whole range over these seeds and no confidence interval; ``reached_edge``: whether the median is
+    the value of a run whose data end there.
     """
     latest = newest(table)
     finished = latest[latest["error"] == ""]
-    keys = ["task", "method", "origin", "quantity"]
-    long = finished.melt(["task", "method", "origin"], [*COSTS, *METRICS], "quantity", "value")
+    keys = [*ROW, "quantity"]
+    long = finished.melt(ROW, [*COSTS, *METRICS], "quantity", "value")
     edges = [finished.get(name + EDGE, pd.Series(False, finished.index)) for name in METRICS]
     none = pd.Series(False, finished.index)
     long["edge"] = pd.concat([*[none] * len(COSTS), *edges], ignore_index=True).eq(True)

@@ -7,9 +7,9 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from benchmarks import dataframe
+from benchmarks import dataframe, lifecycle
 from benchmarks.metrics import METRICS, Metric, fsc_truth
-from benchmarks.record import NOT_INSTALLED, RUN, Record
+from benchmarks.record import NOT_INSTALLED, NOT_RUN, PROPOSED, RUN, Record
 
 RANKED_BY = METRICS[fsc_truth.NAME]
 CEILING, FLOOR = "oracle", "floor"
@@ -19,13 +19,15 @@ CEILING, FLOOR = "oracle", "floor"
 class Entry:
     """One method on one task: the newest record of each seed, failed runs apart.
 
-    What somebody reports of a method is not mixed with runs of it: ``origin``. ``over_seeds``: the
-    rows of :func:`benchmarks.over_seeds`, by quantity.
+    What somebody reports of a method is not mixed with runs of it (``origin``), nor runs within a
+    budget with others (``division``). ``over_seeds``: the rows of :func:`benchmarks.over_seeds`, by
+    quantity.
     """
 
     task: str
     method: str
     origin: str
+    division: str
     records: tuple[Record, ...]
     failed: tuple[Record, ...]
     over_seeds: pd.DataFrame
@@ -37,19 +39,20 @@ class Entry:
 
 
 def entries(records: Iterable[Record]) -> list[Entry]:
-    """Group records by task and method: ceiling first, then methods by density, floor last."""
+    """Group records by task and method: ceiling first, then methods by density, floor last.
+
+    Superseded and withdrawn ones are left out: :func:`benchmarks.lifecycle.left_out`.
+    """
     listed = list(records)
     latest = dataframe.newest(dataframe.runs(listed))
-    statistics = dataframe.over_seeds(latest).reset_index(["task", "method", "origin"])
+    statistics = dataframe.over_seeds(latest).reset_index(dataframe.ROW)
     made = []
-    for (task, method, origin), rows in latest.groupby(["task", "method", "origin"]):
+    for row_of, rows in latest.groupby(dataframe.ROW):
         group = [listed[place] for place in rows.index]
-        mine = (statistics[["task", "method", "origin"]] == [task, method, origin]).all(axis=1)
+        mine = (statistics[dataframe.ROW] == list(row_of)).all(axis=1)
         made.append(
             Entry(
-                task=task,
-                method=method,
-                origin=origin,
+                **dict(zip(dataframe.ROW, row_of, strict=True)),
                 records=tuple(one for one in group if not one.error),
                 failed=tuple(one for one in group if one.error),
                 over_seeds=statistics[mine],
@@ -102,7 +105,7 @@ class Column:
     def narrow(self, text: str) -> str:
         """Return a cell for a terminal, the range below its median."""
         if self.brief:
-            return text.split(" (")[0].replace(", self-", ",\nself-\n")
+            return text.split(" (")[0].replace(", ", ",\n").replace("self-", "self-\n")
         return text.replace(" (", "\n(").replace(" … ", "–").replace("not resolved", "none")
 
 
@@ -158,22 +161,31 @@ def columns(found: Sequence[Entry]) -> list[Column]:
 def row(entry: Entry, shown: Sequence[Column]) -> list[str]:
     """Return the cells of an entry in the columns ``shown``."""
     if not entry.records:
-        absent = all(one.not_installed for one in entry.failed)
-        return [entry.label, NOT_INSTALLED if absent else "failed", *[""] * (len(shown) - 2)]
+        return [entry.label, _absent(entry), *[""] * (len(shown) - 2)]
     cells = [column.cell(entry) for column in shown]
-    if entry.failed:
-        cells[1] += f" ({len(entry.failed)} failed)"
+    if failed := sum(one.failed for one in entry.failed):
+        cells[1] += f" ({failed} failed)"
+    if all(lifecycle.standing(one)[0] == PROPOSED for one in entry.records):
+        cells[0] += f", {PROPOSED}"
     return cells
 
 
+def _absent(entry: Entry) -> str:
+    """Return what stands in a row without a result."""
+    if any(one.failed for one in entry.failed):
+        return "failed"
+    return NOT_RUN if any(one.not_run for one in entry.failed) else NOT_INSTALLED
+
+
 def failures(found: Sequence[Entry]) -> list[str]:
-    """Return why runs failed, one line per run."""
+    """Return why runs failed or were not made, one line per run."""
     return [
-        f"{title(entry.task)}, {entry.method}, seed {one.seed} failed: {one.error}"
+        f"{title(entry.task)}, {one.label}, {one.error}" if one.not_run
+        else f"{title(entry.task)}, {one.label}, seed {one.seed} failed: {one.error}"
         for entry in found
         for one in entry.failed
         if not one.not_installed
-    ]
+    ]  # fmt: skip
 
 
 def notes(found: Sequence[Entry]) -> list[str]:
@@ -214,14 +226,16 @@ intensities, `fsc` densities. `≤` marks a curve that never falls below the thr
 there. Pose errors are angles after the global alignment, whose own error is what the oracle shows.
 Time is everything after the simulation: reconstruction, phasing, scoring; patterns/s is the
 reconstruction alone. `× 0.1` behind a task: a tenth of its patterns, not to be compared with the
-whole. `self-reported`: a result that somebody else left was scored here; its time, memory and
-machine are as its maker states them.
+whole. `verified`: somebody else's result, scored here from the files submitted; `self-reported`:
+scored by its maker; time, memory and machine of both are as the maker states them. `closed`: within
+the budget of the task. The [rules](docs/explanation/rules.md).
 """
 
 
-def markdown(found: Sequence[Entry]) -> str:
-    """Return LEADERBOARD.md."""
-    parts, shown = [_HEAD], columns(found)
+def markdown(found: Sequence[Entry], remarks: Sequence[str] = ()) -> str:
+    """Return LEADERBOARD.md; ``remarks`` stand below its head."""
+    head = "\n\n".join([_HEAD.rstrip("\n"), *remarks])
+    parts, shown = [f"{head}\n"], columns(found)
     for task in dict.fromkeys(entry.task for entry in found):
         mine = [entry for entry in found if entry.task == task]
         names = [column.name for column in shown]

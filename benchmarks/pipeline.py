@@ -10,16 +10,17 @@ same hash is used again.
 import dataclasses
 import hashlib
 import json
-import multiprocessing
+import math
 import shutil
-import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import photons, record, worker
+from benchmarks import lifecycle, photons, record, worker
+from benchmarks.child import in_child
+from benchmarks.limits import seeds_of, why_not_run
 from benchmarks.methods import METHODS, completed, say_unknown_tables
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.task import Task
@@ -32,53 +33,119 @@ from xraisim.files.atomic import write_text
 from xraisim.files.lock import new_directory
 
 _DATASET_FILE = "dataset.json"
-_CHILD_S = 1.5  # what a child that is told to stop may take; the parent has two seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A run to be made: ``task`` with the method's settings in full, ``directory`` for its files.
+
+    ``budget_s``: as of :class:`benchmarks.worker.Job`; ``not_run``: why it is left out, if it is.
+    """
+
+    task: Task
+    method: str
+    seed: int
+    directory: Path
+    config_hash: str
+    budget_s: float | None
+    not_run: str
+
+    def job(self, data: Dataset) -> Job:
+        """Return what is given to a process."""
+        own = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        del own["not_run"]
+        return Job(**own, dataset=data)
+
+
+def plan(
+    tasks: Sequence[Task],
+    methods: Sequence[str],
+    seeds: Sequence[int] | None,
+    out: Path,
+    budget_s: float | None = None,
+) -> list[Planned]:
+    """Return the runs of every method on every task, seed after seed, in order.
+
+    ``seeds`` are the methods', None for as many as each task wants; a run that is left out is
+    listed once. ``budget_s``: of each reconstruction, infinite for any time; None: as the task has
+    it. Raises :class:`ConfigError` for settings that a method does not know.
+    """
+    whole = [{method: completed(task, method) for method in methods} for task in tasks]
+    return [one for completed_by in whole for one in _planned(completed_by, seeds, out, budget_s)]
+
+
+def _planned(
+    completed_by: Mapping[str, Task],
+    seeds: Sequence[int] | None,
+    out: Path,
+    budget_s: float | None,
+) -> Iterator[Planned]:
+    """Yield the runs on one task, which each method has with its own settings in full."""
+    reasons = {method: why_not_run(own, method) for method, own in completed_by.items()}
+    chosen = {
+        method: seeds_of(own, method, seeds)[: 1 if reasons[method] else None]
+        for method, own in completed_by.items()
+    }
+    for seed in dict.fromkeys(seed for mine in chosen.values() for seed in mine):
+        for method, own in completed_by.items():
+            if seed not in chosen[method]:
+                continue
+            limit = own.budget.seconds if budget_s is None else budget_s
+            limit = limit if limit is not None and math.isfinite(limit) else None
+            yield Planned(
+                task=own, method=method, seed=seed, not_run=reasons[method], budget_s=limit,
+                directory=run_directory(out, own.name, method, seed),
+                config_hash=_hash(_settings(own, method, limit), seed),
+            )  # fmt: skip
 
 
 def run(
     tasks: Sequence[Task],
     methods: Sequence[str],
-    seeds: Sequence[int],
+    seeds: Sequence[int] | None,
     out: Path,
     *,
+    budget_s: float | None = None,
     fresh: bool = False,
+    told: Callable[[Record], None] = lambda record: None,
 ) -> list[Record]:
     """Run every method on every task with every seed; a failed run becomes a record with an error.
 
-    ``seeds`` are the methods'; a task's patterns are the same for all. Raises :class:`ConfigError`
-    for settings that a method does not know, and ``OSError`` where the work directory cannot be
-    written.
+    What is run, with which ``seeds`` and ``budget_s``, is :func:`plan`; a task's patterns are the
+    same for all. ``told`` is called with each record. Raises as that, and ``OSError`` where the
+    work directory cannot be written.
     """
-    whole = [{method: completed(task, method) for method in methods} for task in tasks]
+    planned = plan(tasks, methods, seeds, out, budget_s)
     say_unknown_tables(tasks)
+    for task in tasks:
+        if said := lifecycle.notice(task):
+            say(said, head="notice:")
     with new_directory(out):
-        return _run_all(tasks, whole, seeds, out, fresh)
+        return _run_all(tasks, planned, out, fresh, told)
 
 
 def _run_all(
     tasks: Sequence[Task],
-    whole: Sequence[Mapping[str, Task]],
-    seeds: Sequence[int],
+    planned: Sequence[Planned],
     out: Path,
     fresh: bool,
+    told: Callable[[Record], None],
 ) -> list[Record]:
-    """Run all; ``whole``: each task by method, with the method's settings in full."""
-    total, number = len(seeds) * sum(map(len, whole)), 0
-    found = []
-    for task, completed_by in zip(tasks, whole, strict=True):
+    found: list[Record] = []
+    for task in tasks:
         data = dataset(task, out, fresh=fresh)
-        for seed in seeds:
-            for method, own in completed_by.items():
-                number += 1
-                job = Job(
-                    task=own, method=method, seed=seed, dataset=data,
-                    directory=run_directory(out, task.name, method, seed),
-                    config_hash=_hash(_settings(own, method), seed),
-                )  # fmt: skip
-                say(f" ({number} of {total})", head=f"{task.name} · {method} · seed {seed}")
-                found.append(
-                    _unusable(job) or _finished(job, fresh) or _not_installed(job) or _run(job)
-                )
+        for one in (one for one in planned if one.task.name == task.name):
+            job = one.job(data)
+            head = f"{task.name} · {job.method} · seed {job.seed}"
+            say(f" ({len(found) + 1} of {len(planned)})", head=head)
+            found.append(
+                _beyond(job, one.not_run)
+                or _unusable(job)
+                or _finished(job, fresh)
+                or _not_installed(job)
+                or _run(job)
+            )
+            told(found[-1])
     return found
 
 
@@ -87,11 +154,12 @@ def run_directory(out: Path, task: str, method: str, seed: int) -> Path:
     return out / task / f"{method}-{seed}"
 
 
-def _settings(task: Task, method: str) -> dict[str, Any]:
+def _settings(task: Task, method: str, budget_s: float | None = None) -> dict[str, Any]:
     """Return what the result of a method on a task depends on, besides the seed."""
     whole = config.to_mapping(task)
     read = ("simulate", "phase", "score", METHODS[method].section)
     settings = {key: whole[key] for key in read if key} | {"method": method}
+    settings |= {} if budget_s is None else {"budget_s": budget_s}
     versions = METHODS[method].versions()
     return settings | ({"versions": versions} if versions else {})
 
@@ -153,19 +221,35 @@ def _made(task: Task, directory: Path, fresh: bool) -> Dataset:
 
 def _finished(job: Job, fresh: bool) -> Record | None:
     """Return the record of an earlier run with the same configuration, if it finished."""
-    path = job.directory / RECORD_FILE
-    if fresh or not path.exists():
+    known = None if fresh else earlier(job)
+    if known is None or known.photons_sha256 not in ("", job.dataset.photons_sha256):
+        return None
+    if known.error and not known.error.startswith(record.OVER_BUDGET):
+        return None
+    say(f"used again from {job.directory}, made {known.date} (--fresh runs it anew)")
+    return known
+
+
+def earlier(asked: Planned | Job) -> Record | None:
+    """Return the record of an earlier run with the same configuration, one that failed too."""
+    path = asked.directory / RECORD_FILE
+    if not path.exists():
         return None
     try:
         known = record.read(path)
     except FormatError:  # of another version: as good as none
         return None
     told = known.config_hash, known.data_seed, known.task_version
-    same = told == (job.config_hash, job.task.simulate.seed, job.task.version)
-    if known.error or not same or known.photons_sha256 not in ("", job.dataset.photons_sha256):
+    same = told == (asked.config_hash, asked.task.simulate.seed, asked.task.version)
+    return known if same else None
+
+
+def _beyond(job: Job, reason: str) -> Record | None:
+    """Return the record of a run that is left out; it is not kept."""
+    if not reason:
         return None
-    say(f"used again from {job.directory}, made {known.date} (--fresh runs it anew)")
-    return known
+    say(reason)
+    return worker.failed_record(job, reason, 0.0)
 
 
 def _unusable(job: Job) -> Record | None:
@@ -191,7 +275,7 @@ def _run(job: Job) -> Record:
     shutil.rmtree(job.directory, ignore_errors=True)
     job.directory.mkdir(parents=True)
     started = time.monotonic()
-    outcome = _in_child(job)
+    outcome = in_child(job)
     if isinstance(outcome, Failure):
         if outcome.unwritable:
             raise UserError(f"cannot write in {job.directory}: {outcome.message}")
@@ -201,45 +285,16 @@ def _run(job: Job) -> Record:
     return outcome
 
 
-def _in_child(job: Job) -> Record | Failure:
-    """Return what a spawned child makes of the job; a child that dies is a failure too."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=worker.child_main, args=(job, sender))
-    child.start()
-    sender.close()  # so that the child's death closes the pipe
-    try:
-        return _receive(receiver, child)
-    finally:
-        if child.is_alive():
-            child.terminate()
-            child.join(_CHILD_S)
-        if child.is_alive():
-            child.kill()
-        child.join()
-        receiver.close()
-
-
-def _receive(receiver: Connection, child: Any) -> Record | Failure:
-    try:
-        return receiver.recv()
-    except EOFError:
-        child.join()
-    code = child.exitcode
-    if code == -signal.SIGKILL:
-        return Failure(message="killed by the system, most likely for lack of memory")
-    how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    return Failure(message=f"its process ended with {how}")
-
-
 def keep(records: Iterable[Record], directory: Path) -> None:
     """Copy records into a directory of records, one file per task, method and seed.
 
-    A method that is not on this machine leaves none, so that a record of another stays.
+    A method that is not on this machine leaves none, so that a record of another stays; and one
+    that is not run here leaves one only where there is none.
     """
     for one in records:
-        if not one.not_installed:
-            record.write(directory / record.file_name(one), one)
+        path = directory / record.file_name(one)
+        if not one.not_installed and not (one.not_run and path.exists()):
+            record.write(path, one)
 
 
 def summary(records: Iterable[Record]) -> list[dict[str, Any]]:

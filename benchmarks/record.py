@@ -23,9 +23,14 @@ from xraisim.files.atomic import write_text
 SCHEMA = 3
 RECORDS = Path(str(files("benchmarks"))) / "records"  # those that ship
 RECORD_FILE = "record.json"  # in the directory of a run
-RUN, SELF_REPORTED = "run", "self-reported"  # where a record comes from
+RUN, SELF_REPORTED, VERIFIED = "run", "self-reported", "verified"  # where a record comes from
 SECONDS, PATTERNS = "seconds", "patterns"  # what a trajectory is against
+OPEN, CLOSED = "open", "closed"  # divisions: anything goes, or within the budget of the task
+PROPOSED, LIVE, SUPERSEDED, WITHDRAWN = "proposed", "live", "superseded", "withdrawn"
+STATUSES = (PROPOSED, LIVE, SUPERSEDED, WITHDRAWN)  # the life of a task, and of a row
 NOT_INSTALLED = "not installed"  # begins the error of a method that is not on the machine
+NOT_RUN = "not run"  # begins the error of a method whose limit the task exceeds
+OVER_BUDGET = "ended by the budget"  # begins the error of a run that its budget ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +122,15 @@ class Record:
     ``reliability``: of the errors that it states of its poses. ``warnings``: what the run said
     against itself.
 
-    ``origin``: ``run``, or ``self-reported`` where a result was scored that somebody else left;
-    then time, memory and hardware are as its maker states them, and ``notes`` what its maker says.
+    ``origin``: ``run`` here; ``self-reported`` where somebody scored a result on a machine of
+    their own; ``verified`` where a result was scored by whom it was submitted to. In both time,
+    memory and hardware are as the maker states them, ``notes`` is what the maker says,
+    ``submission`` the description (:mod:`benchmarks.description`), and ``artefacts_sha256`` the
+    hash of every file that was scored. ``commitment``: of blind data, to their truth.
+
+    ``division``: ``closed`` for a run within the budget of the task, else ``open``; ``budget_s``:
+    what it could have taken, None for any time. ``status``: as stated, with ``status_reason``; what
+    counts is :func:`benchmarks.lifecycle.standing`.
     """
 
     schema: int = SCHEMA
@@ -149,18 +161,36 @@ class Record:
     trajectories: tuple[Trajectory, ...] = ()
     reliability: Reliability | None = None
     warnings: tuple[str, ...] = ()
-    origin: Annotated[str, OneOf(RUN, SELF_REPORTED)] = RUN
+    origin: Annotated[str, OneOf(RUN, SELF_REPORTED, VERIFIED)] = RUN
     notes: str = ""
+    submission: dict[str, Any] = field(default_factory=dict)
+    artefacts_sha256: dict[str, str] = field(default_factory=dict)
+    commitment: str = ""
+    division: Annotated[str, OneOf(OPEN, CLOSED)] = OPEN
+    budget_s: float | None = None
+    status: Annotated[str, OneOf(*STATUSES)] = LIVE
+    status_reason: str = ""
 
     @property
     def label(self) -> str:
         """The method as tables and figures name it."""
-        return self.method if self.origin == RUN else f"{self.method}, {self.origin}"
+        marks = [self.origin] * (self.origin != RUN) + [self.division] * (self.division != OPEN)
+        return ", ".join([self.method, *marks])
 
     @property
     def not_installed(self) -> bool:
         """Whether the method was not on the machine: not run, which is no failure."""
         return self.error.startswith(NOT_INSTALLED)
+
+    @property
+    def not_run(self) -> bool:
+        """Whether the task exceeds what the method is run on: not run, which is no failure."""
+        return self.error.startswith(NOT_RUN)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the method was run and left no result."""
+        return bool(self.error) and not (self.not_installed or self.not_run)
 
     @property
     def total_seconds(self) -> float:
@@ -258,8 +288,13 @@ def record_paths(directory: Path) -> list[Path]:
 
 def file_name(record: Record) -> str:
     """Return the name under which a record is kept among others."""
-    mark = "" if record.origin == RUN else f"-{record.origin}"
+    mark = marks(record.origin, record.division)
     return f"{record.task}-{record.method}-{record.seed}{mark}.json"
+
+
+def marks(origin: str, division: str = OPEN) -> str:
+    """Return what the names of files and directories end in, empty for a run in the open."""
+    return f"-{origin}" * (origin != RUN) + f"-{division}" * (division != OPEN)
 
 
 def checkout_commit() -> str:

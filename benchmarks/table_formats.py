@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import dataframe, leaderboard, pipeline
+from benchmarks import dataframe, leaderboard, lifecycle, pipeline
 from benchmarks.record import Record
 from xraisim.core.errors import UserError, did_you_mean
 from xraisim.core.json_text import to_json
@@ -24,7 +24,9 @@ _SYMBOLS = {
 
 
 def _markdown(records: Sequence[Record]) -> bytes:
-    return leaderboard.markdown(leaderboard.entries(records)).encode()
+    """Return the leaderboard as a page."""
+    remarks = lifecycle.left_out(records)
+    return leaderboard.markdown(leaderboard.entries(records), remarks).encode()
 
 
 def _latex(records: Sequence[Record]) -> bytes:

@@ -10,13 +10,15 @@ from typing import Annotated, Any
 from baselines.emc import EmcConfig
 from baselines.external.dragonfly import DragonflyConfig
 from baselines.phasing.config import PhasingConfig
+from benchmarks.budget import Budget
 from benchmarks.comparison import ScoreConfig
 from benchmarks.merge import MergeConfig
+from benchmarks.record import LIVE, STATUSES, SUPERSEDED
 from benchmarks.truth import check_name
 from xrai.config import TrainConfig
 from xraisim.core import config
 from xraisim.core.errors import ConfigError, did_you_mean
-from xraisim.core.settings import Count, NotNegative, Range, Settings, require
+from xraisim.core.settings import Count, NotNegative, OneOf, Range, Settings, require
 from xraisim.simulation import config as simulation
 from xraisim.simulation.config import SimulationConfig
 
@@ -31,6 +33,9 @@ _OWN = frozenset(
         "photons_per_pattern",
         "photons_beyond",
         "xrai_minutes",
+        "status",
+        "status_reason",
+        "superseded_by",
     }
 )
 
@@ -48,6 +53,10 @@ class Task(Settings):
     ``merge`` holds the settings of the oracle and the floor, ``methods`` those of plug-ins by their
     names, which each of them checks (:mod:`benchmarks.methods.plugin`). What ``phase`` leaves
     unset, diameter and measured range, comes with the intensity or the patterns.
+
+    ``seeds``: how many of a method the leaderboard wants; ``budget``: of the closed division.
+    ``status``: proposed, live, superseded (``superseded_by`` another task) or withdrawn, with
+    ``status_reason``. These are about rows, not about data, and no part of the version.
     """
 
     name: str
@@ -66,9 +75,14 @@ class Task(Settings):
     photons_beyond: NotNegative = 0.0
     xrai_minutes: NotNegative = 0.0
     scale: Annotated[float, Range(above=0, most=1)] = 1.0
+    seeds: Count = 1
+    budget: Budget = field(default_factory=Budget)
+    status: Annotated[str, OneOf(*STATUSES)] = LIVE
+    status_reason: str = ""
+    superseded_by: str = ""
 
     def check(self) -> None:
-        """Refuse what is no hash, a name without its scale, and a species that is not there."""
+        """Refuse what contradicts itself: hash, name and scale, scored species, successor."""
         check_name(self.simulate.sample, self.score.species)
         stated = self.photons_sha256
         right = not stated or re.fullmatch("[0-9a-f]{64}", stated) is not None
@@ -76,6 +90,9 @@ class Task(Settings):
         told = "" if self.scale == 1 else f"{self.scale:g}"
         expected = f"a name with @{told} at its end" if told else "no @, which marks a scaled task"
         require(self.name.partition("@")[2] == told, "name", self.name, expected)
+        replaced, by = self.status == SUPERSEDED, self.superseded_by
+        expected = "the name of a task with status superseded, else nothing"
+        require(replaced == bool(by), "superseded_by", repr(by), expected)
 
     def scaled(self, fraction: float) -> "Task":
         """Return the task with a fraction of its patterns, called ``name@fraction``.

@@ -5,10 +5,11 @@ import errno
 import signal
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from baselines.phasing.config import PhasingConfig
 from baselines.phasing.output import write_result
 from baselines.phasing.run import phase
-from benchmarks import photons, record
+from benchmarks import budget, photons, record
 from benchmarks.comparison import TrueParticle, curve_within, read_reconstruction
 from benchmarks.methods import METHODS
 from benchmarks.record import RECORD_FILE, Curve, Record
@@ -36,6 +37,8 @@ from xraisim.simulation import make
 
 #: conditions outside the program that no further run could get around
 UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+
+BEGUN, MADE = "begun", "made"  # what a child tells of its reconstruction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,11 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One method on one task with one seed, the method's."""
+    """One method on one task with one seed, the method's.
+
+    ``budget_s``: what the reconstruction may take, None for any time; ``took_s``: what it took, of
+    one that left its result when its budget ended it and has only to be scored.
+    """
 
     task: Task
     method: str
@@ -74,6 +81,8 @@ class Job:
     dataset: Dataset
     directory: Path
     config_hash: str
+    budget_s: float | None = None
+    took_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +134,12 @@ def child_main(job: Job, sender: Connection) -> None:
     killed meanwhile is not lost.
     """
     outcome: Record | Failure
+    tell = partial(_send, sender)
     # The parent passes on that it was told to stop; a terminal tells both by Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with stopping.listening():
-            outcome = execute(job)
+            outcome = execute(job, tell)
         record.write(job.directory / RECORD_FILE, outcome)
     except UserError as error:
         outcome = Failure(message=str(error), unwritable=_unwritable(error))
@@ -141,8 +151,12 @@ def child_main(job: Job, sender: Connection) -> None:
         signal.signal(stop.number, signal.SIG_DFL)
         signal.raise_signal(stop.number)
         return
+    tell(outcome)
+
+
+def _send(sender: Connection, what: Record | Failure | str) -> None:
     with suppress(BrokenPipeError):
-        sender.send(outcome)
+        sender.send(what)
 
 
 def _unwritable(error: BaseException) -> bool:
@@ -155,11 +169,19 @@ def _unwritable(error: BaseException) -> bool:
     return False
 
 
-def execute(job: Job) -> Record:
-    """Reconstruct, phase and score; only the scoring (and the oracle) opens the truth."""
+def execute(job: Job, tell: Callable[[str], None] = lambda what: None) -> Record:
+    """Reconstruct, phase and score; only the scoring (and the oracle) opens the truth.
+
+    ``tell`` is called with :data:`BEGUN` and :data:`MADE` when the reconstruction begins and ends.
+    """
     stages, task = Stages(), job.task
-    with stages.stage("reconstruct"):
-        METHODS[job.method].reconstruct(task, job.dataset.patterns, job.directory, job.seed)
+    if job.took_s is None:
+        tell(BEGUN)
+        with stages.stage("reconstruct"):
+            METHODS[job.method].reconstruct(task, job.dataset.patterns, job.directory, job.seed)
+    else:
+        stages.seconds["reconstruct"] = job.took_s
+    tell(MADE)
     measured = _measured(job.dataset.patterns)
     s_range = measured["s_min_per_angstrom"], measured["s_max_per_angstrom"]
     path = intensity_path(job.directory)
@@ -209,6 +231,9 @@ def truth_of(task: Task, patterns: Path, s_range: tuple[float, float]) -> TruePa
 
 
 def _record(job: Job, stages: Stages, scores: Scores, run: Result | None) -> Record:
+    warnings = run.warnings if run else ()
+    if job.took_s is not None and job.budget_s is not None:
+        warnings = (f"{budget.said(job.budget_s)}; this is what it left", *warnings)
     rate = job.dataset.count / max(stages.seconds["reconstruct"], 1e-9)
     return Record(
         **_identity(job, run.device if run else "cpu"),
@@ -220,7 +245,7 @@ def _record(job: Job, stages: Stages, scores: Scores, run: Result | None) -> Rec
         curves=scores.curves,
         trajectories=scores.trajectories,
         reliability=scores.reliability,
-        warnings=run.warnings if run else (),
+        warnings=warnings,
     )
 
 
@@ -230,6 +255,7 @@ def failed_record(job: Job, reason: str, seconds: float) -> Record:
 
 
 def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
+    hardware = machine.hardware(device)
     return {
         "task": job.task.name,
         "task_version": job.task.version,
@@ -243,7 +269,9 @@ def _identity(job: Job, device: str = "cpu") -> dict[str, Any]:
         "config": config.to_mapping(job.task),
         "versions": machine.versions() | METHODS[job.method].versions(),
         "commit": record.checkout_commit(),
-        "hardware": machine.hardware(device),
+        "hardware": hardware,
+        "division": job.task.budget.division(job.budget_s, hardware),
+        "budget_s": job.budget_s,
         "patterns": job.dataset.count,
         "photons_per_pattern": job.dataset.photons_per_pattern,
         "photons_beyond": job.dataset.photons_beyond,

@@ -11,6 +11,7 @@ from jaxtyping import TypeCheckError
 
 from baselines.emc import EmcConfig, Level
 from baselines.phasing.config import PhasingConfig, StageConfig
+from benchmarks.description import Description, Machine
 from benchmarks.studies.virus_twin.settings import ExperimentSettings
 from benchmarks.task import Task
 from xrai.config import SearchConfig, StartConfig, TrainConfig
@@ -33,6 +34,12 @@ _NEEDED: dict[type, dict[str, Any]] = {  # what has no default
     },
     Species: {"structure": "4v5d"},
     Task: {"name": "a", "summary": "b", "simulate": SimulationConfig()},
+    Description: {
+        "method": "a", "version": "1", "authors": ("A",), "contact": "b@c.d", "license": "e",
+        "code": "https://f.g", "task": "quick", "task_version": 1, "seconds": 1.0,
+        "hardware": Machine(cpu="h", cores=1, memory_gib=1.0),
+    },
+    Machine: {"cpu": "a", "cores": 1, "memory_gib": 1.0},
     Body: {"shape": "sphere", "size_angstrom": 500.0, "material": "gold"},
     StageConfig: {"schedule": "2 er", "support_every": 1, "blur_voxels": 1.0},
     ExperimentSettings: {

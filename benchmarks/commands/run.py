@@ -9,11 +9,13 @@ import typer
 from benchmarks import pipeline, report
 from benchmarks.commands.options import Scale
 from benchmarks.commands.table import show
+from benchmarks.matrix import Matrix
 from benchmarks.methods import METHODS, find_method, installed
 from benchmarks.record import Record
 from benchmarks.task import load_task, suites, task_names
 from xraisim import stopping
-from xraisim.console import say
+from xraisim.console import err, out, say
+from xraisim.core.errors import ConfigError
 
 
 def run_command(
@@ -33,6 +35,15 @@ def run_command(
         list[int] | None, typer.Option(help="Seed of the methods, may be repeated.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Or this many seeds: 0, 1, …")] = 1,
+    all_seeds: Annotated[
+        bool, typer.Option("--all-seeds", help="Or as many as the leaderboard wants of each task.")
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0, help="Seconds after which a reconstruction is ended (default: the task's)."
+        ),
+    ] = None,
     out_directory: Annotated[
         Path, typer.Option("--out", help="Work directory; finished runs in it are used again.")
     ] = Path("runs/bench"),
@@ -40,6 +51,9 @@ def run_command(
         Path | None, typer.Option("--record", help="Also keep the records in this directory.")
     ] = None,
     fresh: Annotated[bool, typer.Option(help="Run again what is already there.")] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Run nothing; say what is done and what is left.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print records, not a table.")] = False,
 ) -> None:
     """Run methods on tasks; the default is the embedded task, one seed and every method.
@@ -49,16 +63,28 @@ def run_command(
     started = time.monotonic()
     tasks = [load_task(name).scaled(scale) for name in _names(task or [], suite or [])]
     methods = [find_method(name) for name in dict.fromkeys(method or installed(tasks))]
-    chosen = list(dict.fromkeys(seed or range(seeds)))
-    with stopping.keeping(lambda: f"finished runs are kept; go on with {stopping.again()}"):
-        records = pipeline.run(tasks, methods, chosen, out_directory, fresh=fresh)
+    if all_seeds and (seed or seeds != 1):
+        raise ConfigError("give one of --all-seeds, --seeds and --seed")
+    chosen = None if all_seeds else list(dict.fromkeys(seed or range(seeds)))
+    planned = pipeline.plan(tasks, methods, chosen, out_directory, budget)
+    matrix = Matrix.of(planned, fresh=fresh)
+    if status:
+        out.print(matrix.table())
+        out.print(matrix.line(), highlight=False, soft_wrap=True)
+        return
+    err.print(matrix.table())
+    with stopping.keeping(lambda: f"{matrix.line()}; {_go_on()}"):
+        records = pipeline.run(
+            tasks, methods, chosen, out_directory, budget_s=budget, fresh=fresh, told=matrix.note
+        )
     if record_to:
         pipeline.keep(records, record_to)
     page = out_directory / "report.html"
     report.write(page, [_with_views(one, out_directory) for one in records])
     show(records, as_json)
     say(f"report with curves and slices: {page} ({time.monotonic() - started:.0f} s in all)")
-    if any(one.error and not one.not_installed for one in records):
+    say(matrix.line() + ("" if matrix.complete else f"; {_go_on()}"))
+    if any(one.failed for one in records):
         raise typer.Exit(1)
 
 
@@ -66,6 +92,11 @@ def _names(tasks: list[str], suite: list[str]) -> list[str]:
     """Return the names of what is asked for, or else of the task that runs by default."""
     named = [*tasks, *(name for one in suite for name in task_names(one))]
     return list(dict.fromkeys(named)) or ["quick"]
+
+
+def _go_on() -> str:
+    """Return how to go on: without --fresh, which would run again what is finished."""
+    return f"go on with {stopping.again().replace(' --fresh', '')}"
 
 
 def _with_views(one: Record, work: Path) -> report.Shown:

@@ -15,8 +15,12 @@ from xraisim.console import say
 def score_command(
     result: Annotated[Path, typer.Argument(help="Directory of a result, or a volume (.h5, .mrc).")],
     task: Annotated[
-        str, typer.Option(help="Task: a name that xrai-bench tasks lists, or a TOML file.")
-    ],
+        str | None,
+        typer.Option(
+            help="Task: a name that xrai-bench tasks lists, or a TOML file; default: as "
+            "submission.toml."
+        ),
+    ] = None,
     truth: Annotated[
         Path | None, typer.Option(help="Truth file of the patterns, if not the task's own.")
     ] = None,
@@ -35,10 +39,12 @@ def score_command(
 ) -> None:
     """Score a result against the truth of a task, and mark the record as self-reported.
 
-    Without poses, or for a volume alone, what needs them is left out.
+    A submission.toml in the directory is checked, and its words are in the record. Without poses,
+    or for a volume alone, what needs them is left out.
     """
+    known = load_task(task) if task else None
     made = score_result(
-        result, load_task(task), work, truth=truth, method=method, notes=notes, spacing=spacing
+        result, known, work, truth=truth, method=method, notes=notes, spacing=spacing
     )
     if record_to:
         pipeline.keep([made], record_to)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import leaderboard, pipeline, record, report, table_formats
+from benchmarks import leaderboard, lifecycle, pipeline, record, report, table_formats
 from benchmarks.record import RECORDS, Record
 from xraisim.console import Force, out, say
 from xraisim.core.errors import ConfigError
 from xraisim.core.json_text import to_json
-from xraisim.files.atomic import write_bytes, write_text
+from xraisim.files.atomic import write_bytes
 from xraisim.files.outputs import claim, claim_picture
 
 
@@ -44,7 +44,7 @@ def table_command(
     name = table_formats.choose(form, out_file) if asked else ""
     found = record.read_all(records)
     if write:
-        write_text(write, leaderboard.markdown(leaderboard.entries(found)))
+        write_bytes(write, table_formats.FORMATS["markdown"](found))
         say(f"wrote {write}")
     elif not asked:
         show(found, as_json)
@@ -66,6 +66,8 @@ def show(records: Sequence[Record], as_json: bool) -> None:
         out.print(one)
     for failure in leaderboard.failures(found):
         out.print(failure, style="red", highlight=False)
+    for line in lifecycle.left_out(records):
+        out.print(line, highlight=False)
 
 
 def report_command(

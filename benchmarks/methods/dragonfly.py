@@ -21,4 +21,13 @@ def missing(task: Task) -> str:
     return dragonfly.why_not_installed(task.dragonfly.programs)
 
 
-register(Method(name="dragonfly", section="dragonfly", reconstruct=reconstruct, missing=missing))
+register(
+    Method(
+        name="dragonfly",
+        section="dragonfly",
+        reconstruct=reconstruct,
+        missing=missing,
+        most_seeds=1,
+        tasks=("quick", "smoke"),
+    )
+)

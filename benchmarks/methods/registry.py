@@ -21,6 +21,9 @@ class Method:
     Of a plug-in (:mod:`benchmarks.methods.plugin`): ``completed`` returns the task with the
     method's settings checked and in full, ``broken`` why it cannot be used at all, ``versions``
     those of what made the result, by the name of the distribution.
+
+    Limits of what the benchmark spends on its own tasks, None and empty for none: ``most_patterns``
+    of a task, ``most_seeds``, and ``tasks``, the only ones (:mod:`benchmarks.limits`).
     """
 
     name: str
@@ -31,6 +34,9 @@ class Method:
     completed: Callable[[Task], Task] = lambda task: task
     broken: Callable[[], str] = lambda: ""
     versions: Callable[[], dict[str, str]] = lambda: {}
+    most_patterns: int | None = None
+    most_seeds: int | None = None
+    tasks: tuple[str, ...] = ()
 
 
 METHODS: dict[str, Method] = {}

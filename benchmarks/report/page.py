@@ -10,7 +10,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from benchmarks import leaderboard
+from benchmarks import leaderboard, lifecycle
 from benchmarks.leaderboard import Entry
 from benchmarks.metrics import Metric
 from benchmarks.record import Record
@@ -95,7 +95,7 @@ def _task(shown: Sequence[Shown], look: Mapping[str, Look], room: int) -> dict[s
         "methods": [entry.label for entry in found],
         "metrics": [_metric(metric, found) for metric in leaderboard.metrics_in(found)],
         "failures": leaderboard.failures(found),
-        "notes": leaderboard.notes(found),
+        "notes": [*leaderboard.notes(found), *lifecycle.left_out(one.record for one in shown)],
         "plots": [*curves.plots(finished, look), *effort.plots(found, look)],
         "columns": columns if len(columns) <= room else [],
         "left_out": len(columns) > room,

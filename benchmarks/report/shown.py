@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import leaderboard, record
+from benchmarks import leaderboard, lifecycle, record
 from benchmarks.cubes import CUBES_FILE, Cubes
 from benchmarks.record import RECORD_FILE, Record
 from benchmarks.slices import SLICES_FILE, Slices
@@ -49,7 +49,7 @@ def ordered(shown: Sequence[Shown]) -> list[Shown]:
         (entry.task, entry.label): number
         for number, entry in enumerate(leaderboard.entries(one.record for one in shown))
     }
-    finished = [one for one in shown if not one.record.error]
+    finished = [one for one in shown if not one.record.error and lifecycle.counts(one.record)]
     return sorted(finished, key=lambda s: (rank[s.record.task, s.record.label], s.record.seed))
 
 

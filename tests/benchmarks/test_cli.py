@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import child as child_process
 from benchmarks import cli, photons, pipeline, record, worker
 from benchmarks.photons import PhotonCount
 from benchmarks.record import Record
@@ -48,6 +49,8 @@ def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
         (["run", "--task", "missing.toml"], "missing.toml: No such file"),
         (["run", "--method", "orcale"], "unknown method 'orcale'; did you mean oracle?"),
         (["run", "--seeds", "0"], "--seeds"),
+        (["run", "--seeds", "2", "--all-seeds"], "give one of --all-seeds, --seeds and --seed"),
+        (["run", "--budget", "0"], "--budget"),
         (["table", "--records", "."], "holds no records; make some with: xrai-bench run"),
         (["report", "missing"], "missing: no such file or directory"),
         (["check", "missing"], "missing: no such file or directory"),
@@ -136,7 +139,7 @@ def test_a_child_that_dies_is_a_failure(target: Callable, arguments: tuple, mess
     child = context.Process(target=target, args=arguments)
     child.start()
     sender.close()
-    outcome = pipeline._receive(receiver, child)
+    outcome = child_process.receive(receiver, child)
     assert isinstance(outcome, pipeline.Failure)
     assert message in outcome.message
     receiver.close()
@@ -264,7 +267,7 @@ def test_a_full_disk_ends_the_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert not worker._unwritable(UserError("a method's own trouble"))
 
     failure = worker.Failure(message="no space left on the disk", unwritable=True)
-    monkeypatch.setattr(pipeline, "_in_child", lambda job: failure)
+    monkeypatch.setattr(pipeline, "in_child", lambda job: failure)
     job = type("J", (), {"directory": tmp_path / "run"})
     with pytest.raises(UserError, match=r"cannot write in .*run: no space left"):
         pipeline._run(job)  # type: ignore[arg-type]

@@ -62,11 +62,11 @@ def test_a_failed_run_has_a_row_without_figures(make_record: MakeRecord) -> None
 def test_curves_in_long_form(make_record: MakeRecord) -> None:
     short = Curve(name="fsc_truth", s_per_angstrom=(0.01, 0.02), value=(1.0, 0.25))
     table = curves([make_record(seed=1, curves=(short,)), make_record(method="emc", curves=())])
-    columns = ["task", "method", "origin", "seed", "date", "curve", "s", "value"]
+    columns = ["task", "method", "origin", "division", "seed", "date", "curve", "s", "value"]
     assert table.columns.tolist() == columns
     assert table.drop(columns="date").to_numpy().tolist() == [
-        ["quick", "xrai", "run", 1, "fsc_truth", 0.01, 1.0],
-        ["quick", "xrai", "run", 1, "fsc_truth", 0.02, 0.25],
+        ["quick", "xrai", "run", "open", 1, "fsc_truth", 0.01, 1.0],
+        ["quick", "xrai", "run", "open", 1, "fsc_truth", 0.02, 0.25],
     ]
     assert curves([]).columns.tolist() == columns
 
@@ -80,7 +80,7 @@ def test_the_newest_row_of_a_seed_counts(make_record: MakeRecord) -> None:
 def test_statistics_over_seeds(make_record: MakeRecord) -> None:
     made = [make_record(seed=n, fsc=value) for n, value in enumerate([24.0, None, 26.0, 30.0])]
     failed = make_record(seed=4, fsc=1.0, error="stuck")
-    found = benchmarks.over_seeds(runs([*made, failed])).loc["quick", "xrai", "run"]
+    found = benchmarks.over_seeds(runs([*made, failed])).loc["quick", "xrai", "run", "open"]
     assert found.loc["fsc_truth_0.5"].tolist() == [4, 28.0, 24.0, math.inf, False]
     assert found.loc["seconds", "median"] == 125.0
     assert "icc_half_0.143" not in found.index
@@ -96,8 +96,8 @@ def test_a_median_at_the_edge_of_the_data(make_record: MakeRecord) -> None:
 
     for edges, expected in [((True, False, False), False), ((False, True, False), True)]:
         made = [at(n, 16.0 + n, edge) for n, edge in enumerate(edges)]
-        found = benchmarks.over_seeds(runs(made))
-        assert found.loc[("quick", "xrai", "run", "icc_truth_0.5"), "reached_edge"] == expected
+        found = benchmarks.over_seeds(runs(made)).loc["quick", "xrai", "run", "open"]
+        assert found.loc["icc_truth_0.5", "reached_edge"] == expected
 
 
 def test_what_somebody_reports_is_not_mixed_with_runs(make_record: MakeRecord) -> None:
@@ -105,15 +105,15 @@ def test_what_somebody_reports_is_not_mixed_with_runs(make_record: MakeRecord) -
     table = runs([make_record(), told])
     assert len(newest(table)) == 2
     found = benchmarks.over_seeds(table).loc["quick", "xrai"]
-    assert found.loc[("run", "fsc_truth_0.5"), "median"] == 25.0
-    assert found.loc[("self-reported", "fsc_truth_0.5"), "median"] == 9.0
-    assert ("self-reported", "seconds") not in found.index
+    assert found.loc[("run", "open", "fsc_truth_0.5"), "median"] == 25.0
+    assert found.loc[("self-reported", "open", "fsc_truth_0.5"), "median"] == 9.0
+    assert ("self-reported", "open", "seconds") not in found.index
 
 
 def test_tables_of_two_places_go_together(make_record: MakeRecord) -> None:
     edge = {"pose_error_median_deg": Value(value=1.0, reached_edge=True)}
     both = pd.concat([runs([make_record()]), runs([make_record(seed=1, metrics=edge)])])
-    found = benchmarks.over_seeds(both).loc["quick", "xrai", "run"]
+    found = benchmarks.over_seeds(both).loc["quick", "xrai", "run", "open"]
     assert found.loc["pose_error_median_deg", ["count", "median"]].tolist() == [2, 1.1]
     assert not found.loc["pose_error_median_deg", "reached_edge"]
 
@@ -133,7 +133,7 @@ def test_the_committed_records(repository: Path) -> None:
             if (one.task, one.method) == ("quick", "floor") and metric.name in one.metrics
         ]
         if values:
-            row = over_seeds.loc["quick", "floor", "run", metric.name]
+            row = over_seeds.loc["quick", "floor", "run", "open", metric.name]
             expected = [len(values), statistics.median(values), min(values), max(values)]
             assert row[["count", "median", "min", "max"]].tolist() == expected
 
@@ -143,7 +143,7 @@ def test_the_committed_curves_belong_to_rows() -> None:
     assert {"fsc_truth", "icc_truth", "prtf"} <= set(shells.curve)
     assert (shells.s > 0).all()
     assert shells.value.notna().all()
-    keys = ["task", "method", "origin", "seed", "date"]
+    keys = ["task", "method", "origin", "division", "seed", "date"]
     joined = shells.merge(benchmarks.load()[[*keys, "error"]], on=keys, validate="many_to_one")
     assert len(joined) == len(shells)
 

@@ -37,7 +37,10 @@ def test_energy_is_a_column_where_any_row_has_it(make_record: MakeRecord) -> Non
     assert table.energy_joule.tolist()[0] == 4500.0
     assert table.energy_joule.isna().tolist() == [False, True]
     assert table.energy_joule_phase.tolist()[0] == 500.0
-    assert benchmarks.over_seeds(table).loc[("quick", "xrai", "run", "energy_joule"), "count"] == 1
+    assert (
+        benchmarks.over_seeds(table).loc[("quick", "xrai", "run", "open", "energy_joule"), "count"]
+        == 1
+    )
     found = leaderboard.entries([told, untold])
     columns = leaderboard.columns(found)
     assert columns[-1].name == "energy (J)"

@@ -89,7 +89,7 @@ def test_they_go_through_a_record_into_a_table(make_record: MakeRecord, tmp_path
     assert record.read(tmp_path / "one.json") == made
     table = trajectories([make_record(), record.read(tmp_path / "one.json")])
     assert table.columns.tolist() == [
-        "task", "method", "origin", "seed", "date",
+        "task", "method", "origin", "division", "seed", "date",
         "trajectory", "unit", "against", "x", "value", "reached_edge",
     ]  # fmt: skip
     assert (table.seed == 3).all()

@@ -21,9 +21,10 @@ from xraisim.core.json_text import to_json
 from xraisim.files.atomic import disk_errors
 from xraisim.files.resume import leftovers
 from xraisim.files.shards import Shard
-from xraisim.files.truth import salt_of, truth_path
+from xraisim.files.truth import Truth, salt_of, truth_path
 
 _BYTES = 16
+_RECIPE = ("seed", "draw_version", "species", "structures_sha256", "config")
 
 
 def commitment(recipe: Mapping[str, Any], salt: str) -> str:
@@ -33,6 +34,11 @@ def commitment(recipe: Mapping[str, Any], salt: str) -> str:
     """
     told = {name: value for name, value in recipe.items() if (name, value) != ("draw_version", 1)}
     return hashlib.sha256(to_json({**told, "salt": salt}, sort_keys=True).encode()).hexdigest()
+
+
+def commitment_of(truth: Truth) -> str:
+    """Return the commitment that the pattern file of a truth has, if it is the truth."""
+    return commitment({name: getattr(truth, name) for name in _RECIPE}, truth.salt)
 
 
 def salt_path(whole: Path) -> Path:

@@ -97,6 +97,15 @@ def read_poses(path: Path) -> dict[str, Shaped[np.ndarray, "N *width"]]:
     return found
 
 
+def stated_photons(path: Path) -> str:
+    """Return the hash of the photons that were posed, empty where a file does not state it.
+
+    It is :func:`xraisim.core.fingerprint.photons_sha256`, as ``data.json`` of a task's data has it.
+    """
+    with reading(path, "file of poses"), h5py.File(path, "r") as file:
+        return str(attribute(file, "photons_sha256", ""))
+
+
 def _check_version(path: Path, file: h5py.File) -> None:
     version = attribute(file, "version", VERSION)
     if version != VERSION:
