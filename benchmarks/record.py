@@ -20,7 +20,7 @@ from xraisim.core.machine import Hardware
 from xraisim.core.settings import OneOf
 from xraisim.files.atomic import write_text
 
-SCHEMA = 3
+SCHEMA = 4
 RECORDS = Path(str(files("benchmarks"))) / "records"  # those that ship
 RECORD_FILE = "record.json"  # in the directory of a run
 RUN, SELF_REPORTED, VERIFIED = "run", "self-reported", "verified"  # where a record comes from
@@ -238,7 +238,7 @@ def read(path: Path) -> Record:
     if mapping["schema"] == 1:
         with reading(path, "record of schema 1"):
             mapping = _of_schema_1(mapping)
-    if mapping["schema"] == 2:  # which did not name the version of the task
+    if mapping["schema"] in (2, 3):  # which had fewer fields
         mapping = {**mapping, "schema": SCHEMA}
     if mapping["schema"] != SCHEMA:
         raise FormatError(

@@ -300,6 +300,7 @@ class _Scoring:
         return Record(
             **about,
             **_cost(told, about.get("patterns", 0), stages),
+            energy_joule=_energy(described),
             task_version=self.task.version,
             scale=self.task.scale,
             method=self.method,
@@ -321,6 +322,12 @@ class _Scoring:
             division=self.division,
             budget_s=self.task.budget.seconds if self.division == CLOSED else None,
         )
+
+
+def _energy(described: Description | None) -> dict[str, float]:
+    """Return what its maker says that the reconstruction used."""
+    told = described.energy_joule if described else None
+    return {"reconstruct": told} if told else {}
 
 
 def _cost(told: Result | None, patterns: int, stages: Stages) -> dict[str, Any]:

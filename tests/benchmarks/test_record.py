@@ -42,7 +42,7 @@ def test_total_time_leaves_the_shared_simulation_out(make_record: MakeRecord) ->
     ("change", "message"),
     [
         (lambda m: m.pop("hardware"), "not a whole record: .*hardware"),
-        (lambda m: m.update(schema=99), "has record schema 99; this version reads 1 to 3"),
+        (lambda m: m.update(schema=99), "has record schema 99; this version reads 1 to 4"),
         (lambda m: m.pop("schema"), "has no schema number"),
         (lambda m: m.update(methd="a"), "unknown configuration key methd; did you mean method"),
         (lambda m: m["seconds"].update(phase="long"), r"seconds\.phase must be of type float"),
