@@ -13,14 +13,14 @@ from benchmarks.task import Task, task_names
 def why_not_run(task: Task, method: str) -> str:
     """Return why a task is beyond what the method is run on, empty if it is not."""
     limits, patterns = METHODS[method], task.simulate.patterns
-    if task.name not in task_names():
+    if not _ships(task):
         return ""
     if limits.most_patterns is not None and patterns > limits.most_patterns:
         return (
             f"{NOT_RUN}: {method} is run on {limits.most_patterns:,} patterns at most, this task "
             f"has {patterns:,}"
         )
-    if limits.tasks and task.name not in limits.tasks:
+    if limits.tasks and task.name.partition("@")[0] not in limits.tasks:
         return f"{NOT_RUN}: {method} is run on {' and '.join(limits.tasks)} alone"
     return ""
 
@@ -31,4 +31,9 @@ def seeds_of(task: Task, method: str, seeds: Sequence[int] | None) -> list[int]:
     Of a method that is limited they are the first ones.
     """
     chosen = list(range(task.seeds) if seeds is None else seeds)
-    return chosen[: METHODS[method].most_seeds] if task.name in task_names() else chosen
+    return chosen[: METHODS[method].most_seeds] if _ships(task) else chosen
+
+
+def _ships(task: Task) -> bool:
+    """Whether it is a task of ours, or a part of one."""
+    return task.name.partition("@")[0] in task_names()

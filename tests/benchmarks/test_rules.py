@@ -203,6 +203,9 @@ def test_what_a_method_is_not_run_on() -> None:
     )
     assert why_not_run(_sized("quick", 500_000), "xrai") == ""
     assert why_not_run(_sized("of-my-own", 500_000), "emc") == "", "who asks for it has it"
+    assert why_not_run(load_task("published-500k@0.1"), "emc") == ""
+    assert why_not_run(load_task("published-5m@0.1"), "emc").endswith("this task has 500,000")
+    assert why_not_run(load_task("quick@0.5"), "dragonfly") == ""
     assert why_not_run(load_task("quick"), "dragonfly") == ""
     said = "not run: dragonfly is run on quick and smoke alone"
     assert why_not_run(load_task("full-20k"), "dragonfly") == said
