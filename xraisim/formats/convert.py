@@ -77,8 +77,8 @@ def convert(
     source and settings. Raises the :class:`UserError` family; a file appears whole or not at all.
     """
     source, shard = Path(source), shard or Shard()
-    out = shard.path(Path(out))
-    if source.resolve() == out.resolve():
+    whole, out = Path(out), shard.path(Path(out))
+    if source.resolve() in (whole.resolve(), out.resolve()):
         raise FormatError(f"{out}: source and target are the same file; write to another name")
     found = known_format(source_format) if source_format else recognise(source)
     wanted = known_format(target) if target else target_format(out, found)

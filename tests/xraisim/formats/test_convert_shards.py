@@ -78,6 +78,8 @@ def test_shards_become_files_of_another_format(patterns, frames, stack, in_proce
     for rank in (0, 1):
         done = in_process(rank, tmp_path / "parts.h5", tmp_path / "two.emc")
         assert done.exit_code == 0, done.output
+    itself = in_process(0, tmp_path / "parts.h5", tmp_path / "parts.h5", "--to", "h5", "--force")
+    assert "source and target are the same file" in str(itself.exception)
     names = [Shard(k, 2).path(tmp_path / "two.emc") for k in (1, 2)]
     assert (np.concatenate([*map(frames_in, names)]) == frames_in(tmp_path / "one.emc")).all()
     with pytest.raises(FormatError, match=r"emc are read one by one, as two.shard-1-of-2.emc"):
