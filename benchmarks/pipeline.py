@@ -23,6 +23,7 @@ from benchmarks.child import in_child
 from benchmarks.limits import seeds_of, why_not_run
 from benchmarks.methods import METHODS, completed, say_unknown_tables
 from benchmarks.record import RECORD_FILE, Record
+from benchmarks.shares import WHOLE, Share
 from benchmarks.task import Task
 from benchmarks.worker import Dataset, Failure, Job
 from xraisim.console import say
@@ -30,7 +31,7 @@ from xraisim.core import config
 from xraisim.core.errors import FormatError, UserError, reading
 from xraisim.core.json_text import to_json
 from xraisim.files.atomic import write_text
-from xraisim.files.lock import new_directory
+from xraisim.files.lock import in_turn, new_directory, only_writer
 
 _DATASET_FILE = "dataset.json"
 
@@ -63,15 +64,18 @@ def plan(
     seeds: Sequence[int] | None,
     out: Path,
     budget_s: float | None = None,
+    share: Share = WHOLE,
 ) -> list[Planned]:
     """Return the runs of every method on every task, seed after seed, in order.
 
     ``seeds`` are the methods', None for as many as each task wants; a run that is left out is
     listed once. ``budget_s``: of each reconstruction, infinite for any time; None: as the task has
-    it. Raises :class:`ConfigError` for settings that a method does not know.
+    it. Only those of this process's ``share``. Raises :class:`ConfigError` for settings that a
+    method does not know.
     """
     whole = [{method: completed(task, method) for method in methods} for task in tasks]
-    return [one for completed_by in whole for one in _planned(completed_by, seeds, out, budget_s)]
+    planned = [one for by in whole for one in _planned(by, seeds, out, budget_s)]
+    return share.of(planned, lambda one: (one.method, one.task.name))
 
 
 def _planned(
@@ -108,19 +112,23 @@ def run(
     budget_s: float | None = None,
     fresh: bool = False,
     told: Callable[[Record], None] = lambda record: None,
+    share: Share = WHOLE,
 ) -> list[Record]:
     """Run every method on every task with every seed; a failed run becomes a record with an error.
 
-    What is run, with which ``seeds`` and ``budget_s``, is :func:`plan`; a task's patterns are the
-    same for all. ``told`` is called with each record. Raises as that, and ``OSError`` where the
-    work directory cannot be written.
+    What is run, with which ``seeds``, ``budget_s`` and ``share``, is :func:`plan`; a task's
+    patterns are the same for all. ``told`` is called with each record. Raises as that, and
+    ``OSError`` where the work directory cannot be written.
     """
-    planned = plan(tasks, methods, seeds, out, budget_s)
+    planned = plan(tasks, methods, seeds, out, budget_s, share)
     say_unknown_tables(tasks)
     for task in tasks:
         if said := lifecycle.notice(task):
             say(said, head="notice:")
-    with new_directory(out):
+    with (
+        new_directory(out, shared=not share.is_whole),
+        only_writer(share.held(out), wanted=not share.is_whole),
+    ):
         return _run_all(tasks, planned, out, fresh, told)
 
 
@@ -133,8 +141,11 @@ def _run_all(
 ) -> list[Record]:
     found: list[Record] = []
     for task in tasks:
+        mine = [one for one in planned if one.task.name == task.name]
+        if not mine:
+            continue
         data = dataset(task, out, fresh=fresh)
-        for one in (one for one in planned if one.task.name == task.name):
+        for one in mine:
             job = one.job(data)
             head = f"{task.name} · {job.method} · seed {job.seed}"
             say(f" ({len(found) + 1} of {len(planned)})", head=head)
@@ -186,7 +197,9 @@ def _dataset(task: Task, directory: Path, fresh: bool) -> Dataset:
     Photons that are not those that the task states are told: another processor may have rounded an
     expected value otherwise.
     """
-    made = _made(task, directory, fresh)
+    waiting = f"another process makes the patterns of {task.name}; waiting for it"
+    with in_turn(directory, lambda: say(waiting)):
+        made = _made(task, directory, fresh)
     if task.photons_agree(made.photons_sha256) is False:
         say(
             f"the patterns of {task.name} are not those that its version {task.version} states: "

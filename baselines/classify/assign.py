@@ -41,15 +41,14 @@ def assign(
     stage: Stage, classes: Classes, fluence: Float[Tensor, "N"], config: ClassifyConfig
 ) -> Assignment:
     """Compare every pattern with the final averages."""
-    N, unknown = len(fluence), torch.full((len(fluence),), torch.nan)
+    N = len(fluence)
     out = Assignment(
         probability=torch.zeros(N, len(classes) + 1),
         angle=torch.zeros(N),
         fluence=fluence,
-        per_photon=unknown,
-        structure=unknown.clone(),
+        per_photon=torch.zeros(N),
+        structure=torch.zeros(N),
     )
-    out.probability[~stage.lit, 0] = 1
     flat = without_structure(stage, classes.rate)
     for members, typical in groups(stage, fluence, config.fluence_classes):
         comparison = compare(stage, classes.rate, typical)
@@ -61,7 +60,11 @@ def assign(
                 totals = stage.survey.totals[some]
                 left_out = stage.survey.left_out(some, totals, fluence[some], typical)
                 out.per_photon[some] += left_out.float()
+    stage.processes.sum(out.probability, out.angle, out.per_photon, out.structure)
     out.per_photon.div_(stage.survey.totals)
+    dark = ~stage.lit
+    out.probability[dark, 0] = 1
+    out.per_photon[dark] = out.structure[dark] = torch.nan
     return out
 
 

@@ -22,6 +22,7 @@ from baselines.emc.comparison import Comparison
 from baselines.emc.expand import Known, share_rows, template_rows
 from baselines.emc.posterior import posterior
 from baselines.emc.stream import of_like_fluence
+from xraisim.core.processes import Processes
 
 _HALVES_FLOATS = 2**24  # log-likelihoods that are held at once
 _LEAST = 0.2  # of the mean signal, which every class expects: where a mask hides the rest
@@ -58,6 +59,10 @@ class Records:
             loglik=zeros.clone(),
             information=zeros.clone(),
         )
+
+    def gather(self, processes: Processes) -> None:
+        """Fill in the patterns of the other processes; each has filled in its own."""
+        processes.sum(self.best, self.evidence, self.loglik, self.information)
 
 
 def groups(
@@ -104,6 +109,11 @@ class _Pass:
         self.records.loglik[numbers] = found.found.loglik + left_out
         self.records.information[numbers] = found.found.information
 
+    def gather(self) -> None:
+        """Add what the other processes found."""
+        self._stage.processes.sum(self.fluence, self.brightness)
+        self.records.gather(self._stage.processes)
+
 
 def iterate(
     stage: Stage,
@@ -124,7 +134,9 @@ def iterate(
             for part in torch.arange(len(numbers)).split(rows_at_once(stage, len(now))):
                 block = rows[part[0] : part[-1] + 1]
                 one.block(numbers[part], block, comparison, typical)
+        stage.processes.sum(comparison.sums)
         sums.add(comparison.sums, now.rate, typical)
+    one.gather()
     mean = float(one.fluence[stage.lit].mean())
     spread = now.brightness
     if config.brightness:
@@ -135,4 +147,5 @@ def iterate(
         share=(mass / mass.sum()).float() if beta == 1 else now.share,
         brightness=spread,
     )
+    stage.processes.agree(classes.rate, classes.share, classes.brightness)
     return classes, one.fluence / mean, one.records

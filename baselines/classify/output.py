@@ -19,7 +19,6 @@ from baselines.classify.sheet import write_sheet
 from baselines.classify.stage import Stage
 from xraisim import __version__
 from xraisim.core import machine
-from xraisim.core.device import choose_device
 from xraisim.files.atomic import whole_file
 from xraisim.files.patterns import PatternReader
 from xraisim.files.result import Result, write_result
@@ -32,17 +31,29 @@ def write_results(
     stage: Stage,
     classes: Classes,
     found: Assignment,
+    result: Result,
+) -> None:
+    """Write classes.h5, averages.h5, averages.png and result.json."""
+    images, rows = _images(stage, classes), list(result.figures["classes"])
+    _write_classes(directory / CLASSES, reader, found, rows)
+    _write_averages(directory / "averages.h5", images, stage)
+    write_sheet(directory / "averages.png", images, stage.pixels, rows, reader.files[0])
+    write_result(directory, result)
+
+
+def result_of(
+    stage: Stage,
     rows: list[Statistics],
     state: State,
     config: ClassifyConfig,
+    device: torch.device,
 ) -> Result:
-    """Write classes.h5, averages.h5, averages.png and result.json; return the result.
+    """Return the result of a finished classification.
 
     Its ``figures``: patterns without photons, ``blank``; ``iterations``; final log-likelihood per
     photon of each of the ``starts``; ``classes``, each a :class:`Statistics`.
     """
-    device = choose_device(config.device)
-    result = Result(
+    return Result(
         method="classify",
         method_version=__version__,
         patterns=len(stage.lit),
@@ -59,12 +70,6 @@ def write_results(
             "classes": tuple(rows),
         },
     )
-    images = _images(stage, classes)
-    _write_classes(directory / CLASSES, reader, found, rows)
-    _write_averages(directory / "averages.h5", images, stage)
-    write_sheet(directory / "averages.png", images, stage.pixels, rows, reader.files[0])
-    write_result(directory, result)
-    return result
 
 
 def _images(stage: Stage, classes: Classes) -> Float[Tensor, "K P"]:

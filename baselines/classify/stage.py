@@ -12,7 +12,7 @@ from baselines.emc.harmonics import PhotonHarmonics
 from baselines.emc.polar import PolarGrid
 from baselines.emc.stream import PatternBlocks, Survey, pixels_within, split
 from xraisim.core.errors import SamplingError
-from xraisim.core.processes import ALONE
+from xraisim.core.processes import ALONE, Processes
 from xraisim.core.types import PatternSource, Pixels
 
 _BRIGHT = 0.9  # quantile of the signals that stands for a bright pattern, as most may be blank
@@ -26,7 +26,7 @@ class Stage:
     ``profile``: radial mean (electrons²) of the patterns that are ``lit`` [N], which are those with
     a signal; ``signal``: their mean photons above the background.
     ``kernel``, ``taper``: see :func:`baselines.classify.averages.smoothed`; ``counts`` [Q]: points
-    of each ring.
+    of each ring; ``processes``: among whom ``blocks`` are a share of the ``lit``.
     """
 
     pixels: Pixels
@@ -41,6 +41,7 @@ class Stage:
     kernel: Float[Tensor, "Q Q"]
     taper: Float[Tensor, "Q M"]
     counts: Float[Tensor, "Q"]
+    processes: Processes
 
     @property
     def d_min_angstrom(self) -> float:
@@ -67,20 +68,26 @@ class Stage:
         return torch.where(self.lit, above / self.signal, 0.0).float()
 
 
-def make_stage(source: PatternSource, config: ClassifyConfig, device: torch.device) -> Stage:
+def make_stage(
+    source: PatternSource,
+    config: ClassifyConfig,
+    device: torch.device,
+    processes: Processes = ALONE,
+) -> Stage:
     """Read the patterns once and prepare the rest; raises :class:`SamplingError` if none is lit."""
     diameter = source.info["particle_diameter_angstrom"]
     pixels = pixels_within(source, config.reach, config.d_min_angstrom)
     everyone = torch.ones(source.n_patterns, dtype=torch.bool)
-    survey = Survey.of(source, split(everyone, config.block_patterns, ALONE), pixels, ALONE)
+    mine = split(everyone, config.block_patterns, processes)
+    survey = Survey.of(source, mine, pixels, processes)
     lit = find_lit(survey.totals, survey.background, config.faintest)
     if not bool(lit.any()):
         raise SamplingError(
             f"none of {source.n_patterns:,} patterns has photons above the background within "
             f"|s| < {float(pixels.radius[-1]):.4g} Å⁻¹; check mask and background"
         )
-    blocks = split(lit, config.block_patterns, ALONE)
-    bright = Survey.of(source, blocks, pixels, ALONE)
+    blocks = split(lit, config.block_patterns, processes)
+    bright = Survey.of(source, blocks, pixels, processes)
     grid = _grid(pixels, diameter, config)
     harmonics = PhotonHarmonics(grid)
     kernel, taper = _smoothing(grid, config.smoothing / diameter)
@@ -100,6 +107,7 @@ def make_stage(source: PatternSource, config: ClassifyConfig, device: torch.devi
         ),
         lit=lit,
         signal=float((bright.mean - pixels.background).sum()),
+        processes=processes,
     )  # fmt: skip
 
 

@@ -49,7 +49,8 @@ class Starts:
         self._source, self._stage, self._config = source, stage, config
         self._state, self._directory = state, directory
         self._log = Log(directory / METRICS)
-        self._log.begin(keep=state.lines)
+        if stage.processes.is_leader:
+            self._log.begin(keep=state.lines)
         self._advance = progress or (lambda units=1, remark="": None)
 
     def run(self) -> Estimate:
@@ -84,6 +85,7 @@ class Starts:
         made, fluence, records = iterate(stage, classes, before.fluence, beta, self._config)
         photons = stage.survey.totals[stage.lit].double().mean()
         evidence = float(records.evidence[stage.lit].mean() / photons)
+        evidence = stage.processes.agreed(evidence)
         if not (math.isfinite(evidence) and bool(made.rate.isfinite().all())):
             raise SamplingError(
                 f"the class averages diverged in iteration {state.iteration + 1}: the patterns "
@@ -96,19 +98,27 @@ class Starts:
         state.worst = self._worst(records, fluence)
         state.iteration += 1
         state.lines += 1
-        state.seconds += time.monotonic() - began
+        seconds = time.monotonic() - began
+        state.seconds += seconds
+        if stage.processes.is_leader:
+            self._report(beta, records, seconds)
+            checkpoint.save(state, self._directory)
+        self._advance(1, f"start {len(state.starts) + 1}, {evidence:.5f} nats per photon")
+        return gain
+
+    def _report(self, beta: float, records: Records, seconds: float) -> None:
+        state = self._state
+        assert state.current is not None
+        share = state.current.classes.share
         self._log.write(
             iteration=state.lines,
             restart=len(state.starts),
             beta=beta,
-            log_likelihood_per_photon=evidence,
-            mutual_information_nats=float(records.information[stage.lit].mean()),
-            effective_classes=float((-torch.special.xlogy(made.share, made.share)).sum().exp()),
-            seconds=time.monotonic() - began,
+            log_likelihood_per_photon=state.evidence,
+            mutual_information_nats=float(records.information[self._stage.lit].mean()),
+            effective_classes=float((-torch.special.xlogy(share, share)).sum().exp()),
+            seconds=seconds,
         )
-        checkpoint.save(state, self._directory)
-        self._advance(1, f"start {len(state.starts) + 1}, {evidence:.5f} nats per photon")
-        return gain
 
     def _start(self) -> Estimate:
         """Return views of a random ball, whose speckles have the particle's size."""
@@ -149,4 +159,6 @@ class Starts:
         shape = records.loglik / stage.survey.totals - fluence.clamp_min(1e-4).log()
         count = max(self._config.classes, math.ceil(_WORST * len(numbers)))
         order: Int[Tensor, "n"] = shape[numbers].argsort()
-        return numbers[order[:count]].tolist()
+        worst = numbers[order[:count]]
+        stage.processes.agree(worst)
+        return worst.tolist()

@@ -10,6 +10,7 @@ from baselines.classify import ClassifyConfig, classify
 from baselines.classify.selection import select, write_selected
 from xraisim.console import Force, out, progress, say
 from xraisim.core.config import given_or_default
+from xraisim.core.processes import processes_of
 from xraisim.files.outputs import claim
 from xraisim.files.result import Result
 from xraisim.files.result import as_json as as_json_text
@@ -40,8 +41,16 @@ def classify_command(
     given = {"classes": classes, "restarts": restarts, "device": device, "seed": seed}
     settings = given_or_default(ClassifyConfig, config, given)
     claim(out_dir, replace=force or resume, advice="go on with --resume, ")
-    with progress("iterations", settings.restarts * settings.iterations) as advance:
-        done = classify(patterns, out_dir, settings, resume=resume, progress=advance)
+    total = settings.restarts * settings.iterations
+    with (
+        processes_of(settings.device) as processes,
+        progress("iterations", total, shown=processes.is_leader) as advance,
+    ):
+        done = classify(
+            patterns, out_dir, settings, resume=resume, progress=advance, processes=processes
+        )
+    if not processes.is_leader:
+        return
     if as_json:
         out.print_json(as_json_text(done))
     else:

@@ -12,6 +12,7 @@ from benchmarks.commands.table import show
 from benchmarks.matrix import Matrix
 from benchmarks.methods import METHODS, find_method, installed
 from benchmarks.record import Record
+from benchmarks.shares import WHOLE, Share
 from benchmarks.task import load_task, suites, task_names
 from xraisim import stopping
 from xraisim.console import err, out, say
@@ -58,7 +59,8 @@ def run_command(
 ) -> None:
     """Run methods on tasks; the default is the embedded task, one seed and every method.
 
-    A task states the seed of its patterns; they are the same for every run.
+    A task states the seed of its patterns; they are the same for every run. Under torchrun or srun
+    every process takes its share of the runs, and the page is made afterwards.
     """
     started = time.monotonic()
     tasks = [load_task(name).scaled(scale) for name in _names(task or [], suite or [])]
@@ -66,7 +68,13 @@ def run_command(
     if all_seeds and (seed or seeds != 1):
         raise ConfigError("give one of --all-seeds, --seeds and --seed")
     chosen = None if all_seeds else list(dict.fromkeys(seed or range(seeds)))
-    planned = pipeline.plan(tasks, methods, chosen, out_directory, budget)
+    share = WHOLE if status else Share.taken()
+    if fresh and not share.is_whole:
+        raise ConfigError(
+            "--fresh under several processes would have each of them make the patterns anew; "
+            f"remove {out_directory}, or run in another directory (--out)"
+        )
+    planned = pipeline.plan(tasks, methods, chosen, out_directory, budget, share)
     matrix = Matrix.of(planned, fresh=fresh)
     if status:
         out.print(matrix.table())
@@ -75,13 +83,17 @@ def run_command(
     err.print(matrix.table())
     with stopping.keeping(lambda: f"{matrix.line()}; {_go_on()}"):
         records = pipeline.run(
-            tasks, methods, chosen, out_directory, budget_s=budget, fresh=fresh, told=matrix.note
-        )
+            tasks, methods, chosen, out_directory,
+            budget_s=budget, fresh=fresh, told=matrix.note, share=share,
+        )  # fmt: skip
     if record_to:
         pipeline.keep(records, record_to)
+    show(records, as_json)
+    if not share.is_whole:
+        say(f"{matrix.line()}; when all have: xrai-bench report {out_directory}", head=f"{share}:")
+        return  # one that fails would have the others ended
     page = out_directory / "report.html"
     report.write(page, [_with_views(one, out_directory) for one in records])
-    show(records, as_json)
     say(f"report with curves and slices: {page} ({time.monotonic() - started:.0f} s in all)")
     say(matrix.line() + ("" if matrix.complete else f"; {_go_on()}"))
     if any(one.failed for one in records):

@@ -14,6 +14,7 @@ from xrai.sources.seal import read_token
 from xrai.state import checkpoint
 from xraisim import console, stopping
 from xraisim.core.json_text import to_json
+from xraisim.core.processes import processes_of
 from xraisim.files.lock import only_writer
 from xraisim.files.outputs import claim
 from xraisim.files.patterns import PatternReader
@@ -48,8 +49,16 @@ def poses(
     """Find the orientations of patterns, old or new, against a finished run."""
     claim(out, [patterns, run / POSES], replace=force)
     tell = f"no poses are written, the run is as it was; begin again with {stopping.again()}"
-    with only_writer(out), stopping.keeping(lambda: tell):
-        found = infer.find_poses(run, patterns, out, encoder_only=encoder_only, device=device)
+    with (
+        processes_of(device) as processes,
+        only_writer(out, wanted=processes.is_leader),
+        stopping.keeping(lambda: tell),
+    ):
+        found = infer.find_poses(
+            run, patterns, out, encoder_only=encoder_only, device=device, processes=processes
+        )
+    if not processes.is_leader:
+        return
     if as_json:
         typer.echo(to_json(found))
     else:

@@ -9,10 +9,12 @@ import typer
 from rich.table import Table
 
 from xraisim import console, stopping
+from xraisim.commands import options
 from xraisim.core import config as configuration
 from xraisim.core.json_text import to_json
 from xraisim.files.lock import only_writer
 from xraisim.files.outputs import claim
+from xraisim.files.shards import Shard
 from xraisim.formats.convert import convert
 from xraisim.formats.experiment import ExperimentConfig
 from xraisim.formats.registry import DETECTOR, FORMATS, open_source, recognise
@@ -40,6 +42,10 @@ def convert_command(
     dataset: Annotated[
         str | None, typer.Option(help="Path of the frames in an HDF5 or .npz file.")
     ] = None,
+    shard: options.ShardName = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave a pattern file that is whole as it is.")
+    ] = False,
     force: console.Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -47,14 +53,20 @@ def convert_command(
 
     Only photon counts are accepted. No orientations or other truth get into a pattern file.
     """
-    claim(out, [source, config, detector], replace=force)
+    part = options.part(shard, out)
+    path = part.path(out)
+    claim(path, [source, config, detector], replace=force or resume)
     settings = configuration.load(ExperimentConfig, config) if config else ExperimentConfig()
     if diameter is not None:
         settings = dataclasses.replace(settings, particle_diameter_angstrom=diameter)
     if instrument is not None:
         settings = dataclasses.replace(settings, instrument=instrument)
-    total = _count(source, source_format, dataset, settings.mask_missing_modules)
-    with only_writer(out), _nothing_kept(out), console.progress("patterns", total) as advance:
+    total = _count(source, source_format, dataset, settings.mask_missing_modules, part)
+    with (
+        only_writer(path),
+        _nothing_kept(path, part),
+        console.progress("patterns", total) as advance,
+    ):
         done = convert(
             source,
             out,
@@ -63,6 +75,8 @@ def convert_command(
             config=settings,
             detector=detector,
             dataset=dataset,
+            shard=part,
+            resume=resume,
             progress=advance,
         )
     if as_json:
@@ -70,22 +84,25 @@ def convert_command(
         return
     table = Table(title="Converted", show_header=False)
     for name, value in dataclasses.asdict(done).items():
-        if name != "notices" and value != "":
+        if name != "notices" and value not in ("", None):
             table.add_row(name, f"{value:,}" if isinstance(value, int) else value)
     console.out.print(table)
     for notice in done.notices:
         console.say(notice)
 
 
-def _nothing_kept(out: Path) -> AbstractContextManager[None]:
+def _nothing_kept(out: Path, part: Shard) -> AbstractContextManager[None]:
+    more = ["--resume"] if part.total > 1 else []  # other shards may be whole
     return stopping.keeping(
-        lambda: f"nothing is kept of {out}; convert anew with {stopping.again()}"
+        lambda: f"nothing is kept of {out}; convert anew with {stopping.again(*more)}"
     )
 
 
-def _count(source: Path, name: str | None, dataset: str | None, mask_missing: bool) -> int:
+def _count(
+    source: Path, name: str | None, dataset: str | None, mask_missing: bool, part: Shard
+) -> int:
     """Return the number of patterns, for the progress bar."""
     if (name or recognise(source)) == DETECTOR:
         return 0
     with open_source(source, name, dataset, mask_missing) as opened:
-        return opened.patterns
+        return len(part.patterns(opened.patterns))

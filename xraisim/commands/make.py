@@ -1,7 +1,6 @@
 """``xrai-sim make``."""
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +10,9 @@ from rich.filesize import decimal
 from xraisim import console, stopping
 from xraisim.commands import options
 from xraisim.core.json_text import to_json
-from xraisim.core.slurm import place
 from xraisim.files.lock import only_writer
 from xraisim.files.outputs import claim
 from xraisim.files.resume import leftovers
-from xraisim.files.shards import Shard
 from xraisim.simulation.forecast import Forecast
 from xraisim.simulation.make import simulate
 
@@ -30,13 +27,7 @@ def make_command(
     resolution: options.Resolution = None,
     seed: Annotated[int | None, typer.Option(help="Seed of every random draw.")] = None,
     engine: Annotated[str | None, typer.Option(help="What draws: cpu or cuda.")] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            help="Make part k of n, as 3/8; readers take all parts as one. Under torchrun or srun "
-            "every process makes its own."
-        ),
-    ] = None,
+    shard: options.ShardName = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what an interrupted run left, if anything.")
     ] = False,
@@ -54,7 +45,7 @@ def make_command(
     """
     flags = {"structure": pdb, "patterns": n, "chains": chains, "assembly": assembly}
     flags |= {"instrument": instrument, "seed": seed, "engine": engine}
-    settings, part = options.settings(config, flags, resolution), _part(shard)
+    settings, part = options.settings(config, flags, resolution), options.part(shard, out)
     names = ", ".join(one.label for one in settings.sample)
     total = len(part.patterns(settings.patterns))
     target = part.path(out)
@@ -78,14 +69,6 @@ def make_command(
     else:
         table = options.key_value_table(dataclasses.asdict(summary), "Simulated patterns")
         console.out.print(table)
-
-
-def _part(shard: str | None) -> Shard:
-    """Return the shard that is asked for, or else that of this process among all."""
-    if shard is not None:
-        return Shard.parse(shard)
-    number, count = place(os.environ)
-    return Shard(number + 1, count)
 
 
 def _say_ahead(ahead: Forecast) -> None:

@@ -1,5 +1,6 @@
 """Options that several commands share, and the configuration that they make."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from rich.table import Table
 
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError
+from xraisim.files.shards import Shard
 from xraisim.simulation.config import SimulationConfig, from_mapping
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -20,6 +22,28 @@ Structures = Annotated[Path | None, typer.Option(help="Directory to look for str
 Settings = Annotated[
     Path | None, typer.Option(help="TOML file with any of the settings; flags win over it.")
 ]
+ShardName = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        help="Make part k of n, as 3/8; readers take all parts as one. Under torchrun or srun "
+        "every process makes its own.",
+    ),
+]
+
+
+def part(shard: str | None, whole: Path) -> Shard:
+    """Return the shard of ``whole`` that is asked for, or else that of this process among all.
+
+    Raises :class:`ConfigError` where ``whole`` itself is there, which readers would take.
+    """
+    found = Shard.of_process(os.environ) if shard is None else Shard.parse(shard)
+    if found.total > 1 and whole.exists():
+        raise ConfigError(
+            f"{whole} is there already, and would be read in place of its shards; remove it, or "
+            "write elsewhere"
+        )
+    return found
 
 
 def settings(

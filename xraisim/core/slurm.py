@@ -1,13 +1,16 @@
 """Processes started by SLURM's ``srun``: its variables as those that torchrun sets."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from xraisim.core.errors import DeviceError
 
 # Above the ports that services use and below those that systems hand out; one per step of a job.
 _FIRST_PORT, _PORTS = 15_000, 15_000
 _STEPS = 16  # of a job that get ports of their own
+_PLACING = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "SLURM_STEP_NUM_TASKS",
+)  # fmt: skip
 
 
 def as_torchrun(variables: Mapping[str, str]) -> dict[str, str]:
@@ -35,6 +38,12 @@ def place(variables: Mapping[str, str]) -> tuple[int, int]:
     """Return the number of this process, from 0, and how many torchrun or srun started."""
     found = {**as_torchrun(variables), **variables}
     return int(found.get("RANK", "0")), int(found.get("WORLD_SIZE", "1"))
+
+
+def leave(variables: MutableMapping[str, str]) -> None:
+    """Remove what makes a process one of several: it, and those that it starts, are then alone."""
+    for name in _PLACING:
+        variables.pop(name, None)
 
 
 def first_node(nodes: str) -> str:

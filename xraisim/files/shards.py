@@ -5,11 +5,12 @@ the whole and find the parts.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from xraisim.core.errors import ConfigError, FormatError
+from xraisim.core.slurm import place
 from xraisim.files.atomic import partial_path
 
 _NAME = re.compile(r"\.shard-(\d+)-of-(\d+)$")
@@ -36,6 +37,12 @@ class Shard:
         if match is None:
             raise ConfigError(f"found the shard {text!r}; expected k/n with k from 1 to n, as 3/8")
         return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def of_process(cls, variables: Mapping[str, str]) -> "Shard":
+        """Return that of this process among those that torchrun or srun started."""
+        number, count = place(variables)
+        return cls(number + 1, count)
 
     def patterns(self, count: int) -> range:
         """Return the numbers of its patterns of the ``count`` of the data set."""

@@ -13,6 +13,9 @@ from jaxtyping import Bool
 from xraisim.core import config as configuration
 from xraisim.core.errors import ConfigError, FormatError
 from xraisim.core.types import Photons
+from xraisim.files.patterns import PatternReader
+from xraisim.files.resume import check_same
+from xraisim.files.shards import Shard
 from xraisim.formats import dragonfly_detector
 from xraisim.formats.base import Source, Target, overlay
 from xraisim.formats.experiment import ExperimentConfig, assemble
@@ -35,14 +38,17 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """What a conversion did; ``masked_photons`` lay on unused pixels and were left out."""
+    """What a conversion did; ``masked_photons`` lay on unused pixels and were left out.
+
+    They are None of a file that was there already.
+    """
 
     path: str
     source_format: str
     target_format: str
     patterns: int
     photons: int
-    masked_photons: int
+    masked_photons: int | None
     detector_path: str
     notices: tuple[str, ...]
 
@@ -56,24 +62,30 @@ def convert(
     config: ExperimentConfig | None = None,
     detector: Path | str | None = None,
     dataset: str | None = None,
+    shard: Shard | None = None,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> Conversion:
-    """Write the patterns of ``source`` to ``out`` and return what was done.
+    """Write the patterns of ``source``, or a shard of them, to ``out``; return what was done.
 
     ``source_format`` and ``target`` are names in :data:`FORMATS`, by default told by the content of
     the one and the name of the other. ``config``: what the file does not know of its experiment.
     ``detector``: a Dragonfly detector file. ``dataset``: where in the file the frames are.
     ``progress`` is called with the number of patterns just written. Memory is bounded by a block.
     Dragonfly formats get a detector file ``<stem>.detector.h5`` beside them if the experiment is
-    known. Raises the :class:`UserError` family; ``out`` appears whole or not at all.
+    known. ``resume`` leaves a pattern file that is there as it is, if it was made of the same
+    source and settings. Raises the :class:`UserError` family; a file appears whole or not at all.
     """
-    source, out = Path(source), Path(out)
-    if source.resolve() == out.resolve():
+    source, shard = Path(source), shard or Shard()
+    whole, out = Path(out), shard.path(Path(out))
+    if source.resolve() in (whole.resolve(), out.resolve()):
         raise FormatError(f"{out}: source and target are the same file; write to another name")
     found = known_format(source_format) if source_format else recognise(source)
     wanted = known_format(target) if target else target_format(out, found)
     config = config or ExperimentConfig()
     if DETECTOR in (found, wanted):
+        if shard.total > 1:
+            raise FormatError(f"{out}: a detector has no shards; convert it in one process")
         return _convert_detector(source, out, found, wanted, config)
     if found == wanted == "xrai":
         raise FormatError(f"{source} is a pattern file already; choose another format with --to")
@@ -82,19 +94,25 @@ def convert(
         if detector is not None:
             known = _with_detector(known, detector)
         experiment = _experiment(known, config, wanted, opened)
+        numbers = shard.patterns(opened.patterns)
         job = Target(
-            patterns=opened.patterns,
+            patterns=len(numbers),
             pixels=known.pixels,
             shape=experiment.detector.shape if experiment else known.shape or (1, known.pixels),
             experiment=experiment,
-            provenance=_provenance(source, found, config) if wanted == "xrai" else {},
+            provenance=_provenance(source, found, config, shard) if wanted == "xrai" else {},
         )
-        photons, masked = _copy(opened, job, out, wanted, progress)
+        masked: int | None = None
+        if resume and out.exists():
+            photons = _photons_of(out, wanted, job)
+            opened.notices.append(f"{out} was whole already and stays as it is")
+        else:
+            photons, masked = _copy(opened, numbers, job, out, wanted, progress)
         return Conversion(
             path=str(out),
             source_format=found,
             target_format=wanted,
-            patterns=opened.patterns,
+            patterns=len(numbers),
             photons=photons,
             masked_photons=masked,
             detector_path=_write_detector(out, wanted, experiment),
@@ -141,16 +159,36 @@ def _experiment(
     return experiment
 
 
+def _photons_of(out: Path, wanted: str, job: Target) -> int:
+    """Return the photons of a file that is there; raises :class:`UserError` if it is another."""
+    if wanted != "xrai":
+        raise FormatError(
+            f"{out} is there already, and files of this format do not say what they were made of; "
+            "remove it, or make it anew: --force instead of --resume"
+        )
+    with PatternReader(out) as reader:
+        check_same(out, reader.info["provenance"], job.provenance)
+        starts = range(0, reader.n_patterns, _LARGEST_BLOCK)
+        ends = (min(start + _LARGEST_BLOCK, reader.n_patterns) for start in starts)
+        blocks = map(reader.read_raw, starts, ends)
+        return sum(int(block.count.sum(dtype=np.int64)) for block in blocks)
+
+
 def _copy(
-    opened: Source, job: Target, out: Path, wanted: str, progress: Progress | None
+    opened: Source,
+    numbers: range,
+    job: Target,
+    out: Path,
+    wanted: str,
+    progress: Progress | None,
 ) -> tuple[int, int]:
-    """Write all blocks; return the photons written and those left out as masked."""
+    """Write the patterns ``numbers``; return the photons written and those left out as masked."""
     step = int(np.clip(_BLOCK_VALUES // job.pixels, 1, _LARGEST_BLOCK))
     mask = job.experiment.detector.mask if job.experiment is not None else None
     written = left_out = dark = lit = 0
     with FORMATS[wanted].create(out, job) as append:
-        for start in range(0, opened.patterns, step):
-            block = opened.read(start, min(start + step, opened.patterns))
+        for start in numbers[::step]:
+            block = opened.read(start, min(start + step, numbers.stop))
             photons, entries = int(block.count.sum(dtype=np.int64)), len(block.pixel)
             if mask is not None:
                 block = _unmasked(block, mask)
@@ -211,11 +249,12 @@ def _convert_detector(
     )
 
 
-def _provenance(source: Path, found: str, config: ExperimentConfig) -> dict[str, Any]:
-    return {
+def _provenance(source: Path, found: str, config: ExperimentConfig, shard: Shard) -> dict[str, Any]:
+    about = {
         "source": source.name,
         "source_format": found,
         "source_sha256": sha256(source),
         "config": configuration.dumps(config),
         "versions": {name: version(name) for name in ("x-rai", "numpy", "h5py")},
     }
+    return about if shard.total == 1 else {**about, "shard": f"{shard.index}/{shard.total}"}

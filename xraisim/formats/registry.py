@@ -8,6 +8,7 @@ import h5py
 from xraisim.core.errors import FormatError, did_you_mean, reading
 from xraisim.core.types import Photons
 from xraisim.files.pattern_schema import FORMAT
+from xraisim.files.shards import files_of
 from xraisim.files.texts import attribute
 from xraisim.formats import cxi, dragonfly_detector, dragonfly_h5, emc, skopi, stack, xrai
 from xraisim.formats.base import Format, Read, Source, Wanted
@@ -65,7 +66,7 @@ def recognise(path: Path | str) -> str:
     """Return the name of a file's format; raises :class:`FormatError` if it is none of ours."""
     path = Path(path)
     if not path.is_file():
-        raise FormatError(f"{path}: no such file")
+        return _recognise_shards(path)
     with open(path, "rb") as file:
         head = file.read(8)
     if head.startswith(b"\x93NUMPY"):
@@ -87,6 +88,19 @@ def recognise(path: Path | str) -> str:
         f"{path}: not a format that is known here ({detail}); expected one of "
         f"{', '.join([*FORMATS, DETECTOR])}: is the file whole?"
     )
+
+
+def _recognise_shards(path: Path) -> str:
+    """Return the format of the shards that have a name in common, which pattern files may be."""
+    shards = [one for one in files_of(path) if one != path]
+    if not shards:
+        raise FormatError(f"{path}: no such file")
+    if (found := recognise(shards[0])) != "xrai":
+        raise FormatError(
+            f"{path} is there as {len(shards)} files; those of format {found} are read one by one, "
+            f"as {shards[0].name}"
+        )
+    return found
 
 
 def _recognise_hdf5(path: Path) -> str:
