@@ -12,7 +12,7 @@ from xraisim.instrument.detector import Detector, geometry
 from xraisim.photons.draw import PhotonSampler
 from xraisim.photons.expected import ExpectedPhotons
 from xraisim.photons.kernels.lookup import upper_bounds
-from xraisim.photons.lookup import make_bricks, round_to_bfloat16
+from xraisim.photons.lookup import round_to_bfloat16
 from xraisim.photons.shots import ShotRecipe, draw_shots
 from xraisim.sample.kernels.solvent import mark_balls, shrink
 from xraisim.sample.shapes import Body, polyhedron_transform
@@ -65,22 +65,6 @@ def photons_of_background(number: int) -> Pair:
 
 def _coefficients(grid: int) -> np.ndarray:
     return round_to_bfloat16(_random().normal(size=(grid,) * 3).astype(np.float32))
-
-
-@timed(f"{_PHOTONS}.lookup.fill_bricks", size=151, tiny=9)
-def bricks(grid: int) -> Pair:
-    """Return the coefficients of an intensity in bricks of 2 × 4 × 4."""
-    coefficients = _coefficients(grid)
-
-    def plain() -> np.ndarray:
-        along = grid // 2
-        upper = (coefficients.view(np.uint32) >> 16).astype(np.uint16)
-        padded = np.pad(upper, ((0, grid % 2), (0, 3), (0, 3)))
-        near = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), (1, 2))
-        near = near[:, : 2 * along : 2, : 2 * along : 2].reshape(-1, 2, along, along, 4, 4)
-        return near.transpose(0, 2, 3, 1, 4, 5).reshape(-1)
-
-    return Pair(fast=lambda: make_bricks(coefficients), reference=plain, tolerance=0)
 
 
 @timed(f"{_PHOTONS}.lookup.upper_bounds", size=151, tiny=9)

@@ -23,19 +23,6 @@ BLOCK_EDGE = 1 << BLOCK_BITS
 _HALF = 0.87  # voxels: from a voxel's centre to its corner, √3/2
 
 
-@compiled(parallel=True)
-def fill_bricks(out, V):
-    """Copy the upper halves of a cube, the bits of float32 numbers, into ``out``."""
-    G, along = len(V), len(V) // 2
-    for x in prange(G):
-        for brick in range(along * along):
-            first_y, first_z = 2 * (brick // along), 2 * (brick % along)
-            at = (x // 2 * along * along + brick) * BRICK + x % 2 * 16
-            for y in range(first_y, min(first_y + 4, G)):
-                for z in range(first_z, min(first_z + 4, G)):
-                    out[at + 4 * (y - first_y) + z - first_z] = V[x, y, z] >> 16
-
-
 @compiled(fast=True, inline=True)
 def _half(x):
     """Return the number of the brick that holds a look-up's neighbours along an axis."""
