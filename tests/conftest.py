@@ -182,3 +182,12 @@ def _write_lumps(path: Path, *, atoms: int, lumps: int, spread_angstrom: float, 
 def write_lumps():
     """Return the function that writes a particle of uranium atoms in a few lumps as a PDB file."""
     return _write_lumps
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium without a window, for the tests of a file."""
+    from tests.browser import chromium
+
+    with chromium(tmp_path_factory.mktemp("browser")) as driver:
+        yield driver

@@ -1,8 +1,6 @@
 """A work directory of every kind of run, and a browser that is really clicked."""
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +13,6 @@ from benchmarks.record import Record, Value
 from benchmarks.slices import Slices
 
 MakeRecord = Callable[..., Record]
-_OPTIONS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader",
-    "--use-angle=swiftshader", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--window-size=1366,900",
-)  # fmt: skip
 
 
 def make_slices() -> Slices:
@@ -89,7 +81,7 @@ def work(make_record: MakeRecord, tmp_path: Path) -> Path:
     return fill(tmp_path, make_record)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(
     browser: webdriver.Chrome, make_record: MakeRecord, tmp_path_factory: pytest.TempPathFactory
 ) -> webdriver.Chrome:
@@ -98,23 +90,3 @@ def page(
     report.write(directory / "report.html", report.load(directory))
     browser.get((directory / "report.html").as_uri())
     return browser
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Chromium without a window, which keeps what it says and what it asks the network for."""
-    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if None in programs:
-        pytest.skip("no chromium with chromedriver: the page is NOT tested where it is looked at")
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(programs[0])
-    home = tmp_path_factory.mktemp("browser")
-    for option in (*_OPTIONS, f"--user-data-dir={home}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(
-        str(programs[1]), env={**os.environ, "HOME": str(home), "no_proxy": "localhost"}
-    )
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()

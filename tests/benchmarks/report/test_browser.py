@@ -1,14 +1,13 @@
 """The page in a browser: nothing asked of the network, tables sorted and filtered, plots drawn."""
 
 import json
-from collections.abc import Callable
-from typing import Any
 
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
 
-_PATIENCE_S = 30.0
+from tests.browser import wait
+
 #: where a point of a plot is, from the middle of its element
 _PLACE = """
 const [plot, [x, y]] = arguments, box = plot.getBoundingClientRect();
@@ -23,10 +22,6 @@ return surfaces.map((one) => {
   return [x, y, z].map((value) => value.toFixed(3)).join();
 });
 """
-
-
-def wait(browser: Chrome, what: Callable[[], Any]) -> Any:
-    return WebDriverWait(browser, _PATIENCE_S, 0.1).until(lambda _: what())
 
 
 def texts(browser: Chrome, selector: str) -> list[str]:

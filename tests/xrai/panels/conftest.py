@@ -1,8 +1,5 @@
 """Runs of known volume and poses: of the new kind with rounds, of the old kind, just begun."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,30 +135,6 @@ def begun_run(tmp_path) -> Path:
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"event": "rou')
     return run
-
-
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory) -> Callable[..., str]:
-    """Return what opens an address in a browser without a window and returns the page it made."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        pytest.skip(
-            f"no browser ({', '.join(names)}): the page is NOT tested where it is looked at"
-        )
-    profile = tmp_path_factory.mktemp("browser")
-
-    def dump(address: str, *options: str, milliseconds: int = 15_000) -> str:
-        command = [
-            program, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
-            f"--virtual-time-budget={milliseconds}", *options, "--dump-dom", address,
-        ]  # fmt: skip
-        home = {**os.environ, "HOME": str(profile)}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=home)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return dump
 
 
 @pytest.fixture(name="add_round")
