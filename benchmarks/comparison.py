@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from benchmarks.record import Curve
@@ -168,6 +168,10 @@ class Comparison:
         phased = to_structure_factors(density.values, density.spacing)
         placed = align_density(phased, F, spacing, self.truth.s_range).structure_factors
         return placed, F, spacing
+
+    def posed(self, poses: Float[Tensor, "N 4"]) -> Bool[Tensor, "N"]:
+        """Return which patterns have both one of these ``poses`` and a true one to compare with."""
+        return torch.isfinite(poses).all(1) & torch.isfinite(self.truth.orientations).all(1)
 
     @cached_property
     def group(self) -> Float[Tensor, "n 4"]:

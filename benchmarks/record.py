@@ -102,6 +102,10 @@ class Value:
     value: float | None
     reached_edge: bool = False
 
+    def __post_init__(self) -> None:
+        if self.value is not None and math.isnan(self.value):
+            raise ConfigError("a metric is NaN; expected a number, or None if it was not reached")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:

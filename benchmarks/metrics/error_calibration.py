@@ -94,7 +94,7 @@ def _actual_and_stated(
     found, stated = comparison.found.orientations, comparison.found.stated_error_deg
     if found is None or stated is None:
         return None
-    told = torch.isfinite(found).all(1) & torch.isfinite(stated)
+    told = comparison.posed(found) & torch.isfinite(stated)
     if not told.any():
         return None
     placed = comparison.alignment.to_reference_frame(found[told])

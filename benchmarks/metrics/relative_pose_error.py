@@ -57,7 +57,7 @@ def _measure(comparison: Comparison, modulo_mate: bool) -> Value | None:
     found = comparison.found.orientations
     if found is None:
         return None
-    posed = torch.isfinite(found).all(1)
+    posed = comparison.posed(found)
     if posed.sum() < 2:
         return None
     first, second = pairs(int(posed.sum()))

@@ -199,6 +199,23 @@ def test_who_states_no_error_has_no_calibration(compare: Compare) -> None:
     assert found.value == pytest.approx(1.0, rel=0.05)
 
 
+def test_patterns_without_a_true_pose_count_for_nothing(compare: Compare) -> None:
+    """Contaminants and other species have none; poses found of them must not disturb."""
+    same = torch.full((4000,), SIGMA_DEG * math.sqrt(3))
+    made = compare(blurred, stated_error_deg=same)
+    expected = {name: METRICS[name].measure(made) for name in METRICS if "pose_error" in name}
+    strange = made.truth.orientations.clone()
+    strange[::2] = math.nan
+    made = compare(blurred, stated_error_deg=same)
+    made.truth = dataclasses.replace(made.truth, orientations=strange)
+    for name, whole in expected.items():
+        half = METRICS[name].measure(made)
+        if whole is None:
+            assert half is None
+        else:
+            assert half.value == pytest.approx(whole.value, rel=0.05), name
+
+
 def test_what_is_right_is_told_where_neither_less_nor_more_is_better() -> None:
     assert METRICS["pose_error_within_stated_68"].aim == "nearer 0.68"
     assert METRICS["pose_error_median_deg"].aim == "lower"

@@ -132,3 +132,9 @@ def test_the_environment_is_told() -> None:
     assert hardware.cpu
     assert machine.versions()["torch"].startswith("2.")
     assert 0.05 < machine.peak_gib() < hardware.memory_gib
+
+
+def test_a_metric_is_a_number_or_nothing() -> None:
+    with pytest.raises(ConfigError, match="a metric is NaN"):
+        Value(value=float("nan"))
+    assert Value(value=None).value is None
