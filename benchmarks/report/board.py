@@ -6,6 +6,7 @@ from typing import Any
 
 from benchmarks import leaderboard
 from benchmarks.leaderboard import CEILING, FLOOR, Column, Entry
+from benchmarks.metrics import Metric
 from benchmarks.record import RUN
 from benchmarks.report.style import Look
 from benchmarks.task import suites
@@ -16,7 +17,7 @@ _FILTERS = ("suite", "task", "method", "origin")
 def board(found: Sequence[Entry], look: Mapping[str, Look]) -> dict[str, Any]:
     """Return headings, rows and filters of the table; only what differs is filtered by."""
     columns = leaderboard.columns(found)
-    best = _best(found, columns)
+    best = _best(found)
     suite_of = {task: suite for suite, tasks in suites().items() for task in tasks}
     rows = [
         {
@@ -36,18 +37,16 @@ def board(found: Sequence[Entry], look: Mapping[str, Look]) -> dict[str, Any]:
 
 
 def _row(
-    entry: Entry, columns: Sequence[Column], best: Mapping[tuple[str, str], float], colour: str
+    entry: Entry, columns: Sequence[Column], best: set[tuple[str, str, str]], colour: str
 ) -> dict[str, Any]:
     cells = []
     for column, text in zip(columns, leaderboard.row(entry, columns), strict=True):
-        number = _median(entry, column.quantity)
-        rival = number is not None and not _is_bound(entry)
         cells.append(
             {
                 **cell(text),
-                "sort": number,
+                "sort": _median(entry, column.quantity),
                 "words": False,
-                "best": rival and number == best.get((entry.task, column.quantity)),
+                "best": (entry.task, entry.label, column.quantity) in best,
             }
         )
     cells[1]["sort"] = len(entry.records)
@@ -85,17 +84,33 @@ def _median(entry: Entry, quantity: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _best(found: Sequence[Entry], columns: Sequence[Column]) -> dict[tuple[str, str], float]:
-    """Return the best median of every task and metric, where methods compete: bounds do not."""
-    best: dict[tuple[str, str], float] = {}
+def _best(found: Sequence[Entry]) -> set[tuple[str, str, str]]:
+    """Return task, label and metric of the best medians, where methods compete: bounds do not."""
+    best = set()
     for task in dict.fromkeys(entry.task for entry in found):
         rivals = [entry for entry in found if entry.task == task and not _is_bound(entry)]
         for metric in leaderboard.metrics_in(rivals):
-            numbers = [n for one in rivals if (n := _median(one, metric.name)) is not None]
             one_sided = metric.ideal is None  # else neither less nor more is better
-            if one_sided and len(rivals) > 1 and numbers:
-                best[task, metric.name] = min(numbers) if metric.better == "lower" else max(numbers)
+            if one_sided and len(rivals) > 1:
+                best |= {(task, one.label, metric.name) for one in _leaders(rivals, metric)}
     return best
+
+
+def _leaders(rivals: Sequence[Entry], metric: Metric) -> list[Entry]:
+    """Return those with the best median; all at the edge of the data, if the best one is there."""
+    medians = {one.label: n for one in rivals if (n := _median(one, metric.name)) is not None}
+    if not medians:
+        return []
+    first = min(medians.values()) if metric.better == "lower" else max(medians.values())
+    ranked = [one for one in rivals if one.label in medians]
+    leaders = [one for one in ranked if medians[one.label] == first]
+    if any(_at_edge(one, metric) for one in leaders):
+        return [one for one in ranked if _at_edge(one, metric)]
+    return leaders
+
+
+def _at_edge(entry: Entry, metric: Metric) -> bool:
+    return bool(entry.over_seeds["reached_edge"][metric.name])
 
 
 def _is_bound(entry: Entry) -> bool:

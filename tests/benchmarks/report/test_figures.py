@@ -155,6 +155,20 @@ def test_rows_sort_by_medians_and_the_best_method_is_marked(make_record: MakeRec
     assert not cells["oracle"]["best"]
 
 
+def test_whoever_gets_to_the_edge_of_the_data_is_as_good(make_record: MakeRecord) -> None:
+    """Grids end a little differently: 8.0 and 8.2 at the edge say the same."""
+
+    def made(method: str, angstrom: float, edge: bool) -> Record:
+        reached = {FSC: Value(value=angstrom, reached_edge=edge)}
+        return make_record(method=method, metrics=reached)
+
+    records = [made("emc", 8.0, True), made("xrai", 8.2, True), made("mine", 9.0, False)]
+    shown = board(leaderboard.entries(records), looks(["emc", "xrai", "mine"]))
+    place = shown["headings"].index(f"{FSC} (Å)") - 1
+    best = {row["method"]: row["cells"][place]["best"] for row in shown["rows"]}
+    assert best == {"emc": True, "xrai": True, "mine": False}
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.0, 0.02), (0.0, 0.125), (0.0605, 0.0625)])
 def test_axes_of_resolution_have_room_between_their_labels(low: float, high: float) -> None:
     axis = resolution_axis(low, high, "d", 0.06)
