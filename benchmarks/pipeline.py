@@ -144,7 +144,8 @@ def _run_all(
         mine = [one for one in planned if one.task.name == task.name]
         if not mine:
             continue
-        data = dataset(task, out, fresh=fresh)
+        wanted = any(not one.not_run for one in mine)  # patterns of millions are not made in vain
+        data = dataset(task, out, fresh=fresh) if wanted else Dataset.unmade(task)
         for one in mine:
             job = one.job(data)
             head = f"{task.name} · {job.method} · seed {job.seed}"

@@ -56,6 +56,13 @@ class Dataset:
     photons_sha256: str = ""
     photons_beyond: float = 0.0
 
+    @classmethod
+    def unmade(cls, task: Task) -> "Dataset":
+        """Return the patterns of a task that nobody has made: nothing but how many they are."""
+        return cls(
+            patterns=Path(), count=task.simulate.patterns, photons_per_pattern=0.0, seconds=0.0
+        )
+
     def note(self) -> dict[str, Any]:
         """Return what is kept beside the patterns, as plain data."""
         return dataclasses.asdict(self) | {"patterns": self.patterns.name}

@@ -4,6 +4,8 @@ And one small measurement of known volume and poses, for what looks at finished 
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +184,23 @@ def _write_lumps(path: Path, *, atoms: int, lumps: int, spread_angstrom: float, 
 def write_lumps():
     """Return the function that writes a particle of uranium atoms in a few lumps as a PDB file."""
     return _write_lumps
+
+
+@pytest.fixture
+def torchrun(repository):
+    """Run what Python is given in so many processes; return the finished one that began them."""
+
+    def run(count, *arguments):
+        launcher = ["-m", "torch.distributed.run", "--standalone"]
+        launcher += ["--nproc-per-node", str(count), "--no-python", sys.executable]
+        given = [*(launcher if count > 1 else []), *map(str, arguments)]
+        return subprocess.run(
+            [sys.executable, *given],
+            env=os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    return run
 
 
 @pytest.fixture(scope="module")

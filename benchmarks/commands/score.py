@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import pipeline
+from benchmarks.commands.options import AsJson, KeepIn, Work
 from benchmarks.commands.table import show
 from benchmarks.submission import score_result
 from benchmarks.task import load_task
@@ -24,18 +25,14 @@ def score_command(
     truth: Annotated[
         Path | None, typer.Option(help="Truth file of the patterns, if not the task's own.")
     ] = None,
-    record_to: Annotated[
-        Path | None, typer.Option("--out", help="Also keep the record in this directory.")
-    ] = None,
+    record_to: KeepIn = None,
     method: Annotated[str, typer.Option(help="Who made it (default: what the result says).")] = "",
     notes: Annotated[str, typer.Option(help="What its maker says of it, on one line.")] = "",
     spacing: Annotated[
         float | None, typer.Option(help="Å⁻¹ per voxel, if the volume does not say.")
     ] = None,
-    work: Annotated[
-        Path, typer.Option(help="Work directory, where the task's patterns are found or made.")
-    ] = Path("runs/bench"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record, not a table.")] = False,
+    work: Work = Path("runs/bench"),
+    as_json: AsJson = False,
 ) -> None:
     """Score a result against the truth of a task, and mark the record as self-reported.
 

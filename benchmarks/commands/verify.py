@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import pipeline
+from benchmarks.commands.options import AsJson, KeepIn, Work
 from benchmarks.commands.table import show
 from benchmarks.task import load_task
 from benchmarks.verify import verify
@@ -17,16 +18,12 @@ def verify_command(
     truth: Annotated[
         Path | None, typer.Option(help="Truth file of blind data, data.json beside it.")
     ] = None,
-    record_to: Annotated[
-        Path | None, typer.Option("--out", help="Also keep the record in this directory.")
-    ] = None,
+    record_to: KeepIn = None,
     task: Annotated[
         str | None, typer.Option(help="TOML file of the task, if it is none of ours.")
     ] = None,
-    work: Annotated[
-        Path, typer.Option(help="Work directory, where the task's patterns are found or made.")
-    ] = Path("runs/bench"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record, not a table.")] = False,
+    work: Work = Path("runs/bench"),
+    as_json: AsJson = False,
 ) -> None:
     """Check a submission, score its files, and mark the record as verified.
 

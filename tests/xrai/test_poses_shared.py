@@ -1,9 +1,6 @@
 """Poses found by several processes: those of one, in one file that the first writes."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -37,16 +34,9 @@ def test_processes_find_what_one_finds(brief_run, patterns, tmp_path, encoder_on
 
 
 @pytest.mark.long
-def test_the_command_under_torchrun(repository, brief_run, patterns, tmp_path):
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "--no-python", sys.executable, "-c", "from xrai.cli import main; main()",
-        "poses", str(brief_run), str(patterns), "--out", str(tmp_path / "two.h5"), "--json",
-    ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+def test_the_command_under_torchrun(torchrun, brief_run, patterns, tmp_path):
+    command = ("poses", brief_run, patterns, "--out", tmp_path / "two.h5", "--json")
+    done = torchrun(2, "-c", "from xrai.cli import main; main()", *command)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["patterns"] == 900  # printed once
     find_poses(brief_run, patterns, tmp_path / "one.h5")

@@ -20,28 +20,24 @@ from xraisim.files.volumes import read_volume
 _COMMAND = "from xrai.cli import main; main()"
 
 
-def train_in(count: int, repository: Path, patterns: Path, config: Path, out: Path) -> None:
-    launcher = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone",
-        "--nproc-per-node", str(count), "--no-python",
-    ]  # fmt: skip
-    command = [
-        *launcher, sys.executable, "-c", _COMMAND,
-        "train", str(patterns), "--out", str(out), "--config", str(config), "--json",
-    ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["method"] == "xrai"  # printed once
+@pytest.fixture
+def train_in(torchrun):
+    """Train in so many processes."""
+
+    def train(count: int, patterns: Path, config: Path, out: Path) -> None:
+        command = ("train", patterns, "--out", out, "--config", config, "--json")
+        done = torchrun(count, "-c", _COMMAND, *command)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["method"] == "xrai"  # printed once
+
+    return train
 
 
-def test_two_processes_find_what_one_finds(repository, patterns, brief_config, brief_run, tmp_path):
+def test_two_processes_find_what_one_finds(train_in, patterns, brief_config, brief_run, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(toml.dumps(brief_config))
     one, two = brief_run, tmp_path / "two"
-    train_in(2, repository, patterns, config, two)
+    train_in(2, patterns, config, two)
     assert {p.name for p in one.iterdir()} == {p.name for p in two.iterdir()}
     for run in (one, two):
         events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -58,7 +54,7 @@ def test_two_processes_find_what_one_finds(repository, patterns, brief_config, b
 
 
 def test_tasks_of_srun_take_the_steps_that_one_process_takes(
-    repository, patterns, quick_config, tmp_path
+    repository, train_in, patterns, quick_config, tmp_path
 ):
     """Two processes with the variables of ``srun``, in the amortised mode."""
     encoder = quick_config.encoder
@@ -66,7 +62,7 @@ def test_tasks_of_srun_take_the_steps_that_one_process_takes(
     config = replace(quick_config, mode="amortised", amortised=start, single_pass=True)
     settings = tmp_path / "config.toml"
     settings.write_text(toml.dumps(config))
-    train_in(1, repository, patterns, settings, tmp_path / "one")
+    train_in(1, patterns, settings, tmp_path / "one")
     step = {
         "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2",
         "SLURM_STEP_NODELIST": "localhost",

@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 
 import h5py
 import numpy as np
@@ -49,7 +46,7 @@ def test_two_processes_end_as_one_does(mixture, settings, classified, tmp_path):
 
 
 @pytest.mark.long
-def test_the_command_under_torchrun_goes_on(repository, mixture, settings, classified, tmp_path):
+def test_the_command_under_torchrun_goes_on(torchrun, mixture, settings, classified, tmp_path):
     """Two processes go on from the checkpoint of one that was interrupted."""
     left = [5]
 
@@ -61,16 +58,9 @@ def test_the_command_under_torchrun_goes_on(repository, mixture, settings, class
     with pytest.raises(KeyboardInterrupt):
         classify(mixture, tmp_path / "two", settings, progress=interrupt)
     (tmp_path / "settings.toml").write_text(toml.dumps(settings))
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "--no-python", sys.executable, "-c", "from baselines.cli import main; main()",
-        "classify", str(mixture), "--out", str(tmp_path / "two"), "--config",
-        str(tmp_path / "settings.toml"), "--resume", "--json",
-    ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    command = ("classify", mixture, "--out", tmp_path / "two")
+    options = ("--config", tmp_path / "settings.toml", "--resume", "--json")
+    done = torchrun(2, "-c", "from baselines.cli import main; main()", *command, *options)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["patterns"] == 400  # printed once
     assert_same(classes_in(tmp_path / "two"), classes_in(classified[0]))

@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,24 +55,6 @@ def patterns(tmp_path_factory):
     )
     make.simulate(config, path)
     return path
-
-
-@pytest.fixture
-def torchrun(repository):
-    """Run a command line in several processes; return the finished process."""
-
-    def run(count, *arguments):
-        launcher = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone",
-            "--nproc-per-node", str(count), "--no-python",
-        ]  # fmt: skip
-        command = [*(launcher if count > 1 else []), sys.executable, *map(str, arguments)]
-        environment = os.environ | {"PYTHONPATH": str(repository)}
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
-
-    return run
 
 
 def test_two_processes_end_as_one_does(patterns, tmp_path, torchrun):

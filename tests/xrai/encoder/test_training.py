@@ -2,9 +2,6 @@
 
 import dataclasses
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -139,22 +136,13 @@ def test_settings_out_of_range_are_refused():
         EncoderConfig(synthetic=2.0)
 
 
-def test_two_processes_learn_what_one_learns(repository, tmp_path):
+def test_two_processes_learn_what_one_learns(torchrun, tmp_path):
     """Each takes shares of the same batches; torch averages the gradients."""
     worker = Path(__file__).with_name("train_in_processes.py")
     for count in (1, 2):
-        launcher = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone",
-            "--nproc-per-node", str(count), str(worker),
-        ]  # fmt: skip
-        command = launcher if count > 1 else [sys.executable, str(worker)]
-        environment = os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
         out = tmp_path / str(count)
         out.mkdir()
-        done = subprocess.run(
-            [*command, str(out)], env=environment, capture_output=True, text=True, timeout=300,
-            check=False,
-        )  # fmt: skip
+        done = torchrun(count, worker, out)
         assert done.returncode == 0, done.stderr
     alone, leader, other = (torch.load(tmp_path / name) for name in ("1/0.pt", "2/0.pt", "2/1.pt"))
     for name, weight in alone.items():
